@@ -1,0 +1,96 @@
+"""The guard: the only place where background tasks are made, so that none can die unnoticed.
+
+A daemon opens one guard for its lifetime and hands it down; a component that starts and stops its
+own tasks opens one of its own. A task that ends by an exception fails its guard: `failed()` raises
+that error, and the process ends loudly (systemd starts it again) instead of living on without one
+of its parts. A task that returns, or is cancelled by its owner, is simply forgotten.
+
+    async with TaskGuard("agent") as guard:
+        guard.start(heartbeat(), name="heartbeat")
+        await guard.failed()              # for ever, or until a task has failed
+
+Concurrency: one event loop. Invariant: after `close()` returned, no task of this guard runs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Coroutine
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+
+class TaskGuard:
+    """Owns background tasks, names them, and escalates the unexpected end of any of them."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._failure: BaseException | None = None
+        self._failed = asyncio.Event()
+        self._closing = False
+        self._started = 0
+
+    def __repr__(self) -> str:
+        return f"TaskGuard({self.name!r}, running={sorted(t.get_name() for t in self._tasks)})"
+
+    def start(self, coro: Coroutine[Any, Any, T], *, name: str) -> asyncio.Task[T]:
+        """Run `coro` in the background under this guard."""
+        if self._closing:
+            coro.close()
+            raise RuntimeError(f"{self.name}: cannot start {name!r}, the guard is closing")
+        task = asyncio.get_running_loop().create_task(coro, name=f"{self.name}/{name}")
+        self._tasks.add(task)
+        self._started += 1
+        task.add_done_callback(self._ended)
+        return task
+
+    async def failed(self) -> None:
+        """Wait until any task has failed, then raise its error."""
+        await self._failed.wait()
+        assert self._failure is not None
+        raise self._failure
+
+    async def close(self) -> None:
+        """Cancel all tasks and wait until they have ended. Safe to call twice."""
+        self._closing = True
+        own = asyncio.current_task()  # a task may close its own guard; it must not wait for itself
+        while tasks := [task for task in self._tasks if task is not own]:
+            for task in tasks:
+                task.cancel()
+            # Again and again: a task that swallowed its cancellation gets another one.
+            await asyncio.wait(tasks, timeout=1.0)
+
+    def statistics(self) -> dict[str, float]:
+        return {"running": len(self._tasks), "started": self._started}
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if task.cancelled():
+            return
+        error = task.exception()
+        if error is None:
+            return
+        log.error("task %s ended unexpectedly", task.get_name(), exc_info=error)
+        if self._failure is None:
+            self._failure = error
+            self._failed.set()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.close()
+        # A failure that nobody was waiting for must not get lost on the way out.
+        if error is None and self._failure is not None:
+            raise self._failure
