@@ -1,0 +1,6 @@
+"""Containers and images as the agent sees them (step 4 of the pod's walk).
+
+`interface.py` names what a runtime can do, `records.py` the values it speaks in and `errors.py` the
+ways it fails. `runtime.py` is the Docker Engine behind that interface; `fake.py` is the same
+without containers. Nothing outside `runtime.py` knows Docker.
+"""

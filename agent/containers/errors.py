@@ -1,0 +1,57 @@
+"""How a container runtime fails (step 4 of the pod's walk).
+
+    RuntimeFailure
+    ├── NotFound            the container is not there
+    ├── NotRunning          it is there and does not run
+    ├── ImageNotFound       no such image on this node, or none in the registry
+    ├── NameInUse           create: another container has the name
+    ├── StartError          the engine made the container but could not run its program
+    ├── PullError           a registry or the network refused (try later)
+    ├── EngineUnavailable   nobody answers on the engine's socket, or not in time (try later)
+    └── EngineError         any other refusal, in the engine's words
+
+Engine errors are translated into these in `runtime.py`, so nobody else needs to know the SDK's.
+"""
+
+from __future__ import annotations
+
+from base.errors import PermanentError, PodwrightError, TemporaryError
+
+
+class RuntimeFailure(PodwrightError):
+    """Any failure of a container runtime."""
+
+
+class NotFound(RuntimeFailure, PermanentError):
+    """The container does not exist (any more)."""
+
+
+class NotRunning(RuntimeFailure, PermanentError):
+    """The container exists but has no running process."""
+
+
+class ImageNotFound(RuntimeFailure, PermanentError):
+    """The engine, or the registry, has no such image."""
+
+
+class NameInUse(RuntimeFailure, PermanentError):
+    """A container of this name exists already: an agent was killed after `create`."""
+
+
+class StartError(RuntimeFailure, PermanentError):
+    """The program could not be started; the message is the OCI runtime's, made readable."""
+
+    exit_code: int = 128
+    """What the container's status reports: 127 no such program, 126 not executable, else 128."""
+
+
+class PullError(RuntimeFailure, TemporaryError):
+    """The image could not be fetched for now."""
+
+
+class EngineUnavailable(RuntimeFailure, TemporaryError):
+    """The engine cannot be reached, or did not answer in time."""
+
+
+class EngineError(RuntimeFailure, PermanentError):
+    """The engine refused for a reason that has no type of its own."""

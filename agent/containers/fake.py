@@ -1,0 +1,552 @@
+"""A runtime without containers, for tests of everything above it (step 4 of the pod's walk).
+
+A test says with a `Script` per image or per container name what its containers do: run for some
+seconds of the clock, end with a code, fail to start, ignore TERM. Time is the clock's, so with a
+FakeClock an hour of crash loops passes at once. No tasks and no threads: whatever is due by now is
+settled at the start of each call, and a waiter sleeps on the clock until the next due moment.
+
+It passes the same interface suite as `DockerRuntime`, so its refusals (names, states, missing
+images) are the engine's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+from agent.containers.errors import (
+    EngineUnavailable,
+    ImageNotFound,
+    NameInUse,
+    NotFound,
+    NotRunning,
+    RuntimeFailure,
+    StartError,
+)
+from agent.containers.interface import EXEC_OUTPUT_LIMIT, Stream
+from agent.containers.records import (
+    Channel,
+    ContainerCreate,
+    ContainerId,
+    ContainerRecord,
+    ContainerState,
+    EngineInfo,
+    EventKind,
+    ExecResult,
+    ImageId,
+    ImageRecord,
+    LogOptions,
+    PullProgress,
+    RegistryAuth,
+    RuntimeEvent,
+)
+from agent.containers.script import FAKE_ENGINE, FakeStream, Script
+from base.clock import Clock
+
+
+@dataclass(kw_only=True)
+class _Container:
+    record: ContainerRecord
+    spec: ContainerCreate
+    script: Script
+    ends_at: float | None = None
+    """On the monotonic clock."""
+    ends_with: tuple[int, bool] = (0, False)
+    """Exit code, and whether it was an OOM kill."""
+
+
+@dataclass(eq=False)
+class _Listener:
+    events: deque[RuntimeEvent] = field(default_factory=deque)
+
+
+class FakeRuntime:
+    """`Runtime` driven by scripts.
+
+    `scripts` is keyed by container name, by the name's `k8s_NAME_…` part or by image, looked up in
+    that order; a sequence gives each next container its own script and repeats the last. Images in
+    `images` are on the node from the start, those in `registry` can be pulled; a registry value
+    that is an error is raised.
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        *,
+        scripts: Mapping[str, Script | Sequence[Script]] | None = None,
+        images: Iterable[str] = (),
+        registry: Mapping[str, ImageRecord | RuntimeFailure | None] | None = None,
+        info: EngineInfo | None = None,
+    ) -> None:
+        self.clock = clock
+        self.scripts: dict[str, Script | Sequence[Script]] = dict(scripts or {})
+        self.registry: dict[str, ImageRecord | RuntimeFailure | None] = dict(registry or {})
+        self.specs: dict[ContainerId, ContainerCreate] = {}
+        """Every container ever created, removed or not, as it was asked for."""
+        self.calls: list[tuple[str, str]] = []
+        """(method, container name or image) of each change asked for, in order."""
+        self.pull_seconds = 0.0
+        self.unreachable = False
+        self._info = info or FAKE_ENGINE
+        self._containers: dict[ContainerId, _Container] = {}
+        self._images: dict[str, ImageRecord] = {}
+        self._used: dict[str, int] = {}
+        self._serial = 0
+        self._listeners: list[_Listener] = []
+        self._waiters: list[asyncio.Future[None]] = []
+        for reference in images:
+            self.add_image(reference)
+
+    # What tests do to it.
+
+    def add_image(self, reference: str, **facts: object) -> ImageRecord:
+        """Put an image on the node; `facts` are ImageRecord fields."""
+        self._serial += 1
+        record = ImageRecord(
+            id=ImageId(f"sha256:{self._serial:064x}"),
+            tags=(_tagged(reference),),
+            digests=(),
+            size=1_000_000,
+        )
+        record = replace(record, **facts)  # type: ignore[arg-type]
+        self._images[_tagged(reference)] = record
+        return record
+
+    def end(self, id: ContainerId, *, exit_code: int = 0, oom: bool = False) -> None:
+        """Make a running container end now, as if by itself."""
+        container = self._find(id)
+        container.ends_at, container.ends_with = self.clock.monotonic(), (exit_code, oom)
+        self._settle()
+        self._wake()
+
+    def lose_engine(self) -> None:
+        """Every call fails with EngineUnavailable until `recover_engine`."""
+        self.unreachable = True
+        self._tell(RuntimeEvent(kind=EventKind.ENGINE_LOST, time=self.clock.now()))
+        self._wake()
+
+    def recover_engine(self) -> None:
+        self.unreachable = False
+        self._tell(RuntimeEvent(kind=EventKind.ENGINE_BACK, time=self.clock.now()))
+        self._wake()
+
+    def by_name(self, name: str) -> ContainerRecord:
+        """The container of this full name, or of this `k8s_NAME_…` part (the youngest such)."""
+        self._settle()
+        found = [
+            c.record
+            for c in self._containers.values()
+            if name in (c.record.name, _short_name(c.record.name))
+        ]
+        if not found:
+            raise NotFound(f"No such container: {name}")
+        return found[-1]
+
+    # Runtime.
+
+    async def info(self) -> EngineInfo:
+        self._reach()
+        return self._info
+
+    async def list_containers(self, *, labels: Mapping[str, str]) -> list[ContainerRecord]:
+        self._reach()
+        return [
+            c.record for c in self._containers.values() if labels.items() <= c.record.labels.items()
+        ]
+
+    async def inspect(self, id: ContainerId) -> ContainerRecord:
+        self._reach()
+        return self._find(id).record
+
+    async def create(self, spec: ContainerCreate) -> ContainerId:
+        self._reach()
+        self.calls.append(("create", spec.name))
+        if any(c.record.name == spec.name for c in self._containers.values()):
+            raise NameInUse(f'The container name "{spec.name}" is already in use')
+        image = self._lookup_image(spec.image)
+        if image is None:
+            raise ImageNotFound(f"No such image: {_tagged(spec.image)}")
+        script = self._script(spec)
+        if script.create_error:
+            raise StartError(script.create_error)
+        self._serial += 1
+        id = ContainerId(f"{self._serial:064x}")
+        record = ContainerRecord(
+            id=id,
+            name=spec.name,
+            image=spec.image,
+            image_id=image.id,
+            labels=dict(spec.labels),
+            state=ContainerState.CREATED,
+            created_at=self.clock.now(),
+            stop_signal=spec.stop_signal or image.stop_signal or "SIGTERM",
+            tty=spec.tty,
+        )
+        self.specs[id] = spec
+        self._containers[id] = _Container(record=record, spec=spec, script=script)
+        self._tell_of(record, EventKind.CREATED)
+        self._wake()
+        return id
+
+    async def start(self, id: ContainerId) -> None:
+        self._reach()
+        container = self._find(id)
+        self.calls.append(("start", container.record.name))
+        if container.record.running:
+            return
+        if error := self._start_error(container):
+            container.record = replace(container.record, error=error, exit_code=128)
+            raise StartError(error)
+        script = container.script
+        self._serial += 1
+        container.record = replace(
+            container.record,
+            state=ContainerState.RUNNING,
+            started_at=self.clock.now(),
+            finished_at=None,
+            exit_code=0,
+            oom_killed=False,
+            pid=100_000 + self._serial,
+        )
+        container.ends_at = (
+            None if script.run_for is None else self.clock.monotonic() + script.run_for
+        )
+        container.ends_with = (137 if script.oom else script.exit_code, script.oom)
+        self._tell_of(container.record, EventKind.STARTED)
+        self._wake()
+
+    async def stop(self, id: ContainerId, *, grace: float) -> None:
+        self._reach()
+        container = self._containers.get(id)
+        if container is None or not container.record.running:
+            return
+        self.calls.append(("stop", container.record.name))
+        self._signal(container, container.record.stop_signal)
+        deadline = self.clock.monotonic() + grace
+        if not await self._until(lambda: not container.record.running, deadline=deadline):
+            self._signal(container, "SIGKILL")
+
+    async def kill(self, id: ContainerId, *, signal: str = "SIGKILL") -> None:
+        self._reach()
+        container = self._containers.get(id)
+        if container is not None and container.record.running:
+            self.calls.append(("kill", container.record.name))
+            self._signal(container, signal)
+
+    async def wait(self, id: ContainerId) -> ContainerRecord:
+        self._reach()
+        container = self._find(id)
+        await self._until(lambda: not container.record.running)
+        return container.record
+
+    async def remove(self, id: ContainerId) -> None:
+        self._reach()
+        container = self._containers.get(id)
+        if container is None:
+            return
+        self.calls.append(("remove", container.record.name))
+        if container.record.running:
+            self._signal(container, "SIGKILL")
+        self._containers.pop(id, None)
+        self._tell_of(container.record, EventKind.REMOVED)
+        self._wake()
+
+    async def exec(
+        self,
+        id: ContainerId,
+        argv: Sequence[str],
+        *,
+        timeout: float | None,
+        output_limit: int = EXEC_OUTPUT_LIMIT,
+    ) -> ExecResult:
+        self._reach()
+        container = self._find(id)
+        self._must_run(container)
+        self.calls.append(("exec", container.record.name))
+        seconds = container.script.exec_seconds
+        if timeout is not None and seconds > timeout:
+            await self.clock.sleep(timeout)
+            return ExecResult(exit_code=-1, output=b"", timed_out=True)
+        if seconds:
+            await self.clock.sleep(seconds)
+        self._must_run(container)
+        result = container.script.exec(argv)
+        return replace(result, output=result.output[:output_limit])
+
+    async def exec_stream(
+        self,
+        id: ContainerId,
+        argv: Sequence[str],
+        *,
+        stdin: bool,
+        stdout: bool,
+        stderr: bool,
+        tty: bool,
+    ) -> Stream:
+        self._reach()
+        container = self._find(id)
+        self._must_run(container)
+        result = container.script.exec(argv)
+        return FakeStream(
+            [(Channel.STDOUT, result.output)] if stdout and result.output else [], result.exit_code
+        )
+
+    async def attach_stream(
+        self, id: ContainerId, *, stdin: bool, stdout: bool, stderr: bool
+    ) -> Stream:
+        self._reach()
+        container = self._find(id)
+        self._must_run(container)
+        return FakeStream(list(container.script.log), None)
+
+    async def logs(
+        self, id: ContainerId, options: LogOptions
+    ) -> AsyncIterator[tuple[Channel, bytes]]:
+        self._reach()
+        container = self._find(id)
+        lines = list(container.script.log) if container.record.started_at else []
+        if options.tail_lines is not None:
+            lines = (
+                lines[len(lines) - options.tail_lines :]
+                if options.tail_lines < len(lines)
+                else lines
+            )
+        for channel, line in lines:
+            stamp = (
+                f"{_stamp(container.record.created_at)} ".encode() if options.timestamps else b""
+            )
+            yield channel, stamp + line
+        if options.follow:
+            await self._until(lambda: not container.record.running)
+
+    async def events(self) -> AsyncIterator[RuntimeEvent]:
+        listener = _Listener()
+        self._listeners.append(listener)
+        try:
+            while True:
+                await self._until(lambda: bool(listener.events))
+                yield listener.events.popleft()
+        finally:
+            self._listeners.remove(listener)
+
+    async def list_images(self) -> list[ImageRecord]:
+        self._reach()
+        return list({image.id: image for image in self._images.values()}.values())
+
+    async def image(self, reference: str) -> ImageRecord | None:
+        self._reach()
+        return self._lookup_image(reference)
+
+    async def pull(
+        self,
+        reference: str,
+        *,
+        auth: RegistryAuth | None = None,
+        progress: Callable[[PullProgress], None] | None = None,
+    ) -> ImageRecord:
+        self._reach()
+        self.calls.append(("pull", reference))
+        if self.pull_seconds:
+            await self.clock.sleep(self.pull_seconds)
+        if reference not in self.registry:
+            raise ImageNotFound(f"manifest for {_tagged(reference)} not found: manifest unknown")
+        answer = self.registry[reference]
+        if isinstance(answer, RuntimeFailure):
+            raise answer
+        if progress is not None:
+            progress(PullProgress(layer="", status="Pull complete"))
+        record = answer or self.add_image(reference)
+        self._images[_tagged(reference)] = record
+        return record
+
+    async def import_image(
+        self, layer: bytes, reference: str, *, changes: Sequence[str] = ()
+    ) -> ImageRecord:
+        self._reach()
+        self.calls.append(("import", reference))
+        return self.add_image(reference, size=len(layer))
+
+    async def load_image(self, archive: bytes) -> None:
+        self._reach()
+        self.add_image(archive.decode())
+
+    async def save_image(self, reference: str) -> bytes:
+        self._reach()
+        if self._lookup_image(reference) is None:
+            raise ImageNotFound(f"No such image: {_tagged(reference)}")
+        return _tagged(reference).encode()
+
+    async def remove_image(self, reference: str) -> None:
+        self._reach()
+        self.calls.append(("remove_image", reference))
+        image = self._lookup_image(reference)
+        if image is not None:
+            gone = [
+                key
+                for key, held in self._images.items()
+                if key == _tagged(reference) or held.id == reference
+            ]
+            for key in gone:
+                del self._images[key]
+
+    def statistics(self) -> dict[str, float]:
+        return {
+            "containers": float(len(self._containers)),
+            "listeners": float(len(self._listeners)),
+        }
+
+    async def close(self) -> None:
+        pass
+
+    # Inside.
+
+    def _reach(self) -> None:
+        if self.unreachable:
+            raise EngineUnavailable("Cannot connect to the container engine")
+        self._settle()
+
+    def _find(self, id: ContainerId) -> _Container:
+        if id not in self._containers:
+            raise NotFound(f"No such container: {id}")
+        return self._containers[id]
+
+    def _must_run(self, container: _Container) -> None:
+        self._settle()
+        if not container.record.running:
+            raise NotRunning(f"Container {container.record.id} is not running")
+
+    def _lookup_image(self, reference: str) -> ImageRecord | None:
+        by_id = next((i for i in self._images.values() if i.id == reference), None)
+        return by_id or self._images.get(_tagged(reference))
+
+    def _script(self, spec: ContainerCreate) -> Script:
+        for key in (spec.name, _short_name(spec.name), spec.image):
+            if key in self.scripts:
+                found = self.scripts[key]
+                if isinstance(found, Script):
+                    return found
+                turn = self._used.get(key, 0)
+                self._used[key] = turn + 1
+                return found[min(turn, len(found) - 1)]
+        return Script()
+
+    def _start_error(self, container: _Container) -> str:
+        """The script's error, or the engine's: a namespace is joined only while its owner runs."""
+        for mode in (container.spec.network_mode, container.spec.ipc_mode, container.spec.pid_mode):
+            if not mode.startswith("container:"):
+                continue
+            owner = self._containers.get(ContainerId(mode.removeprefix("container:")))
+            if owner is None or not owner.record.running:
+                return f"cannot join the namespace of a container that does not run: {mode}"
+        return container.script.start_error
+
+    def _signal(self, container: _Container, signal: str) -> None:
+        script, now = container.script, self.clock.monotonic()
+        if signal in ("SIGKILL", "KILL", "9"):
+            container.ends_at, container.ends_with = now, (137, False)
+        elif (
+            signal in (container.record.stop_signal, "SIGTERM", "TERM", "15")
+            and not script.ignores_term
+        ):
+            end = now + script.term_seconds
+            if container.ends_at is None or end < container.ends_at:
+                container.ends_at, container.ends_with = end, (script.term_exit_code, False)
+        self._settle()
+        self._wake()
+
+    def _settle(self) -> None:
+        """End what is due, oldest first, at the moment it was due."""
+        now = self.clock.monotonic()
+        due = [
+            c
+            for c in self._containers.values()
+            if c.record.running and c.ends_at is not None and c.ends_at <= now
+        ]
+        for container in sorted(due, key=lambda c: c.ends_at or 0.0):
+            exit_code, oom = container.ends_with
+            ended = self.clock.now() - timedelta(seconds=now - (container.ends_at or now))
+            container.record = replace(
+                container.record,
+                state=ContainerState.EXITED,
+                finished_at=ended,
+                exit_code=exit_code,
+                oom_killed=oom,
+                pid=0,
+            )
+            if oom:
+                self._tell_of(container.record, EventKind.OOM)
+            self._tell_of(container.record, EventKind.DIED)
+
+    def _tell_of(self, record: ContainerRecord, kind: EventKind) -> None:
+        code = record.exit_code if kind is EventKind.DIED else None
+        self._tell(
+            RuntimeEvent(
+                kind=kind,
+                time=self.clock.now(),
+                id=record.id,
+                name=record.name,
+                labels=record.labels,
+                exit_code=code,
+            )
+        )
+
+    def _tell(self, event: RuntimeEvent) -> None:
+        for listener in self._listeners:
+            listener.events.append(event)
+
+    def _wake(self) -> None:
+        for waiter in self._waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+
+    async def _until(self, condition: Callable[[], bool], *, deadline: float | None = None) -> bool:
+        """Wait for `condition`; False when `deadline` (monotonic) came first."""
+        while True:
+            self._settle()
+            if condition():
+                return True
+            now = self.clock.monotonic()
+            if deadline is not None and now >= deadline:
+                return False
+            dues = [
+                c.ends_at
+                for c in self._containers.values()
+                if c.record.running and c.ends_at is not None
+            ]
+            moments = dues if deadline is None else [*dues, deadline]
+            await self._next_change(min(moments) - now if moments else None)
+
+    async def _next_change(self, seconds: float | None) -> None:
+        """Sleep until something is told to this runtime, or for `seconds` of the clock."""
+        woken = asyncio.get_running_loop().create_future()
+        self._waiters.append(woken)
+        try:
+            async with asyncio.TaskGroup() as group:
+                alarm = group.create_task(self._ring(woken, seconds))
+                await woken
+                alarm.cancel()
+        finally:
+            self._waiters.remove(woken)
+
+    async def _ring(self, woken: asyncio.Future[None], seconds: float | None) -> None:
+        if seconds is not None:
+            await self.clock.sleep(seconds)
+            if not woken.done():
+                woken.set_result(None)
+
+
+def _short_name(name: str) -> str:
+    """`web` of `k8s_web_pod_namespace_uid_0`; other names as they are."""
+    return name.split("_")[1] if name.startswith("k8s_") and name.count("_") >= 2 else name
+
+
+def _tagged(reference: str) -> str:
+    last = reference.rsplit("/", 1)[-1]
+    return reference if ":" in last or "@" in reference else f"{reference}:latest"
+
+
+def _stamp(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.%f") + "000Z"

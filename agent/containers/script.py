@@ -1,0 +1,83 @@
+"""What the containers of a `FakeRuntime` do (tests of step 4 of the pod's walk)."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from agent.containers.records import Channel, EngineInfo, ExecResult
+
+ExecAnswer = Callable[[Sequence[str]], ExecResult]
+
+
+def _succeed(argv: Sequence[str]) -> ExecResult:
+    return ExecResult(exit_code=0, output=b"")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Script:
+    """What a container does; the default runs until it is told to end, and ends at once on TERM."""
+
+    run_for: float | None = None
+    """Seconds until it ends by itself; None runs until a signal."""
+    exit_code: int = 0
+    """Of an end by itself."""
+    oom: bool = False
+    """The end by itself is an OOM kill."""
+    create_error: str = ""
+    start_error: str = ""
+    ignores_term: bool = False
+    term_seconds: float = 0.0
+    """From TERM to the end."""
+    term_exit_code: int = 0
+    exec: ExecAnswer = _succeed
+    exec_seconds: float = 0.0
+    log: tuple[tuple[Channel, bytes], ...] = ()
+
+
+class FakeStream:
+    """Output prepared by the script, then the end; what is written is kept in `received`."""
+
+    def __init__(self, output: list[tuple[Channel, bytes]], exit_code: int | None) -> None:
+        self.received = b""
+        self.stdin_closed = False
+        self.size: tuple[int, int] | None = None
+        self._output = deque(output)
+        self._exit_code = exit_code
+
+    async def read(self) -> tuple[Channel, bytes] | None:
+        return self._output.popleft() if self._output else None
+
+    async def write(self, data: bytes) -> None:
+        self.received += data
+
+    async def close_stdin(self) -> None:
+        self.stdin_closed = True
+
+    async def resize(self, *, width: int, height: int) -> None:
+        self.size = (width, height)
+
+    async def exit_code(self) -> int | None:
+        return self._exit_code
+
+    async def close(self) -> None:
+        self._output.clear()
+
+
+FAKE_ENGINE = EngineInfo(
+    version="20.10.24",
+    api_version="1.41",
+    os_type="linux",
+    architecture="x86_64",
+    operating_system="Fake Linux",
+    kernel_version="6.1.0",
+    cgroup_version=2,
+    cgroup_driver="cgroupfs",
+    storage_driver="overlay2",
+    root_dir="/var/lib/docker",
+    security_options=("name=seccomp,profile=default",),
+    cpus=2,
+    memory=4 * 1024**3,
+)
+"""What a FakeRuntime says of itself unless told otherwise."""
