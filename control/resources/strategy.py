@@ -1,0 +1,140 @@
+"""What each kind decides for itself: defaults, validation, update rules, printed columns.
+
+Serves step 1 of the pod's walk. The generic registry (`control/apiserver/registry.py`) knows how
+any object is created, updated, patched, deleted and watched; everything that differs between
+kinds is a method here, overridden in `control/resources/GROUP/KIND.py`. All methods are pure
+functions of the objects given: no store, no clock but the one passed in, no other objects.
+
+Objects handed to `default` and `prepare_*` are private to the request and may be changed in
+place; `old` is the stored object, shared with every reader, and must never be changed.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Generic, TypeVar
+
+import msgspec
+
+from api.fielderrors import FieldError
+from api.meta import DeleteOptions, ObjectMeta
+from api.scheme import Resource
+from api.struct import ApiStruct
+
+T = TypeVar("T", bound=ApiStruct)
+
+
+@dataclass(frozen=True, slots=True)
+class Column(Generic[T]):
+    """One column of `kubectl get`; priority 1 appears only with `-o wide`.
+
+    `cell` returns a JSON scalar for one object at one time (ages are counted to `now`).
+    """
+
+    name: str
+    type: str
+    cell: Callable[[T, datetime], Any]
+    priority: int = 0
+    format: str = ""
+    description: str = ""
+
+
+class Strategy(Generic[T]):
+    """The rules of one kind. The defaults here suit a kind with metadata and no more."""
+
+    columns: Sequence[Column[T]] = ()
+    """Columns after NAME; the registry prints NAME first and AGE last unless they are named."""
+
+    allow_create_on_update: bool = False
+    """PUT of a missing name creates it (Lease, Event, Endpoints do; most kinds answer 404)."""
+
+    def __init__(self, resource: Resource) -> None:
+        self.resource = resource
+
+    def default(self, obj: T) -> None:
+        """Fill what the user left out, as the API documents; runs on every write."""
+
+    def prepare_create(self, obj: T) -> None:
+        """Drop what a creator may not set (status) and set what the server owns."""
+        clear_status(obj)
+
+    def prepare_update(self, new: T, old: T) -> None:
+        """Keep what the main resource may not change: the status, where it is a subresource."""
+        if self.has_status:
+            new.status = old.status  # type: ignore[attr-defined]
+
+    def prepare_subresource(self, subresource: str, new: T, old: T) -> None:
+        """Keep all that `subresource` may not change: for `status`, everything but the status.
+
+        Labels, annotations and the like are not writable through a subresource, except that
+        managed fields are the registry's business.
+        """
+        if subresource == "status":
+            new.metadata = _metadata(old)  # type: ignore[attr-defined]
+            if hasattr(old, "spec"):
+                new.spec = old.spec  # type: ignore[attr-defined]
+
+    def validate_name(self, name: str, *, generated: bool) -> list[str]:
+        """What is wrong with `metadata.name` (`generated`: it is a generateName prefix)."""
+        from api.validation import dns_subdomain, generate_name_base
+
+        return dns_subdomain(generate_name_base(name) if generated else name)
+
+    def validate(self, obj: T) -> list[FieldError]:
+        """Every error of the object, each with its path; metadata is checked by the registry."""
+        return []
+
+    def validate_update(self, new: T, old: T) -> list[FieldError]:
+        """Errors of this change: immutable fields, and whatever `validate` finds in `new`."""
+        return self.validate(new)
+
+    def validate_subresource(self, subresource: str, new: T, old: T) -> list[FieldError]:
+        """Errors of a change through `status`, `approval`, `finalize`, …"""
+        return []
+
+    def warnings(self, obj: T) -> list[str]:
+        """Texts for `Warning` headers: accepted, but without the effect one may expect."""
+        return []
+
+    def fields(self, obj: T) -> dict[str, str]:
+        """What field selectors may ask for, beside metadata.name and metadata.namespace."""
+        return {}
+
+    def selectable_fields(self) -> frozenset[str]:
+        """Names accepted in a field selector of this kind."""
+        return frozenset({"metadata.name", "metadata.namespace"})
+
+    def generation_changes(self, new: T, old: T) -> bool:
+        """Whether this update makes a new `metadata.generation`: a change of the spec."""
+        return hasattr(new, "spec") and new.spec != old.spec  # type: ignore[attr-defined]
+
+    def grace_period(self, obj: T, options: DeleteOptions) -> int | None:
+        """Seconds the object lives on after a delete, or None where deletion is immediate."""
+        return None
+
+    def keeps_on_delete(self, obj: T) -> bool:
+        """Whether the object must outlive its deletion for a reason beside finalizers and grace.
+
+        A namespace has finalizers in its spec.
+        """
+        return False
+
+    def mark_deleted(self, obj: T) -> None:
+        """Change the object at the moment its deletionTimestamp is set (Namespace: Terminating)."""
+
+    @property
+    def has_status(self) -> bool:
+        """Whether `status` is a subresource of its own."""
+        return self.resource.subresource("status") is not None
+
+
+def clear_status(obj: ApiStruct) -> None:
+    """Reset `status` to its zero value, keeping nothing of what the client sent."""
+    for field in msgspec.structs.fields(obj):
+        if field.name == "status":
+            obj.status = field.default_factory()  # type: ignore[attr-defined]
+
+
+def _metadata(obj: ApiStruct) -> ObjectMeta:
+    metadata: ObjectMeta = obj.metadata  # type: ignore[attr-defined]
+    return metadata
