@@ -15,7 +15,6 @@ of them and ends in running; `stop` and `kill` likewise and end in stopped.
 from __future__ import annotations
 
 import http.client
-import signal
 import socket
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,16 +85,8 @@ class Engine:
         self.kill()
 
     def kill(self) -> None:
-        """All at once: frozen first, so that nobody mourns, restarts or reports anybody."""
-        while victims := self.processes():
-            processes.signal_all(victims, signal.SIGSTOP)
-            processes.signal_all(victims, signal.SIGKILL)
-            if not processes.gone(victims, timeout=10):
-                raise PermanentError(
-                    f"processes of {self.marker} survive SIGKILL",
-                    hint="They are probably stuck in the kernel; see `ps -eo pid,stat,wchan,cmd`.",
-                )
-        self._clear_away()
+        processes.annihilate(self.processes, of=self.marker)
+        self.clear_away()
 
     def processes(self) -> list[Process]:
         """Daemons, shims, and everything in containers: children of shims, members of the cgroup."""
@@ -108,7 +99,7 @@ class Engine:
         found.update((each.pid, each) for each in traces.cgroup_processes(self.cgroup_parent))
         return [each for each in found.values() if each.alive()]
 
-    def _clear_away(self) -> None:
+    def clear_away(self) -> None:
         traces.unmount_below(self.data)
         traces.remove_shim_sockets(self.run / "containerd")
         traces.remove_folder(self.run)
@@ -158,11 +149,11 @@ class Engine:
         wait_for(lambda: ready(path) or not daemon.alive(), timeout=timeout)
         if ready(path):
             return
-        what = "did not answer" if daemon.alive() else "ended"
+        what = f"did not answer within {timeout:g} s" if daemon.alive() else "ended"
         lines = processes.last_lines(self._log(role))
         self.kill()
         raise PermanentError(
-            f"{role} of {self.marker} {what} within {timeout:g} s; its last words:\n{lines}",
+            f"{role} of {self.marker} {what}; its last words:\n{lines}",
             hint=f"The whole log is {self._log(role)}.",
         )
 

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import TypeVar
 
 from agent.containers.interface import Runtime
-from agent.containers.runtime import DockerRuntime
 from base.clock import SystemClock
 from base.errors import PermanentError
 from base.process import run
@@ -105,6 +104,7 @@ async def copy(source: Runtime, targets: Iterable[Runtime], reference: str) -> N
 def with_engines(urls: Iterable[str], work: Callable[[list[Runtime]], Awaitable[T]]) -> T:
     """Run the coroutine with a connection to each engine. It gets a thread and an event loop of its
     own, so that this also works when the caller's thread already runs one."""
+    from agent.containers.runtime import DockerRuntime  # slow to import, and seldom needed
 
     async def session() -> T:
         runtimes: list[Runtime] = [DockerRuntime(url, clock=SystemClock()) for url in urls]

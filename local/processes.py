@@ -17,7 +17,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -208,6 +208,20 @@ def stop(each: Process, *, grace: float) -> None:
     if not gone([each], timeout=grace):
         each.signal(signal.SIGKILL)
         gone([each], timeout=10)
+
+
+def annihilate(find: Callable[[], list[Process]], *, of: str) -> None:
+    """End everything `find` finds, as a loss of power does: all are frozen before the first dies, so
+    that nobody restarts, reports or mourns anybody; again until nothing is found."""
+    while victims := find():
+        signal_all(victims, signal.SIGSTOP)
+        signal_all(victims, signal.SIGKILL)
+        if not gone(victims, timeout=20):
+            left = ", ".join(str(each.pid) for each in victims if each.alive())
+            raise PermanentError(
+                f"processes of {of} survive SIGKILL: {left}",
+                hint=f"They are stuck in the kernel; see `ps -o pid,stat,wchan,cmd -p {left}`.",
+            )
 
 
 def last_lines(log: Path, count: int = 15) -> str:

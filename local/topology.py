@@ -31,22 +31,31 @@ FIRST_API_PORT, API_PORTS = 20000, 10000
 """Where the API's port on 127.0.0.1 is looked for: below the kernel's range for outgoing connections,
 so that nothing takes it while the control plane is down and the kubeconfig still names it."""
 
-SWITCH, CONTROL = "switch", "control"
+CONTROL, BRIDGE = "control", "switch"
 _ROUTER_HOST, _CONTROL_HOST, _FIRST_NODE_HOST = 1, 2, 11
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,18}[a-z0-9])?")
 
 
 @dataclass(frozen=True, kw_only=True)
+class Cable:
+    """How a machine of its own is reached: its network namespace, and the veth pair to the switch."""
+
+    namespace: str
+    port: str
+    """The end at the switch; the machine's own end is always called `eth0`."""
+    switch_namespace: str
+    address: IPv4Interface
+    gateway: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Member:
-    """A machine of the cluster: the control plane or a node. Its namespace stands for its hardware."""
+    """A machine of the cluster: the control plane's, or a node."""
 
     cluster: str
     name: str
-    namespace: str
-    link: str
-    """The end of its cable at the switch; its own end is always called `eth0`."""
-    address: IPv4Interface
-    gateway: str
+    cable: Cable | None
+    """None: it is this machine itself."""
     data: Path
     """Its disk: survives a loss of power."""
     run: Path
@@ -60,12 +69,17 @@ class Member:
         return f"{self.cluster}/{self.name}"
 
     @property
-    def namespace_path(self) -> Path:
-        return NAMESPACE_ROOT / self.namespace
+    def namespace_path(self) -> Path | None:
+        return NAMESPACE_ROOT / self.cable.namespace if self.cable is not None else None
 
-    @property
-    def docker_socket(self) -> Path:
-        return self.run / "docker.sock"
+
+@dataclass(frozen=True, kw_only=True)
+class Switch:
+    namespace: str
+    bridge: str
+    router: IPv4Interface
+    """The bridge's own address and everybody's default gateway. It leads nowhere: its job is that a
+    node has a route over which service VIPs, rewritten only after routing, can leave."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,18 +88,18 @@ class Topology:
     slug: str
     state: Path
     run: Path
-    subnet: IPv4Network
-    switch_namespace: str
-    router: IPv4Interface
-    """The bridge's own address and everybody's default gateway. It forwards nothing: its job is that
-    packets to nowhere are refused at once, and that a node has a route over which service VIPs,
-    rewritten only after routing, can leave."""
+    switch: Switch | None
+    """None: the cluster is this machine itself."""
     control: Member
     nodes: tuple[Member, ...] = field(default=())
 
     @property
     def members(self) -> tuple[Member, ...]:
         return (self.control, *self.nodes)
+
+    @property
+    def logs(self) -> Path:
+        return self.state / "logs"
 
     def node(self, name: str) -> Member:
         for node in self.nodes:
@@ -99,48 +113,74 @@ class Topology:
 
 
 def plan(name: str, state: Path, node_names: Sequence[str]) -> Topology:
-    """The one layout of a cluster with this name and state folder."""
+    """A cluster of namespaces: the one layout for this name and state folder."""
     check_name(name)
     if len(node_names) > MAX_NODES:
         raise PermanentError(
             f"{len(node_names)} nodes are too many for one machine",
             hint=f"At most {MAX_NODES} fit the cluster's subnet.",
         )
-    digest = _digest(name, state)
+    digest = _hash(f"{name}\0{state}")
     slug = f"{name}-{digest[:6]}"
-    subnets = list(TEST_NETWORK.subnets(new_prefix=24))
-    subnet = subnets[int(digest, 16) % len(subnets)]
+    subnets = 2 ** (24 - TEST_NETWORK.prefixlen)
+    first = TEST_NETWORK.network_address + 256 * (int(digest, 16) % subnets)
 
     def address(host: int) -> IPv4Interface:
-        return IPv4Interface(f"{subnet.network_address + host}/{subnet.prefixlen}")
+        return IPv4Interface(f"{first + host}/24")
 
-    def member(member_name: str, host: int, link: str) -> Member:
-        return Member(
-            cluster=slug,
-            name=member_name,
+    switch = Switch(
+        namespace=f"podwright-{slug}-switch", bridge=BRIDGE, router=address(_ROUTER_HOST)
+    )
+
+    def member(member_name: str, host: int, port: str) -> Member:
+        cable = Cable(
             namespace=f"podwright-{slug}-{member_name}",
-            link=f"pw{digest[:6]}-{link}",
+            port=f"pw{digest[:6]}-{port}",
+            switch_namespace=switch.namespace,
             address=address(host),
-            gateway=str(address(_ROUTER_HOST).ip),
-            data=state / member_name,
-            run=RUN_ROOT / slug / member_name,
-            logs=state / "logs",
-            cgroup_root=f"podwright-{slug}-{member_name}",
+            gateway=str(switch.router.ip),
         )
+        return _member(slug, state, member_name, cable)
 
     return Topology(
         name=name,
         slug=slug,
         state=state,
         run=RUN_ROOT / slug,
-        subnet=subnet,
-        switch_namespace=f"podwright-{slug}-{SWITCH}",
-        router=address(_ROUTER_HOST),
+        switch=switch,
         control=member(CONTROL, _CONTROL_HOST, "ctl"),
         nodes=tuple(
             member(node_name, _FIRST_NODE_HOST + index, f"n{index + 1}")
             for index, node_name in enumerate(node_names)
         ),
+    )
+
+
+def plan_machine(name: str, state: Path, node_name: str) -> Topology:
+    """A cluster of one node that is this machine itself, with its own network."""
+    check_name(name)
+    slug = f"{name}-{_hash(f'{name}{chr(0)}{state}')[:6]}"
+    return Topology(
+        name=name,
+        slug=slug,
+        state=state,
+        run=RUN_ROOT / slug,
+        switch=None,
+        control=_member(slug, state, CONTROL, None),
+        nodes=(_member(slug, state, node_name, None, folder="machine"),),
+    )
+
+
+def _member(slug: str, state: Path, name: str, cable: Cable | None, *, folder: str = "") -> Member:
+    folder = folder or name  # a machine's own name may be too long for the path of a socket
+    return Member(
+        cluster=slug,
+        name=name,
+        cable=cable,
+        data=state / folder,
+        run=RUN_ROOT / slug / folder,
+        logs=state / "logs",
+        cgroup_root=f"podwright-{slug}-{folder}",
     )
 
 
@@ -179,10 +219,6 @@ def share(*, cpus: int, memory: int, nodes: int) -> Capacity:
     """Each node's declared capacity: all the CPUs, which time-share well, and its part of the memory,
     which does not; a fifth stays with the engines, the control plane and the machine's user."""
     return Capacity(cpu=cpus, memory=memory * 4 // 5 // max(nodes, 1))
-
-
-def _digest(name: str, state: Path) -> str:
-    return _hash(f"{name}\0{state}")
 
 
 def _hash(text: str) -> str:

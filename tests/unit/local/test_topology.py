@@ -13,15 +13,21 @@ NAMES = st.from_regex(r"[a-z0-9]([a-z0-9-]{0,18}[a-z0-9])?", fullmatch=True)
 STATES = st.sampled_from([Path("/var/lib/podwright"), Path("/tmp/a"), Path("/tmp/b/" + "x" * 200)])
 
 
+def cable(member: topology.Member) -> topology.Cable:
+    assert member.cable is not None
+    return member.cable
+
+
 @given(name=NAMES, state=STATES, nodes=st.integers(1, topology.MAX_NODES))
 def test_every_name_fits_the_kernel(name: str, state: Path, nodes: int) -> None:
     plan = topology.plan(name, state, topology.node_names(nodes))
-    for member in plan.members:
-        assert len(member.link.encode()) <= 15
+    machine = topology.plan_machine(name, state, "h" * 63)
+    for member in (*plan.members, *machine.members):
+        assert member.cable is None or len(member.cable.port.encode()) <= 15
+        engine = member.run / "engine"
         sockets = [
-            member.docker_socket,
-            member.run / "containerd.sock.ttrpc",
-            member.run / "docker/libnetwork" / ("0" * 16 + ".sock"),
+            engine / "containerd.sock.ttrpc",
+            engine / "docker/libnetwork" / ("0" * 16 + ".sock"),
         ]
         assert all(len(str(path)) < 108 for path in sockets)
 
@@ -29,12 +35,14 @@ def test_every_name_fits_the_kernel(name: str, state: Path, nodes: int) -> None:
 @given(name=NAMES, state=STATES, nodes=st.integers(1, topology.MAX_NODES))
 def test_addresses_are_distinct_and_in_the_test_network(name: str, state: Path, nodes: int) -> None:
     plan = topology.plan(name, state, topology.node_names(nodes))
-    addresses = [plan.router, *(member.address for member in plan.members)]
+    assert plan.switch is not None
+    addresses = [plan.switch.router, *(cable(member).address for member in plan.members)]
     assert len({address.ip for address in addresses}) == len(addresses)
     for address in addresses:
-        assert address.network == plan.subnet
-        assert address.network.subnet_of(topology.TEST_NETWORK)
-        assert address.ip not in (plan.subnet.network_address, plan.subnet.broadcast_address)
+        subnet = address.network
+        assert subnet == plan.switch.router.network
+        assert subnet.subnet_of(topology.TEST_NETWORK)
+        assert address.ip not in (subnet.network_address, subnet.broadcast_address)
 
 
 def test_clusters_share_no_name() -> None:
@@ -43,11 +51,11 @@ def test_clusters_share_no_name() -> None:
         for name in ("a", "b")
         for state in ("/tmp/x", "/tmp/y")
     ]
-    for what in ("namespace", "link", "cgroup_root", "run", "data", "marker"):
-        values = [getattr(member, what) for plan in plans for member in plan.members]
-        distinct = len(set(values))
-        # The folder below the state folder is the caller's business: it gives each name its own.
-        assert distinct == len(values) // 2 if what == "data" else distinct == len(values)
+    members = [member for plan in plans for member in plan.members]
+    for what in ("cgroup_root", "run", "marker"):
+        assert len({getattr(member, what) for member in members}) == len(members)
+    assert len({cable(member).namespace for member in members}) == len(members)
+    assert len({cable(member).port for member in members}) == len(members)
 
 
 def test_a_plan_is_the_same_tomorrow() -> None:

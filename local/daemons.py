@@ -1,0 +1,82 @@
+"""The command lines of the control plane and the agents of a local cluster. Pure.
+
+Serves the start of every daemon on the walk. The settings themselves are documented where they
+live, in control/settings.py and agent/settings.py; here stands only how a local cluster sets them.
+Secrets travel in the environment, which only root can read, never in arguments, which all can.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from local.topology import Capacity, Member
+
+CONTROL_PORT = 6443
+LISTENER = 3
+"""The number under which the control plane finds its inherited listener on 127.0.0.1."""
+
+_ROOT = Path(__file__).resolve().parent.parent
+
+
+@dataclass(frozen=True, kw_only=True)
+class Join:
+    """What a machine needs to know to join."""
+
+    server: str
+    token: str
+    ca_hash: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Command:
+    argv: list[str]
+    environment: Mapping[str, str]
+
+
+def control(
+    member: Member, *, pki: Path, kubeconfig: Path, public_server: str, inherited: bool
+) -> Command:
+    arguments = [
+        f"--state-dir={member.data}",
+        f"--pki-dir={pki}",
+        f"--port={CONTROL_PORT}",
+        f"--kubeconfig={kubeconfig}",
+        f"--kubeconfig-server={public_server}",
+    ]
+    if member.cable is not None:
+        arguments.append(f"--advertise-address={member.cable.address.ip}")
+    if inherited:
+        arguments.append(f"--listen-fd={LISTENER}")
+    return _podwright("control", arguments, {})
+
+
+def agent(
+    member: Member, *, engine: str, join: Join | None, server: str, capacity: Capacity | None
+) -> Command:
+    arguments = [
+        f"--node-name={member.name}",
+        f"--state-dir={member.data / 'agent'}",
+        f"--run-dir={member.run / 'agent'}",
+        f"--docker-host={engine}",
+        f"--cgroup-root=/{member.cgroup_root}",
+    ]
+    if member.cable is not None:
+        arguments.append(f"--node-ip={member.cable.address.ip}")
+    if capacity is not None:
+        arguments += [f"--capacity={name}={value}" for name, value in capacity.quantities().items()]
+    environment = {}
+    if join is not None:
+        arguments += [f"--join={join.server}", f"--ca-hash={join.ca_hash}"]
+        environment["PODWRIGHT_AGENT_TOKEN"] = join.token
+    return _podwright("agent", arguments, environment)
+
+
+def _podwright(name: str, arguments: list[str], environment: Mapping[str, str]) -> Command:
+    """`podwright NAME` as this very installation runs it, whatever folder it is started in."""
+    return Command(
+        argv=[sys.executable, "-m", "cli", name, *arguments],
+        environment={"PYTHONPATH": str(_ROOT), "PYTHONUNBUFFERED": "1", **environment},
+    )

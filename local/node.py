@@ -1,0 +1,161 @@
+"""A node of a local cluster: its network, its Docker Engine, its agent, and all that can befall them.
+
+Serves steps 4 to 7 of a pod's walk by giving them a machine to happen on. Every method may be called
+in any state and twice; `start` and `start_agent` repair, `kill` and `erase` also end what an earlier
+attempt left half done.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+from base.errors import PermanentError
+from base.process import Completed, run
+from local import daemons, processes, traces, wiring
+from local.daemons import Join
+from local.engines import Engine
+from local.processes import Process
+from local.topology import Cable, Capacity, Member, Switch
+
+AGENT_GRACE = 20.0
+EXEC_TIMEOUT = 120.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Node:
+    member: Member
+    switch: Switch
+    cable: Cable
+    capacity: Capacity
+    server: str
+
+    @property
+    def name(self) -> str:
+        return self.member.name
+
+    @property
+    def engine(self) -> Engine:
+        return Engine(
+            marker=self.member.marker,
+            data=self.member.data / "engine",
+            run=self.member.run / "engine",
+            logs=self.member.logs,
+            cgroup_parent=self.member.cgroup_root,
+            namespace=self.member.namespace_path,
+        )
+
+    # -- the machine -----------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Power on: the network and the engine. The agent is started apart, once it can join."""
+        wiring.plug(self.cable, self.switch)
+        self.engine.start()
+
+    def kill(self) -> None:
+        """Loss of power: every process ends in the same instant, and what lives in memory is gone.
+        The disk stays."""
+        processes.annihilate(self.processes, of=self.member.marker)
+        self.engine.clear_away()
+        traces.unmount_below(self.member.data)
+        wiring.unplug(self.cable)
+        traces.remove_cgroups(self.member.cgroup_root)
+        traces.remove_folder(self.member.run)
+        traces.remove_if_empty(self.member.run.parent)
+
+    def erase(self) -> None:
+        self.kill()
+        traces.remove_folder(self.member.data)
+
+    def freeze(self) -> None:
+        """Nothing on the node runs, and nothing is told so: a machine that swaps itself to death."""
+        processes.signal_all(self.processes(), signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        processes.signal_all(self.processes(), signal.SIGCONT)
+
+    def cut(self) -> None:
+        if not self.plugged():
+            raise PermanentError(
+                f"node {self.name!r} is not running", hint=f"`podwright node start {self.name}`."
+            )
+        wiring.cut(self.cable)
+
+    def heal(self) -> None:
+        if not self.plugged():
+            raise PermanentError(
+                f"node {self.name!r} is not running", hint=f"`podwright node start {self.name}`."
+            )
+        wiring.heal(self.cable)
+
+    def exec(self, argv: Sequence[str], *, timeout: float = EXEC_TIMEOUT) -> Completed:
+        """Run a command on the node, that is in its network."""
+        return run([*self.entrance(), *argv], timeout=timeout, check=False)
+
+    def entrance(self) -> list[str]:
+        """The command in front of a command that is to run on the node."""
+        return ["nsenter", f"--net={self.member.namespace_path}", "--"]
+
+    def processes(self) -> list[Process]:
+        """Everything that runs on the node: what we started, what lives in its network, and what is
+        in its containers, which have networks of their own."""
+        path = self.member.namespace_path
+        roots = [marked.process for marked in processes.marked(self.member.marker)]
+        if path is not None:
+            roots += processes.in_network_namespace(path)
+        found = {each.pid: each for each in processes.descendants(roots)}
+        found.update((each.pid, each) for each in self.engine.processes())
+        return [each for each in found.values() if each.alive()]
+
+    # -- the agent -------------------------------------------------------------------------------
+
+    def start_agent(self, join: Callable[[], Join]) -> None:
+        """`join` makes a token; it is asked only when the agent has not joined yet."""
+        if self.agent() is not None:
+            return
+        command = daemons.agent(
+            self.member,
+            engine=self.engine.url,
+            join=None if self.joined() else join(),
+            server=self.server,
+            capacity=self.capacity,
+        )
+        processes.spawn(
+            command.argv,
+            marker=self._agent_marker,
+            log=self.member.logs / f"{self.name}-agent.log",
+            namespace=self.member.namespace_path,
+            environment=command.environment,
+        )
+
+    def agent(self) -> Process | None:
+        return processes.daemon(self._agent_marker)
+
+    def joined(self) -> bool:
+        return False
+
+    def stop_agent(self) -> None:
+        if agent := self.agent():
+            processes.stop(agent, grace=AGENT_GRACE)
+
+    def kill_agent(self) -> None:
+        if agent := self.agent():
+            agent.signal(signal.SIGKILL)
+            processes.gone([agent], timeout=10)
+
+    @property
+    def _agent_marker(self) -> str:
+        return f"{self.member.marker}/agent"
+
+    # -- health ----------------------------------------------------------------------------------
+
+    def plugged(self) -> bool:
+        path = self.member.namespace_path
+        return path is not None and path.exists()
+
+    def connected(self) -> bool:
+        with suppress(PermanentError):
+            return wiring.connected(self.cable)
+        return False
