@@ -14,6 +14,7 @@ Times, durations and quantities are strings in canonical form: a controller pars
 needs (`api.timestamps`, `api.quantity`), the rest pass through untouched and cost one `str`.
 """
 
+import inspect
 from dataclasses import dataclass
 from enum import Enum
 from typing import Annotated, Any, get_type_hints
@@ -168,9 +169,7 @@ def fields(type_: type[ApiStruct]) -> tuple[FieldInfo, ...]:
 def _describe(type_: type[ApiStruct]) -> tuple[FieldInfo, ...]:
     hints = get_type_hints(type_, include_extras=True)
     owners = {
-        name: base
-        for base in reversed(type_.__mro__)
-        for name in base.__dict__.get("__annotations__", ())
+        name: base for base in reversed(type_.__mro__) for name in inspect.get_annotations(base)
     }
     found = []
     for info in msgspec.structs.fields(type_):
