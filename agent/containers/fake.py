@@ -324,6 +324,8 @@ class FakeRuntime:
 
     async def events(self) -> AsyncIterator[RuntimeEvent]:
         listener = _Listener()
+        if not self.unreachable:
+            listener.events.append(RuntimeEvent(kind=EventKind.ENGINE_BACK, time=self.clock.now()))
         self._listeners.append(listener)
         try:
             while True:

@@ -140,9 +140,11 @@ class Runtime(Protocol):
         """
 
     def events(self) -> AsyncIterator[RuntimeEvent]:
-        """Container events from now on, for ever. Each caller gets every event.
+        """Container events from now on, for ever; each caller has a stream of its own.
 
-        A caller that falls 1000 events behind gets ENGINE_BACK in their place: list everything.
+        The first is ENGINE_BACK, sent once the stream stands: who lists everything at each
+        ENGINE_BACK misses nothing. Read promptly: an engine drops events for a reader that does not
+        keep up, which is one reason for a slow relist beside them.
         """
 
     async def list_images(self) -> list[ImageRecord]:

@@ -1,0 +1,487 @@
+"""The Docker Engine as a `Runtime` (step 4 of the pod's walk): the only module that imports docker.
+
+Concurrency: the SDK is synchronous, so short calls (list, inspect, create, start, kill, remove) run
+in a thread pool of `workers` threads; a call that finds them all busy waits its turn. Whatever
+lasts (waits, stops, exec, attach, logs, events, pulls) speaks to the engine's socket from asyncio,
+see `engine_http`, and holds no thread. Pulls and other transfers of images are limited to `PULLS`
+at a time.
+
+Invariants:
+- Every failure is one of `errors`, whatever the SDK or the socket raised.
+- A call that was cancelled or timed out may still have happened; all calls that change something may be
+  repeated, see `interface`.
+- `list_containers` inspects only what it has not seen in its present state. What it remembers is dropped
+  when an event mentions the container, when the event stream broke, and when the container is gone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing, suppress
+from math import ceil
+from pathlib import Path
+from typing import Any, TypeVar
+
+import docker
+import requests
+from docker.errors import APIError, DockerException
+
+from agent.containers import engine_http, engine_json
+from agent.containers.engine_http import EngineAddress, EngineSocket
+from agent.containers.errors import (
+    EngineError,
+    EngineUnavailable,
+    NotFound,
+    NotRunning,
+    RuntimeFailure,
+)
+from agent.containers.interface import EXEC_OUTPUT_LIMIT, Stream
+from agent.containers.records import (
+    Channel,
+    ContainerCreate,
+    ContainerId,
+    ContainerRecord,
+    EngineInfo,
+    EventKind,
+    ExecResult,
+    ImageRecord,
+    LogOptions,
+    PullProgress,
+    RegistryAuth,
+    RuntimeEvent,
+)
+from agent.containers.streams import Demultiplexer, HijackedStream
+from base.clock import Clock
+
+T = TypeVar("T")
+
+DEFAULT_URL = "unix:///var/run/docker.sock"
+WORKERS = 8
+CALL_TIMEOUT = 120
+"""Seconds for one short call, its turn in the pool included: what kubelets allow a runtime."""
+RECONNECT_SECONDS = 1.0
+EXIT_POLL_SECONDS = 0.01
+EXIT_POLL_LIMIT = 1.0
+KILL_MARGIN = 60.0
+"""Seconds that the engine may need after the grace period to KILL and clean up."""
+EVENT_FILTERS = {
+    "type": ["container"],
+    "event": [kind.value for kind in EventKind if not kind.value.startswith("engine-")],
+}
+
+
+class DockerRuntime:
+    """`Runtime` on a Docker Engine; connects on first use, so the engine may come up later."""
+
+    def __init__(
+        self,
+        url: str = DEFAULT_URL,
+        *,
+        clock: Clock,
+        workers: int = WORKERS,
+        proc: Path = Path("/proc"),
+    ) -> None:
+        self._url = url
+        self._socket = EngineSocket(EngineAddress.parse(url), self._version_prefix)
+        self._clock = clock
+        self._workers = workers
+        self._proc = proc
+        self._pool = ThreadPoolExecutor(max_workers=workers, thread_name_prefix="engine")
+        self._connecting = asyncio.Lock()
+        self._client: docker.APIClient | None = None
+        self._api = ""
+        self._known: dict[ContainerId, ContainerRecord] = {}
+        self._counts = dict.fromkeys(("calls", "failures", "pending", "reconnects"), 0)
+
+    # Facts.
+
+    async def info(self) -> EngineInfo:
+        facts, version = await asyncio.gather(
+            self._call(lambda c: c.info()), self._call(lambda c: c.version(api_version=False))
+        )
+        status = (self._proc / "self/status").read_text()
+        return engine_json.engine_info(
+            facts,
+            version,
+            capabilities=engine_json.effective_capabilities(status),
+            last_capability=int((self._proc / "sys/kernel/cap_last_cap").read_text()),
+        )
+
+    async def list_containers(self, *, labels: Mapping[str, str]) -> list[ContainerRecord]:
+        filters = engine_json.label_filters(labels)
+        listed = await self._call(lambda c: c.containers(all=True, filters=filters))
+        if not labels:
+            present = {item["Id"] for item in listed}
+            self._known = {id: known for id, known in self._known.items() if id in present}
+        found = await asyncio.gather(*(self._record(item) for item in listed))
+        return [record for record in found if record is not None]
+
+    async def _record(self, listed: dict[str, Any]) -> ContainerRecord | None:
+        id = ContainerId(listed["Id"])
+        known = self._known.get(id)
+        if known is not None and known.state.value == listed["State"]:
+            return known
+        try:
+            return await self.inspect(id)
+        except NotFound:
+            return None
+
+    async def inspect(self, id: ContainerId) -> ContainerRecord:
+        try:
+            record = engine_json.container_record(
+                await self._call(lambda c: c.inspect_container(id))
+            )
+        except NotFound:
+            self._known.pop(id, None)
+            raise
+        self._known[record.id] = record
+        return record
+
+    # Containers.
+
+    async def create(self, spec: ContainerCreate) -> ContainerId:
+        config = engine_json.container_config(spec)
+        created = await self._call(
+            lambda c: c.create_container_from_config(config, spec.name)  # type: ignore[no-untyped-call]
+        )
+        return ContainerId(created["Id"])
+
+    async def start(self, id: ContainerId) -> None:
+        self._known.pop(id, None)
+        await self._call(lambda c: c.start(id), translate=engine_json.start_failure)
+
+    async def stop(self, id: ContainerId, *, grace: float) -> None:
+        self._known.pop(id, None)
+        # The engine's own stop goes on to KILL even when we are gone. It counts whole seconds.
+        seconds = ceil(max(0.0, grace))
+        try:
+            async with asyncio.timeout(seconds + KILL_MARGIN):
+                await self._socket.wait("POST", f"/containers/{id}/stop", query={"t": seconds})
+        except NotFound:
+            return
+        except TimeoutError as error:
+            raise EngineUnavailable(
+                "the Docker Engine does not get the container stopped"
+            ) from error
+
+    async def kill(self, id: ContainerId, *, signal: str = "SIGKILL") -> None:
+        self._known.pop(id, None)
+        with suppress(NotFound, NotRunning):
+            await self._call(lambda c: c.kill(id, signal))
+
+    async def wait(self, id: ContainerId) -> ContainerRecord:
+        query = {"condition": "not-running"}
+        await self._socket.wait("POST", f"/containers/{id}/wait", query=query)
+        return await self.inspect(id)
+
+    async def remove(self, id: ContainerId) -> None:
+        self._known.pop(id, None)
+        try:
+            await self._call(lambda c: c.remove_container(id, v=True, force=True))
+        except NotFound:
+            return
+        except EngineError as error:
+            if "is already in progress" not in error.message:
+                raise
+
+    # Processes inside.
+
+    async def exec(
+        self,
+        id: ContainerId,
+        argv: Sequence[str],
+        *,
+        timeout: float | None,
+        output_limit: int = EXEC_OUTPUT_LIMIT,
+    ) -> ExecResult:
+        output = bytearray()
+        stream: Stream | None = None
+        try:
+            async with asyncio.timeout(timeout):
+                stream = await self.exec_stream(
+                    id, argv, stdin=False, stdout=True, stderr=True, tty=False
+                )
+                while piece := await stream.read():
+                    output += piece[1][: output_limit - len(output)]
+                code = await stream.exit_code()
+                return ExecResult(exit_code=-1 if code is None else code, output=bytes(output))
+        except TimeoutError:
+            return ExecResult(exit_code=-1, output=bytes(output), timed_out=True)
+        finally:
+            if stream is not None:
+                await stream.close()
+
+    async def exec_stream(
+        self,
+        id: ContainerId,
+        argv: Sequence[str],
+        *,
+        stdin: bool,
+        stdout: bool,
+        stderr: bool,
+        tty: bool,
+    ) -> Stream:
+        created = await self._call(
+            lambda c: c.exec_create(
+                id, list(argv), stdin=stdin, stdout=stdout, stderr=stderr, tty=tty
+            )
+        )
+        exec_id = created["Id"]
+
+        async def resize(width: int, height: int) -> None:
+            await self._call(lambda c: c.exec_resize(exec_id, height=height, width=width))
+
+        connection = await self._socket.open(
+            "POST",
+            f"/exec/{exec_id}/start",
+            body=json.dumps({"Detach": False, "Tty": tty}).encode(),
+            headers={"Content-Type": "application/json"},
+            upgrade=True,
+        )
+        return HijackedStream(
+            connection, tty=tty, resize=resize, exit_code=lambda: self._exec_exit_code(exec_id)
+        )
+
+    async def attach_stream(
+        self, id: ContainerId, *, stdin: bool, stdout: bool, stderr: bool
+    ) -> Stream:
+        record = await self.inspect(id)
+        if not record.running:
+            raise NotRunning(f"container {record.name} is not running")
+
+        async def resize(width: int, height: int) -> None:
+            await self._call(lambda c: c.resize(id, height=height, width=width))
+
+        async def exit_code() -> int | None:
+            ended = await self.inspect(id)
+            return None if ended.running else ended.exit_code
+
+        wanted = {"stream": 1, "stdin": int(stdin), "stdout": int(stdout), "stderr": int(stderr)}
+        connection = await self._socket.open(
+            "POST",
+            f"/containers/{id}/attach",
+            query=wanted,
+            upgrade=True,
+        )
+        return HijackedStream(connection, tty=record.tty, resize=resize, exit_code=exit_code)
+
+    async def _exec_exit_code(self, exec_id: str) -> int | None:
+        """A process may close its output before it ends, and the engine notices its end a bit later."""
+        delay = EXIT_POLL_SECONDS
+        while True:
+            try:
+                state = await self._call(lambda c: c.exec_inspect(exec_id))
+            except NotFound:
+                return None
+            if not state["Running"] and state["ExitCode"] is not None:
+                return int(state["ExitCode"])
+            await self._clock.sleep(delay)
+            delay = min(delay * 2, EXIT_POLL_LIMIT)
+
+    # Streams.
+
+    async def logs(
+        self, id: ContainerId, options: LogOptions
+    ) -> AsyncIterator[tuple[Channel, bytes]]:
+        record = self._known.get(id) or await self.inspect(id)
+        query: dict[str, str | int] = {
+            "stdout": 1,
+            "stderr": 1,
+            "follow": int(options.follow),
+            "timestamps": int(options.timestamps),
+            "tail": "all" if options.tail_lines is None else options.tail_lines,
+        }
+        if options.since is not None:
+            query["since"] = f"{options.since.timestamp():.6f}"
+        frames = None if record.tty else Demultiplexer()
+        async with self._socket.request("GET", f"/containers/{id}/logs", query=query) as body:
+            while data := await body.read(engine_http.CHUNK):
+                if frames is None:
+                    yield Channel.STDOUT, data
+                else:
+                    for piece in frames.feed(data):
+                        yield piece
+
+    async def events(self) -> AsyncIterator[RuntimeEvent]:
+        since = ""
+        while True:
+            query = {"filters": json.dumps(EVENT_FILTERS)} | ({"since": since} if since else {})
+            try:
+                async with self._socket.request("GET", "/events", query=query) as body:
+                    yield self._mark(EventKind.ENGINE_BACK)
+                    async with aclosing(engine_http.json_lines(body)) as messages:
+                        async for message in messages:
+                            since = engine_json.just_after(message["timeNano"])
+                            event = engine_json.runtime_event(message)
+                            if event is not None:
+                                self._known.pop(event.id, None)
+                                yield event
+            except EngineUnavailable:
+                pass
+            yield self._mark(EventKind.ENGINE_LOST)
+            while not await self._socket.answers():
+                await self._clock.sleep(RECONNECT_SECONDS)
+            self._counts["reconnects"] += 1
+
+    def _mark(self, kind: EventKind) -> RuntimeEvent:
+        self._known.clear()
+        return RuntimeEvent(kind=kind, time=self._clock.now())
+
+    # Images.
+
+    async def list_images(self) -> list[ImageRecord]:
+        return [engine_json.listed_image(item) for item in await self._call(lambda c: c.images())]
+
+    async def image(self, reference: str) -> ImageRecord | None:
+        try:
+            found = await self._call(
+                lambda c: c.inspect_image(reference)  # type: ignore[no-untyped-call]
+            )
+        except RuntimeFailure as error:
+            if isinstance(error, EngineUnavailable):
+                raise
+            return None
+        return engine_json.image_record(found)
+
+    async def pull(
+        self,
+        reference: str,
+        *,
+        auth: RegistryAuth | None = None,
+        progress: Callable[[PullProgress], None] | None = None,
+    ) -> ImageRecord:
+        repository, tag = engine_json.split_reference(reference)
+        headers = {"X-Registry-Auth": engine_json.registry_header(auth)} if auth is not None else {}
+        query = {"fromImage": repository, "tag": tag}
+        await self._socket.transfer(
+            "/images/create", query=query, headers=headers, progress=progress
+        )
+        return await self._present(reference)
+
+    async def import_image(
+        self, layer: bytes, reference: str, *, changes: Sequence[str] = ()
+    ) -> ImageRecord:
+        repository, tag = engine_json.split_reference(reference)
+        query = [("fromSrc", "-"), ("repo", repository), ("tag", tag)]
+        query += [("changes", change) for change in changes]
+        await self._socket.transfer("/images/create", query=query, body=layer)
+        return await self._present(reference)
+
+    async def load_image(self, archive: bytes) -> None:
+        await self._socket.transfer("/images/load", query={"quiet": 1}, body=archive)
+
+    async def save_image(self, reference: str) -> bytes:
+        async with self._socket.request("GET", f"/images/{reference}/get") as body:
+            return await body.read()
+
+    async def remove_image(self, reference: str) -> None:
+        # A reference takes away one name; an id takes away the image, whatever names it has.
+        force = reference.startswith("sha256:")
+        with suppress(NotFound):
+            await self._call(
+                lambda c: c.remove_image(reference, force=force), translate=_image_failure
+            )
+
+    async def _present(self, reference: str) -> ImageRecord:
+        image = await self.image(reference)
+        if image is None:
+            raise EngineError(f"the engine took the image {reference} and does not have it now")
+        return image
+
+    # The engine itself.
+
+    def statistics(self) -> dict[str, float]:
+        gauges = {
+            "known": len(self._known),
+            "workers": self._workers,
+            "streams": self._socket.opened,
+        }
+        return {name: float(value) for name, value in (gauges | self._counts).items()}
+
+    async def close(self) -> None:
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        if self._client is not None:
+            self._client.close()
+
+    async def _version_prefix(self) -> str:
+        await self._connected()
+        return f"/v{self._api}"
+
+    async def _connected(self) -> docker.APIClient:
+        if self._client is None:
+            async with self._connecting:
+                if self._client is None:
+                    self._client = await self._in_pool(self._connect)
+        return self._client
+
+    def _connect(self) -> docker.APIClient:
+        """In a thread: ask what the engine speaks, and make a client for the version we know best."""
+        first = docker.APIClient(base_url=self._url, version="1.24", timeout=HEADER_SECONDS)
+        try:
+            version = first.version(api_version=False)
+        finally:
+            first.close()
+        self._api = engine_json.choose_api_version(
+            offered=version["ApiVersion"], minimum=version.get("MinAPIVersion", "")
+        )
+        return docker.APIClient(
+            base_url=self._url,
+            version=self._api,
+            timeout=CALL_TIMEOUT,
+            max_pool_size=self._workers,
+        )
+
+    async def _call(
+        self,
+        work: Callable[[docker.APIClient], T],
+        *,
+        translate: Callable[[int, str], RuntimeFailure] = engine_json.failure,
+    ) -> T:
+        client = await self._connected()
+        return await self._in_pool(lambda: work(client), translate=translate)
+
+    async def _in_pool(
+        self,
+        work: Callable[[], T],
+        *,
+        translate: Callable[[int, str], RuntimeFailure] = engine_json.failure,
+    ) -> T:
+        self._counts["calls"] += 1
+        self._counts["pending"] += 1
+        try:
+            async with asyncio.timeout(CALL_TIMEOUT):
+                return await asyncio.get_running_loop().run_in_executor(
+                    self._pool, _translated, work, translate
+                )
+        except TimeoutError as error:
+            self._counts["failures"] += 1
+            raise EngineUnavailable("the Docker Engine did not answer in time") from error
+        except RuntimeFailure:
+            self._counts["failures"] += 1
+            raise
+        finally:
+            self._counts["pending"] -= 1
+
+
+HEADER_SECONDS = int(engine_http.HEADER_TIMEOUT)
+
+
+def _translated(work: Callable[[], T], translate: Callable[[int, str], RuntimeFailure]) -> T:
+    """Do `work`, with the SDK's errors as ours."""
+    try:
+        return work()
+    except APIError as error:
+        status = 0 if error.response is None else error.response.status_code
+        raise translate(status, str(error.explanation or error)) from error
+    except (DockerException, requests.RequestException) as error:
+        raise EngineUnavailable(
+            f"cannot reach the Docker Engine: {error}",
+            hint="Is the Docker Engine running? See `systemctl status docker`.",
+        ) from error
+
+
+def _image_failure(status: int, message: str) -> RuntimeFailure:
+    return NotFound(message) if status == 404 else engine_json.failure(status, message)

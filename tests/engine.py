@@ -1,0 +1,115 @@
+"""A Docker Engine for integration tests: `start_engine(directory, name=...) -> Engine`.
+
+It is the engine of a local cluster (`local.engines`), in a network namespace of its own because
+dockerd switches on forwarding wherever it runs. The machine's own engine, if there is one, is never
+touched. `stop()` removes every trace; the next start with the same name and directory removes what
+a killed run left.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from agent.containers.runtime import DockerRuntime
+from base.clock import SystemClock
+from local import engines, images, traces
+
+BUSYBOX = images.BUSYBOX_IMAGE
+"""The test image: a static busybox with all its applets, `sh` by default."""
+
+
+@dataclass(frozen=True)
+class Engine:
+    """A running engine that holds the images of `local.images`."""
+
+    name: str
+    directory: Path
+    daemons: engines.Engine
+
+    @property
+    def url(self) -> str:
+        return self.daemons.url
+
+    @property
+    def socket(self) -> Path:
+        return self.daemons.socket
+
+    @property
+    def netns(self) -> Path:
+        return Path("/run/netns", self.name)
+
+    @property
+    def cgroup_parent(self) -> str:
+        return self.daemons.cgroup_parent
+
+    def docker(self, *arguments: str) -> str:
+        """Run the docker command line against this engine."""
+        command = ["docker", "-H", self.url, *arguments]
+        return subprocess.run(command, capture_output=True, check=True, text=True).stdout.strip()
+
+    def stop(self) -> None:
+        """Stop the engine with its containers and remove every trace. May be called twice."""
+        self.daemons.kill()
+        traces.remove_folder(self.directory)
+        traces.remove_cgroups(self.cgroup_parent)
+        if self.netns.exists():
+            subprocess.run(["ip", "netns", "delete", self.name], check=False)
+
+
+def missing() -> str:
+    """Why no engine can run here; empty when it can."""
+    if os.geteuid() != 0:
+        return "needs root"
+    absent = [name for name in ("dockerd", "containerd", "ip") if shutil.which(name) is None]
+    return f"needs {', '.join(absent)}" if absent else ""
+
+
+def start_engine(directory: Path, *, name: str) -> Engine:
+    """Start an engine below `directory`; `name` is that of its network namespace and cgroup."""
+    engine = Engine(
+        name=name,
+        directory=directory,
+        daemons=engines.Engine(
+            marker=f"test-{name}/engine",
+            data=directory / "data",
+            run=directory / "run",
+            logs=directory / "logs",
+            cgroup_parent=f"podwright-test-{name}",
+            namespace=Path("/run/netns", name),
+        ),
+    )
+    engine.stop()
+    directory.mkdir(parents=True)
+    subprocess.run(["ip", "netns", "add", name], check=True)
+    try:
+        engine.daemons.start()
+        asyncio.run(_build_images(engine.url))
+    except BaseException:
+        engine.stop()
+        raise
+    return engine
+
+
+@contextmanager
+def running_engine(directory: Path, *, name: str) -> Iterator[Engine]:
+    """The body of a session-scoped fixture."""
+    engine = start_engine(directory, name=name)
+    try:
+        yield engine
+    finally:
+        engine.stop()
+
+
+async def _build_images(url: str) -> None:
+    runtime = DockerRuntime(url, clock=SystemClock())
+    try:
+        await images.build(runtime)
+    finally:
+        await runtime.close()
