@@ -24,6 +24,10 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
+# Seconds that a cancelled task may take to clean up before it is cancelled once more: long enough
+# for a flush to a slow disk, short enough for the stop timeout of a service manager.
+_CLEANUP = 10.0
+
 
 class TaskGuard:
     """Owns background tasks, names them, and escalates the unexpected end of any of them."""
@@ -64,7 +68,7 @@ class TaskGuard:
             for task in tasks:
                 task.cancel()
             # Again and again: a task that swallowed its cancellation gets another one.
-            await asyncio.wait(tasks, timeout=1.0)
+            await asyncio.wait(tasks, timeout=_CLEANUP)
 
     def statistics(self) -> dict[str, float]:
         return {"running": len(self._tasks), "started": self._started}
