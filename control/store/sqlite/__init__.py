@@ -1,0 +1,3 @@
+"""The embedded store: SQLite in WAL mode, one writer, group commit. See `store` for the story."""
+
+from control.store.sqlite.store import SqliteStore as SqliteStore
