@@ -130,6 +130,12 @@ class Netlink:
     def links(self) -> list[Link]:
         return [_link(message) for message in self._ip.get_links()]
 
+    def find_by_address(self, address: IPv4Address) -> Link | None:
+        """The link that carries this address."""
+        for message in self._ip.get_addr(family=socket.AF_INET, local=str(address)):
+            return self.by_index(message["index"])
+        return None
+
     def add_bridge(self, name: str, *, mac: str = "", mtu: int = 0) -> Link:
         # forward_delay 0 and no spanning tree: a port forwards the moment it is up.
         options: dict[str, Any] = {"br_forward_delay": 0, "br_stp_state": 0}

@@ -1,0 +1,135 @@
+"""A pod's cable: a veth pair from the sandbox's namespace to the node's bridge (step 4 of the walk).
+
+The pod sees `eth0` with its address as a /32 and a default route to the bridge. A /32 because then
+every packet of a pod passes the node's routing, where NAT and policy act: with the pod range on the
+link, pods of one node would answer each other straight over the bridge, and the answer to a
+connection made through a VIP would come back untranslated unless br_netfilter is loaded and on. It
+works the same with br_netfilter on, where hairpin mode of the port is what lets a pod reach itself.
+
+MACs are functions of addresses, so that a neighbour entry of an earlier pod under the same address,
+or of an earlier bridge, is right and not stale. Names on the host side are functions of the sandbox.
+
+Concurrency: runs in the node's network thread, which stays in its namespace; the few messages inside
+the pod run in a thread of their own. Invariants: the pair is made by one message, so a killed
+process leaves all of it or nothing; everything after that message is idempotent.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from pathlib import Path
+
+from base.errors import PermanentError
+from netplugin.namespaces import Namespace, open_namespace, run_inside
+from netplugin.netlink import Netlink, NetlinkError, address_mac
+
+POD_LINK = "eth0"
+VETH_PREFIX = "pw"
+_VETH_DIGITS = 11
+_MAC_PREFIX = 0x58
+_EVERYWHERE = IPv4Network("0.0.0.0/0")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cable:
+    """What is to be made."""
+
+    sandbox: str
+    namespace: Namespace
+    address: IPv4Address
+    gateway: IPv4Address
+    bridge: int
+    mtu: int
+    label: str = ""
+    """Shown by `ip link` as the alias: whose cable this is."""
+
+    @property
+    def mac(self) -> str:
+        return pod_mac(self.address)
+
+
+def veth_name(sandbox: str) -> str:
+    """The host's end: 13 of the 15 bytes that the kernel allows."""
+    return VETH_PREFIX + hashlib.sha256(sandbox.encode()).hexdigest()[:_VETH_DIGITS]
+
+
+def is_veth_name(name: str) -> bool:
+    """Whether a link may be the host's end of a pod's cable."""
+    digits = name.removeprefix(VETH_PREFIX)
+    return (
+        name.startswith(VETH_PREFIX)
+        and len(digits) == _VETH_DIGITS
+        and all(digit in "0123456789abcdef" for digit in digits)
+    )
+
+
+def pod_mac(address: IPv4Address) -> str:
+    return address_mac(_MAC_PREFIX, address)
+
+
+def attach(netlink: Netlink, cable: Cable) -> None:
+    """Ensure the cable."""
+    name = veth_name(cable.sandbox)
+    with open_namespace(cable.namespace) as inside:
+        port = netlink.find(name)
+        again = port is not None
+        if port is not None and not _leads_into(port.peer, cable):
+            netlink.delete_link(name)
+            port = None
+        if port is None:
+            _make(netlink, name, inside, cable)
+            port = netlink.link(name)
+    netlink.set_link(port.index, up=True, master=cable.bridge, alias=cable.label)
+    netlink.set_hairpin(port.index)
+    run_inside(cable.namespace, lambda: _configure(cable, again=again))
+
+
+def detach(netlink: Netlink, sandbox: str) -> bool:
+    """Remove the cable; False when there is none (it goes with the pod's namespace)."""
+    return netlink.delete_link(veth_name(sandbox))
+
+
+def _make(netlink: Netlink, name: str, inside: int, cable: Cable) -> None:
+    try:
+        netlink.add_veth(
+            name,
+            peer_name=POD_LINK,
+            peer_namespace=inside,
+            peer_mac=cable.mac,
+            mtu=cable.mtu,
+            master=cable.bridge,
+        )
+    except NetlinkError as error:
+        raise PermanentError(
+            f"cannot connect sandbox {cable.sandbox} ({cable.label}): {error.message}",
+            hint=f"Its namespace may already have an {POD_LINK} that is not ours.",
+        ) from error
+
+
+def _leads_into(peer: int, cable: Cable) -> bool:
+    """Whether the far end of an existing cable is this pod's eth0, with the right MAC."""
+
+    def body() -> bool:
+        with Netlink() as netlink:
+            end = netlink.find(POD_LINK)
+            return end is not None and end.index == peer and end.mac == cable.mac
+
+    return run_inside(cable.namespace, body)
+
+
+def _configure(cable: Cable, *, again: bool) -> None:
+    address = IPv4Interface((cable.address, 32))
+    with Netlink() as netlink:
+        netlink.set_link(netlink.link("lo").index, up=True)
+        link = netlink.link(POD_LINK)
+        # The node would tell the pod of shorter ways past its routing, and the pod would take them.
+        for scope in ("all", POD_LINK):
+            Path(f"/proc/sys/net/ipv4/conf/{scope}/accept_redirects").write_text("0")
+        if again:
+            for other in netlink.addresses(link.index) - {address}:
+                netlink.delete_address(link.index, other)
+        netlink.ensure_address(link.index, address)
+        netlink.set_link(link.index, up=True)
+        netlink.ensure_route(_EVERYWHERE, link=link.index, gateway=cable.gateway, onlink=True)
