@@ -49,7 +49,8 @@ CAP_SYS_RESOURCE = 24
 
 _NEVER = "0001-01-01T00:00:00Z"
 _EVENT_FACTS = frozenset({"name", "image", "exitCode", "signal", "execID", "execDuration"})
-_BINARY_PREFIXES = ("executable file not found", "no such file or directory")
+_MISSING_IMAGE = ("No such image", "manifest", "pull access", "reference does not exist")
+_NO_PROGRAM = ("executable file not found", "no such file or directory")
 
 
 def choose_api_version(*, offered: str, minimum: str) -> str:
@@ -262,8 +263,8 @@ def failure(status: int, message: str) -> RuntimeFailure:
     """The engine's refusal as one of our errors."""
     text = message.strip() or f"the engine answered with status {status}"
     if status == 404:
-        missing_image = "No such image" in text or "manifest" in text or "pull access" in text
-        return ImageNotFound(text) if missing_image else NotFound(text)
+        image = any(words in text for words in _MISSING_IMAGE)
+        return ImageNotFound(text) if image else NotFound(text)
     if status == 409 and "is already in use by container" in text:
         return NameInUse(text)
     if status == 409 and ("is not running" in text or "is paused" in text):
@@ -279,7 +280,7 @@ def start_failure(status: int, message: str) -> RuntimeFailure:
         return NotFound(message.strip())
     text = readable(message)
     error = StartError(text)
-    if any(reason in text for reason in _BINARY_PREFIXES):
+    if any(reason in text for reason in _NO_PROGRAM):
         error.exit_code = 127
     elif "permission denied" in text or "is a directory" in text:
         error.exit_code = 126

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from agent.containers.errors import (
+    EngineError,
     EngineUnavailable,
     ImageNotFound,
     NameInUse,
@@ -385,13 +386,12 @@ class FakeRuntime:
         self._reach()
         self.calls.append(("remove_image", reference))
         image = self._lookup_image(reference)
-        if image is not None:
-            gone = [
-                key
-                for key, held in self._images.items()
-                if key == _tagged(reference) or held.id == reference
-            ]
-            for key in gone:
+        if image is None:
+            return
+        if any(c.record.image_id == image.id for c in self._containers.values()):
+            raise EngineError(f"conflict: image {reference} is being used by a container")
+        for key in [key for key, held in self._images.items() if held.id == image.id]:
+            if reference in (image.id, key) or _tagged(reference) == key:
                 del self._images[key]
 
     def statistics(self) -> dict[str, float]:
