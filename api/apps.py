@@ -12,6 +12,7 @@ from api.struct import (
     Int64,
     IntOrString,
     Time,
+    always,
     enum,
     list_map,
     patch,
@@ -112,7 +113,7 @@ class ReplicaSetCondition(ApiStruct, kw_only=True):
 class ReplicaSetStatus(ApiStruct, kw_only=True):
     """DOC ReplicaSetStatus."""
 
-    replicas: Annotated[Int32, pb(1)]
+    replicas: Annotated[Int32, pb(1)] = always(0)
     fully_labeled_replicas: Annotated[Int32, pb(2)] = 0
     ready_replicas: Annotated[Int32, pb(4)] = 0
     available_replicas: Annotated[Int32, pb(5)] = 0
@@ -130,4 +131,4 @@ class ReplicaSet(ApiStruct, kw_only=True):
     kind: str = type_meta("ReplicaSet")
     metadata: Annotated[ObjectMeta, pb(1)] = field(default_factory=ObjectMeta)
     spec: Annotated[ReplicaSetSpec, pb(2)]
-    status: Annotated[ReplicaSetStatus, pb(3)]
+    status: Annotated[ReplicaSetStatus, pb(3)] = field(default_factory=ReplicaSetStatus)

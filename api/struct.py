@@ -130,8 +130,12 @@ def type_meta(value: str) -> str:
     return msgspec.field(default_factory=lambda: value)
 
 
-def always(value: int, *, name: str) -> int:
-    """A default that is written even when unchanged, for a field with a wire name of its own."""
+def always(value: int, *, name: str | None = None) -> int:
+    """A default that is written even when unchanged: Go has no `omitempty` on the field.
+
+    For counts that start at zero, where asking every caller to say so would only be noise;
+    `name` is a wire name that no rule yields.
+    """
     return msgspec.field(default_factory=lambda: value, name=name)
 
 

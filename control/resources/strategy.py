@@ -16,10 +16,12 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
+from api import validation
 from api.fielderrors import FieldError
 from api.meta import DeleteOptions, ObjectMeta
 from api.scheme import Resource
 from api.struct import ApiStruct
+from control.resources import compatibility
 
 T = TypeVar("T", bound=ApiStruct)
 
@@ -76,9 +78,7 @@ class Strategy(Generic[T]):
 
     def validate_name(self, name: str, *, generated: bool) -> list[str]:
         """What is wrong with `metadata.name` (`generated`: it is a generateName prefix)."""
-        from api.validation import dns_subdomain, generate_name_base
-
-        return dns_subdomain(generate_name_base(name) if generated else name)
+        return validation.dns1123_subdomain(mask_trailing_dash(name) if generated else name)
 
     def validate(self, obj: T) -> list[FieldError]:
         """Every error of the object, each with its path; metadata is checked by the registry."""
@@ -94,7 +94,7 @@ class Strategy(Generic[T]):
 
     def warnings(self, obj: T) -> list[str]:
         """Texts for `Warning` headers: accepted, but without the effect one may expect."""
-        return []
+        return compatibility.warnings(obj)
 
     def fields(self, obj: T) -> dict[str, str]:
         """What field selectors may ask for, beside metadata.name and metadata.namespace."""
@@ -126,6 +126,11 @@ class Strategy(Generic[T]):
     def has_status(self) -> bool:
         """Whether `status` is a subresource of its own."""
         return self.resource.subresource("status") is not None
+
+
+def mask_trailing_dash(prefix: str) -> str:
+    """A generateName prefix as it will look with its suffix: `web-` → `weba`."""
+    return prefix[:-1] + "a" if len(prefix) > 1 and prefix.endswith("-") else prefix
 
 
 def clear_status(obj: ApiStruct) -> None:

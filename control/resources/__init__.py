@@ -1,0 +1,44 @@
+"""The rules of every kind: defaults, validation, updates, printed columns. Walk step 1.
+
+This is the one list that joins a kind's type to its rules. Adding a kind means a module beside
+these and a row here; the registry, the router and discovery find it by itself.
+"""
+
+from typing import Any
+
+from api.scheme import Resource
+from control.resources.apps import deployment, replicaset
+from control.resources.certificates import csr
+from control.resources.coordination import lease
+from control.resources.core import config, endpoints, event, namespace, node, pod, service
+from control.resources.discovery import endpointslice
+from control.resources.strategy import Column as Column
+from control.resources.strategy import Strategy as Strategy
+
+STRATEGIES: tuple[Strategy[Any], ...] = (
+    config.CONFIG_MAP,
+    config.SECRET,
+    config.SERVICE_ACCOUNT,
+    csr.STRATEGY,
+    deployment.STRATEGY,
+    endpoints.STRATEGY,
+    endpointslice.STRATEGY,
+    event.STRATEGY,
+    lease.STRATEGY,
+    namespace.STRATEGY,
+    node.STRATEGY,
+    pod.STRATEGY,
+    replicaset.STRATEGY,
+    service.STRATEGY,
+)
+
+_BY_RESOURCE = {strategy.resource: strategy for strategy in STRATEGIES}
+
+
+def strategy_of(resource: Resource) -> Strategy[Any]:
+    """The rules of a resource.
+
+    Raises:
+        KeyError: the scheme names a resource that has no rules (a unit test compares the lists).
+    """
+    return _BY_RESOURCE[resource]

@@ -1,0 +1,100 @@
+"""Event: what happened to an object, for people. Any step of the walk may leave one."""
+
+from datetime import datetime
+
+from api.core import Event
+from api.fielderrors import FieldError, Path, invalid
+from api.scheme import resource_of
+from control.resources.columns import since
+from control.resources.strategy import Column, Strategy
+
+
+class EventStrategy(Strategy[Event]):
+    """Events are told apart by name only; a writer may create one by replacing it."""
+
+    columns = (
+        Column("Last Seen", "string", lambda event, now: _last_seen(event, now)),
+        Column("Type", "string", lambda event, now: event.type),
+        Column("Reason", "string", lambda event, now: event.reason),
+        Column("Object", "string", lambda event, now: _object(event)),
+        Column(
+            "Subobject", "string", lambda event, now: event.involved_object.field_path, priority=1
+        ),
+        Column("Source", "string", lambda event, now: _source(event), priority=1),
+        Column("Message", "string", lambda event, now: event.message.strip()),
+        Column("First Seen", "string", lambda event, now: _first_seen(event, now), priority=1),
+        Column("Count", "string", lambda event, now: str(_count(event)), priority=1),
+        Column("Name", "string", lambda event, now: event.metadata.name, priority=1, format="name"),
+    )
+    allow_create_on_update = True
+
+    def validate(self, obj: Event) -> list[FieldError]:
+        namespace = obj.involved_object.namespace or "default"
+        if obj.metadata.namespace and namespace != obj.metadata.namespace:
+            return [
+                invalid(
+                    Path("involvedObject").child("namespace"),
+                    obj.involved_object.namespace,
+                    "does not match event.namespace",
+                )
+            ]
+        return []
+
+    def fields(self, obj: Event) -> dict[str, str]:
+        involved = obj.involved_object
+        return {
+            "involvedObject.kind": involved.kind,
+            "involvedObject.namespace": involved.namespace,
+            "involvedObject.name": involved.name,
+            "involvedObject.uid": involved.uid,
+            "involvedObject.apiVersion": involved.api_version,
+            "involvedObject.resourceVersion": involved.resource_version,
+            "involvedObject.fieldPath": involved.field_path,
+            "reason": obj.reason,
+            "reportingComponent": obj.reporting_component,
+            "source": obj.source.component or obj.reporting_component,
+            "type": obj.type,
+        }
+
+    def selectable_fields(self) -> frozenset[str]:
+        return super().selectable_fields() | {
+            *(f"involvedObject.{name}" for name in _INVOLVED),
+            "reason",
+            "reportingComponent",
+            "source",
+            "type",
+        }
+
+
+_INVOLVED = ("kind", "namespace", "name", "uid", "apiVersion", "resourceVersion", "fieldPath")
+
+
+def _first(event: Event) -> str:
+    return event.first_timestamp or event.event_time or event.metadata.creation_timestamp or ""
+
+
+def _first_seen(event: Event, now: datetime) -> str:
+    return since(_first(event), now)
+
+
+def _last_seen(event: Event, now: datetime) -> str:
+    if event.series is not None and event.series.last_observed_time:
+        return since(event.series.last_observed_time, now)
+    return since(event.last_timestamp or _first(event), now)
+
+
+def _count(event: Event) -> int:
+    return event.series.count if event.series is not None else max(event.count, 1)
+
+
+def _object(event: Event) -> str:
+    return f"{event.involved_object.kind.lower()}/{event.involved_object.name}"
+
+
+def _source(event: Event) -> str:
+    component = event.source.component or event.reporting_component
+    host = event.source.host or event.reporting_instance
+    return f"{component}, {host}" if host else component
+
+
+STRATEGY = EventStrategy(resource_of(Event))

@@ -1,0 +1,67 @@
+"""Namespace: a scope for names, deleted by emptying it. Walk steps 1 and 7."""
+
+from api import validation
+from api.core import Namespace
+from api.fielderrors import FieldError, Path
+from api.scheme import resource_of
+from control.resources.checks import check_text
+from control.resources.columns import AGE
+from control.resources.strategy import Column, Strategy, mask_trailing_dash
+
+NAME_LABEL = "kubernetes.io/metadata.name"
+FINALIZER = "kubernetes"
+
+
+class NamespaceStrategy(Strategy[Namespace]):
+    """A deleted namespace stays, Terminating, until its spec's finalizers are gone."""
+
+    columns = (Column("Status", "string", lambda ns, now: ns.status.phase), AGE)
+
+    def default(self, obj: Namespace) -> None:
+        if obj.metadata.name:
+            obj.metadata.labels = {**obj.metadata.labels, NAME_LABEL: obj.metadata.name}
+
+    def prepare_create(self, obj: Namespace) -> None:
+        super().prepare_create(obj)
+        obj.status.phase = "Active"
+        if FINALIZER not in obj.spec.finalizers:
+            obj.spec.finalizers = [*obj.spec.finalizers, FINALIZER]
+
+    def prepare_update(self, new: Namespace, old: Namespace) -> None:
+        super().prepare_update(new, old)
+        new.spec = old.spec
+
+    def prepare_subresource(self, subresource: str, new: Namespace, old: Namespace) -> None:
+        super().prepare_subresource(subresource, new, old)
+        if subresource == "finalize":
+            new.metadata = old.metadata
+            new.status = old.status
+
+    def validate_name(self, name: str, *, generated: bool) -> list[str]:
+        return validation.dns1123_label(mask_trailing_dash(name) if generated else name)
+
+    def validate(self, obj: Namespace) -> list[FieldError]:
+        where = Path("spec").child("finalizers")
+        return [
+            error
+            for number, name in enumerate(obj.spec.finalizers)
+            for error in check_text(where.index(number), name, validation.qualified_name)
+        ]
+
+    def generation_changes(self, new: Namespace, old: Namespace) -> bool:
+        return False
+
+    def fields(self, obj: Namespace) -> dict[str, str]:
+        return {"status.phase": obj.status.phase}
+
+    def selectable_fields(self) -> frozenset[str]:
+        return super().selectable_fields() | {"status.phase"}
+
+    def keeps_on_delete(self, obj: Namespace) -> bool:
+        return bool(obj.spec.finalizers)
+
+    def mark_deleted(self, obj: Namespace) -> None:
+        obj.status.phase = "Terminating"
+
+
+STRATEGY = NamespaceStrategy(resource_of(Namespace))

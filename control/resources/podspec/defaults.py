@@ -1,0 +1,118 @@
+"""Defaults of a pod spec, as the API reference documents them field by field."""
+
+from collections.abc import Iterable
+
+from api.core import (
+    Container,
+    EphemeralContainer,
+    LifecycleHandler,
+    PodSecurityContext,
+    PodSpec,
+    Probe,
+    Volume,
+)
+from api.core.volume import EmptyDirVolumeSource, VolumeSource
+
+DEFAULT_GRACE_PERIOD_SECONDS = 30
+DEFAULT_FILE_MODE = 0o644
+DEFAULT_TOKEN_SECONDS = 3600
+
+
+def default_pod_spec(spec: PodSpec) -> None:
+    """Fill a pod spec in place."""
+    spec.restart_policy = spec.restart_policy or "Always"
+    spec.dns_policy = spec.dns_policy or "ClusterFirst"
+    spec.scheduler_name = spec.scheduler_name or "default-scheduler"
+    if spec.termination_grace_period_seconds is None:
+        spec.termination_grace_period_seconds = DEFAULT_GRACE_PERIOD_SECONDS
+    if spec.security_context is None:
+        spec.security_context = PodSecurityContext()
+    if spec.enable_service_links is None:
+        spec.enable_service_links = True
+    if spec.service_account and not spec.service_account_name:
+        spec.service_account_name = spec.service_account
+    spec.service_account = spec.service_account_name
+    for volume in spec.volumes:
+        _default_volume(volume)
+    for container in (*spec.init_containers, *spec.containers):
+        _default_container(container, host_network=spec.host_network)
+    for debugger in spec.ephemeral_containers:
+        _default_container(debugger, host_network=spec.host_network)
+
+
+def default_pull_policy(image: str) -> str:
+    """`Always` for `:latest` or no tag, `IfNotPresent` otherwise (a digest counts as a tag)."""
+    if "@" in image:
+        return "IfNotPresent"
+    last = image.rsplit("/", 1)[-1]
+    _, _, tag = last.partition(":")
+    return "Always" if tag in ("", "latest") else "IfNotPresent"
+
+
+def _default_container(container: Container | EphemeralContainer, *, host_network: bool) -> None:
+    container.termination_message_path = (
+        container.termination_message_path or "/dev/termination-log"
+    )
+    container.termination_message_policy = container.termination_message_policy or "File"
+    container.image_pull_policy = container.image_pull_policy or default_pull_policy(
+        container.image
+    )
+    for port in container.ports:
+        port.protocol = port.protocol or "TCP"
+        if host_network and port.host_port == 0:
+            port.host_port = port.container_port
+    for variable in container.env:
+        source = variable.value_from
+        if source is not None and source.field_ref is not None:
+            source.field_ref.api_version = source.field_ref.api_version or "v1"
+    resources = container.resources
+    if resources.limits:
+        resources.requests = {**resources.limits, **resources.requests}
+    for probe in _probes(container):
+        _default_probe(probe)
+    if container.lifecycle is not None:
+        for handler in (container.lifecycle.post_start, container.lifecycle.pre_stop):
+            if handler is not None:
+                _default_http_get(handler)
+
+
+def _probes(container: Container | EphemeralContainer) -> Iterable[Probe]:
+    probes = (container.liveness_probe, container.readiness_probe, container.startup_probe)
+    return [probe for probe in probes if probe is not None]
+
+
+def _default_probe(probe: Probe) -> None:
+    probe.timeout_seconds = probe.timeout_seconds or 1
+    probe.period_seconds = probe.period_seconds or 10
+    probe.success_threshold = probe.success_threshold or 1
+    probe.failure_threshold = probe.failure_threshold or 3
+    _default_http_get(probe)
+    if probe.grpc is not None and probe.grpc.service is None:
+        probe.grpc.service = ""
+
+
+def _default_http_get(handler: Probe | LifecycleHandler) -> None:
+    if handler.http_get is not None:
+        handler.http_get.path = handler.http_get.path or "/"
+        handler.http_get.scheme = handler.http_get.scheme or "HTTP"
+
+
+def _default_volume(volume: Volume) -> None:
+    if not any(getattr(volume, name) is not None for name in VolumeSource.__struct_fields__):
+        volume.empty_dir = EmptyDirVolumeSource()
+    for source in (volume.secret, volume.config_map, volume.downward_api, volume.projected):
+        if source is not None and source.default_mode is None:
+            source.default_mode = DEFAULT_FILE_MODE
+    if volume.host_path is not None and volume.host_path.type is None:
+        volume.host_path.type = ""
+    if volume.downward_api is not None:
+        for item in volume.downward_api.items:
+            if item.field_ref is not None:
+                item.field_ref.api_version = item.field_ref.api_version or "v1"
+    for projection in volume.projected.sources if volume.projected is not None else ():
+        token = projection.service_account_token
+        if token is not None and token.expiration_seconds is None:
+            token.expiration_seconds = DEFAULT_TOKEN_SECONDS
+        for item in projection.downward_api.items if projection.downward_api is not None else ():
+            if item.field_ref is not None:
+                item.field_ref.api_version = item.field_ref.api_version or "v1"

@@ -1,0 +1,222 @@
+"""Validation of a whole pod spec, and of the template that holds one."""
+
+from collections.abc import Iterator
+from itertools import chain
+
+from api import validation
+from api.core import (
+    DNSPolicy,
+    PodDNSConfig,
+    PodSpec,
+    PodTemplateSpec,
+    PreemptionPolicy,
+    RestartPolicy,
+)
+from api.fielderrors import FieldError, Path, forbidden, invalid, not_supported, required
+from control.resources.checks import (
+    amount,
+    check_enum,
+    check_labels,
+    check_non_negative,
+    check_text,
+    check_unique,
+)
+from control.resources.podspec.containers import (
+    app_container_errors,
+    container_errors,
+    host_port_conflicts,
+    init_container_errors,
+)
+from control.resources.podspec.placement import placement_errors
+from control.resources.podspec.volumes import volume_errors
+
+MAX_NAMESERVERS = 3
+MAX_SEARCHES = 32
+MAX_SEARCH_CHARACTERS = 2048
+MAX_DEADLINE = 2**31 - 1
+
+
+def pod_spec_errors(spec: PodSpec, path: Path) -> Iterator[FieldError]:
+    """Every error of a pod spec."""
+    yield from volume_errors(spec.volumes, path.child("volumes"))
+    yield from _container_list_errors(spec, path)
+    yield from check_enum(
+        path.child("restartPolicy"), spec.restart_policy, RestartPolicy, needed=True
+    )
+    yield from placement_errors(spec, path)
+    yield from _dns_errors(spec, path)
+    yield from _lifetime_errors(spec, path)
+    yield from _identity_errors(spec, path)
+    yield from _security_errors(spec, path)
+
+
+def template_errors(template: PodTemplateSpec, path: Path) -> Iterator[FieldError]:
+    """A pod template of a workload that keeps its pods running: restartPolicy must be Always."""
+    yield from check_labels(path.child("metadata", "labels"), template.metadata.labels)
+    yield from pod_spec_errors(template.spec, path.child("spec"))
+    if template.spec.restart_policy not in ("", "Always"):
+        yield not_supported(
+            path.child("spec", "restartPolicy"), template.spec.restart_policy, ("Always",)
+        )
+    if template.spec.active_deadline_seconds is not None:
+        yield forbidden(
+            path.child("spec", "activeDeadlineSeconds"),
+            "may not be set in the template of a workload that restarts its pods",
+        )
+    if template.spec.ephemeral_containers:
+        yield forbidden(
+            path.child("spec", "ephemeralContainers"),
+            "ephemeral containers not allowed in pod template",
+        )
+
+
+def _container_list_errors(spec: PodSpec, path: Path) -> Iterator[FieldError]:
+    volumes = frozenset(volume.name for volume in spec.volumes)
+    app = [(path.child("containers").index(n), c) for n, c in enumerate(spec.containers)]
+    init = [(path.child("initContainers").index(n), c) for n, c in enumerate(spec.init_containers)]
+    debug = [
+        (path.child("ephemeralContainers").index(n), c)
+        for n, c in enumerate(spec.ephemeral_containers)
+    ]
+    if not app:
+        yield required(path.child("containers"), "")
+    named = [(where, container.name) for where, container in chain(init, app)]
+    named += [(where, container.name) for where, container in debug]
+    yield from check_unique(path, ((where.child("name"), name) for where, name in named))
+    for where, container in chain(init, app):
+        yield from container_errors(container, where, volumes, host_network=spec.host_network)
+    for where, container in app:
+        yield from app_container_errors(container, where)
+        if container.restart_policy is not None:
+            yield forbidden(where.child("restartPolicy"), "may not be set for non-init containers")
+    for where, container in init:
+        yield from init_container_errors(container, where)
+    for where, debugger in debug:
+        yield from container_errors(debugger, where, volumes, host_network=False)
+    yield from host_port_conflicts(app)
+
+
+def _dns_errors(spec: PodSpec, path: Path) -> Iterator[FieldError]:
+    yield from check_enum(path.child("dnsPolicy"), spec.dns_policy, DNSPolicy, needed=True)
+    config = spec.dns_config
+    where = path.child("dnsConfig")
+    if spec.dns_policy == "None" and (config is None or not config.nameservers):
+        yield required(
+            where.child("nameservers"),
+            "must provide at least one DNS nameserver when `dnsPolicy` is None",
+        )
+    if config is not None:
+        yield from _dns_config_errors(config, where)
+
+
+def _dns_config_errors(config: PodDNSConfig, path: Path) -> Iterator[FieldError]:
+    if len(config.nameservers) > MAX_NAMESERVERS:
+        yield invalid(
+            path.child("nameservers"),
+            config.nameservers,
+            f"must not have more than {MAX_NAMESERVERS} nameservers",
+        )
+    for number, server in enumerate(config.nameservers):
+        yield from check_text(
+            path.child("nameservers").index(number), server, validation.ip_address
+        )
+    if (
+        len(config.searches) > MAX_SEARCHES
+        or len(" ".join(config.searches)) > MAX_SEARCH_CHARACTERS
+    ):
+        yield invalid(
+            path.child("searches"),
+            config.searches,
+            f"must not have more than {MAX_SEARCHES} search paths"
+            f" of {MAX_SEARCH_CHARACTERS} characters in all",
+        )
+    for number, search in enumerate(config.searches):
+        if search != ".":
+            yield from check_text(
+                path.child("searches").index(number),
+                search.rstrip("."),
+                validation.dns1123_subdomain,
+            )
+    for number, option in enumerate(config.options):
+        if not option.name:
+            yield required(path.child("options").index(number), "must not be empty")
+
+
+def _lifetime_errors(spec: PodSpec, path: Path) -> Iterator[FieldError]:
+    yield from check_non_negative(
+        path.child("terminationGracePeriodSeconds"), spec.termination_grace_period_seconds
+    )
+    deadline = spec.active_deadline_seconds
+    if deadline is not None and not 1 <= deadline <= MAX_DEADLINE:
+        yield invalid(
+            path.child("activeDeadlineSeconds"),
+            deadline,
+            f"must be between 1 and {MAX_DEADLINE}, inclusive",
+        )
+    yield from check_enum(path.child("preemptionPolicy"), spec.preemption_policy, PreemptionPolicy)
+    for name, value in spec.overhead.items():
+        if amount(value) < 0:
+            yield invalid(
+                path.child("overhead").key(name), value, "must be greater than or equal to 0"
+            )
+
+
+def _identity_errors(spec: PodSpec, path: Path) -> Iterator[FieldError]:
+    for name, value in (("hostname", spec.hostname), ("subdomain", spec.subdomain)):
+        yield from check_text(path.child(name), value, validation.dns1123_label, needed=False)
+    for name, value in (
+        ("serviceAccountName", spec.service_account_name),
+        ("priorityClassName", spec.priority_class_name),
+        ("runtimeClassName", spec.runtime_class_name or ""),
+        ("schedulerName", spec.scheduler_name),
+    ):
+        yield from check_text(path.child(name), value, validation.dns1123_subdomain, needed=False)
+    for number, alias in enumerate(spec.host_aliases):
+        where = path.child("hostAliases").index(number)
+        yield from check_text(where.child("ip"), alias.ip, validation.ip_address)
+        for at, hostname in enumerate(alias.hostnames):
+            yield from check_text(
+                where.child("hostnames").index(at), hostname, validation.dns1123_subdomain
+            )
+    for number, secret in enumerate(spec.image_pull_secrets):
+        if secret.name:
+            yield from check_text(
+                path.child("imagePullSecrets").index(number).child("name"),
+                secret.name,
+                validation.dns1123_subdomain,
+            )
+    for number, gate in enumerate(spec.readiness_gates):
+        yield from check_text(
+            path.child("readinessGates").index(number).child("conditionType"),
+            gate.condition_type,
+            validation.qualified_name,
+        )
+
+
+def _security_errors(spec: PodSpec, path: Path) -> Iterator[FieldError]:
+    security = spec.security_context
+    if security is not None:
+        where = path.child("securityContext")
+        for name, value in (
+            ("runAsUser", security.run_as_user),
+            ("runAsGroup", security.run_as_group),
+            ("fsGroup", security.fs_group),
+        ):
+            yield from check_non_negative(where.child(name), value)
+        for number, group in enumerate(security.supplemental_groups):
+            yield from check_non_negative(where.child("supplementalGroups").index(number), group)
+        yield from check_unique(
+            where,
+            (
+                (where.child("sysctls").index(n).child("name"), sysctl.name)
+                for n, sysctl in enumerate(security.sysctls)
+            ),
+        )
+    if spec.host_pid and spec.share_process_namespace:
+        yield invalid(
+            path.child("shareProcessNamespace"),
+            True,
+            "ShareProcessNamespace and HostPID cannot both be enabled",
+        )
+    if spec.os is not None and spec.os.name not in ("linux", "windows"):
+        yield not_supported(path.child("os", "name"), spec.os.name, ("linux", "windows"))
