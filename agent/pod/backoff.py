@@ -1,0 +1,41 @@
+"""How long a container that ended waits before it runs again (step 4 of the pod's walk). Pure.
+
+The first restart is immediate, the next waits 10 s, then 20, 40, 80, 160 and 300 s at most; a run
+of ten minutes clears the slate. The level is carried in a label of each container, so that an agent
+which was restarted goes on where it was, with nothing to remember but what Docker remembers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Backoff:
+    """A curve of delays."""
+
+    first: float = 10.0
+    """Seconds before the second restart; doubled for each one after it."""
+    longest: float = 300.0
+    reset_after: float = 600.0
+    """A run of at least so many seconds counts as healthy and starts the curve again."""
+
+    def delay(self, level: int, *, ran_for: float) -> float:
+        """Seconds between the end of a container created at `level` and its next start."""
+        if ran_for >= self.reset_after or level <= 0:
+            return 0.0
+        # 2**20 * 10 s is far beyond any limit; the bound keeps the power small.
+        return float(min(self.longest, self.first * 2 ** min(level - 1, 20)))
+
+    def next_level(self, level: int, *, ran_for: float) -> int:
+        """The level of the container that follows one created at `level`."""
+        return 1 if ran_for >= self.reset_after else level + 1
+
+
+RESTARTS = Backoff()
+"""Containers that end."""
+
+
+def retry_delay(failures: int, *, first: float = 1.0, longest: float = 10.0) -> float:
+    """Seconds before the next try of something that failed `failures` times in a row."""
+    return float(min(longest, first * 2 ** min(max(failures - 1, 0), 20)))

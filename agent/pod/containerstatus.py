@@ -1,0 +1,178 @@
+"""ContainerStatus of one container (step 5 of the pod's walk). Pure.
+
+What a container waits for is told in the words that `kubectl get pods` users know:
+PodInitializing, ContainerCreating, CrashLoopBackOff, ErrImagePull, ImagePullBackOff, ...
+"""
+
+from __future__ import annotations
+
+from agent.pod.backoff import RESTARTS
+from agent.pod.observed import (
+    Hook,
+    PodObserved,
+    Seen,
+    container_ready,
+    container_started,
+    is_sidecar,
+    restart_policy,
+    wanted_restart,
+)
+from agent.pod.outcome import outcome
+from agent.pod.plan import initialized, restart_in
+from api import timestamps
+from api.core import (
+    Container,
+    ContainerState,
+    ContainerStateRunning,
+    ContainerStateTerminated,
+    ContainerStateWaiting,
+    ContainerStatus,
+    Pod,
+)
+
+RUNTIME = "docker"
+
+# An image or configuration failure explains more than the step that it holds up.
+_FAILURE_KEYS = ("image/{}", "container/{}")
+
+
+def container_status(
+    pod: Pod, container: Container, observed: PodObserved, *, init: bool
+) -> ContainerStatus:
+    """The status of one container of the spec."""
+    newest = observed.newest(container.name)
+    state, last = _states(pod, container, observed, init=init)
+    running = state.running is not None and newest is not None
+    status = ContainerStatus(
+        name=container.name,
+        state=state,
+        last_state=last,
+        ready=_ready(container, newest, running=running, init=init),
+        restart_count=0 if newest is None else newest.restarts,
+        image=container.image if newest is None else (newest.image or container.image),
+        image_id="" if newest is None else str(newest.record.image_id),
+        container_id="" if newest is None else container_id(newest),
+        started=newest is not None and running and container_started(container, newest),
+    )
+    return status
+
+
+def container_id(seen: Seen) -> str:
+    return f"{RUNTIME}://{seen.id}"
+
+
+def terminated(seen: Seen) -> ContainerStateTerminated:
+    """How a container ended."""
+    record = seen.record
+    return ContainerStateTerminated(
+        exit_code=record.exit_code,
+        reason=_end_reason(seen),
+        message=seen.message or record.error,
+        started_at=None if record.started_at is None else timestamps.format(record.started_at),
+        finished_at=None if record.finished_at is None else timestamps.format(record.finished_at),
+        container_id=container_id(seen),
+    )
+
+
+def _end_reason(seen: Seen) -> str:
+    record = seen.record
+    if record.error:
+        return "ContainerCannotRun"
+    # The engine also marks a container whose child was killed and which then ended well.
+    if record.oom_killed and record.exit_code != 0:
+        return "OOMKilled"
+    return "Completed" if record.exit_code == 0 else "Error"
+
+
+def _states(
+    pod: Pod, container: Container, observed: PodObserved, *, init: bool
+) -> tuple[ContainerState, ContainerState]:
+    """The present state and the last one."""
+    made = observed.containers.get(container.name, ())
+    newest = made[0] if made else None
+    before = next((seen for seen in made[1:] if seen.ended), None)
+    last = ContainerState() if before is None else ContainerState(terminated=terminated(before))
+    if newest is None or newest.unstarted:
+        return ContainerState(waiting=_waiting(pod, container, observed, init=init)), last
+    if newest.alive:
+        if newest.post_start in (Hook.PENDING, Hook.RUNNING):
+            waiting = ContainerStateWaiting(reason="ContainerCreating")
+            return ContainerState(waiting=waiting), last
+        return ContainerState(running=_running(newest)), last
+    ended = ContainerState(terminated=terminated(newest))
+    waiting_again = _waiting_again(pod, container, newest, observed, init=init)
+    if waiting_again is None:
+        return ended, last
+    return ContainerState(waiting=waiting_again), ended
+
+
+def _running(seen: Seen) -> ContainerStateRunning:
+    started = seen.record.started_at
+    return ContainerStateRunning(started_at=None if started is None else timestamps.format(started))
+
+
+def _waiting(
+    pod: Pod, container: Container, observed: PodObserved, *, init: bool
+) -> ContainerStateWaiting:
+    """Why a container has not started yet."""
+    if observed.refusal is not None:
+        return ContainerStateWaiting(
+            reason=observed.refusal.reason, message=observed.refusal.message
+        )
+    if (failed := _failure(container, observed)) is not None:
+        return failed
+    if pod.spec.init_containers and not initialized(pod, observed):
+        first = pod.spec.init_containers[0].name
+        if not (init and container.name == first):
+            return ContainerStateWaiting(reason="PodInitializing")
+        if observed.sandbox_running and observed.network_ready:
+            return ContainerStateWaiting(reason="PodInitializing")
+    return ContainerStateWaiting(reason="ContainerCreating")
+
+
+def _waiting_again(
+    pod: Pod, container: Container, seen: Seen, observed: PodObserved, *, init: bool
+) -> ContainerStateWaiting | None:
+    """Why a container that ended waits to run again; None when it shows how it ended."""
+    if outcome(pod, observed) is not None or pod.metadata.deletion_timestamp is not None:
+        return None
+    policy = "Always" if init and is_sidecar(container) else restart_policy(pod)
+    if init and not is_sidecar(container) and (seen.succeeded or policy == "Never"):
+        return None
+    if not wanted_restart(policy, seen):
+        return None
+    if (failed := _failure(container, observed)) is not None:
+        return failed
+    if restart_in(seen) <= 0:
+        return None
+    delay = RESTARTS.delay(seen.backoff_level, ran_for=seen.ran_for)
+    meta = pod.metadata
+    return ContainerStateWaiting(
+        reason="CrashLoopBackOff",
+        message=(
+            f"back-off {go_duration(delay)} restarting failed container={container.name} "
+            f"pod={meta.name}_{meta.namespace}({meta.uid})"
+        ),
+    )
+
+
+def _failure(container: Container, observed: PodObserved) -> ContainerStateWaiting | None:
+    for key in _FAILURE_KEYS:
+        failure = observed.failures.get(key.format(container.name))
+        if failure is not None:
+            return ContainerStateWaiting(reason=failure.reason, message=failure.message)
+    return None
+
+
+def _ready(container: Container, seen: Seen | None, *, running: bool, init: bool) -> bool:
+    if seen is None:
+        return False
+    if init and not is_sidecar(container):
+        return seen.succeeded
+    return running and container_ready(container, seen)
+
+
+def go_duration(seconds: float) -> str:
+    """`10s`, `2m40s`, `5m0s`: as Go prints a duration, because people search for these words."""
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes}m{rest}s" if minutes else f"{rest}s"

@@ -1,0 +1,131 @@
+"""Names and labels of containers: what lets a restarted agent recognise its own (step 4). Pure.
+
+They are those of Docker-based kubelets, because log collectors and monitoring already understand
+them. Two are ours: the node, so that an agent never touches what another one made, and the
+restart back-off's level.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import msgspec
+
+from agent.containers.records import ContainerId, ContainerRecord
+from api.core import Container, Pod
+
+POD_NAME = "io.kubernetes.pod.name"
+POD_NAMESPACE = "io.kubernetes.pod.namespace"
+POD_UID = "io.kubernetes.pod.uid"
+POD_GRACE = "annotation.io.kubernetes.pod.terminationGracePeriod"
+CONTAINER_NAME = "io.kubernetes.container.name"
+CONTAINER_TYPE = "io.kubernetes.docker.type"
+CONTAINER_HASH = "annotation.io.kubernetes.container.hash"
+RESTART_COUNT = "annotation.io.kubernetes.container.restartCount"
+MESSAGE_PATH = "annotation.io.kubernetes.container.terminationMessagePath"
+MESSAGE_POLICY = "annotation.io.kubernetes.container.terminationMessagePolicy"
+SANDBOX_ID = "io.kubernetes.sandbox.id"
+NODE = "io.podwright.node"
+BACKOFF_LEVEL = "io.podwright.container.backoff"
+
+SANDBOX = "podsandbox"
+CONTAINER = "container"
+SANDBOX_NAME = "POD"
+
+DEFAULT_GRACE = 30.0
+
+
+def container_name(container: str, pod: Pod, attempt: int) -> str:
+    """`k8s_<container>_<pod>_<namespace>_<uid>_<attempt>`."""
+    meta = pod.metadata
+    return f"k8s_{container}_{meta.name}_{meta.namespace}_{meta.uid}_{attempt}"
+
+
+def sandbox_labels(pod: Pod, *, node: str) -> dict[str, str]:
+    """Labels of a pod's pause container: the pod's own labels and who it is."""
+    labels = dict(pod.metadata.labels) | _pod_labels(pod, node=node)
+    labels[CONTAINER_NAME] = SANDBOX_NAME
+    labels[CONTAINER_TYPE] = SANDBOX
+    return labels
+
+
+def container_labels(
+    pod: Pod,
+    container: Container,
+    *,
+    node: str,
+    sandbox: ContainerId,
+    restarts: int,
+    backoff_level: int,
+) -> dict[str, str]:
+    """Labels of a container: all that a restarted agent needs to go on."""
+    return _pod_labels(pod, node=node) | {
+        CONTAINER_NAME: container.name,
+        CONTAINER_TYPE: CONTAINER,
+        CONTAINER_HASH: container_hash(container),
+        RESTART_COUNT: str(restarts),
+        MESSAGE_PATH: container.termination_message_path,
+        MESSAGE_POLICY: container.termination_message_policy,
+        SANDBOX_ID: sandbox,
+        BACKOFF_LEVEL: str(backoff_level),
+    }
+
+
+def container_hash(container: Container) -> str:
+    """Changes exactly when the container must be made anew.
+
+    Only the image of a running pod's container may change, so only it is hashed: a hash over the
+    whole spec restarts every container of a node whenever a release adds a field. The leading
+    number is the version of this rule.
+    """
+    subset = msgspec.json.encode([1, container.name, container.image])
+    return hashlib.sha256(subset).hexdigest()[:16]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Identity:
+    """Whose container it is, read back from its labels."""
+
+    uid: str
+    namespace: str
+    pod: str
+    container: str
+    sandbox: bool
+    attempt: int
+
+
+def identify(record: ContainerRecord) -> Identity | None:
+    """Read the labels; None for a container that is not one of ours."""
+    labels = record.labels
+    if POD_UID not in labels or labels.get(CONTAINER_TYPE) not in (SANDBOX, CONTAINER):
+        return None
+    return Identity(
+        uid=labels[POD_UID],
+        namespace=labels.get(POD_NAMESPACE, ""),
+        pod=labels.get(POD_NAME, ""),
+        container=labels.get(CONTAINER_NAME, ""),
+        sandbox=labels[CONTAINER_TYPE] == SANDBOX,
+        attempt=_number(record.name.rpartition("_")[2]),
+    )
+
+
+def label_number(labels: Mapping[str, str], label: str) -> int:
+    """A label that holds a number; 0 when it is missing or was tampered with."""
+    return _number(labels.get(label, ""))
+
+
+def _pod_labels(pod: Pod, *, node: str) -> dict[str, str]:
+    grace = pod.spec.termination_grace_period_seconds
+    return {
+        POD_NAME: pod.metadata.name,
+        POD_NAMESPACE: pod.metadata.namespace,
+        POD_UID: pod.metadata.uid,
+        POD_GRACE: str(int(DEFAULT_GRACE) if grace is None else grace),
+        NODE: node,
+    }
+
+
+def _number(text: str) -> int:
+    return int(text) if text.isascii() and text.isdigit() else 0

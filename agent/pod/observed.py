@@ -1,0 +1,227 @@
+"""What a pod's worker knows of its pod at one moment: the input of plan and status (step 4).
+
+Everything here is a frozen value. Moments of the past are given as "seconds ago", measured by the
+worker on the monotonic clock, so that the pure functions need no clock and a jump of the wall clock
+neither shortens nor lengthens a wait.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from agent.containers.records import ContainerId, ContainerRecord, ContainerState
+from agent.pod import names
+from api.core import Container, Pod
+
+
+class KilledFor(enum.Enum):
+    """Why this agent ended a container that the pod still wants."""
+
+    LIVENESS = "liveness"
+    STARTUP = "startup"
+    POST_START = "postStart"
+    CHANGED = "changed"
+
+
+class Hook(enum.Enum):
+    """Where a container's postStart hook stands."""
+
+    NONE = "none"
+    """There is none, or it was run by an agent before this one."""
+    PENDING = "pending"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Probed:
+    """What the probes of a running container say. `None`: nothing yet."""
+
+    started: bool | None = None
+    ready: bool | None = None
+    alive: bool | None = None
+    startup_failed: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Failure:
+    """Something that did not work, and will be tried again."""
+
+    reason: str
+    message: str
+    retry_in: float
+    """Seconds until the next try; 0 or less means now."""
+    count: int = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Seen:
+    """One container of the pod, as Docker and the worker's memory have it."""
+
+    record: ContainerRecord
+    ended_ago: float = 0.0
+    """Seconds since it ended; 0 while it lives."""
+    message: str = ""
+    """Its termination message, once it ended."""
+    killed_for: KilledFor | None = None
+    probed: Probed = field(default_factory=Probed)
+    post_start: Hook = Hook.NONE
+    image: str = ""
+    """The image reference as the pod spelled it when the container was made."""
+
+    @property
+    def id(self) -> ContainerId:
+        return self.record.id
+
+    @property
+    def alive(self) -> bool:
+        return self.record.running
+
+    @property
+    def unstarted(self) -> bool:
+        """Created and not yet started: what is left when an agent is killed in between."""
+        return self.record.state is ContainerState.CREATED and not self.record.error
+
+    @property
+    def ended(self) -> bool:
+        """It ran and ended, or could not be started."""
+        return not self.alive and not self.unstarted
+
+    @property
+    def succeeded(self) -> bool:
+        return self.ended and not self.record.error and self.record.exit_code == 0
+
+    @property
+    def restarts(self) -> int:
+        return names.label_number(self.record.labels, names.RESTART_COUNT)
+
+    @property
+    def backoff_level(self) -> int:
+        return names.label_number(self.record.labels, names.BACKOFF_LEVEL)
+
+    @property
+    def sandbox_id(self) -> str:
+        return self.record.labels.get(names.SANDBOX_ID, "")
+
+    @property
+    def ran_for(self) -> float:
+        """Seconds between start and end; 0 when it never ran or still does."""
+        started, finished = self.record.started_at, self.record.finished_at
+        if started is None or finished is None or not self.ended:
+            return 0.0
+        return max(0.0, (finished - started).total_seconds())
+
+    def matches(self, container: Container) -> bool:
+        """Whether it was made from this spec (an unlabelled one is left alone)."""
+        made_from = self.record.labels.get(names.CONTAINER_HASH)
+        return made_from is None or made_from == names.container_hash(container)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Refusal:
+    """Why this agent will not run the pod."""
+
+    reason: str
+    field: str
+    message: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class PodObserved:
+    """Everything about one pod that the plan and the status are made from."""
+
+    sandboxes: Sequence[ContainerRecord] = ()
+    """Newest first."""
+    ip: str = ""
+    """The pod's address; for a pod in the host's network the node's."""
+    network_ready: bool = False
+    containers: Mapping[str, Sequence[Seen]] = field(default_factory=dict)
+    """By container name, newest first."""
+    volumes_ready: bool = False
+    images: Mapping[str, int] = field(default_factory=dict)
+    """Container name → the restart number for which its image was made sure of."""
+    needs_ip: frozenset[str] = frozenset()
+    """Containers whose environment names the pod's address."""
+    busy: frozenset[str] = frozenset()
+    """Keys of actions under way."""
+    failures: Mapping[str, Failure] = field(default_factory=dict)
+    """By action key: the last try failed."""
+    refusal: Refusal | None = None
+    active_for: float = 0.0
+    """Seconds since the pod started on this node."""
+    removed: bool = False
+    """The API has no such pod (any more): tear it down, tell nobody."""
+    stopping_for: float = 0.0
+    """Seconds since the first plan that stops the pod; 0 while it does not stop."""
+    torn_down: bool = False
+    deleted: bool = False
+    """Its API object is gone, or there never was one."""
+
+    @property
+    def sandbox(self) -> ContainerRecord | None:
+        return self.sandboxes[0] if self.sandboxes else None
+
+    @property
+    def sandbox_running(self) -> bool:
+        return self.sandbox is not None and self.sandbox.running
+
+    def newest(self, name: str) -> Seen | None:
+        """The newest container of that name, of this sandbox or an older one."""
+        made = self.containers.get(name)
+        return made[0] if made else None
+
+    def current(self, name: str) -> Seen | None:
+        """The newest container of that name, if it lives in the present sandbox."""
+        seen = self.newest(name)
+        if seen is None or self.sandbox is None or seen.sandbox_id != self.sandbox.id:
+            return None
+        return seen
+
+    def alive(self, name: str) -> Seen | None:
+        """A container of that name whose processes exist, whatever sandbox it is in."""
+        return next((seen for seen in self.containers.get(name, ()) if seen.alive), None)
+
+
+def is_sidecar(container: Container) -> bool:
+    """A restartable init container: starts in order, runs beside the others, stops last."""
+    return container.restart_policy == "Always"
+
+
+def sidecars(pod: Pod) -> list[Container]:
+    return [c for c in pod.spec.init_containers if is_sidecar(c)]
+
+
+def one_shot_inits(pod: Pod) -> list[Container]:
+    return [c for c in pod.spec.init_containers if not is_sidecar(c)]
+
+
+def restart_policy(pod: Pod) -> str:
+    return pod.spec.restart_policy or "Always"
+
+
+def wanted_restart(policy: str, seen: Seen) -> bool:
+    """Whether a container that ended is to run again under `policy`."""
+    if seen.killed_for is KilledFor.CHANGED:
+        return True
+    if policy == "Always":
+        return True
+    if policy == "Never":
+        return False
+    return not seen.succeeded or seen.killed_for is not None
+
+
+def container_started(container: Container, seen: Seen) -> bool:
+    """Running, its postStart hook done and its startup probe passed: readiness may begin."""
+    if not seen.alive or seen.post_start not in (Hook.NONE, Hook.DONE):
+        return False
+    return container.startup_probe is None or seen.probed.started is True
+
+
+def container_ready(container: Container, seen: Seen) -> bool:
+    """May receive traffic: started, and its readiness probe (if any) says so."""
+    if not container_started(container, seen):
+        return False
+    return container.readiness_probe is None or seen.probed.ready is True

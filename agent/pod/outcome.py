@@ -1,0 +1,72 @@
+"""Whether a pod has finished for good, and how (steps 4 and 7 of the pod's walk). Pure.
+
+Plan and status must agree on this in every case: a plan that starts what the status calls finished
+would run a job twice.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from agent.pod.observed import (
+    PodObserved,
+    one_shot_inits,
+    restart_policy,
+    wanted_restart,
+)
+from api.core import Pod
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """The end of a pod: `Succeeded` or `Failed`."""
+
+    phase: str
+    reason: str = ""
+    message: str = ""
+
+
+def outcome(pod: Pod, observed: PodObserved) -> Outcome | None:
+    """How the pod ended; None while it has not. An end that was ever reported stands."""
+    said = pod.status
+    if said.phase in ("Succeeded", "Failed"):
+        return Outcome(phase=said.phase, reason=said.reason, message=said.message)
+    if deadline_in(pod, observed) == 0.0:
+        return Outcome(
+            phase="Failed",
+            reason="DeadlineExceeded",
+            message="Pod was active on the node longer than the specified deadline",
+        )
+    ended = _containers_outcome(pod, observed)
+    if ended is None and restart_policy(pod) == "Never" and _cannot_go_on(pod, observed):
+        return Outcome(phase="Failed")
+    return ended
+
+
+def deadline_in(pod: Pod, observed: PodObserved) -> float | None:
+    """Seconds until activeDeadlineSeconds is over; 0 when it is, None when there is none."""
+    limit = pod.spec.active_deadline_seconds
+    return None if limit is None else max(0.0, limit - observed.active_for)
+
+
+def _cannot_go_on(pod: Pod, observed: PodObserved) -> bool:
+    """An init container failed, or the sandbox died after containers had run in it."""
+    for init in one_shot_inits(pod):
+        seen = observed.newest(init.name)
+        if seen is not None and seen.ended and not seen.succeeded:
+            return True
+    lost = observed.sandbox is None or not (
+        observed.sandbox.running or observed.sandbox.state.value == "created"
+    )
+    ran = any(made and not made[0].unstarted for made in observed.containers.values())
+    return lost and ran and not any(s.alive for made in observed.containers.values() for s in made)
+
+
+def _containers_outcome(pod: Pod, observed: PodObserved) -> Outcome | None:
+    policy = restart_policy(pod)
+    ends = [observed.newest(container.name) for container in pod.spec.containers]
+    for seen in ends:
+        if seen is None or not seen.ended or wanted_restart(policy, seen):
+            return None
+    succeeded = all(seen is not None and seen.succeeded for seen in ends)
+    return Outcome(phase="Succeeded" if succeeded else "Failed")

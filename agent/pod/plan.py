@@ -1,0 +1,325 @@
+"""What to do next for a pod that is to run (step 4 of the pod's walk). Pure.
+
+`plan` looks at the pod and at what is there and returns every action that can be done now, side by
+side. The worker does them and asks again after each, so the order of things is nowhere written as a
+sequence: a step becomes possible when what it needs is there. That is also what makes a pod start
+fast (the container is created while its sandbox starts) and a killed agent harmless.
+
+    pod cgroup, files, pause container created
+      ├── pause started ── address attached ──┐
+      ├── volumes prepared ──┐                ├── container started ── postStart
+      └── image made sure of ┴── created ─────┘
+
+Invariants: a container is created only when no other of its name lives; init containers run one
+after another and before all others; nothing runs outside the present sandbox.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from agent.pod.actions import (
+    Action,
+    AttachNetwork,
+    CreateContainer,
+    CreateSandbox,
+    EnsureImage,
+    Plan,
+    PrepareVolumes,
+    RemoveContainer,
+    RunPostStart,
+    StartContainer,
+    StartSandbox,
+    StopContainer,
+)
+from agent.pod.backoff import RESTARTS
+from agent.pod.observed import (
+    Hook,
+    KilledFor,
+    PodObserved,
+    Seen,
+    container_started,
+    is_sidecar,
+    restart_policy,
+    sidecars,
+    wanted_restart,
+)
+from agent.pod.outcome import deadline_in, outcome
+from agent.pod.teardown import plan_deletion, plan_finished, pod_grace
+from api.core import Container, Pod, Probe
+
+
+def plan(pod: Pod, observed: PodObserved) -> Plan:
+    """Everything that can be done for the pod now."""
+    if pod.metadata.deletion_timestamp is not None or observed.removed:
+        return _allowed(plan_deletion(pod, observed), observed)
+    if outcome(pod, observed) is not None:
+        return _allowed(plan_finished(pod, observed), observed)
+    if observed.refusal is not None:
+        return Plan()
+    return _allowed(_plan_running(pod, observed), observed)
+
+
+@dataclass
+class _Draft:
+    """Actions and waits collected on the way."""
+
+    actions: list[Action] = field(default_factory=list)
+    waits: list[float] = field(default_factory=list)
+
+    def plan(self) -> Plan:
+        return Plan(actions=tuple(self.actions), wake_in=min(self.waits, default=None))
+
+
+def _allowed(plan: Plan, observed: PodObserved) -> Plan:
+    """Leave out what is under way, and what failed and has to rest."""
+    draft = _Draft(waits=[] if plan.wake_in is None else [plan.wake_in])
+    for action in plan.actions:
+        failure = observed.failures.get(action.key)
+        if action.key in observed.busy:
+            continue
+        if failure is not None and failure.retry_in > 0:
+            draft.waits.append(failure.retry_in)
+            continue
+        draft.actions.append(action)
+    return replace(draft.plan(), done=plan.done)
+
+
+def _plan_running(pod: Pod, observed: PodObserved) -> Plan:
+    draft = _Draft()
+    if (deadline := deadline_in(pod, observed)) is not None:
+        draft.waits.append(deadline)
+    _prune(observed, draft)
+    if not _sandbox(pod, observed, draft):
+        return draft.plan()
+    if not observed.volumes_ready:
+        draft.actions.append(PrepareVolumes())
+    _watch_running(pod, observed, draft)
+    for container in due(pod, observed):
+        _advance(pod, container, observed, draft)
+    return draft.plan()
+
+
+def _sandbox(pod: Pod, observed: PodObserved, draft: _Draft) -> bool:
+    """Bring the sandbox up. False while containers of a lost one have to go first."""
+    sandbox = observed.sandbox
+    lost = sandbox is None or not (sandbox.running or _unstarted(observed))
+    strays = [
+        seen
+        for made in observed.containers.values()
+        for seen in made
+        if seen.alive and (lost or sandbox is None or seen.sandbox_id != sandbox.id)
+    ]
+    for seen in strays:
+        name = seen.record.labels.get("io.kubernetes.container.name", "")
+        message = f"Stopping container {name}: its pod sandbox is gone"
+        draft.actions.append(_stop(pod, name, seen, message=message))
+    if strays:
+        return False
+    if lost:
+        dead = tuple(s.id for s in observed.sandboxes)
+        attempt = 0 if sandbox is None else _attempt(sandbox.name) + 1
+        draft.actions.append(CreateSandbox(attempt=attempt, replaces=dead))
+    elif sandbox is not None and not sandbox.running:
+        draft.actions.append(StartSandbox(id=sandbox.id))
+    elif sandbox is not None and not observed.network_ready:
+        draft.actions.append(AttachNetwork(id=sandbox.id))
+    return True
+
+
+def due(pod: Pod, observed: PodObserved) -> list[Container]:
+    """The containers that should run now and do not, in the order of the spec."""
+    wanted: list[Container] = []
+    if not initialized(pod, observed):
+        for init in pod.spec.init_containers:
+            seen = observed.current(init.name)
+            if is_sidecar(init):
+                if seen is None or not seen.alive:
+                    wanted.append(init)
+                if seen is None or not container_started(init, seen):
+                    return wanted
+            elif seen is None or not seen.succeeded:
+                if seen is None or not seen.alive:
+                    wanted.append(init)
+                return wanted
+    else:
+        wanted = [c for c in sidecars(pod) if not _lives(observed, c)]
+    policy = restart_policy(pod)
+    return wanted + [c for c in pod.spec.containers if _main_due(c, observed, policy)]
+
+
+def initialized(pod: Pod, observed: PodObserved) -> bool:
+    """All init containers are through in this sandbox.
+
+    Once a main container exists the records of init containers may be gone (`docker prune`), and
+    they must not run again for that.
+    """
+    if any(observed.current(c.name) is not None for c in pod.spec.containers):
+        return True
+    for init in pod.spec.init_containers:
+        seen = observed.current(init.name)
+        if seen is None:
+            return False
+        if not (container_started(init, seen) if is_sidecar(init) else seen.succeeded):
+            return False
+    return True
+
+
+def _main_due(container: Container, observed: PodObserved, policy: str) -> bool:
+    seen = observed.newest(container.name)
+    if seen is None:
+        return True
+    if observed.current(container.name) is None:  # it was in a sandbox that is gone
+        return not (policy != "Always" and seen.succeeded)
+    return not seen.alive and (seen.unstarted or wanted_restart(policy, seen))
+
+
+def _advance(pod: Pod, container: Container, observed: PodObserved, draft: _Draft) -> None:
+    """The next step towards a running container."""
+    newest, current = observed.newest(container.name), observed.current(container.name)
+    if newest is not None and newest.unstarted:
+        if current is None or not newest.matches(container):
+            draft.actions.append(
+                RemoveContainer(id=newest.id, container=container.name, pruned=False)
+            )
+        elif _may_start(pod, container, observed):
+            draft.actions.append(StartContainer(container=container.name, id=newest.id))
+        return
+    restarts, level = 0, 0
+    if newest is not None:
+        restarts = newest.restarts + 1
+        level = RESTARTS.next_level(newest.backoff_level, ran_for=newest.ran_for)
+        wait = restart_in(newest)
+        if wait > 0:
+            draft.waits.append(wait)
+            return
+    if observed.images.get(container.name) != restarts:
+        draft.actions.append(EnsureImage(container=container.name, restarts=restarts))
+    elif observed.sandbox is not None and _may_create(container, observed):
+        draft.actions.append(
+            CreateContainer(
+                container=container.name,
+                restarts=restarts,
+                backoff_level=level,
+                sandbox=observed.sandbox.id,
+            )
+        )
+
+
+def restart_in(seen: Seen) -> float:
+    """Seconds until a container that ended may follow itself."""
+    if seen.killed_for is KilledFor.CHANGED:
+        return 0.0
+    return RESTARTS.delay(seen.backoff_level, ran_for=seen.ran_for) - seen.ended_ago
+
+
+def _may_create(container: Container, observed: PodObserved) -> bool:
+    if not observed.volumes_ready or not (observed.sandbox_running or _unstarted(observed)):
+        return False
+    return observed.network_ready or container.name not in observed.needs_ip
+
+
+def _may_start(pod: Pod, container: Container, observed: PodObserved) -> bool:
+    """The sandbox has its address, and no earlier container's postStart hook is outstanding."""
+    if not (observed.sandbox_running and observed.network_ready and observed.volumes_ready):
+        return False
+    for earlier in pod.spec.containers:
+        if earlier.name == container.name:
+            return True
+        if earlier.lifecycle is None or earlier.lifecycle.post_start is None:
+            continue
+        seen = observed.current(earlier.name)
+        if seen is None:
+            if f"container/{earlier.name}" in observed.failures:
+                continue
+            return False
+        if seen.unstarted or (seen.alive and seen.post_start in (Hook.PENDING, Hook.RUNNING)):
+            return False
+    return True
+
+
+def _watch_running(pod: Pod, observed: PodObserved, draft: _Draft) -> None:
+    """Hooks to run and containers to end among those that live."""
+    specs = {c.name: c for c in (*pod.spec.init_containers, *pod.spec.containers)}
+    for name in observed.containers:
+        seen = observed.current(name)
+        if seen is None or not seen.alive:
+            continue
+        if name not in specs:
+            message = f"Container {name} is not part of the pod any more"
+            draft.actions.append(_stop(pod, name, seen, message=message))
+        elif (reason := _kill_reason(specs[name], seen)) is not None:
+            draft.actions.append(_kill(pod, specs[name], seen, reason))
+        elif seen.post_start is Hook.PENDING:
+            draft.actions.append(RunPostStart(container=name, id=seen.id))
+
+
+def _kill_reason(container: Container, seen: Seen) -> KilledFor | None:
+    if not seen.matches(container):
+        return KilledFor.CHANGED
+    if seen.probed.startup_failed:
+        return KilledFor.STARTUP
+    if seen.probed.alive is False:
+        return KilledFor.LIVENESS
+    if seen.post_start is Hook.FAILED:
+        return KilledFor.POST_START
+    return None
+
+
+_KILL_MESSAGES = {
+    KilledFor.CHANGED: "Container {} definition changed",
+    KilledFor.STARTUP: "Container {} failed startup probe",
+    KilledFor.LIVENESS: "Container {} failed liveness probe",
+    KilledFor.POST_START: "FailedPostStartHook",
+}
+
+
+def _kill(pod: Pod, container: Container, seen: Seen, reason: KilledFor) -> StopContainer:
+    message = _KILL_MESSAGES[reason].format(container.name)
+    always = reason is KilledFor.CHANGED or is_sidecar(container)
+    if reason is not KilledFor.POST_START and (always or restart_policy(pod) != "Never"):
+        message += ", will be restarted"
+    probe: Probe | None = None
+    if reason is KilledFor.LIVENESS:
+        probe = container.liveness_probe
+    elif reason is KilledFor.STARTUP:
+        probe = container.startup_probe
+    own_grace = None if probe is None else probe.termination_grace_period_seconds
+    return _stop(pod, container.name, seen, message=message, killed_for=reason, own_grace=own_grace)
+
+
+def _stop(
+    pod: Pod,
+    name: str,
+    seen: Seen,
+    *,
+    message: str,
+    killed_for: KilledFor | None = None,
+    own_grace: int | None = None,
+) -> StopContainer:
+    grace = pod_grace(pod) if own_grace is None else float(own_grace)
+    return StopContainer(
+        container=name, id=seen.id, grace=grace, message=message, killed_for=killed_for
+    )
+
+
+def _prune(observed: PodObserved, draft: _Draft) -> None:
+    """Of the containers that ended only the last of each name is kept, for its log and status."""
+    for name, made in observed.containers.items():
+        old = [s for s in made if s.ended][1:] + [s for s in made[1:] if s.unstarted]
+        draft.actions.extend(RemoveContainer(id=seen.id, container=name) for seen in old)
+
+
+def _lives(observed: PodObserved, container: Container) -> bool:
+    seen = observed.current(container.name)
+    return seen is not None and seen.alive
+
+
+def _unstarted(observed: PodObserved) -> bool:
+    """The sandbox was created and not started yet."""
+    sandbox = observed.sandbox
+    return sandbox is not None and sandbox.state.value == "created" and not sandbox.error
+
+
+def _attempt(name: str) -> int:
+    return int(name.rpartition("_")[2])

@@ -1,0 +1,215 @@
+"""PodStatus, derived anew from what is observed (step 5 of the pod's walk). Pure.
+
+Nothing here remembers: the only history is `previous`, the status last told to the API, from which
+a condition keeps its transition time while it does not change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from api.pods import qos_class
+
+from agent.pod.containerstatus import container_status
+from agent.pod.observed import PodObserved, restart_policy
+from agent.pod.outcome import Outcome, outcome
+from agent.pod.plan import initialized
+from api import timestamps
+from api.core import (
+    Container,
+    ContainerStatus,
+    HostIP,
+    Pod,
+    PodCondition,
+    PodIP,
+    PodStatus,
+)
+
+OWN_CONDITIONS = (
+    "PodReadyToStartContainers",
+    "Initialized",
+    "Ready",
+    "ContainersReady",
+    "PodScheduled",
+)
+"""Conditions that this agent writes; those of others are left alone."""
+
+
+def status(
+    pod: Pod, observed: PodObserved, *, previous: PodStatus, host_ip: str, now: datetime
+) -> PodStatus:
+    """The status to report."""
+    inits = [container_status(pod, c, observed, init=True) for c in pod.spec.init_containers]
+    mains = [container_status(pod, c, observed, init=False) for c in pod.spec.containers]
+    end = _reported_end(pod, observed)
+    phase = end.phase if end is not None else _phase(pod, inits, mains)
+    ip = observed.ip if observed.sandbox_running and observed.network_ready else ""
+    if end is not None:
+        ip = ip or previous.pod_ip  # a finished pod keeps showing the address it had
+    return PodStatus(
+        observed_generation=pod.metadata.generation,
+        phase=phase,
+        reason="" if end is None else end.reason,
+        message="" if end is None else end.message,
+        conditions=_conditions(pod, observed, phase, inits, mains, previous, now),
+        host_ip=host_ip,
+        host_ips=[HostIP(ip=host_ip)] if host_ip else [],
+        pod_ip=ip,
+        pod_ips=[PodIP(ip=ip)] if ip else [],
+        start_time=previous.start_time or timestamps.format(now),
+        init_container_statuses=inits,
+        container_statuses=mains,
+        qos_class=previous.qos_class or qos_class(pod),
+    )
+
+
+def _reported_end(pod: Pod, observed: PodObserved) -> Outcome | None:
+    """How the pod ended, once none of its programs runs any more.
+
+    A job controller counts and replaces a pod by its phase: told too early, two copies would run.
+    """
+    alive = any(seen.alive for made in observed.containers.values() for seen in made)
+    if alive:
+        return None
+    end = outcome(pod, observed)
+    if end is not None or not observed.containers:
+        return end
+    if pod.metadata.deletion_timestamp is None:
+        return None
+    # Deleted while it ran: it ends as its containers ended.
+    ends = [observed.newest(c.name) for c in pod.spec.containers]
+    good = all(seen is not None and seen.succeeded for seen in ends)
+    return Outcome(phase="Succeeded" if good else "Failed")
+
+
+def _phase(pod: Pod, inits: Sequence[ContainerStatus], mains: Sequence[ContainerStatus]) -> str:
+    """Pending until every container was started once; then Running until the end."""
+    specs = {c.name: c for c in pod.spec.init_containers}
+    for status in inits:
+        if specs[status.name].restart_policy == "Always":
+            if status.state.waiting is not None and status.last_state.terminated is None:
+                return "Pending"
+        elif not status.ready:
+            return "Pending" if not _ran(mains) else "Running"
+    for status in mains:
+        if status.state.waiting is not None and status.last_state.terminated is None:
+            return "Pending"
+    return "Running"
+
+
+def _ran(statuses: Sequence[ContainerStatus]) -> bool:
+    return any(s.state.running is not None or s.state.terminated is not None for s in statuses)
+
+
+def _conditions(
+    pod: Pod,
+    observed: PodObserved,
+    phase: str,
+    inits: Sequence[ContainerStatus],
+    mains: Sequence[ContainerStatus],
+    previous: PodStatus,
+    now: datetime,
+) -> list[PodCondition]:
+    ready_to_start = observed.sandbox_running and observed.network_ready
+    containers_ready = _containers_ready(pod, phase, inits, mains)
+    made = [
+        ("PodReadyToStartContainers", ready_to_start, "", ""),
+        ("Initialized", *_initialized(pod, observed, phase, inits)),
+        ("Ready", *_ready(pod, previous, containers_ready)),
+        ("ContainersReady", *containers_ready),
+        ("PodScheduled", True, "", ""),
+    ]
+    return [
+        _condition(pod, kind, value, reason, message, previous=previous, now=now)
+        for kind, value, reason, message in made
+    ]
+
+
+def _initialized(
+    pod: Pod, observed: PodObserved, phase: str, inits: Sequence[ContainerStatus]
+) -> tuple[bool, str, str]:
+    if phase == "Succeeded":
+        return True, "PodCompleted", ""
+    if not inits or initialized(pod, observed):
+        return True, "", ""
+    by_name = {c.name: c for c in pod.spec.init_containers}
+    open_ = [s.name for s in inits if not _init_through(by_name[s.name], s)]
+    if not open_:
+        return True, "", ""
+    message = f"containers with incomplete status: {_go_list(open_)}"
+    return False, "ContainersNotInitialized", message
+
+
+def _init_through(container: Container, status: ContainerStatus) -> bool:
+    return status.started is True if container.restart_policy == "Always" else status.ready
+
+
+def _containers_ready(
+    pod: Pod, phase: str, inits: Sequence[ContainerStatus], mains: Sequence[ContainerStatus]
+) -> tuple[bool, str, str]:
+    if phase == "Succeeded":
+        return False, "PodCompleted", ""
+    if phase == "Failed":
+        return False, "PodFailed", ""
+    beside = {c.name for c in pod.spec.init_containers if c.restart_policy == "Always"}
+    counted = [s for s in inits if s.name in beside] + list(mains)
+    unready = [s.name for s in counted if not s.ready]
+    if unready:
+        message = f"containers with unready status: {_go_list(unready)}"
+        return False, "ContainersNotReady", message
+    return True, "", ""
+
+
+def _ready(
+    pod: Pod, previous: PodStatus, containers_ready: tuple[bool, str, str]
+) -> tuple[bool, str, str]:
+    """ContainersReady, and every readiness gate of the spec is open."""
+    if not containers_ready[0]:
+        return containers_ready
+    said = {c.type: c for c in (*previous.conditions, *pod.status.conditions)}
+    shut = []
+    for gate in pod.spec.readiness_gates:
+        kind = gate.condition_type
+        if kind not in said:
+            shut.append(f'corresponding condition of pod readiness gate "{kind}" does not exist.')
+        elif said[kind].status != "True":
+            shut.append(
+                f'the status of pod readiness gate "{kind}" is not "True", but {said[kind].status}'
+            )
+    if shut:
+        return False, "ReadinessGatesNotReady", ", ".join(shut)
+    return True, "", ""
+
+
+def _condition(
+    pod: Pod,
+    kind: str,
+    value: bool,
+    reason: str,
+    message: str,
+    *,
+    previous: PodStatus,
+    now: datetime,
+) -> PodCondition:
+    said = next((c for c in previous.conditions if c.type == kind), None)
+    text = "True" if value else "False"
+    same = said is not None and said.status == text
+    return PodCondition(
+        type=kind,
+        observed_generation=pod.metadata.generation,
+        status=text,
+        last_transition_time=(
+            said.last_transition_time if same and said is not None else timestamps.format(now)
+        ),
+        reason=reason,
+        message=message,
+    )
+
+
+def _go_list(names: Sequence[str]) -> str:
+    """`[a b]`: as Go prints a list of strings."""
+    return f"[{' '.join(names)}]"
+
+
+__all__ = ["OWN_CONDITIONS", "restart_policy", "status"]
