@@ -22,6 +22,7 @@ prefix=/opt/podwright
 venv=$prefix/venv
 etc=/etc/podwright
 units=/etc/systemd/system
+PATH=$PATH:/usr/sbin:/sbin # `su` without a dash leaves them out
 
 say() { printf 'podwright: %s\n' "$*"; }
 die() { printf 'podwright: error: %s\n' "$1" >&2; [ $# -lt 2 ] || printf 'hint: %s\n' "$2" >&2; exit 1; }
@@ -210,9 +211,9 @@ fi
 command -v apt-get >/dev/null || die "this installs on Debian and its relatives only"
 
 changed=
+write_settings "$role" "$@" # first, so that a mistake in the arguments costs no time
 install_packages "$role"
 install_program
-write_settings "$role" "$@"
 install_service "$role"
 if [ "$role" = control ]; then
     say "kubectl: export KUBECONFIG=$etc/admin.kubeconfig"
