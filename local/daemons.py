@@ -7,8 +7,9 @@ Secrets travel in the environment, which only root can read, never in arguments,
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,7 +26,6 @@ _ROOT = Path(__file__).resolve().parent.parent
 class Join:
     """What a machine needs to know to join."""
 
-    server: str
     token: str
     ca_hash: str
 
@@ -37,26 +37,41 @@ class Command:
 
 
 def control(
-    member: Member, *, pki: Path, kubeconfig: Path, public_server: str, inherited: bool
+    member: Member,
+    *,
+    pki: Path,
+    kubeconfig: Path,
+    server: str,
+    inherited: bool,
+    options: Sequence[str] = (),
 ) -> Command:
+    """`server` is what the administrator's kubeconfig shall name."""
     arguments = [
+        f"--config={os.devnull}",  # a local cluster heeds no file of an installed one
         f"--state-dir={member.data}",
         f"--pki-dir={pki}",
         f"--port={CONTROL_PORT}",
-        f"--kubeconfig={kubeconfig}",
-        f"--kubeconfig-server={public_server}",
+        f"--kubeconfig-out={kubeconfig}",
+        f"--kubeconfig-server={server}",
     ]
     if member.cable is not None:
         arguments.append(f"--advertise-address={member.cable.address.ip}")
     if inherited:
         arguments.append(f"--listen-fd={LISTENER}")
-    return _podwright("control", arguments, {})
+    return _podwright("control", [*arguments, *options], {})
 
 
 def agent(
-    member: Member, *, engine: str, join: Join | None, server: str, capacity: Capacity | None
+    member: Member,
+    *,
+    engine: str,
+    server: str,
+    join: Join | None,
+    capacity: Capacity | None,
+    options: Sequence[str] = (),
 ) -> Command:
     arguments = [
+        f"--config={os.devnull}",
         f"--node-name={member.name}",
         f"--state-dir={member.data / 'agent'}",
         f"--run-dir={member.run / 'agent'}",
@@ -69,14 +84,19 @@ def agent(
         arguments += [f"--capacity={name}={value}" for name, value in capacity.quantities().items()]
     environment = {}
     if join is not None:
-        arguments += [f"--join={join.server}", f"--ca-hash={join.ca_hash}"]
+        arguments += [f"--join={server}", f"--ca-hash={join.ca_hash}"]
         environment["PODWRIGHT_AGENT_TOKEN"] = join.token
-    return _podwright("agent", arguments, environment)
+    return _podwright("agent", [*arguments, *options], environment)
+
+
+def joined(member: Member) -> bool:
+    """Whether the agent has its certificate, and needs no token."""
+    return (member.data / "agent" / "kubeconfig").exists()
 
 
 def _podwright(name: str, arguments: list[str], environment: Mapping[str, str]) -> Command:
     """`podwright NAME` as this very installation runs it, whatever folder it is started in."""
     return Command(
-        argv=[sys.executable, "-m", "cli", name, *arguments],
+        argv=[sys.executable, "-P", "-m", "cli", name, *arguments],
         environment={"PYTHONPATH": str(_ROOT), "PYTHONUNBUFFERED": "1", **environment},
     )

@@ -7,10 +7,8 @@ agent's own runtime, which is the only code that knows the Docker SDK.
 
 from __future__ import annotations
 
-import asyncio
 import io
 import tarfile
-import threading
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TypeVar
@@ -19,12 +17,13 @@ from agent.containers.interface import Runtime
 from base.clock import SystemClock
 from base.errors import PermanentError
 from base.process import run
+from local import blocking
 
 T = TypeVar("T")
 
 BUSYBOX_IMAGE = "podwright/busybox:1"
 HELLO_IMAGE = "podwright/hello:1"
-LOCAL_PREFIX = "podwright/"
+OURS = (BUSYBOX_IMAGE, HELLO_IMAGE)
 
 _BUSYBOX_PLACES = (Path("/bin/busybox"), Path("/usr/bin/busybox"))
 
@@ -102,8 +101,7 @@ async def copy(source: Runtime, targets: Iterable[Runtime], reference: str) -> N
 
 
 def with_engines(urls: Iterable[str], work: Callable[[list[Runtime]], Awaitable[T]]) -> T:
-    """Run the coroutine with a connection to each engine. It gets a thread and an event loop of its
-    own, so that this also works when the caller's thread already runs one."""
+    """Wait for the coroutine, which gets a connection to each engine."""
     from agent.containers.runtime import DockerRuntime  # slow to import, and seldom needed
 
     async def session() -> T:
@@ -114,21 +112,7 @@ def with_engines(urls: Iterable[str], work: Callable[[list[Runtime]], Awaitable[
             for runtime in runtimes:
                 await runtime.close()
 
-    result: list[T] = []
-    failure: list[BaseException] = []
-
-    def body() -> None:
-        try:
-            result.append(asyncio.run(session()))
-        except BaseException as error:  # noqa: BLE001 - handed to the caller's thread, not swallowed
-            failure.append(error)
-
-    thread = threading.Thread(target=body, name="engines")
-    thread.start()
-    thread.join()
-    if failure:
-        raise failure[0]
-    return result[0]
+    return blocking.wait(session)
 
 
 def _is_static(program: Path) -> bool:

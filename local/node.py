@@ -8,19 +8,18 @@ attempt left half done.
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
 from base.errors import PermanentError
 from base.process import Completed, run
-from local import daemons, processes, traces, wiring
-from local.daemons import Join
+from local import processes, traces, wiring
+from local.agents import Agent
 from local.engines import Engine
 from local.processes import Process
 from local.topology import Cable, Capacity, Member, Switch
 
-AGENT_GRACE = 20.0
 EXEC_TIMEOUT = 120.0
 
 
@@ -31,6 +30,7 @@ class Node:
     cable: Cable
     capacity: Capacity
     server: str
+    agent_options: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -47,7 +47,15 @@ class Node:
             namespace=self.member.namespace_path,
         )
 
-    # -- the machine -----------------------------------------------------------------------------
+    @property
+    def agent(self) -> Agent:
+        return Agent(
+            member=self.member,
+            engine=self.engine.url,
+            server=self.server,
+            capacity=self.capacity,
+            options=self.agent_options,
+        )
 
     def start(self) -> None:
         """Power on: the network and the engine. The agent is started apart, once it can join."""
@@ -77,18 +85,19 @@ class Node:
         processes.signal_all(self.processes(), signal.SIGCONT)
 
     def cut(self) -> None:
-        if not self.plugged():
-            raise PermanentError(
-                f"node {self.name!r} is not running", hint=f"`podwright node start {self.name}`."
-            )
+        self.check_running()
         wiring.cut(self.cable)
 
     def heal(self) -> None:
+        self.check_running()
+        wiring.heal(self.cable)
+
+    def check_running(self) -> None:
         if not self.plugged():
             raise PermanentError(
-                f"node {self.name!r} is not running", hint=f"`podwright node start {self.name}`."
+                f"node {self.name!r} is not running",
+                hint=f"`podwright node start {self.name}` starts it.",
             )
-        wiring.heal(self.cable)
 
     def exec(self, argv: Sequence[str], *, timeout: float = EXEC_TIMEOUT) -> Completed:
         """Run a command on the node, that is in its network."""
@@ -108,48 +117,6 @@ class Node:
         found = {each.pid: each for each in processes.descendants(roots)}
         found.update((each.pid, each) for each in self.engine.processes())
         return [each for each in found.values() if each.alive()]
-
-    # -- the agent -------------------------------------------------------------------------------
-
-    def start_agent(self, join: Callable[[], Join]) -> None:
-        """`join` makes a token; it is asked only when the agent has not joined yet."""
-        if self.agent() is not None:
-            return
-        command = daemons.agent(
-            self.member,
-            engine=self.engine.url,
-            join=None if self.joined() else join(),
-            server=self.server,
-            capacity=self.capacity,
-        )
-        processes.spawn(
-            command.argv,
-            marker=self._agent_marker,
-            log=self.member.logs / f"{self.name}-agent.log",
-            namespace=self.member.namespace_path,
-            environment=command.environment,
-        )
-
-    def agent(self) -> Process | None:
-        return processes.daemon(self._agent_marker)
-
-    def joined(self) -> bool:
-        return False
-
-    def stop_agent(self) -> None:
-        if agent := self.agent():
-            processes.stop(agent, grace=AGENT_GRACE)
-
-    def kill_agent(self) -> None:
-        if agent := self.agent():
-            agent.signal(signal.SIGKILL)
-            processes.gone([agent], timeout=10)
-
-    @property
-    def _agent_marker(self) -> str:
-        return f"{self.member.marker}/agent"
-
-    # -- health ----------------------------------------------------------------------------------
 
     def plugged(self) -> bool:
         path = self.member.namespace_path

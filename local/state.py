@@ -47,7 +47,11 @@ class Description(msgspec.Struct, kw_only=True, frozen=True):
     port: int
     """The API's port on 127.0.0.1."""
     engine: EngineOrigin = EngineOrigin.OWN
-    kubeconfig: str
+    kubeconfig: str = ""
+    """A copy of the kubeconfig that the user asked for, so that it goes with the cluster."""
+    control_options: list[str] = []
+    agent_options: list[str] = []
+    """Further arguments of the daemons: tests shorten waiting times with them."""
     version: int = 1
 
 

@@ -130,3 +130,8 @@ def removal() -> Callable[[Topology], None]:
 def snapshot(plan: Topology) -> Callable[..., Snapshot]:
     """Of what bears the name of the test's cluster, or of others."""
     return lambda *slugs: Snapshot.take(*(slugs or (plan.slug,)))
+
+
+@pytest.fixture
+def snapshot_of() -> Callable[..., Snapshot]:
+    return Snapshot.take

@@ -1,0 +1,152 @@
+"""What a local cluster asks its API: are the nodes ready, and may another one join.
+
+Serves the moment between "the daemons run" and "the walk of a pod can begin". Blocking, with the
+administrator's kubeconfig, over HTTP like any client.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from api import errors
+from api.client import HttpClient
+from api.core import ConfigMap, Endpoints, Node, Secret
+from base import pki
+from base.clock import SystemClock
+from base.errors import PermanentError, TemporaryError
+from local import blocking, tokens
+from local.tokens import Listed, Token
+from local.waiting import wait_for
+
+T = TypeVar("T")
+
+POLL = 0.25
+ROOT_CA, KUBERNETES = "kube-root-ca.crt", "kubernetes"
+
+
+@dataclass(frozen=True, kw_only=True)
+class JoinFacts:
+    """Where other machines find the API, and how they know that it is the right one."""
+
+    server: str
+    ca_hash: str
+
+
+def call(kubeconfig: Path, work: Callable[[HttpClient], Awaitable[T]]) -> T:
+    """Wait for the coroutine, which gets a client."""
+
+    async def session() -> T:
+        async with HttpClient.from_kubeconfig(kubeconfig, user_agent="podwright-cli") as client:
+            return await work(client)
+
+    return blocking.wait(session)
+
+
+def nodes(kubeconfig: Path) -> list[Node]:
+    async def listed(client: HttpClient) -> list[Node]:
+        return (await client.list(Node)).items
+
+    return call(kubeconfig, listed)
+
+
+def wait_nodes_ready(
+    kubeconfig: Path, names: Sequence[str], *, timeout: float, unwell: Callable[[], str]
+) -> None:
+    """`unwell` says why waiting on makes no sense; empty while it does."""
+    problem = ""
+
+    def settled() -> bool:
+        nonlocal problem
+        problem = unwell()
+        return bool(problem) or not not_ready(_nodes_or_none(kubeconfig), names)
+
+    done = wait_for(settled, timeout=timeout, interval=POLL)
+    if problem:
+        raise PermanentError(problem)
+    if not done:
+        lines = not_ready(_nodes_or_none(kubeconfig), names)
+        raise PermanentError(
+            f"after {timeout:g} s not all nodes are ready:\n" + "\n".join(lines),
+            hint="`podwright status` shows what runs and where the logs are.",
+        )
+
+
+def not_ready(found: Sequence[Node], names: Sequence[str]) -> list[str]:
+    """A line for each of the nodes that is not Ready. Pure."""
+    by_name = {node.metadata.name: node for node in found}
+    lines = []
+    for name in names:
+        node = by_name.get(name)
+        if node is None:
+            lines.append(f"{name}: has not registered")
+            continue
+        ready = next((each for each in node.status.conditions if each.type == "Ready"), None)
+        if ready is None:
+            lines.append(f"{name}: says nothing of its condition")
+        elif ready.status != "True":
+            lines.append(f"{name}: {ready.reason}: {ready.message}")
+    return lines
+
+
+def create_token(kubeconfig: Path, *, seconds: float | None, description: str = "") -> Token:
+    token = tokens.generate()
+    now = SystemClock().now()
+    secret = tokens.secret_of(token, now=now, seconds=seconds, description=description)
+
+    async def create(client: HttpClient) -> None:
+        await client.create(secret)
+
+    call(kubeconfig, create)
+    return token
+
+
+def list_tokens(kubeconfig: Path) -> list[Listed]:
+    async def listed(client: HttpClient) -> list[Secret]:
+        return (await client.list(Secret, tokens.NAMESPACE)).items
+
+    return [token for each in call(kubeconfig, listed) if (token := tokens.read(each))]
+
+
+def delete_token(kubeconfig: Path, id_: str) -> None:
+    async def delete(client: HttpClient) -> None:
+        try:
+            await client.delete(Secret, tokens.PREFIX + id_, tokens.NAMESPACE)
+        except errors.ApiError as error:
+            if not errors.is_not_found(error):
+                raise
+            raise PermanentError(
+                f"there is no token {id_!r}", hint="`podwright token list` shows those there are."
+            ) from None
+
+    call(kubeconfig, delete)
+
+
+def join_facts(kubeconfig: Path) -> JoinFacts:
+    """The kubeconfig may name 127.0.0.1; what holds for other machines, the cluster itself knows."""
+
+    async def ask(client: HttpClient) -> JoinFacts:
+        authority = await client.get(ConfigMap, ROOT_CA, tokens.NAMESPACE)
+        endpoints = await client.get(Endpoints, KUBERNETES, "default")
+        subset = endpoints.subsets[0]
+        return JoinFacts(
+            server=f"https://{subset.addresses[0].ip}:{subset.ports[0].port}",
+            ca_hash=pki.ca_hash(authority.data["ca.crt"].encode()),
+        )
+
+    try:
+        return call(kubeconfig, ask)
+    except (KeyError, IndexError):
+        raise PermanentError(
+            "the cluster does not yet say where its API is",
+            hint="A moment after its start it does: try again.",
+        ) from None
+
+
+def _nodes_or_none(kubeconfig: Path) -> list[Node]:
+    try:
+        return nodes(kubeconfig)
+    except TemporaryError:
+        return []
