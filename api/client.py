@@ -18,7 +18,6 @@ import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import cache
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Generic, Protocol, Self, TypeVar
@@ -464,21 +463,25 @@ def _query(**parameters: str) -> dict[str, str]:
 D = TypeVar("D")
 
 
-@cache
-def _decoder(type_: Any) -> msgspec.json.Decoder[Any]:
-    return msgspec.json.Decoder(type_)
+_decoders: dict[Any, msgspec.json.Decoder[Any]] = {}
+
+
+def _decoder(type_: type[D]) -> msgspec.json.Decoder[D]:
+    decoder = _decoders.get(type_)
+    if decoder is None:
+        decoder = _decoders[type_] = msgspec.json.Decoder(type_)
+    return decoder
 
 
 def _decode(body: bytes | msgspec.Raw, type_: type[D]) -> D:
     try:
-        decoded: D = _decoder(type_).decode(body)
+        return _decoder(type_).decode(body)
     except msgspec.DecodeError as error:  # a ValidationError is one
         name = getattr(type_, "__name__", str(type_))
         raise TemporaryError(
             f"the API sent something that is not a {name}: {error}",
             hint="is a proxy in between, or is the server of another version?",
         ) from error
-    return decoded
 
 
 def _event(line: bytes, type_: type[T]) -> WatchEvent[T]:
