@@ -272,6 +272,14 @@ class Cluster:
     def kill_control(self) -> None:
         self.control.kill()
 
+    def repair(self) -> None:
+        """Undo every fault."""
+        for node in self.nodes:
+            if isinstance(node, Node):
+                node.thaw()
+        self.control.thaw()
+        self.start()
+
     # -- use -------------------------------------------------------------------------------------
 
     def exec(self, node: str, argv: Sequence[str], *, timeout: float = EXEC_TIMEOUT) -> Completed:

@@ -108,15 +108,7 @@ def spawn(
             command[0],
             command,
             {**os.environ, **(environment or {}), MARKER: marker},
-            file_actions=[
-                (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
-                (os.POSIX_SPAWN_DUP2, output, 1),
-                (os.POSIX_SPAWN_DUP2, output, 2),
-                *(
-                    (os.POSIX_SPAWN_DUP2, ours, theirs)
-                    for ours, theirs in (descriptors or {}).items()
-                ),
-            ],
+            file_actions=_files(output, descriptors or {}),
             setsid=True,
             setsigmask=[],
             setsigdef=[signal.SIGPIPE, signal.SIGINT, signal.SIGTERM],
@@ -130,6 +122,28 @@ def spawn(
     # them is through, the daemon could not be found.
     wait_for(lambda: _settled(pid) or not started.alive(), timeout=10, interval=0.002)
     return started
+
+
+def _files(output: int, descriptors: Mapping[int, int]) -> list[tuple[object, ...]]:
+    """What the daemon finds open: nothing, its log, and what it is given. Not the rest of what we
+    inherited ourselves, such as a lock of whoever called us, which it would hold for ever."""
+    kept = {0, 1, 2, *descriptors.values()}
+    names = os.listdir(_PROC / "self/fd")  # noqa: PTH208
+    inherited = [int(name) for name in names if int(name) not in kept and _inheritable(int(name))]
+    return [
+        (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+        (os.POSIX_SPAWN_DUP2, output, 1),
+        (os.POSIX_SPAWN_DUP2, output, 2),
+        *((os.POSIX_SPAWN_DUP2, ours, theirs) for ours, theirs in descriptors.items()),
+        *((os.POSIX_SPAWN_CLOSE, descriptor) for descriptor in inherited),
+    ]
+
+
+def _inheritable(descriptor: int) -> bool:
+    try:
+        return os.get_inheritable(descriptor)
+    except OSError:  # the listing's own
+        return False
 
 
 def marked(prefix: str) -> list[Marked]:

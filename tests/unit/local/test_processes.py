@@ -103,3 +103,13 @@ def test_descriptors_arrive_under_the_numbers_asked_for(marker: str, tmp_path: P
         )
         assert processes.gone([started], timeout=10)
     assert "content" in log.read_text()
+
+
+def test_nothing_else_that_is_open_is_inherited(marker: str, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    with (tmp_path / "lock").open("w") as lock:
+        os.set_inheritable(lock.fileno(), True)
+        program = "import os; print('open:', sorted(os.listdir('/proc/self/fd'), key=int)[:-1])"
+        started = processes.spawn([sys.executable, "-c", program], marker=marker, log=log)
+        assert processes.gone([started], timeout=10)
+    assert "open: ['0', '1', '2']" in log.read_text()
