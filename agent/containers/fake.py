@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -305,7 +305,7 @@ class FakeRuntime:
 
     async def logs(
         self, id: ContainerId, options: LogOptions
-    ) -> AsyncIterator[tuple[Channel, bytes]]:
+    ) -> AsyncGenerator[tuple[Channel, bytes], None]:
         self._reach()
         container = self._find(id)
         lines = list(container.script.log) if container.record.started_at else []
@@ -323,7 +323,7 @@ class FakeRuntime:
         if options.follow:
             await self._until(lambda: not container.record.running)
 
-    async def events(self) -> AsyncIterator[RuntimeEvent]:
+    async def events(self) -> AsyncGenerator[RuntimeEvent, None]:
         listener = _Listener()
         if not self.unreachable:
             listener.events.append(RuntimeEvent(kind=EventKind.ENGINE_BACK, time=self.clock.now()))

@@ -7,7 +7,7 @@ twice; the pod's plan relies on that, because an agent that was killed does its 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from typing import Protocol
 
 from agent.containers.records import (
@@ -133,13 +133,15 @@ class Runtime(Protocol):
     ) -> Stream:
         """Connect to process 1 of the container. Raises NotRunning. Several may be attached."""
 
-    def logs(self, id: ContainerId, options: LogOptions) -> AsyncIterator[tuple[Channel, bytes]]:
+    def logs(
+        self, id: ContainerId, options: LogOptions
+    ) -> AsyncGenerator[tuple[Channel, bytes], None]:
         """The container's log; `limit_bytes` is left to the caller.
 
         Raises NotFound. May be called twice. With `follow` it ends when the container does.
         """
 
-    def events(self) -> AsyncIterator[RuntimeEvent]:
+    def events(self) -> AsyncGenerator[RuntimeEvent, None]:
         """Container events from now on, for ever; each caller has a stream of its own.
 
         The first is ENGINE_BACK, sent once the stream stands: who lists everything at each

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, suppress
 from math import ceil
@@ -285,7 +285,7 @@ class DockerRuntime:
 
     async def logs(
         self, id: ContainerId, options: LogOptions
-    ) -> AsyncIterator[tuple[Channel, bytes]]:
+    ) -> AsyncGenerator[tuple[Channel, bytes], None]:
         record = self._known.get(id) or await self.inspect(id)
         query: dict[str, str | int] = {
             "stdout": 1,
@@ -305,7 +305,7 @@ class DockerRuntime:
                     for piece in frames.feed(data):
                         yield piece
 
-    async def events(self) -> AsyncIterator[RuntimeEvent]:
+    async def events(self) -> AsyncGenerator[RuntimeEvent, None]:
         since = ""
         while True:
             query = {"filters": json.dumps(EVENT_FILTERS)} | ({"since": since} if since else {})

@@ -1,0 +1,244 @@
+"""The agent's web server: the kubelet's HTTP paths behind TLS with client certificates.
+
+Serves a pod after step 5 of its walk. All handlers run on the agent's event loop; those that last
+(logs with follow, exec, attach) end with their client, with the container, or when the server
+closes.
+
+Invariants: nothing is answered to a client without a certificate of the cluster's CA (401), nor to
+one that is neither the API server nor an administrator (403). Errors are Status objects, so that
+the API server can pass them on as they are.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import aclosing
+from typing import Any
+
+import msgspec
+from aiohttp import web
+
+from agent.containers import logs
+from agent.containers.errors import EngineUnavailable, NotFound, NotRunning, RuntimeFailure
+from agent.containers.interface import Runtime, Stream
+from agent.containers.logs import InvalidLogOptions
+from agent.server import remotecommand, usage
+from agent.server.identity import identity
+from agent.server.interface import PodLookup, Statistics, UsageSource
+from agent.server.metrics import CONTENT_TYPE, Metrics
+from agent.server.remotecommand import Wanted
+from api import errors
+from api.errors import ApiError
+from api.meta import Status
+from base.clock import Clock
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+DEFAULT_PORT = 10250
+CLOSE_SECONDS = 2.0
+"""Time that running streams get to end when the server closes."""
+
+
+class AgentServer:
+    """Serves the kubelet's paths for one node."""
+
+    def __init__(
+        self,
+        *,
+        node_name: str,
+        runtime: Runtime,
+        pods: PodLookup,
+        usage_source: UsageSource,
+        statistics: Mapping[str, Statistics],
+        clock: Clock,
+    ) -> None:
+        self._node_name = node_name
+        self._runtime = runtime
+        self._pods = pods
+        self._usage_source = usage_source
+        self._clock = clock
+        self._rates = usage.Rates()
+        self._runner: web.AppRunner | None = None
+        self._requests = 0
+        self._streams = 0
+        self._metrics = Metrics({**statistics, "server": self.statistics})
+
+    @property
+    def port(self) -> int:
+        """Where it listens; useful when it was started on port 0."""
+        assert self._runner is not None, "not started"
+        return int(self._runner.addresses[0][1])
+
+    def statistics(self) -> dict[str, float]:
+        return {"requests": float(self._requests), "streams": float(self._streams)}
+
+    async def start(self, *, host: str, port: int, tls: ssl.SSLContext) -> None:
+        """Listen. `tls` must verify client certificates where shown (`CERT_OPTIONAL`)."""
+        self._runner = web.AppRunner(
+            self.application(),
+            access_log=None,
+            # Else a follower who left would be noticed only at the container's next line.
+            handler_cancellation=True,
+            shutdown_timeout=CLOSE_SECONDS,
+        )
+        await self._runner.setup()
+        await web.TCPSite(self._runner, host, port, ssl_context=tls).start()
+
+    async def close(self) -> None:
+        """Stop listening and end what runs. May be called twice."""
+        if self._runner is not None:
+            await self._runner.cleanup()
+
+    def application(self) -> web.Application:
+        app = web.Application(middlewares=[self._count, _answer_errors, _let_in])
+        app.add_routes(
+            [
+                web.get("/healthz", self._healthz),
+                web.get("/pods", self._list_pods),
+                web.get("/stats/summary", self._summary),
+                web.get("/metrics", self._render_metrics),
+                web.get("/containerLogs/{namespace}/{pod}/{container}", self._logs),
+                *(
+                    web.route(method, f"/{what}/{{namespace}}/{{pod}}/{{container}}", handler)
+                    for what, handler in (("exec", self._exec), ("attach", self._attach))
+                    for method in ("GET", "POST")
+                ),
+            ]
+        )
+        return app
+
+    async def _healthz(self, request: web.Request) -> web.Response:
+        return web.Response(text="ok")
+
+    async def _list_pods(self, request: web.Request) -> web.Response:
+        body = {"kind": "PodList", "apiVersion": "v1", "metadata": {}, "items": self._pods.pods()}
+        return _json(body)
+
+    async def _summary(self, request: web.Request) -> web.Response:
+        return _json(
+            usage.summary(
+                self._node_name,
+                self._usage_source.node(),
+                self._usage_source.pods(),
+                rates=self._rates,
+                now=self._clock.now(),
+                at=self._clock.monotonic(),
+            )
+        )
+
+    async def _render_metrics(self, request: web.Request) -> web.Response:
+        return web.Response(body=self._metrics.render(), headers={"Content-Type": CONTENT_TYPE})
+
+    async def _logs(self, request: web.Request) -> web.StreamResponse:
+        try:
+            options = logs.options(request.query, now=self._clock.now())
+            previous = logs.flag(request.query, "previous")
+        except InvalidLogOptions as error:
+            raise errors.bad_request(error.message) from error
+        id = self._pods.find(*_target(request), previous=previous)
+        response = web.StreamResponse(headers={"Content-Type": "text/plain"})
+        async with aclosing(logs.read(self._runtime, id, options)) as pieces:
+            # The engine's refusal comes with the first piece, while a status can still be sent; but
+            # who follows a silent container must not wait for its first line to hear from us.
+            first = b"" if options.follow else await anext(pieces, b"")
+            await response.prepare(request)
+            if first:
+                await response.write(first)
+            async for data in pieces:
+                await response.write(data)
+        await response.write_eof()
+        return response
+
+    async def _exec(self, request: web.Request) -> web.StreamResponse:
+        protocol, wanted = remotecommand.negotiate(request), Wanted.of(request)
+        command = request.query.getall("command", [])
+        if not command:
+            raise errors.bad_request("you must specify at least one command for the container")
+        id = self._pods.find_running(*_target(request))
+
+        async def connect() -> Stream:
+            return await self._runtime.exec_stream(
+                id,
+                command,
+                stdin=wanted.stdin,
+                stdout=wanted.stdout,
+                stderr=wanted.stderr,
+                tty=wanted.tty,
+            )
+
+        return await remotecommand.serve(request, wanted, protocol, connect)
+
+    async def _attach(self, request: web.Request) -> web.StreamResponse:
+        protocol, wanted = remotecommand.negotiate(request), Wanted.of(request)
+        id = self._pods.find_running(*_target(request))
+
+        async def connect() -> Stream:
+            return await self._runtime.attach_stream(
+                id, stdin=wanted.stdin, stdout=wanted.stdout, stderr=wanted.stderr
+            )
+
+        return await remotecommand.serve(request, wanted, protocol, connect)
+
+    @web.middleware
+    async def _count(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        self._requests += 1
+        self._streams += 1
+        try:
+            return await handler(request)
+        finally:
+            self._streams -= 1
+
+
+@web.middleware
+async def _answer_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Our errors as Status objects with their code."""
+    try:
+        return await handler(request)
+    except ApiError as error:
+        return _status(error)
+    except NotFound as error:
+        return _status(_failure(404, "NotFound", error.message))
+    except NotRunning as error:
+        return _status(errors.bad_request(error.message))
+    except EngineUnavailable as error:
+        return _status(errors.unavailable(error.message))
+    except RuntimeFailure as error:
+        return _status(errors.internal(error.message))
+    except web.HTTPException as error:
+        return _status(_failure(error.status, error.reason.replace(" ", ""), error.reason))
+
+
+@web.middleware
+async def _let_in(request: web.Request, handler: Handler) -> web.StreamResponse:
+    certificate = request.get_extra_info("peercert")
+    who = identity(certificate)
+    if who is None:
+        raise errors.unauthorized()
+    if not who.allowed:
+        raise _failure(
+            403,
+            "Forbidden",
+            f"Forbidden (user={who.name}, path={request.path}): not the API server",
+        )
+    return await handler(request)
+
+
+def _target(request: web.Request) -> tuple[str, str, str]:
+    """(namespace, pod, container)"""
+    match = request.match_info
+    return match["namespace"], match["pod"], match["container"]
+
+
+def _json(body: Any) -> web.Response:
+    return web.Response(body=msgspec.json.encode(body), content_type="application/json")
+
+
+def _status(error: ApiError) -> web.Response:
+    response = _json(error.status)
+    response.set_status(error.code)
+    return response
+
+
+def _failure(code: int, reason: str, message: str) -> ApiError:
+    return ApiError(Status(status="Failure", message=message, reason=reason, code=code))

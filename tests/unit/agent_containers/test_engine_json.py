@@ -1,0 +1,181 @@
+"""What reaches the engine, and what its answers mean."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from agent.containers import engine_json
+from agent.containers.errors import (
+    EngineError,
+    EngineUnavailable,
+    ImageNotFound,
+    NameInUse,
+    NotFound,
+    NotRunning,
+    PullError,
+    RuntimeFailure,
+    StartError,
+)
+from agent.containers.records import ContainerCreate, Mount, Propagation
+
+MISSING_PROGRAM = (
+    "failed to create task for container: failed to create shim task: OCI runtime create failed: "
+    "runc create failed: unable to start container process: "
+    'exec: "nosuch": executable file not found in $PATH: unknown'
+)
+
+
+def test_the_image_decides_what_is_not_said() -> None:
+    config = engine_json.container_config(ContainerCreate(name="web", image="app:1"))
+    assert not config.keys() & {
+        "Entrypoint",
+        "Cmd",
+        "User",
+        "WorkingDir",
+        "Hostname",
+        "StopSignal",
+    }
+    assert config["Healthcheck"] == {"Test": ["NONE"]}
+
+
+def test_resources_and_namespaces_pass_unchanged() -> None:
+    config = engine_json.container_config(
+        ContainerCreate(
+            name="web",
+            image="app:1",
+            command=("sh",),
+            args=("-c", "true"),
+            env={"A": "1=2"},
+            network_mode="container:abc",
+            ipc_mode="container:abc",
+            pid_mode="container:abc",
+            cgroup_parent="kubepods/burstable/pod1",
+            cpu_shares=102,
+            cpu_quota=-1,
+            memory=2**20,
+            oom_score_adj=500,
+            mounts=(
+                Mount(
+                    source="/a:b",
+                    target="/c",
+                    read_only=True,
+                    propagation=Propagation.HOST_TO_CONTAINER,
+                ),
+            ),
+        )
+    )
+    host = config["HostConfig"]
+    assert (config["Entrypoint"], config["Cmd"], config["Env"]) == (
+        ["sh"],
+        ["-c", "true"],
+        ["A=1=2"],
+    )
+    assert host["NetworkMode"] == host["IpcMode"] == host["PidMode"] == "container:abc"
+    assert (host["CpuShares"], host["CpuQuota"], host["OomScoreAdj"]) == (102, 0, 500)
+    assert host["Memory"] == host["MemorySwap"] == 2**20
+    assert host["CgroupParent"] == "kubepods/burstable/pod1"
+    assert host["Mounts"] == [
+        {
+            "Type": "bind",
+            "Source": "/a:b",
+            "Target": "/c",
+            "ReadOnly": True,
+            "BindOptions": {"Propagation": "rslave"},
+        }
+    ]
+
+
+@pytest.mark.parametrize(
+    ("offered", "minimum", "chosen"),
+    [
+        ("1.41", "1.12", "1.41"),
+        ("1.52", "1.44", "1.47"),
+        ("1.60", "1.50", "1.50"),
+        ("1.47", "", "1.47"),
+    ],
+)
+def test_api_version(offered: str, minimum: str, chosen: str) -> None:
+    assert engine_json.choose_api_version(offered=offered, minimum=minimum) == chosen
+
+
+@pytest.mark.parametrize(
+    ("text", "moment"),
+    [
+        ("0001-01-01T00:00:00Z", None),
+        ("", None),
+        ("2026-11-20T23:07:53Z", datetime(2026, 11, 20, 23, 7, 53, tzinfo=UTC)),
+        ("2026-11-20T23:07:53.12Z", datetime(2026, 11, 20, 23, 7, 53, 120000, tzinfo=UTC)),
+        ("2026-11-20T23:07:53.123456789Z", datetime(2026, 11, 20, 23, 7, 53, 123456, tzinfo=UTC)),
+        ("2026-11-21T00:07:53.5+01:00", datetime(2026, 11, 20, 23, 7, 53, 500000, tzinfo=UTC)),
+    ],
+)
+def test_timestamp(text: str, moment: datetime | None) -> None:
+    assert engine_json.timestamp(text) == moment
+
+
+@pytest.mark.parametrize(
+    ("status", "message", "kind"),
+    [
+        (404, "No such container: abc", NotFound),
+        (404, "No such image: app:1", ImageNotFound),
+        (
+            409,
+            'Conflict. The container name "/a" is already in use by container "b".',
+            NameInUse,
+        ),
+        (409, "Container abc is not running", NotRunning),
+        (409, "conflict: unable to delete (must be forced)", EngineError),
+        (500, "anything", EngineError),
+        (503, "starting", EngineUnavailable),
+    ],
+)
+def test_failures(status: int, message: str, kind: type[RuntimeFailure]) -> None:
+    error = engine_json.failure(status, message)
+    assert type(error) is kind and error.message == message
+
+
+@pytest.mark.parametrize(
+    ("message", "text", "code"),
+    [
+        (MISSING_PROGRAM, 'exec: "nosuch": executable file not found in $PATH', 127),
+        ('OCI runtime create failed: exec: "/a": permission denied', None, 126),
+        ("cannot join network of a non running container: abc", None, 128),
+    ],
+)
+def test_start_failures_are_readable(message: str, text: str | None, code: int) -> None:
+    error = engine_json.start_failure(400, message)
+    assert isinstance(error, StartError) and error.exit_code == code
+    assert error.message == (text or message.removeprefix("OCI runtime create failed: "))
+
+
+def test_pull_failures() -> None:
+    missing = engine_json.pull_failure("manifest for a:b not found: manifest unknown")
+    assert isinstance(missing, ImageNotFound)
+    refused = engine_json.pull_failure("toomanyrequests: slow down")
+    assert isinstance(refused, PullError)
+
+
+def test_capabilities() -> None:
+    status = "Name:\tx\nCapInh:\t0000000000000000\nCapEff:\t000001ffffffffff\n"
+    mask = engine_json.effective_capabilities(status)
+    full = engine_json.engine_info({}, {}, capabilities=mask, last_capability=40)
+    assert full.can_lower_oom_score and full.can_run_privileged
+    without = mask & ~(1 << engine_json.CAP_SYS_RESOURCE)
+    poor = engine_json.engine_info({}, {}, capabilities=without, last_capability=40)
+    assert not poor.can_lower_oom_score and not poor.can_run_privileged
+
+
+@pytest.mark.parametrize(
+    ("reference", "parts"),
+    [
+        ("busybox", ("busybox", "latest")),
+        ("busybox:1.36", ("busybox", "1.36")),
+        ("host:5000/a/b", ("host:5000/a/b", "latest")),
+        ("host:5000/a/b:c", ("host:5000/a/b", "c")),
+        ("a/b@sha256:00", ("a/b", "sha256:00")),
+    ],
+)
+def test_split_reference(reference: str, parts: tuple[str, str]) -> None:
+    assert engine_json.split_reference(reference) == parts
