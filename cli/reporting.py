@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Self, TextIO
 
 from rich.console import Console
+from rich.markup import escape
 from rich.status import Status
 
 
@@ -52,7 +53,7 @@ class Progress:
                 return
             self._finish(well=True)
             self._current, self._began = step, time.monotonic()
-            self._status.update(f"{step} …")
+            self._status.update(f"{escape(step)} …")
 
     def say(self, text: str) -> None:
         """Something worth keeping that is not a step."""
@@ -62,7 +63,7 @@ class Progress:
         if self._current:
             seconds = time.monotonic() - self._began
             mark = "[green]✓[/]" if well else "[red]✗[/]"
-            self._console.print(f"{mark} {self._current} [dim]({seconds:.1f} s)[/]")
+            self._console.print(f"{mark} {escape(self._current)} [dim]({seconds:.1f} s)[/]")
             self._current = ""
 
 

@@ -129,6 +129,7 @@ class Engine:
                 "--bridge=none",
                 "--iptables=false",
                 "--ip-masq=false",
+                "--ip-forward=false",
             ],
         )
         self._await("dockerd", daemon, self.socket, timeout)

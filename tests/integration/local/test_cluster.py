@@ -8,9 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from agent.containers.interface import Runtime
 from base.errors import PermanentError
-from local import images, state, wiring
+from local import images, state, topology, wiring
 from local.cluster import Cluster
+from local.machine import MachineNode
+from local.state import EngineOrigin
 
 FOLDER = Path("/tmp/podwright-local-tests/cluster")
 
@@ -123,3 +126,40 @@ def test_images_are_made_in_nodes_and_carried_between_engines(folder: Path) -> N
     subprocess.run(
         ["docker", "-H", two.engine.url, "stop", "-t", "30", "hello"], check=True, timeout=10
     )
+
+
+def test_an_engine_of_our_own_leaves_the_machines_network_alone(
+    folder: Path, snapshot_of: Callable[..., object]
+) -> None:
+    plan = topology.plan_machine("t-machine", folder, "here")
+    node = MachineNode(
+        member=plan.nodes[0], origin=EngineOrigin.OWN, server="https://127.0.0.1:6443"
+    )
+    node.erase()
+    before, picture = snapshot_of(plan.slug), network()
+    try:
+        node.start()
+        node.start()
+        assert node.engine.running()
+        assert network() == picture
+        images.with_engines([node.engine.url], build)
+        node.agent.stop()  # there is none
+        with pytest.raises(PermanentError, match="is this machine itself"):
+            node.kill()
+    finally:
+        node.erase()
+    assert network() == picture
+    assert snapshot_of(plan.slug).added(before) == {}  # type: ignore[attr-defined]
+
+
+async def build(runtimes: list[Runtime]) -> None:
+    await images.build(runtimes[0])
+
+
+def network() -> tuple[str, ...]:
+    """The machine's own network, as an engine would change it."""
+    links = {path.name for path in Path("/sys/class/net").iterdir()}
+    rules = subprocess.run(["iptables-save"], capture_output=True, text=True, check=True).stdout
+    chains = {line for line in rules.splitlines() if "DOCKER" in line}
+    forwarding = Path("/proc/sys/net/ipv4/ip_forward").read_text()
+    return (*sorted(links & {"docker0"}), *sorted(chains), forwarding)
