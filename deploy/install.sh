@@ -70,7 +70,6 @@ fingerprint() {
     fi
 }
 
-# Sets `changed` when the program is not the one that was there before.
 install_program() {
     local now wheels
     [ -e "$source" ] || die "there is nothing to install at $source"
@@ -82,7 +81,6 @@ install_program() {
         return 0
     fi
     say "installing podwright into $prefix (this may take a minute)"
-    changed=yes
     install -d -m 0755 "$prefix"
     rm -f "$prefix/fingerprint"
     "$venv/bin/python" -m pip --version >/dev/null 2>&1 || /usr/bin/python3 -m venv --clear "$venv"
@@ -134,7 +132,7 @@ as_toml() {
     done
 }
 
-# Sets `changed` when the file is not what it was. 0600: an agent's settings hold its join token.
+# 0600: an agent's settings hold its join token.
 write_settings() {
     local role=$1 file=$etc/$1.toml new
     shift
@@ -151,18 +149,29 @@ write_settings() {
         say "writing $file"
         (umask 077 && printf '%s\n' "$new" >"$file.new")
         mv -f "$file.new" "$file"
-        changed=yes
     fi
 }
 
 # -- the service ---------------------------------------------------------------------------------
 
+# True when the service runs and has started after the last change of the program, its settings and
+# its unit. Told from times, not from what this run did: an earlier run may have been interrupted, or
+# have installed the program for the other role.
+up_to_date() {
+    local unit=podwright-$1.service started file current=yes
+    systemctl is-active --quiet "$unit" || return 1
+    started=$(mktemp)
+    touch -d "$(systemctl show --timestamp=us+utc -P ExecMainStartTimestamp "$unit")" "$started"
+    for file in "$prefix/fingerprint" "$units/$unit" "$etc/$1.toml"; do
+        [ ! "$file" -nt "$started" ] || current=
+    done
+    rm -f "$started"
+    [ -n "$current" ]
+}
+
 install_service() {
     local unit=podwright-$1.service
-    if ! cmp -s "$here/$unit" "$units/$unit"; then
-        install -D -m 0644 "$here/$unit" "$units/$unit"
-        changed=yes
-    fi
+    cmp -s "$here/$unit" "$units/$unit" || install -D -m 0644 "$here/$unit" "$units/$unit"
     install -d -m 0755 /var/lib/podwright
     if ! running_systemd; then
         say "systemd does not run here: $unit is installed but not started"
@@ -171,7 +180,7 @@ install_service() {
     systemctl daemon-reload
     systemctl enable --quiet "$unit"
     [ "$1" = control ] || systemctl enable --quiet --now docker.service
-    if [ -n "$changed" ] || ! systemctl is-active --quiet "$unit"; then
+    if ! up_to_date "$1"; then
         say "starting $unit"
         systemctl restart "$unit" || {
             journalctl --no-pager -n 20 -u "$unit" >&2 || true
@@ -210,7 +219,6 @@ if [ "$role" = remove ]; then
 fi
 command -v apt-get >/dev/null || die "this installs on Debian and its relatives only"
 
-changed=
 write_settings "$role" "$@" # first, so that a mistake in the arguments costs no time
 install_packages "$role"
 install_program
