@@ -31,13 +31,15 @@ _OUTPUT = ChainId("filter", "PW-OUTPUT")
 _UNSERVED = ChainId("filter", "PW-UNSERVED")
 _POSTROUTING = ChainId("nat", "PW-POSTROUTING")
 _MASQUERADE = ChainId("nat", "PW-MASQUERADE")
-_LEAVING = ChainId("nat", "PW-LEAVING")
+LEAVING = ChainId("nat", "PW-LEAVING")
+LEAVING_CHAINS = (LEAVING.name, "PW-PEER-")
+"""How the names of the chains of `leaving` begin."""
 
 _NEW = "-m conntrack --ctstate NEW"
 
 
-def build(config: NetworkConfig, direct_peers: Iterable[IPv4Address]) -> Ruleset:
-    """The rules of a node with these peers on shared links."""
+def build(config: NetworkConfig) -> Ruleset:
+    """The rules that depend on the node alone."""
     chains: dict[ChainId, Rules] = {
         _FORWARD: _forward(config),
         _INPUT: _input(config),
@@ -52,10 +54,9 @@ def build(config: NetworkConfig, direct_peers: Iterable[IPv4Address]) -> Ruleset
         ChainId("nat", MARK_MASQUERADE): (f"-j MARK --set-xmark {MARK}/{MARK}",),
         _POSTROUTING: (
             f"-m mark --mark {MARK}/{MARK} -g {_MASQUERADE.name}",
-            f"-s {config.pod_cidr} -g {_LEAVING.name}",
+            f"-s {config.pod_cidr} -g {LEAVING.name}",
         ),
         _MASQUERADE: (f"-j MARK --set-xmark {MARK}/0x0", "-j MASQUERADE --random-fully"),
-        **_leaving(config, direct_peers),
     }
     jumps = {
         Jump("filter", "FORWARD", _FORWARD.name),
@@ -64,6 +65,23 @@ def build(config: NetworkConfig, direct_peers: Iterable[IPv4Address]) -> Ruleset
         Jump("nat", "POSTROUTING", _POSTROUTING.name),
     }
     return Ruleset(chains, frozenset(jumps))
+
+
+def leaving(config: NetworkConfig, direct_peers: Iterable[IPv4Address]) -> Ruleset:
+    """What leaves with the node's address, given the nodes on shared links."""
+    # RETURN would only leave the branch; ACCEPT in this table says no more than "no translation".
+    entries: dict[int, Rules] = {int(p): (f"-d {p}/32 -j ACCEPT",) for p in direct_peers}
+    return Ruleset(
+        arrange(
+            LEAVING,
+            "PEER",
+            entries,
+            Addresses(),
+            verb="-j",
+            first=(f"-d {config.cluster_cidr} -j RETURN", "-d 224.0.0.0/4 -j RETURN"),
+            last=("-j MASQUERADE --random-fully",),
+        )
+    )
 
 
 def _forward(config: NetworkConfig) -> Rules:
@@ -84,18 +102,4 @@ def _input(config: NetworkConfig) -> Rules:
         f"{_NEW} -j {REFUSE.name}",
         f"{to_dns} -p udp -m udp --dport 53 -j ACCEPT",
         f"{to_dns} -p tcp -m tcp --dport 53 -j ACCEPT",
-    )
-
-
-def _leaving(config: NetworkConfig, peers: Iterable[IPv4Address]) -> dict[ChainId, Rules]:
-    # RETURN would only leave the branch; ACCEPT in this table says no more than "no translation".
-    entries: dict[int, Rules] = {int(peer): (f"-d {peer}/32 -j ACCEPT",) for peer in peers}
-    return arrange(
-        _LEAVING,
-        "PEER",
-        entries,
-        Addresses(),
-        verb="-j",
-        first=(f"-d {config.cluster_cidr} -j RETURN", "-d 224.0.0.0/4 -j RETURN"),
-        last=("-j MASQUERADE --random-fully",),
     )

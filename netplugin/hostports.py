@@ -15,7 +15,6 @@ from netplugin.records import HostPort
 from netplugin.rules.ruleset import ChainId, Rules, Ruleset, comment
 from netplugin.rules.tree import Ports, arrange
 
-
 _PROTOCOLS = ("tcp", "udp", "sctp")
 _ANY = ("", "0.0.0.0", "::")
 

@@ -37,6 +37,11 @@ SERVICES = ChainId("nat", "PW-SERVICES")
 NODEPORTS = "PW-NODEPORTS"
 HOSTPORTS = "PW-HOSTPORTS"
 MARK_MASQUERADE = "PW-MARK-MASQ"
+SERVICE_CHAINS = tuple(
+    f"PW-{kind}"
+    for kind in ("SERVICES", "VIP-", "NODEPORTS-", "SVC-", "SVL-", "EXT-", "SEP-", "REFUSE", "RE-")
+)
+"""How the names of all chains made here begin."""
 REFUSE = ChainId("filter", "PW-REFUSE")
 """Visited by new connections from INPUT, FORWARD and OUTPUT (netplugin.forwarding)."""
 
