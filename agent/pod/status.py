@@ -9,10 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from api.pods import qos_class
-
 from agent.pod.containerstatus import container_status
-from agent.pod.observed import PodObserved, restart_policy
+from agent.pod.observed import PodObserved
 from agent.pod.outcome import Outcome, outcome
 from agent.pod.plan import initialized
 from api import timestamps
@@ -25,6 +23,7 @@ from api.core import (
     PodIP,
     PodStatus,
 )
+from api.pods import qos_class
 
 OWN_CONDITIONS = (
     "PodReadyToStartContainers",
@@ -60,7 +59,7 @@ def status(
         start_time=previous.start_time or timestamps.format(now),
         init_container_statuses=inits,
         container_statuses=mains,
-        qos_class=previous.qos_class or qos_class(pod),
+        qos_class=previous.qos_class or str(qos_class(pod)),
     )
 
 
@@ -210,6 +209,3 @@ def _condition(
 def _go_list(names: Sequence[str]) -> str:
     """`[a b]`: as Go prints a list of strings."""
     return f"[{' '.join(names)}]"
-
-
-__all__ = ["OWN_CONDITIONS", "restart_policy", "status"]

@@ -1,0 +1,1 @@
+"""This node towards the cluster: joining, registration, heartbeats, conditions, the other nodes."""

@@ -1,0 +1,238 @@
+"""Cgroups of pods (step 4 of the pod's walk): real directories with real values.
+
+    <root>/kubepods                      all pods: no more memory than the node gives to pods
+    <root>/kubepods/pod<uid>             a Guaranteed pod
+    <root>/kubepods/burstable/pod<uid>   as much CPU, relative to others, as its pods request
+    <root>/kubepods/besteffort/pod<uid>  the least
+
+Containers are made below by the engine, which is told the pod's cgroup as parent. Version 1 has a
+tree per controller, version 2 one tree in which each level must hand its controllers down. With the
+systemd driver the names are slices (`kubepods-burstable-pod<uid>.slice`), nested by their dashes.
+
+Concurrency: plain small file operations, safe to repeat; called from the event loop, since each
+takes microseconds. Only directories below the root are ever touched: nodes of a local cluster share
+one kernel.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from agent.resources.values import PERIOD, CpuMemory
+from base.errors import PermanentError
+
+log = logging.getLogger(__name__)
+
+MOUNT = Path("/sys/fs/cgroup")
+CONTROLLERS_V1 = ("cpu", "memory", "pids")
+"""Trees in which a pod has its directory from us; in others the engine makes what it needs."""
+CONTROLLERS_V2 = ("cpu", "memory", "pids", "cpuset", "io")
+QOS_DIRECTORIES = {"Guaranteed": "", "Burstable": "burstable", "BestEffort": "besteffort"}
+
+
+class CgroupError(PermanentError):
+    """The kernel refused a cgroup or a value."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layout:
+    """How this machine's cgroups are arranged."""
+
+    version: int
+    """1 or 2."""
+    systemd: bool = False
+    root: str = "/"
+    """Below which this node's pods live, as a path in every tree."""
+    mount: Path = MOUNT
+
+
+class Cgroups:
+    """Makes, limits and removes the cgroups of this node's pods."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+        self._made = 0
+
+    @property
+    def pods(self) -> str:
+        """The cgroup of all pods, as the engine writes parents."""
+        return self._name(())
+
+    def parent(self, uid: str, qos: str) -> str:
+        """The pod's cgroup, as the engine wants it said in `cgroup_parent`."""
+        return self._name(_pod_parts(uid, qos, systemd=self._layout.systemd))
+
+    def ensure_root(self, limits: CpuMemory) -> None:
+        """The cgroups of all pods and of the QoS classes."""
+        self._ensure((), limits)
+        for directory in QOS_DIRECTORIES.values():
+            if directory:
+                self._ensure((directory,), CpuMemory())
+
+    def ensure_pod(self, uid: str, qos: str, values: CpuMemory) -> str:
+        """Make the pod's cgroup or set its values anew; returns it as `parent` does."""
+        parts = _pod_parts(uid, qos, systemd=self._layout.systemd)
+        self._ensure(parts, values)
+        return self._name(parts)
+
+    def set_class_shares(self, *, burstable: int) -> None:
+        """CPU of the Burstable class against the others: what its pods request together."""
+        self._write_values(("burstable",), CpuMemory(cpu_shares=burstable))
+
+    def remove_pod(self, uid: str, qos: str) -> None:
+        """Remove the pod's cgroup, empty as it must be by now. May be called twice."""
+        parts = _pod_parts(uid, qos, systemd=self._layout.systemd)
+        for tree in self._every_tree():
+            _remove(tree / self._relative(parts))
+
+    def remove_root(self) -> None:
+        """Remove everything this node made (`podwright down`)."""
+        for tree in self._every_tree():
+            for directory in filter(None, QOS_DIRECTORIES.values()):
+                _remove(tree / self._relative((directory,)))
+            _remove(tree / self._relative(()))
+
+    def pod_uids(self) -> set[str]:
+        """Pods that have a cgroup here, whoever remembers them."""
+        found = set()
+        for tree in self._trees():
+            base = tree / self._relative(())
+            for pattern in ("*pod*", "*/*pod*"):
+                found |= {uid for path in base.glob(pattern) if (uid := _uid(path.name))}
+        return found
+
+    def remove_strays(self, uids: Iterable[str]) -> None:
+        """Remove cgroups of pods that are no more; those that still hold processes stay."""
+        for uid in uids:
+            for qos in QOS_DIRECTORIES:
+                self.remove_pod(uid, qos)
+
+    def directory(self, uid: str, qos: str, controller: str) -> Path:
+        """Where one controller keeps its files of the pod."""
+        parts = _pod_parts(uid, qos, systemd=self._layout.systemd)
+        return self._tree(controller) / self._relative(parts)
+
+    def statistics(self) -> dict[str, float]:
+        return {"cgroups_made": float(self._made)}
+
+    # Values.
+
+    def _write_values(self, parts: tuple[str, ...], values: CpuMemory) -> None:
+        cpu = self._tree("cpu") / self._relative(parts)
+        memory = self._tree("memory") / self._relative(parts)
+        if self._layout.version == 1:
+            _write(cpu / "cpu.shares", values.cpu_shares)
+            _write(cpu / "cpu.cfs_period_us", PERIOD)
+            _write(cpu / "cpu.cfs_quota_us", values.cpu_quota or -1)
+            _write(memory / "memory.limit_in_bytes", values.memory or -1)
+        else:
+            _write(cpu / "cpu.weight", values.cpu_weight)
+            _write(cpu / "cpu.max", f"{values.cpu_quota or 'max'} {PERIOD}")
+            _write(memory / "memory.max", values.memory or "max")
+
+    def _ensure(self, parts: tuple[str, ...], values: CpuMemory) -> None:
+        for tree in self._trees():
+            path = tree / self._relative(parts)
+            if not path.is_dir():
+                self._made += 1
+                self._make(tree, path)
+        self._write_values(parts, values)
+
+    def _make(self, tree: Path, path: Path) -> None:
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise CgroupError(
+                f"cannot make cgroup {path}: {error.strerror}",
+                hint="The agent needs root and a writable /sys/fs/cgroup.",
+            ) from error
+        if self._layout.version == 2:
+            _delegate(tree, path)
+
+    # Names.
+
+    def _trees(self) -> list[Path]:
+        mount = self._layout.mount
+        if self._layout.version == 2:
+            return [mount]
+        return [mount / controller for controller in CONTROLLERS_V1]
+
+    def _every_tree(self) -> list[Path]:
+        """Also the trees in which the engine made directories below our names."""
+        if self._layout.version == 2:
+            return [self._layout.mount]
+        return [path for path in self._layout.mount.iterdir() if path.is_dir()]
+
+    def _tree(self, controller: str) -> Path:
+        mount = self._layout.mount
+        return mount if self._layout.version == 2 else mount / controller
+
+    def _relative(self, parts: tuple[str, ...]) -> str:
+        root = self._layout.root.strip("/")
+        if not self._layout.systemd:
+            return "/".join(filter(None, (root, "kubepods", *parts)))
+        # A slice lies in the slices named by its prefixes: a-b.slice is in a.slice.
+        slices, prefix = [], ""
+        for part in (*filter(None, root.split("/")), "kubepods", *parts):
+            prefix = f"{prefix}-{_escaped(part)}" if prefix else _escaped(part)
+            slices.append(f"{prefix}.slice")
+        return "/".join(slices)
+
+    def _name(self, parts: tuple[str, ...]) -> str:
+        relative = self._relative(parts)
+        return relative.rpartition("/")[2] if self._layout.systemd else f"/{relative}"
+
+
+def _pod_parts(uid: str, qos: str, *, systemd: bool) -> tuple[str, ...]:
+    name = f"pod{uid.replace('-', '_')}" if systemd else f"pod{uid}"
+    return tuple(filter(None, (QOS_DIRECTORIES[qos], name)))
+
+
+def _escaped(part: str) -> str:
+    return part.replace("-", "_")
+
+
+def _uid(directory: str) -> str:
+    name = (
+        directory.removesuffix(".slice").rpartition("-")[2] if ".slice" in directory else directory
+    )
+    if not name.startswith("pod") or len(name) < 5:
+        return ""
+    return name.removeprefix("pod").replace("_", "-")
+
+
+def _delegate(tree: Path, path: Path) -> None:
+    """Hand the controllers down to `path`: each level above must name them (cgroups(7))."""
+    level = tree
+    for part in path.relative_to(tree).parts:
+        offered = (level / "cgroup.controllers").read_text().split()
+        given = (level / "cgroup.subtree_control").read_text().split()
+        for controller in CONTROLLERS_V2:
+            if controller in offered and controller not in given:
+                _write(level / "cgroup.subtree_control", f"+{controller}")
+        level = level / part
+
+
+def _write(path: Path, value: int | str) -> None:
+    try:
+        path.write_text(str(value))
+    except OSError as error:
+        raise CgroupError(f"cannot write {value} to {path}: {error.strerror}") from error
+
+
+def _remove(path: Path) -> None:
+    """Remove a cgroup with those below it, deepest first (their files are not removed)."""
+    if not path.is_dir():
+        return
+    for child in path.iterdir():
+        if child.is_dir():
+            _remove(child)
+    try:
+        path.rmdir()
+    except OSError as error:
+        if error.errno not in (errno.ENOENT,):
+            log.warning("cgroup %s stays for now: %s", path, error.strerror)

@@ -1,0 +1,123 @@
+"""Requests and limits as the kernel counts them (step 4 of the pod's walk). Pure.
+
+The numbers are Kubernetes': a CPU is 1024 shares, a quota is per 100 ms, OOM scores follow the QoS
+class and the requested part of the node's memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from api import quantity
+from api.core import Container, Pod
+from api.pods import all_containers, pod_limits, pod_requests
+
+PERIOD = 100_000
+"""Microseconds of one CPU accounting period."""
+MIN_SHARES = 2
+MAX_SHARES = 262_144
+MIN_QUOTA = 1_000
+
+OOM_GUARANTEED = -997
+OOM_BEST_EFFORT = 1000
+OOM_SANDBOX = -998
+"""The pause container goes last: with it the pod's network goes."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CpuMemory:
+    """What one cgroup gets; 0 means no limit."""
+
+    cpu_shares: int = MIN_SHARES
+    cpu_quota: int = 0
+    memory: int = 0
+
+    @property
+    def cpu_weight(self) -> int:
+        """The same share in cgroup v2's scale: 2…262144 becomes 1…10000."""
+        return 1 + (self.cpu_shares - MIN_SHARES) * 9999 // (MAX_SHARES - MIN_SHARES)
+
+
+def cpu_shares(millicores: int) -> int:
+    """CPU requests as shares."""
+    if millicores <= 0:
+        return MIN_SHARES
+    return min(MAX_SHARES, max(MIN_SHARES, millicores * 1024 // 1000))
+
+
+def cpu_quota(millicores: int) -> int:
+    """A CPU limit as microseconds per period; 0 when there is none."""
+    return max(MIN_QUOTA, millicores * PERIOD // 1000) if millicores > 0 else 0
+
+
+def container_values(container: Container) -> CpuMemory:
+    """The cgroup values of one container."""
+    requests, limits = container.resources.requests, container.resources.limits
+    # A limit without a request counts as the request.
+    return CpuMemory(
+        cpu_shares=cpu_shares(_milli(requests.get("cpu") or limits.get("cpu"))),
+        cpu_quota=cpu_quota(_milli(limits.get("cpu"))),
+        memory=_bytes(limits.get("memory")),
+    )
+
+
+def pod_values(pod: Pod) -> CpuMemory:
+    """The cgroup values of the pod as a whole. There is a limit only if every container has one."""
+    limits = pod_limits(pod)
+    return CpuMemory(
+        cpu_shares=cpu_shares(pod_requests(pod).get("cpu", 0)),
+        cpu_quota=cpu_quota(limits.get("cpu", 0)) if _limited(pod, "cpu") else 0,
+        memory=limits.get("memory", 0) if _limited(pod, "memory") else 0,
+    )
+
+
+def sum_shares(pods: Iterable[Pod]) -> int:
+    """Shares of a QoS class: what its pods request together."""
+    return cpu_shares(sum(pod_requests(pod).get("cpu", 0) for pod in pods))
+
+
+def oom_score(container: Container, *, qos: str, node_memory: int, lowest: int) -> int:
+    """How willingly the kernel kills the container when the node has no memory left.
+
+    `lowest` is the least score that this agent may set: without CAP_SYS_RESOURCE it is 0.
+    """
+    if qos == "Guaranteed":
+        score = OOM_GUARANTEED
+    elif qos == "BestEffort":
+        score = OOM_BEST_EFFORT
+    else:
+        requested = _bytes(container.resources.requests.get("memory"))
+        score = 1000 - 1000 * requested // max(1, node_memory)
+        # Between the Guaranteed and the BestEffort, never equal to either.
+        score = min(999, max(1000 + OOM_GUARANTEED, score))
+    return max(score, lowest)
+
+
+def allocatable(
+    capacity: Mapping[str, str], reserved: Mapping[str, str], evict_memory: int
+) -> dict[str, str]:
+    """What is left for pods: capacity without reservations and the eviction threshold."""
+    left = dict(capacity)
+    taken = dict(reserved)
+    if "memory" in capacity and evict_memory:
+        taken["memory"] = quantity.add(taken.get("memory", "0"), quantity.from_bytes(evict_memory))
+    for resource, amount in taken.items():
+        if resource in left:
+            rest = quantity.parse(left[resource]) - quantity.parse(amount)
+            left[resource] = str(max(rest, quantity.parse("0")))
+    return left
+
+
+def _limited(pod: Pod, resource: str) -> bool:
+    if pod.spec.resources is not None and resource in pod.spec.resources.limits:
+        return True
+    return all(resource in c.resources.limits for c in all_containers(pod.spec))
+
+
+def _milli(text: str | None) -> int:
+    return quantity.milli(text) if text else 0
+
+
+def _bytes(text: str | None) -> int:
+    return quantity.value(text) if text else 0

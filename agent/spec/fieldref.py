@@ -1,0 +1,99 @@
+"""Values that a pod may read about itself: fieldRef and resourceFieldRef (step 4). Pure.
+
+Used for environment variables and for downward API volumes; the words of the errors are the
+kubelet's.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from agent.spec.errors import ConfigError
+from api import quantity
+from api.core import Container, Pod, ResourceFieldSelector
+
+_SUBSCRIPT = re.compile(r"metadata\.(labels|annotations)\['(.*)'\]")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """Where the pod runs: what it cannot know from its spec."""
+
+    node: str
+    host_ip: str
+    pod_ip: str = ""
+    allocatable: Mapping[str, str]
+
+
+def needs_ip(container: Container) -> bool:
+    """Whether the container's environment names the pod's address."""
+    return any(
+        env.value_from is not None
+        and env.value_from.field_ref is not None
+        and env.value_from.field_ref.field_path in ("status.podIP", "status.podIPs")
+        for env in container.env
+    )
+
+
+_FIELDS: dict[str, Callable[[Pod, Place], str]] = {
+    "metadata.name": lambda pod, place: pod.metadata.name,
+    "metadata.namespace": lambda pod, place: pod.metadata.namespace,
+    "metadata.uid": lambda pod, place: pod.metadata.uid,
+    "metadata.labels": lambda pod, place: _lines(pod.metadata.labels),
+    "metadata.annotations": lambda pod, place: _lines(pod.metadata.annotations),
+    "spec.nodeName": lambda pod, place: place.node,
+    "spec.serviceAccountName": lambda pod, place: pod.spec.service_account_name,
+    "status.hostIP": lambda pod, place: place.host_ip,
+    "status.hostIPs": lambda pod, place: place.host_ip,
+    "status.podIP": lambda pod, place: place.pod_ip,
+    "status.podIPs": lambda pod, place: place.pod_ip,
+}
+
+
+def field(path: str, pod: Pod, place: Place) -> str:
+    """The value of a fieldPath."""
+    if (subscript := _SUBSCRIPT.fullmatch(path)) is not None:
+        which, key = subscript.groups()
+        values = pod.metadata.labels if which == "labels" else pod.metadata.annotations
+        return values.get(key, "")
+    reader = _FIELDS.get(path)
+    if reader is None:
+        raise ConfigError(f"unsupported fieldPath: {path}")
+    return reader(pod, place)
+
+
+def resource_field(
+    selector: ResourceFieldSelector, pod: Pod, container: Container | None, place: Place
+) -> str:
+    """The value of a resourceFieldRef, in units of its divisor, rounded up."""
+    if selector.container_name:
+        container = _find(pod, selector.container_name)
+    if container is None:
+        raise ConfigError("resourceFieldRef needs a container name here")
+    kind, _, resource = selector.resource.partition(".")
+    resources = container.resources
+    if kind == "limits":
+        # Without a limit, a container may use all that the node gives to pods.
+        amount = resources.limits.get(resource) or place.allocatable.get(resource, "0")
+    elif kind == "requests":
+        amount = resources.requests.get(resource, "0")
+    else:
+        raise ConfigError(f"unsupported container resource : {selector.resource}")
+    divisor = quantity.parse(selector.divisor or "1")
+    unit = divisor if divisor.nano else quantity.parse("1")
+    return str(-(-quantity.parse(amount).nano // unit.nano))
+
+
+def _find(pod: Pod, name: str) -> Container:
+    for container in (*pod.spec.containers, *pod.spec.init_containers):
+        if container.name == name:
+            return container
+    raise ConfigError(f"container {name} not found")
+
+
+def _lines(values: Mapping[str, str]) -> str:
+    """`key="value"` per line, sorted, with Go's quoting (which JSON's is close enough to)."""
+    return "\n".join(f"{k}={json.dumps(v, ensure_ascii=False)}" for k, v in sorted(values.items()))

@@ -1,0 +1,77 @@
+"""What a volume type is (step 4 of the pod's walk).
+
+A type is three functions over a `VolumeContext`: `set_up` makes the volume and returns its path on
+the node, `tear_down` takes it away, and `follows` names the API objects whose changes it shows.
+All may be called twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from agent.spec.fieldref import Place
+from agent.volumes.mounts import Mounter
+from api.core import ConfigMap, Pod, Secret, Volume
+from base.errors import PermanentError, TemporaryError
+
+
+class VolumeError(PermanentError):
+    """The volume cannot be set up as the spec says; the message ends up in a FailedMount event."""
+
+
+class VolumeUnavailable(TemporaryError):
+    """The volume cannot be set up for now: what it shows could not be read."""
+
+
+class Objects(Protocol):
+    """ConfigMaps and Secrets that pods of this node refer to."""
+
+    async def config_map(self, namespace: str, name: str) -> ConfigMap | None:
+        """None when it does not exist. Raises TemporaryError when nobody can say."""
+        ...
+
+    async def secret(self, namespace: str, name: str) -> Secret | None:
+        """None when it does not exist. Raises TemporaryError when nobody can say."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class VolumeContext:
+    """Where and for whom a volume is made."""
+
+    pod: Pod
+    volume: Volume
+    directory: Path
+    """The volume's own directory below the pod's."""
+    objects: Objects
+    mounter: Mounter
+    place: Place
+
+    @property
+    def group(self) -> int | None:
+        """fsGroup: the group that owns the volume's files."""
+        context = self.pod.spec.security_context
+        return None if context is None else context.fs_group
+
+
+SetUp = Callable[[VolumeContext], Awaitable[Path]]
+TearDown = Callable[[VolumeContext], Awaitable[None]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class VolumeType:
+    """One entry of the registry."""
+
+    field: str
+    """The attribute of `api.core.Volume` that chooses it."""
+    wire: str
+    """How users write it."""
+    set_up: SetUp
+    tear_down: TearDown
+    read_only: bool = False
+    """Containers may not write to it, whatever the mount says."""
+    live: bool = False
+    """Follows API objects: is set up again from time to time."""

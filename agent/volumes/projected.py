@@ -1,0 +1,143 @@
+"""configMap, secret, downwardAPI and projected volumes (step 4 of the pod's walk).
+
+All four are sets of files that follow the API: they are collected from their sources, then written
+in one swap (`atomic.py`). Those that may hold secrets lie in memory, never on the node's disk. When
+the API cannot be asked, a set that was written before stays as it is.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from collections.abc import Awaitable, Callable
+from functools import partial
+from pathlib import Path
+
+from agent.spec.errors import ConfigError
+from agent.volumes import atomic
+from agent.volumes.atomic import File
+from agent.volumes.base import VolumeContext, VolumeError
+from agent.volumes.payload import (
+    DEFAULT_MODE,
+    config_map_files,
+    downward_files,
+    secret_files,
+)
+from api.core import KeyToPath, ProjectedVolumeSource, VolumeProjection
+from base.clock import Clock, SystemClock
+from base.errors import TemporaryError
+
+Collect = Callable[[VolumeContext], Awaitable[dict[str, File]]]
+
+
+async def config_map(context: VolumeContext, *, clock: Clock | None = None) -> Path:
+    async def collect(context: VolumeContext) -> dict[str, File]:
+        source = context.volume.config_map
+        assert source is not None
+        mode = _mode(source.default_mode)
+        return await _config_map(context, source.name, source.items, mode, source.optional)
+
+    return await _set_up(context, collect, memory=False, clock=clock)
+
+
+async def secret(context: VolumeContext, *, clock: Clock | None = None) -> Path:
+    async def collect(context: VolumeContext) -> dict[str, File]:
+        source = context.volume.secret
+        assert source is not None
+        mode = _mode(source.default_mode)
+        return await _secret(context, source.secret_name, source.items, mode, source.optional)
+
+    return await _set_up(context, collect, memory=True, clock=clock)
+
+
+async def downward_api(context: VolumeContext, *, clock: Clock | None = None) -> Path:
+    async def collect(context: VolumeContext) -> dict[str, File]:
+        source = context.volume.downward_api
+        assert source is not None
+        mode = _mode(source.default_mode)
+        return downward_files(source.items, pod=context.pod, place=context.place, mode=mode)
+
+    return await _set_up(context, collect, memory=True, clock=clock)
+
+
+async def projected(context: VolumeContext, *, clock: Clock | None = None) -> Path:
+    source = context.volume.projected
+    assert source is not None
+    collect = partial(_projected, source=source)
+    return await _set_up(context, collect, memory=True, clock=clock)
+
+
+async def tear_down(context: VolumeContext) -> None:
+    context.mounter.unmount(context.directory)
+    shutil.rmtree(context.directory, ignore_errors=True)
+
+
+async def _set_up(
+    context: VolumeContext, collect: Collect, *, memory: bool, clock: Clock | None
+) -> Path:
+    path = context.directory
+    path.mkdir(parents=True, exist_ok=True)
+    try:
+        files = await collect(context)
+    except TemporaryError:
+        if atomic.exists(path):
+            return path
+        raise
+    except ConfigError as error:
+        raise VolumeError(error.message) from error
+    if memory:
+        context.mounter.tmpfs(path)
+    with contextlib.suppress(FileNotFoundError):
+        path.chmod(0o755 if context.group is None else 0o2775)
+    atomic.write(path, files, group=context.group, now=(clock or SystemClock()).now())
+    return path
+
+
+async def _config_map(
+    context: VolumeContext, name: str, items: list[KeyToPath], mode: int, optional: bool | None
+) -> dict[str, File]:
+    found = await context.objects.config_map(context.pod.metadata.namespace, name)
+    if found is None:
+        if optional:
+            return {}
+        raise VolumeError(f'configmap "{name}" not found')
+    return config_map_files(found, items, mode=mode, optional=bool(optional))
+
+
+async def _secret(
+    context: VolumeContext, name: str, items: list[KeyToPath], mode: int, optional: bool | None
+) -> dict[str, File]:
+    found = await context.objects.secret(context.pod.metadata.namespace, name)
+    if found is None:
+        if optional:
+            return {}
+        raise VolumeError(f'secret "{name}" not found')
+    return secret_files(found, items, mode=mode, optional=bool(optional))
+
+
+async def _projected(context: VolumeContext, *, source: ProjectedVolumeSource) -> dict[str, File]:
+    files: dict[str, File] = {}
+    for part in source.sources:
+        for name, file in (await _part(context, part, _mode(source.default_mode))).items():
+            if name in files:
+                raise VolumeError(f'path "{name}" is given by more than one source')
+            files[name] = file
+    return files
+
+
+async def _part(context: VolumeContext, part: VolumeProjection, mode: int) -> dict[str, File]:
+    if (config := part.config_map) is not None:
+        return await _config_map(context, config.name, config.items, mode, config.optional)
+    if (hidden := part.secret) is not None:
+        return await _secret(context, hidden.name, hidden.items, mode, hidden.optional)
+    if (downward := part.downward_api) is not None:
+        return downward_files(downward.items, pod=context.pod, place=context.place, mode=mode)
+    for kind in ("service_account_token", "cluster_trust_bundle", "pod_certificate"):
+        if getattr(part, kind) is not None:
+            words = kind.replace("_", " ")
+            raise VolumeError(f"projected source {words} is not supported by this agent yet")
+    return {}
+
+
+def _mode(mode: int | None) -> int:
+    return DEFAULT_MODE if mode is None else mode

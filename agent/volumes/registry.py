@@ -1,0 +1,143 @@
+"""All volume types, and a pod's volumes as a whole (step 4 of the pod's walk).
+
+`PodVolumes` sets up every volume of a pod, keeps the live ones current and takes all away at the
+end. Concurrency: one worker owns it; `set_up` may run again while containers use the volumes. A
+failure names the volume and its type: `volume "data": type nfs is not supported by this agent yet`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from agent.spec.fieldref import Place
+from agent.volumes import empty_dir, host_path, projected
+from agent.volumes.base import Objects, VolumeContext, VolumeError, VolumeType
+from agent.volumes.mounts import Mounter
+from api import names
+from api.core import Pod, Volume
+
+TYPES: tuple[VolumeType, ...] = (
+    VolumeType(
+        field="empty_dir",
+        wire="emptyDir",
+        set_up=empty_dir.set_up,
+        tear_down=empty_dir.tear_down,
+    ),
+    VolumeType(
+        field="host_path",
+        wire="hostPath",
+        set_up=host_path.set_up,
+        tear_down=host_path.tear_down,
+    ),
+    VolumeType(
+        field="config_map",
+        wire="configMap",
+        set_up=projected.config_map,
+        tear_down=projected.tear_down,
+        read_only=True,
+        live=True,
+    ),
+    VolumeType(
+        field="secret",
+        wire="secret",
+        set_up=projected.secret,
+        tear_down=projected.tear_down,
+        read_only=True,
+        live=True,
+    ),
+    VolumeType(
+        field="downward_api",
+        wire="downwardAPI",
+        set_up=projected.downward_api,
+        tear_down=projected.tear_down,
+        read_only=True,
+        live=True,
+    ),
+    VolumeType(
+        field="projected",
+        wire="projected",
+        set_up=projected.projected,
+        tear_down=projected.tear_down,
+        read_only=True,
+        live=True,
+    ),
+)
+"""To add a volume type: a module beside this one, and an entry here."""
+
+VOLUMES_DIRECTORY = "volumes"
+
+
+def volume_type(volume: Volume) -> VolumeType:
+    """The type of a volume. Raises VolumeError for one that this agent does not know."""
+    for kind in TYPES:
+        if getattr(volume, kind.field) is not None:
+            return kind
+    for field in Volume.__struct_fields__:
+        if field != "name" and getattr(volume, field) is not None:
+            raise VolumeError(
+                f'volume "{volume.name}": type {names.wire_name(field)} '
+                "is not supported by this agent yet"
+            )
+    # The API turns a volume without a source into an emptyDir.
+    return TYPES[0]
+
+
+class PodVolumes:
+    """The volumes of one pod."""
+
+    def __init__(self, directory: Path, *, objects: Objects, mounter: Mounter) -> None:
+        self._directory = directory / VOLUMES_DIRECTORY
+        self._objects = objects
+        self._mounter = mounter
+        self.paths: dict[str, Path] = {}
+        self.read_only: set[str] = set()
+
+    async def set_up(self, pod: Pod, place: Place) -> None:
+        """Make every volume; several that need the API are read side by side."""
+        kinds = [volume_type(volume) for volume in pod.spec.volumes]
+        # An exception of one must not leave the others running unseen.
+        results = await asyncio.gather(
+            *(
+                kind.set_up(self._context(pod, volume, place))
+                for kind, volume in zip(kinds, pod.spec.volumes, strict=True)
+            ),
+            return_exceptions=True,
+        )
+        for kind, volume, result in zip(kinds, pod.spec.volumes, results, strict=True):
+            if isinstance(result, VolumeError):
+                raise VolumeError(f'volume "{volume.name}": {result.message}') from result
+            if isinstance(result, BaseException):
+                raise result
+            self.paths[volume.name] = result
+            if kind.read_only:
+                self.read_only.add(volume.name)
+
+    async def tear_down(self, pod: Pod, place: Place) -> None:
+        """Unmount and remove everything."""
+        for volume in pod.spec.volumes:
+            try:
+                kind = volume_type(volume)
+            except VolumeError:
+                continue
+            await kind.tear_down(self._context(pod, volume, place))
+        self.paths.clear()
+
+    def follows_api(self, pod: Pod) -> bool:
+        """Whether any volume has to be set up again from time to time."""
+        return any(
+            getattr(volume, kind.field) is not None
+            for volume in pod.spec.volumes
+            for kind in TYPES
+            if kind.live
+        )
+
+    def _context(self, pod: Pod, volume: Volume, place: Place) -> VolumeContext:
+        return VolumeContext(
+            pod=pod,
+            volume=volume,
+            directory=self._directory / volume.name,
+            objects=self._objects,
+            mounter=self._mounter,
+            place=place,
+        )

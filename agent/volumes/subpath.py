@@ -1,0 +1,97 @@
+"""subPath: a part of a volume, without a way out of it (step 4 of the pod's walk).
+
+Whoever can write to a volume can put a symbolic link where a subPath points, and make the engine
+mount any file of the node. So the path is resolved here, must stay inside the volume, is then
+opened component by component without following links, and what was opened (not its name, which
+could have been replaced meanwhile) is bind-mounted to a place of ours. See CVE-2017-1002101.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path, PurePosixPath
+
+from agent.volumes.base import VolumeError
+from agent.volumes.mounts import Mounter
+
+SUBPATHS_DIRECTORY = "volume-subpaths"
+
+
+def bind_subpath(
+    volume: Path, sub_path: str, target: Path, *, mounter: Mounter, read_only: bool
+) -> Path:
+    """Mount the part of `volume` at `target`; a directory that is missing is made."""
+    parts = PurePosixPath(sub_path).parts
+    if PurePosixPath(sub_path).is_absolute() or ".." in parts:
+        raise VolumeError(f'subPath "{sub_path}" must be relative, without ".."')
+    if mounter.is_mounted(target):
+        return target
+    resolved = _resolve(volume, sub_path)
+    handle = _open_inside(volume, resolved, create=not read_only)
+    try:
+        _place(target, is_directory=_is_directory(handle))
+        mounter.bind(f"/proc/{os.getpid()}/fd/{handle}", target)
+    finally:
+        os.close(handle)
+    return target
+
+
+def release_subpaths(pod_directory: Path, mounter: Mounter) -> None:
+    """Unmount every subPath of the pod."""
+    base = pod_directory / SUBPATHS_DIRECTORY
+    if not base.is_dir():
+        return
+    for target in sorted(base.rglob("*"), reverse=True):
+        mounter.unmount(target)
+        if target.is_dir() and not target.is_symlink():
+            target.rmdir()
+        else:
+            target.unlink(missing_ok=True)
+    base.rmdir()
+
+
+def _resolve(volume: Path, sub_path: str) -> PurePosixPath:
+    """Where links inside the volume lead; ConfigMap volumes consist of them."""
+    root = volume.resolve()
+    resolved = (root / sub_path).resolve()
+    if resolved != root and root not in resolved.parents:
+        raise VolumeError(f'subPath "{sub_path}" leads out of its volume')
+    return PurePosixPath(resolved.relative_to(root))
+
+
+def _open_inside(volume: Path, inside: PurePosixPath, *, create: bool) -> int:
+    flags = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
+    handle = os.open(volume, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        for part in inside.parts:
+            try:
+                following = os.open(part, flags, dir_fd=handle)
+            except FileNotFoundError:
+                if not create:
+                    raise VolumeError(f'subPath "{inside}" does not exist') from None
+                os.mkdir(part, 0o755, dir_fd=handle)
+                following = os.open(part, flags, dir_fd=handle)
+            os.close(handle)
+            handle = following
+            if _is_link(handle):
+                raise VolumeError(f'subPath "{inside}" changed while it was mounted')
+    except BaseException:
+        os.close(handle)
+        raise
+    return handle
+
+
+def _is_link(handle: int) -> bool:
+    return (os.fstat(handle).st_mode & 0o170000) == 0o120000
+
+
+def _is_directory(handle: int) -> bool:
+    return (os.fstat(handle).st_mode & 0o170000) == 0o040000
+
+
+def _place(target: Path, *, is_directory: bool) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if is_directory:
+        target.mkdir(exist_ok=True)
+    else:
+        target.touch()
