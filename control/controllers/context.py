@@ -1,0 +1,74 @@
+"""What controllers are given: the client, one shared informer per kind, events, clock, settings."""
+
+from dataclasses import dataclass, field
+from ipaddress import IPv4Network
+from typing import Any, TypeVar
+
+from api.client import Client
+from api.events import EventRecorder
+from api.informer import Informer
+from api.struct import ApiStruct
+from base.clock import Clock
+from base.pki import KeyPair
+from base.tasks import TaskGuard
+
+T = TypeVar("T", bound=ApiStruct)
+
+
+class Informers:
+    """One informer per kind, shared by everything in the process and started together."""
+
+    def __init__(self, client: Client, clock: Clock) -> None:
+        self._client = client
+        self._clock = clock
+        self._informers: dict[type[ApiStruct], Informer[Any]] = {}
+
+    def of(self, type_: type[T]) -> Informer[T]:
+        """The informer of a kind. Ask before `start`; subscribe at once."""
+        informer = self._informers.get(type_)
+        if informer is None:
+            informer = Informer(self._client, type_, clock=self._clock)
+            self._informers[type_] = informer
+        return informer
+
+    def start(self, guard: TaskGuard) -> None:
+        """Run every informer that was asked for."""
+        for type_, informer in self._informers.items():
+            guard.start(informer.run(), name=f"informer {type_.__name__}")
+
+    async def synced(self) -> None:
+        """Wait until every informer has its first list."""
+        for informer in self._informers.values():
+            await informer.synced()
+
+    def statistics(self) -> dict[str, float]:
+        """Objects held per kind."""
+        return {t.__name__: i.statistics()["objects"] for t, i in self._informers.items()}
+
+
+@dataclass(frozen=True, kw_only=True)
+class NodeSettings:
+    """How nodes are numbered and how long they may be silent (seconds)."""
+
+    cluster_cidr: IPv4Network = field(default_factory=lambda: IPv4Network("10.244.0.0/16"))
+    node_cidr_mask_size: int = 24
+    monitor_period: float = 5.0
+    monitor_grace: float = 40.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Context:
+    """Everything a controller may use. `ca` signs node certificates."""
+
+    client: Client
+    informers: Informers
+    clock: Clock
+    ca: KeyPair
+    guard: TaskGuard
+    nodes: NodeSettings = field(default_factory=NodeSettings)
+
+    def recorder(self, component: str) -> EventRecorder:
+        """An event recorder that speaks as `component`, delivering in the background."""
+        recorder = EventRecorder(self.client, component, clock=self.clock)
+        self.guard.start(recorder.run(), name=f"events of {component}")
+        return recorder

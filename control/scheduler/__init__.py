@@ -1,0 +1,7 @@
+"""The scheduler: which node runs a pod. Walk step 3.
+
+`request` boils a pod down to what placement asks of it; `snapshot` keeps the cluster in arrays;
+`filters` and `scores` are pure functions over the two; `decide` puts them together and explains;
+`queue` says which pod is tried next and when a refused one is worth trying again; `scheduler`
+is the loop that watches, decides and binds.
+"""

@@ -1,0 +1,221 @@
+"""The scheduling loop: watch, decide, bind. Walk step 3.
+
+One task takes pending pods one by one from the queue and decides at once, from the snapshot, which
+the informers' handlers keep current on the same event loop. A placed pod is assumed: it counts on
+its node from that moment, while a task of its own writes the Binding, so that the next pod never
+waits for the store. If the write fails, the assumption is taken back and the pod tried again.
+A pod that fits nowhere gets the condition PodScheduled=False and an event that count the reasons.
+
+Invariant: a pod is recorded in the snapshot if it is bound, or while its binding is being written.
+Restart: nothing is kept; pods without a node are found again by the informer's first list.
+"""
+
+import asyncio
+import logging
+import random
+from collections import OrderedDict
+
+from api import pods, timestamps
+from api.client import Client, PatchType
+from api.core import Binding, Node, ObjectReference, Pod
+from api.errors import ApiError, is_conflict, is_not_found
+from api.events import EventRecorder
+from api.informer import Informer
+from api.meta import ObjectMeta
+from base.clock import Clock
+from base.errors import PodwrightError
+from base.tasks import TaskGuard
+from control.scheduler.decide import Choose, Decision, decide
+from control.scheduler.filters import Filter
+from control.scheduler.queue import Key, SchedulingQueue
+from control.scheduler.request import request_of
+from control.scheduler.snapshot import Snapshot
+
+log = logging.getLogger(__name__)
+
+NAME = "default-scheduler"
+FLUSH_SECONDS = 30.0
+REMEMBERED_DECISIONS = 10_000
+
+_POD_LEFT = (Filter.NODE_RESOURCES_FIT, Filter.NODE_PORTS)
+_NODE_CHANGED = (
+    Filter.NODE_UNSCHEDULABLE,
+    Filter.TAINT_TOLERATION,
+    Filter.NODE_AFFINITY,
+    Filter.NODE_RESOURCES_FIT,
+)
+
+
+class Scheduler:
+    """Binds pending pods whose `schedulerName` is ours."""
+
+    def __init__(
+        self,
+        client: Client,
+        pod_informer: Informer[Pod],
+        node_informer: Informer[Node],
+        recorder: EventRecorder,
+        *,
+        clock: Clock,
+        choose: Choose = random.choice,
+    ) -> None:
+        self._client = client
+        self._pods = pod_informer
+        self._nodes = node_informer
+        self._recorder = recorder
+        self._clock = clock
+        self._choose = choose
+        self._snapshot = Snapshot()
+        self._queue = SchedulingQueue(clock)
+        self._decisions: OrderedDict[str, Decision] = OrderedDict()
+        self._guard = TaskGuard("scheduler")
+        self._attempts = 0
+        self._placed = 0
+        node_informer.subscribe(self._on_node)
+        pod_informer.subscribe(self._on_pod)
+
+    def statistics(self) -> dict[str, float]:
+        """Counts since the start, and what queue and snapshot say of themselves."""
+        numbers = {"attempts": self._attempts, "placed": self._placed}
+        numbers |= {f"queue_{k}": int(v) for k, v in self._queue.statistics().items()}
+        numbers |= {f"snapshot_{k}": int(v) for k, v in self._snapshot.statistics().items()}
+        return {name: float(value) for name, value in numbers.items()}
+
+    def decision(self, uid: str) -> Decision | None:
+        """The last decision about a pod, as long as it is remembered."""
+        return self._decisions.get(uid)
+
+    async def run(self) -> None:
+        """Schedule until cancelled."""
+        await self._nodes.synced()
+        await self._pods.synced()
+        async with self._guard:
+            self._guard.start(self._flush(), name="flush parked pods")
+            self._guard.start(self._schedule(), name="schedule")
+            await self._guard.failed()
+
+    async def _flush(self) -> None:
+        while True:
+            await self._clock.sleep(FLUSH_SECONDS)
+            self._queue.flush()
+
+    async def _schedule(self) -> None:
+        while True:
+            key = await self._queue.get()
+            try:
+                await self._try(key)
+            finally:
+                self._queue.done(key)
+            await asyncio.sleep(0)  # a long queue must not keep the API from answering
+
+    async def _try(self, key: Key) -> None:
+        pod = self._pods.get(key[1], key[0])
+        if pod is None or not _is_ours(pod) or self._snapshot.placed_on(pod.metadata.uid):
+            self._queue.forget(key)
+            return
+        self._attempts += 1
+        request = request_of(pod)
+        decision = decide(request, self._snapshot, self._choose)
+        self._remember(pod.metadata.uid, decision)
+        if decision.node is None:
+            self._queue.park(key, decision.rejected_by)
+            await self._say_unschedulable(pod, decision.message)
+            return
+        self._snapshot.add_pod(request, decision.node)
+        self._guard.start(self._bind(pod, decision.node), name=f"bind {key[0]}/{key[1]}")
+
+    async def _bind(self, pod: Pod, node: str) -> None:
+        key = (pod.metadata.namespace, pod.metadata.name)
+        binding = Binding(
+            metadata=ObjectMeta(name=key[1], namespace=key[0], uid=pod.metadata.uid),
+            target=ObjectReference(api_version="v1", kind="Node", name=node),
+        )
+        try:
+            await self._client.create_subresource(Pod, key[1], key[0], "binding", binding)
+        except PodwrightError as error:
+            self._snapshot.remove_pod(pod.metadata.uid)
+            self._queue.activate(_POD_LEFT)
+            if is_not_found(error) or is_conflict(error):
+                self._queue.forget(key)  # deleted, or bound by someone else: the watch tells
+                return
+            log.warning("binding %s/%s to %s failed, will retry: %s", *key, node, error)
+            self._queue.retry(key)
+            return
+        self._placed += 1
+        self._queue.forget(key)
+        self._recorder.event(
+            pod, "Normal", "Scheduled", f"Successfully assigned {key[0]}/{key[1]} to {node}"
+        )
+
+    async def _say_unschedulable(self, pod: Pod, message: str) -> None:
+        self._recorder.event(pod, "Warning", "FailedScheduling", message)
+        known = pods.condition(pod, "PodScheduled")
+        if known is not None and (known.status, known.message) == ("False", message):
+            return
+        since = known.last_transition_time if known and known.status == "False" else None
+        condition = {
+            "type": "PodScheduled",
+            "status": "False",
+            "reason": "Unschedulable",
+            "message": message,
+            "lastTransitionTime": since or timestamps.now_string(self._clock),
+        }
+        try:
+            await self._client.patch(
+                Pod,
+                pod.metadata.name,
+                pod.metadata.namespace,
+                {"metadata": {"uid": pod.metadata.uid}, "status": {"conditions": [condition]}},
+                patch_type=PatchType.STRATEGIC,
+                subresource="status",
+            )
+        except ApiError as error:
+            if not is_not_found(error) and not is_conflict(error):
+                log.warning(
+                    "cannot say on pod %s/%s why it is pending: %s",
+                    pod.metadata.namespace,
+                    pod.metadata.name,
+                    error,
+                )
+
+    def _remember(self, uid: str, decision: Decision) -> None:
+        self._decisions[uid] = decision
+        self._decisions.move_to_end(uid)
+        if len(self._decisions) > REMEMBERED_DECISIONS:
+            self._decisions.popitem(last=False)
+
+    def _on_node(self, old: Node | None, new: Node | None) -> None:
+        if new is None:
+            assert old is not None
+            self._snapshot.remove_node(old.metadata.name)
+            return
+        came = self._snapshot.index(new.metadata.name) is None
+        if self._snapshot.set_node(new):
+            self._queue.activate(Filter if came else _NODE_CHANGED)
+
+    def _on_pod(self, old: Pod | None, new: Pod | None) -> None:
+        pod = new or old
+        assert pod is not None
+        key = (pod.metadata.namespace, pod.metadata.name)
+        if new is None or pods.is_terminal(new):
+            if self._snapshot.remove_pod(pod.metadata.uid):
+                self._queue.activate(_POD_LEFT)
+            self._queue.forget(key)
+            if new is None:
+                self._decisions.pop(pod.metadata.uid, None)
+        elif new.spec.node_name:
+            self._snapshot.add_pod(request_of(new), new.spec.node_name)
+            self._queue.forget(key)
+        elif _is_ours(new) and (old is None or old.spec != new.spec):
+            self._queue.add(key)
+
+
+def _is_ours(pod: Pod) -> bool:
+    """Whether the pod waits for this scheduler."""
+    return (
+        not pod.spec.node_name
+        and not pod.metadata.deletion_timestamp
+        and not pod.spec.scheduling_gates
+        and pod.spec.scheduler_name == NAME
+        and not pods.is_terminal(pod)
+    )

@@ -1,0 +1,98 @@
+"""Scores: which of the nodes that can run a pod should. Pure functions to 0..100 per row.
+
+Kubernetes' default set, as far as this scheduler reads the pod: LeastAllocated and
+BalancedAllocation over CPU and memory, spreading of one owner's pods, preferred node affinity,
+and PreferNoSchedule taints. Each is an array over all rows; only candidates' rows count.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from api import nodes
+from control.scheduler.filters import tolerates
+from control.scheduler.request import Request
+from control.scheduler.snapshot import Mask, Snapshot
+
+Scores = NDArray[np.float64]
+
+MAX_SCORE = 100.0
+DEFAULT_MILLI_CPU = 100
+DEFAULT_MEMORY = 200 * 1024 * 1024
+"""What a container without requests is taken to use, so that such pods spread as well."""
+
+
+def least_allocated(request: Request, snapshot: Snapshot, candidates: Mask) -> Scores:
+    """The more is left after this pod, the better; mean over CPU and memory."""
+    scores: Scores = MAX_SCORE * (1.0 - _fractions(request, snapshot)).mean(axis=1)
+    return scores
+
+
+def balanced_allocation(request: Request, snapshot: Snapshot, candidates: Mask) -> Scores:
+    """CPU and memory should fill evenly: 100 less the deviation of their used fractions."""
+    scores: Scores = MAX_SCORE * (1.0 - _fractions(request, snapshot).std(axis=1))
+    return scores
+
+
+def owner_spread(request: Request, snapshot: Snapshot, candidates: Mask) -> Scores:
+    """The fewer pods of the same owner a node has, the better."""
+    scores = np.full(len(candidates), MAX_SCORE)
+    if not request.owner:
+        return scores
+    counts = np.zeros(len(candidates))
+    for row in np.flatnonzero(candidates):
+        counts[row] = snapshot.row(int(row)).owners[request.owner]
+    most = counts.max(initial=0)
+    return scores if most == 0 else MAX_SCORE * (most - counts) / most
+
+
+def preferred_affinity(request: Request, snapshot: Snapshot, candidates: Mask) -> Scores:
+    """The sum of the weights of the preferred terms that match, scaled to the best node."""
+    sums = np.zeros(len(candidates))
+    affinity = request.spec.affinity
+    if affinity is None or affinity.node_affinity is None:
+        return sums
+    for row in np.flatnonzero(candidates):
+        sums[row] = nodes.preference(request.spec, snapshot.node(int(row)))
+    best = sums.max(initial=0)
+    return sums if best == 0 else MAX_SCORE * sums / best
+
+
+def preferred_taints(request: Request, snapshot: Snapshot, candidates: Mask) -> Scores:
+    """The fewer untolerated PreferNoSchedule taints, the better; counted once per class."""
+    counts = np.array(
+        [
+            sum(
+                taint[2] == "PreferNoSchedule" and not tolerates(request.spec.tolerations, taint)
+                for taint in taints
+            )
+            for taints in snapshot.taint_classes
+        ]
+    )[snapshot.taint_class]
+    most = counts[candidates].max(initial=0)
+    return np.full(len(counts), MAX_SCORE) if most == 0 else MAX_SCORE * (most - counts) / most
+
+
+SCORES: tuple[tuple[str, float, Callable[[Request, Snapshot, Mask], Scores]], ...] = (
+    ("NodeResourcesFit", 1.0, least_allocated),
+    ("NodeResourcesBalancedAllocation", 1.0, balanced_allocation),
+    ("SelectorSpread", 2.0, owner_spread),
+    ("NodeAffinity", 2.0, preferred_affinity),
+    ("TaintToleration", 3.0, preferred_taints),
+)
+"""Name, weight, function. Names and weights are those of Kubernetes' default profile."""
+
+
+def _fractions(request: Request, snapshot: Snapshot) -> Scores:
+    """Used fraction of CPU and memory with this pod on each node, between 0 and 1."""
+    columns = [snapshot.resources["cpu"], snapshot.resources["memory"]]
+    demand = np.array(
+        [
+            request.resources.get("cpu", 0) or DEFAULT_MILLI_CPU,
+            request.resources.get("memory", 0) or DEFAULT_MEMORY,
+        ]
+    )
+    total = np.maximum(snapshot.allocatable[:, columns], 1)
+    fractions: Scores = np.clip((snapshot.taken[:, columns] + demand) / total, 0.0, 1.0)
+    return fractions
