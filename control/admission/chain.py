@@ -1,0 +1,118 @@
+"""What an admission plugin is, and the chain that runs them in order.
+
+Serves step 1 of the pod's walk: after defaulting, `admit` of each plugin may change the object or
+refuse it; after validation, `validate` may only refuse. Plugins that have nothing to say about a
+(resource, operation, subresource) are sorted out once and never called for it again: most requests
+call two or three of them.
+
+A plugin refuses by raising an `ApiError`. It reads other objects through a `Reader`, from the watch
+caches, without waiting; what it reads is shared and must not be changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Protocol, TypeVar
+
+from api.scheme import Resource
+from api.struct import ApiStruct
+from control.auth.user import User
+
+T = TypeVar("T", bound=ApiStruct)
+
+
+class Operation(StrEnum):
+    """What is being done to the object."""
+
+    CREATE = "CREATE"
+    UPDATE = "UPDATE"
+    DELETE = "DELETE"
+    CONNECT = "CONNECT"
+
+
+@dataclass(slots=True, kw_only=True)
+class Attributes:
+    """One request as admission sees it. `object` is private to the request, `old` is shared."""
+
+    operation: Operation
+    resource: Resource
+    namespace: str
+    name: str
+    user: User
+    object: Any = None
+    old: Any = None
+    subresource: str = ""
+    dry_run: bool = False
+    warnings: list[str] = field(default_factory=list)
+
+
+class Reader(Protocol):
+    """Other objects, as the watch caches have them."""
+
+    def get(self, type_: type[T], name: str, namespace: str = "") -> T | None: ...
+
+    async def fresh(self, type_: type[ApiStruct]) -> None:
+        """Wait until everything that was acknowledged can be seen by `get`."""
+        ...
+
+
+class Plugin:
+    """One admission rule. Subclasses override `handles` and at least one of the other two."""
+
+    name: str = ""
+
+    def handles(self, resource: Resource, operation: Operation, subresource: str) -> bool:
+        raise NotImplementedError
+
+    async def admit(self, request: Attributes) -> None:
+        """Change the object, or refuse."""
+
+    async def validate(self, request: Attributes) -> None:
+        """Refuse, or let pass."""
+
+
+_Case = tuple[type[ApiStruct], Operation, str]
+
+
+class Chain:
+    """The plugins in the order in which they run."""
+
+    def __init__(self, plugins: Iterable[Plugin] = ()) -> None:
+        self._plugins = tuple(plugins)
+        self._admitting: dict[_Case, Sequence[Plugin]] = {}
+        self._validating: dict[_Case, Sequence[Plugin]] = {}
+
+    def __repr__(self) -> str:
+        return f"Chain({', '.join(plugin.name for plugin in self._plugins)})"
+
+    async def admit(self, request: Attributes) -> None:
+        for plugin in self._select(self._admitting, request, "admit"):
+            await plugin.admit(request)
+
+    async def validate(self, request: Attributes) -> None:
+        for plugin in self._select(self._validating, request, "validate"):
+            await plugin.validate(request)
+
+    def _select(
+        self, known: dict[_Case, Sequence[Plugin]], request: Attributes, method: str
+    ) -> Sequence[Plugin]:
+        case = (request.resource.type, request.operation, request.subresource)
+        found = known.get(case)
+        if found is None:
+            found = known[case] = tuple(
+                plugin
+                for plugin in self._plugins
+                if plugin.handles(request.resource, request.operation, request.subresource)
+                and method in _overridden(plugin)
+            )
+        return found
+
+
+def _overridden(plugin: Plugin) -> set[str]:
+    return {
+        name
+        for name in ("admit", "validate")
+        if getattr(type(plugin), name) is not getattr(Plugin, name)
+    }

@@ -1,0 +1,128 @@
+"""The API server put together from its parts: store → kinds → registry → pipeline → sockets.
+
+The one place that knows all of them; see `control/main.py` for when they start and stop. Nothing
+here runs yet: `ApiParts.start` begins the caches, `server.listen` the serving.
+"""
+
+from __future__ import annotations
+
+import random
+import uuid
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from prometheus_client import CollectorRegistry
+
+from api.core import Pod
+from api.scheme import RESOURCES
+from base import pki
+from base.clock import Clock
+from base.tasks import TaskGuard
+from control.admission.plugins import default_chain
+from control.apiserver.http.handlers import ResourceHandlers
+from control.apiserver.http.metrics import HttpMetrics
+from control.apiserver.http.paths import Paths
+from control.apiserver.http.pipeline import Pipeline
+from control.apiserver.http.server import ApiServer
+from control.apiserver.http.watches import WatchStreams
+from control.apiserver.local import LocalClient
+from control.apiserver.registry.kinds import make_kind
+from control.apiserver.registry.metadata import Identity, random_suffix
+from control.apiserver.registry.registry import CacheReader, Registry
+from control.auth.authentication import Authenticator, BootstrapTokens
+from control.auth.authorization import SimpleAuthorizer
+from control.auth.nodes import NodeAuthorizer, own_request
+from control.auth.user import in_process
+from control.pki import ControlKeys
+from control.resources import strategy_of
+from control.settings import ControlSettings
+from control.store.interface import Store
+
+
+@dataclass(frozen=True, kw_only=True)
+class ApiParts:
+    """A whole API server, not yet running."""
+
+    registry: Registry
+    server: ApiServer
+    watches: WatchStreams
+    metrics: CollectorRegistry
+
+    async def start(self, guard: TaskGuard) -> None:
+        """Fill the caches; returns when they show what the store has."""
+        for kind in self.registry.kinds:
+            guard.start(kind.cache.run(), name=f"cache of {kind.resource.qualified_name}")
+        for kind in self.registry.kinds:
+            await kind.cache.synced()
+
+    def client(self, name: str) -> LocalClient:
+        """The API for a part of this process, which acts as `name`."""
+        return LocalClient(self.registry, in_process(name))
+
+
+class _PodsOfNode:
+    """Pods by node, from the cache's index."""
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+        self._kind = registry.kind_of(Pod)
+
+    async def fresh(self) -> None:
+        await self._registry.fresh(self._kind)
+
+    def bound_to(self, node: str) -> Iterable[Pod]:
+        for entry in self._kind.cache.where("spec.nodeName", node):
+            yield self._kind.decode(entry.body)
+
+
+def build(
+    *, settings: ControlSettings, store: Store, keys: ControlKeys, advertised: str, clock: Clock
+) -> ApiParts:
+    """Put an API server together."""
+    source = random.SystemRandom()
+    registry = make_registry(settings=settings, store=store, clock=clock, source=source)
+    reader = CacheReader(registry)
+    watches = WatchStreams(registry, clock, source)
+    metrics, http_metrics = CollectorRegistry(), HttpMetrics()
+    metrics.register(http_metrics)
+    paths = Paths(
+        checks={"ping": _well},
+        ready_checks={"store": _well},
+        metrics=metrics,
+        server_address=f"{advertised}:{settings.port}",
+    )
+    pipeline = Pipeline(
+        resources=ResourceHandlers(registry, watches, {}),
+        paths=paths.table,
+        authenticator=Authenticator([BootstrapTokens(reader, clock)]),
+        authorizer=SimpleAuthorizer(
+            NodeAuthorizer(_PodsOfNode(registry), reader),
+            own_request=lambda access: own_request(reader, access),
+        ),
+        clock=clock,
+        metrics=http_metrics,
+        slow_request=settings.slow_request,
+    )
+    context = pki.server_context(keys.server, ca_pem=keys.ca.cert_pem)
+    server = ApiServer(pipeline, context, max_body=settings.max_body_size)
+    return ApiParts(registry=registry, server=server, watches=watches, metrics=metrics)
+
+
+def make_registry(
+    *, settings: ControlSettings, store: Store, clock: Clock, source: random.Random
+) -> Registry:
+    """The pipeline without HTTP."""
+    registry = Registry(
+        store=store,
+        kinds=[make_kind(resource, strategy_of(resource), store) for resource in RESOURCES],
+        clock=clock,
+        identity=Identity(lambda: str(uuid.uuid4()), lambda: random_suffix(source)),
+    )
+    registry.admission = default_chain(
+        CacheReader(registry), toleration_seconds=int(settings.default_toleration)
+    )
+    return registry
+
+
+async def _well() -> str:
+    return ""

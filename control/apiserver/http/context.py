@@ -1,0 +1,61 @@
+"""One API request on its way through the handlers: what was asked, by whom, and what to answer with.
+
+Made by the pipeline after the path was resolved and the user is known; handlers read it and return a
+response. Warnings that the registry collects in `call` leave as headers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from aiohttp import web
+
+from api import errors
+from control.apiserver.http.negotiation import Form, negotiate
+from control.apiserver.http.query import Query
+from control.apiserver.http.routing import Target
+from control.apiserver.registry.call import Call
+from control.auth.user import User
+
+_FORMS = ("application/json", "application/yaml")
+_VALIDATIONS = ("Ignore", "Warn", "Strict")
+
+
+@dataclass(slots=True, kw_only=True)
+class ApiRequest:
+    """A request for a resource. `verb` is the API's own word: get, list, watch, create, …"""
+
+    http: web.BaseRequest
+    target: Target
+    verb: str
+    query: Query
+    user: User
+    audit_id: str
+    call: Call = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.call = Call(user=self.user)
+
+    def form(self) -> Form:
+        """The form of the answer. Raises 406."""
+        form = negotiate(self.http.headers.get("Accept", ""))
+        if form is None:
+            raise errors.not_acceptable(_FORMS)
+        return form
+
+    def read_write_options(self) -> None:
+        """`dryRun`, `fieldManager` and `fieldValidation` of a mutating request, into the call."""
+        dry_run = self.query.many("dryRun")
+        if dry_run and dry_run != ["All"]:
+            raise errors.bad_request(f"dryRun: Unsupported value: {dry_run}: supported values: All")
+        self.call.dry_run = bool(dry_run)
+        self.call.field_manager = self.query.text("fieldManager")
+        if len(self.call.field_manager) > 128:
+            raise errors.bad_request("fieldManager: Too long: may not be more than 128 bytes")
+        validation = self.query.text("fieldValidation", "Warn")
+        if validation not in _VALIDATIONS:
+            raise errors.bad_request(
+                f'fieldValidation: Unsupported value: "{validation}": '
+                f"supported values: {', '.join(_VALIDATIONS)}"
+            )
+        self.call.field_validation = validation

@@ -1,0 +1,154 @@
+"""The forms of an object on the wire: itself, a row of a Table, or only its metadata.
+
+Serves step 1 of the pod's walk: `kubectl get` asks for Tables, so that the server decides what is
+printed; controllers of others ask for metadata alone. Objects come in as bytes with their
+resourceVersion; metadata goes out as the very bytes that came in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import msgspec
+
+from base.clock import Clock
+from control.apiserver.http.negotiation import Form, Shape
+from control.apiserver.registry.kinds import Kind
+from control.apiserver.registry.reading import Page
+from control.resources.columns import AGE, NAME
+from control.resources.strategy import Column
+
+_ENCODER = msgspec.json.Encoder()
+
+
+class _WithMetadata(msgspec.Struct, gc=False):
+    metadata: msgspec.Raw
+
+
+_METADATA = msgspec.json.Decoder(_WithMetadata)
+
+
+class Presenter:
+    """Turns stored bytes of one kind into one form. `include`: `None`, `Metadata` or `Object`."""
+
+    __slots__ = ("_clock", "_columns", "_form", "_include", "_kind")
+
+    def __init__(self, kind: Kind[Any], form: Form, include: str, clock: Clock) -> None:
+        self._kind = kind
+        self._form = form
+        self._include = include or "Metadata"
+        self._clock = clock
+        self._columns = columns_of(kind)
+
+    @property
+    def name(self) -> str:
+        """What tells this form from others."""
+        return f"{self._form.shape}/{self._form.version}/{self._include}"
+
+    @property
+    def shape(self) -> Shape:
+        return self._form.shape
+
+    @property
+    def plain(self) -> bool:
+        """The object's own bytes."""
+        return self._form.plain
+
+    def one(self, body: bytes, *, definitions: bool = True) -> bytes:
+        """An object by itself, as `get` answers and watch events carry it."""
+        if self._form.shape is Shape.TABLE:
+            revision = _revision(body)
+            return self._table([body], b'{"resourceVersion":"%b"}' % revision, definitions)
+        if self._form.shape is Shape.PARTIAL:
+            return self._partial(body)
+        return body
+
+    def many(self, page: Page) -> bytes:
+        """A page of objects as `list` answers."""
+        metadata = list_metadata(page)
+        if self._form.shape is Shape.TABLE:
+            return self._table(page.items, metadata, True)
+        if self._form.shape is Shape.PARTIAL:
+            head = self._head("PartialObjectMetadataList")
+            items: Iterable[bytes] = map(self._partial, page.items)
+        else:
+            head, items = list_head(self._kind), page.items
+        return b'%b,"metadata":%b,"items":[%b]}' % (head, metadata, b",".join(items))
+
+    def _head(self, kind: str) -> bytes:
+        return f'{{"kind":"{kind}","apiVersion":"meta.k8s.io/{self._form.version}"'.encode()
+
+    def _partial(self, body: bytes) -> bytes:
+        metadata = bytes(_METADATA.decode(body).metadata)
+        return b'%b,"metadata":%b}' % (self._head("PartialObjectMetadata"), metadata)
+
+    def _table(self, bodies: Sequence[bytes], metadata: bytes, definitions: bool) -> bytes:
+        columns = _ENCODER.encode(_definitions(self._columns)) if definitions else b"[]"
+        rows = b",".join(map(self._row, bodies))
+        return b'%b,"metadata":%b,"columnDefinitions":%b,"rows":[%b]}' % (
+            self._head("Table"),
+            metadata,
+            columns,
+            rows,
+        )
+
+    def _row(self, body: bytes) -> bytes:
+        obj = self._kind.decode(body)
+        now = self._clock.now()
+        cells = _ENCODER.encode([column.cell(obj, now) for column in self._columns])
+        if self._include == "None":
+            return b'{"cells":%b}' % cells
+        shown = body if self._include == "Object" else self._partial(body)
+        return b'{"cells":%b,"object":%b}' % (cells, shown)
+
+
+def columns_of(kind: Kind[Any]) -> tuple[Column[Any], ...]:
+    """The kind's columns with NAME in front and AGE at the end, unless the kind places them."""
+    own = tuple(kind.strategy.columns)
+    named = {column.name for column in own}
+    first = () if NAME.name in named else (NAME,)
+    last = () if AGE.name in named else (AGE,)
+    return (*first, *own, *last)
+
+
+def _definitions(columns: Iterable[Column[Any]]) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": column.name,
+            "type": column.type,
+            "format": column.format,
+            "description": column.description,
+            "priority": column.priority,
+        }
+        for column in columns
+    ]
+
+
+def list_head(kind: Kind[Any]) -> bytes:
+    resource = kind.resource
+    return f'{{"kind":"{resource.kind}List","apiVersion":"{resource.api_version}"'.encode()
+
+
+def list_metadata(page: Page) -> bytes:
+    metadata: dict[str, Any] = {"resourceVersion": str(page.revision)}
+    if page.continue_:
+        metadata["continue"] = page.continue_
+    if page.remaining is not None:
+        metadata["remainingItemCount"] = page.remaining
+    return _ENCODER.encode(metadata)
+
+
+class _Version(msgspec.Struct, gc=False):
+    resourceVersion: str = ""
+
+
+class _Versioned(msgspec.Struct, gc=False):
+    metadata: _Version
+
+
+_VERSIONS = msgspec.json.Decoder(_Versioned)
+
+
+def _revision(body: bytes) -> bytes:
+    return _VERSIONS.decode(body).metadata.resourceVersion.encode()

@@ -1,0 +1,217 @@
+"""The verbs of a resource over HTTP: read the request, call the registry, present the answer.
+
+Serves step 1 of the pod's walk, one small function per verb. Subresources that are more than an
+update of a part (`binding`, `scale`, `log`, `exec`) have handlers of their own in a table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from aiohttp import web
+
+from api import errors
+from api.meta import ListOptions, Preconditions, StatusDetails
+from control.apiserver.http import bodies, responses
+from control.apiserver.http.context import ApiRequest
+from control.apiserver.http.forms import Presenter
+from control.apiserver.http.watches import WatchStreams
+from control.apiserver.registry import creating, deleting, reading, updating
+from control.apiserver.registry.call import Removed, Stored
+from control.apiserver.registry.kinds import Kind
+from control.apiserver.registry.patching import patcher
+from control.apiserver.registry.reading import Page
+from control.apiserver.registry.registry import Registry
+
+Handler = Callable[[ApiRequest, Kind[Any]], Awaitable[web.StreamResponse]]
+Subresources = dict[str, Handler]
+
+# Kinds whose delete answers with the object that was deleted; the others answer with a Status.
+_RETURN_DELETED = frozenset({"Pod", "Service", "ServiceAccount"})
+_PARTS = frozenset({"status", "approval", "finalize"})
+
+
+class ResourceHandlers:
+    """The handler of every request for a resource."""
+
+    def __init__(
+        self, registry: Registry, watches: WatchStreams, subresources: Subresources
+    ) -> None:
+        self._registry = registry
+        self._watches = watches
+        self._subresources = subresources
+        self._verbs: dict[str, Handler] = {
+            "get": self.get,
+            "list": self.list,
+            "watch": self.watch,
+            "create": self.create,
+            "update": self.update,
+            "patch": self.patch,
+            "delete": self.delete,
+            "deletecollection": self.delete_collection,
+        }
+
+    async def __call__(self, request: ApiRequest) -> web.StreamResponse:
+        target = request.target
+        kind = self._registry.kind(target.resource)
+        if target.subresource and target.subresource not in _PARTS:
+            handler = self._subresources.get(target.subresource)
+            if handler is None:
+                raise errors.path_not_found()
+            return await handler(request, kind)
+        return await self._verbs[request.verb](request, kind)
+
+    async def get(self, request: ApiRequest, kind: Kind[Any]) -> web.StreamResponse:
+        found = await reading.get(
+            self._registry,
+            kind,
+            namespace=request.target.namespace,
+            name=request.target.name,
+            resource_version=request.query.text("resourceVersion"),
+        )
+        return self._present(request, kind, found)
+
+    async def list(self, request: ApiRequest, kind: Kind[Any]) -> web.StreamResponse:
+        form = request.form()
+        page = await reading.list_(
+            self._registry, kind, list_options(request), namespace=request.target.namespace
+        )
+        presenter = self._presenter(request, kind)
+        body = responses.as_media_type(presenter.many(page), form.media_type)
+        return responses.json_response(body, content_type=form.media_type)
+
+    async def watch(self, request: ApiRequest, kind: Kind[Any]) -> web.StreamResponse:
+        return await self._watches.serve(
+            request, kind, list_options(request), self._presenter(request, kind)
+        )
+
+    async def create(self, request: ApiRequest, kind: Kind[Any]) -> web.StreamResponse:
+        request.read_write_options()
+        request.form()
+        obj = await bodies.read_object(request, kind.resource.type)
+        stored = await creating.create(
+            self._registry, kind, request.call, obj, namespace=request.target.namespace
+        )
+        return self._present(request, kind, stored)
+
+    async def update(self, request: ApiRequest, kind: Kind[Any]) -> web.StreamResponse:
+        request.read_write_options()
+        request.form()
+        obj = await bodies.read_object(request, kind.resource.type)
+        target = request.target
+        stored = await updating.update(
+            self._registry,
+            kind,
+            request.call,
+            obj,
+            namespace=target.namespace,
+            name=target.name,
+            subresource=target.subresource,
+        )
+        return self._present(request, kind, stored)
+
+    async def patch(self, request: ApiRequest, kind: Kind[Any]) -> web.StreamResponse:
+        request.read_write_options()
+        request.form()
+        target = request.target
+        body = await bodies.read(request.http)
+        change = patcher(kind, request.call, body, request.http.headers.get("Content-Type", ""))
+        stored = await updating.change(
+            self._registry,
+            kind,
+            request.call,
+            target.namespace,
+            target.name,
+            change,
+            subresource=target.subresource,
+        )
+        return self._present(request, kind, stored)
+
+    async def delete(self, request: ApiRequest, kind: Kind[Any]) -> web.StreamResponse:
+        request.read_write_options()
+        target = request.target
+        options = await bodies.read_delete_options(request)
+        removed = await deleting.delete(
+            self._registry,
+            kind,
+            request.call,
+            options,
+            namespace=target.namespace,
+            name=target.name,
+        )
+        if removed.gone and kind.resource.kind not in _RETURN_DELETED:
+            return responses.json_response(_deleted(kind, target.name, removed))
+        return self._present(request, kind, Stored(removed.body, 0))
+
+    async def delete_collection(self, request: ApiRequest, kind: Kind[Any]) -> web.StreamResponse:
+        """Delete what a list with the same parameters shows; answers with what that was."""
+        request.read_write_options()
+        options = await bodies.read_delete_options(request)
+        namespace = request.target.namespace
+        page = await reading.list_(self._registry, kind, list_options(request), namespace=namespace)
+        removed = []
+        for body in page.items:
+            metadata = kind.decode(body).metadata
+            options.preconditions = Preconditions(uid=metadata.uid)  # not one made meanwhile
+            try:
+                one = await deleting.delete(
+                    self._registry,
+                    kind,
+                    request.call,
+                    options,
+                    namespace=metadata.namespace,
+                    name=metadata.name,
+                )
+            except errors.ApiError as error:
+                if errors.is_not_found(error) or errors.is_conflict(error):
+                    continue
+                raise
+            removed.append(one.body)
+        answer = Page(removed, page.revision, page.continue_, page.remaining)
+        body = self._presenter(request, kind).many(answer)
+        return responses.json_response(body)
+
+    def _presenter(self, request: ApiRequest, kind: Kind[Any]) -> Presenter:
+        include = request.query.text("includeObject")
+        if include not in ("", "None", "Metadata", "Object"):
+            raise errors.bad_request(
+                f'includeObject: Unsupported value: "{include}": '
+                "supported values: None, Metadata, Object"
+            )
+        return Presenter(kind, request.form(), include, self._registry.clock)
+
+    def _present(self, request: ApiRequest, kind: Kind[Any], stored: Stored) -> web.Response:
+        form = request.form()
+        body = stored.body if form.plain else self._presenter(request, kind).one(stored.body)
+        body = responses.as_media_type(body, form.media_type)
+        code = 200 if stored.existed else 201
+        return responses.json_response(body, code=code, content_type=form.media_type)
+
+
+def list_options(request: ApiRequest) -> ListOptions:
+    """The query of a list or a watch."""
+    query = request.query
+    initial = query.flag("sendInitialEvents") if query.has("sendInitialEvents") else None
+    field_selector = query.text("fieldSelector")
+    if request.target.name:  # a watch of one object, in the old spelling
+        named = f"metadata.name={request.target.name}"
+        field_selector = f"{named},{field_selector}" if field_selector else named
+    return ListOptions(
+        label_selector=query.text("labelSelector"),
+        field_selector=field_selector,
+        allow_watch_bookmarks=query.flag("allowWatchBookmarks"),
+        resource_version=query.text("resourceVersion"),
+        resource_version_match=query.text("resourceVersionMatch"),
+        timeout_seconds=query.seconds("timeoutSeconds"),
+        limit=query.integer("limit") or 0,
+        continue_=query.text("continue"),
+        send_initial_events=initial,
+    )
+
+
+def _deleted(kind: Kind[Any], name: str, removed: Removed) -> bytes:
+    resource = kind.resource
+    return responses.success_status(
+        StatusDetails(name=name, group=resource.group, kind=resource.plural, uid=removed.uid)
+    )

@@ -1,0 +1,135 @@
+"""Paths that are not resources: health, version, metrics, discovery, OpenAPI.
+
+Clients read most of these before step 1 of a pod's walk. `Paths.table` maps the first segment to its
+handler; whoever adds a path adds it there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+
+from aiohttp import web
+from prometheus_client import CollectorRegistry, generate_latest
+
+from control.apiserver.discovery import groups
+from control.apiserver.discovery.version import version
+from control.apiserver.http import responses
+from control.apiserver.http.documents import Document
+from control.apiserver.http.negotiation import parse_accept
+from control.apiserver.http.pipeline import PathHandler
+from control.apiserver.http.query import Query
+
+Check = Callable[[], Awaitable[str]]
+"""A health check: returns "" when all is well, else what is not."""
+
+
+class Paths:
+    """Handlers of the paths that are not resources."""
+
+    def __init__(
+        self,
+        *,
+        checks: Mapping[str, Check],
+        ready_checks: Mapping[str, Check],
+        metrics: CollectorRegistry,
+        server_address: str,
+        openapi: Mapping[str, PathHandler] | None = None,
+    ) -> None:
+        self._live = dict(checks)
+        self._ready = {**checks, **ready_checks}
+        self._metrics = metrics
+        self._version = Document.of(version())
+        self._core = Document.of(groups.api_versions(server_address))
+        self._groups = Document.of(groups.api_group_list())
+        self._aggregated = {
+            (name, core): Document.of(
+                groups.aggregated(name, core=core),
+                f"application/json;g={groups.AGGREGATED_GROUP};v={name};as=APIGroupDiscoveryList",
+            )
+            for name in groups.AGGREGATED_VERSIONS
+            for core in (True, False)
+        }
+        self.table: dict[str, PathHandler] = {
+            "healthz": self.health,
+            "livez": self.health,
+            "readyz": self.health,
+            "version": self.version,
+            "metrics": self.metrics,
+            "api": self.api,
+            "apis": self.apis,
+            **(openapi or {}),
+        }
+
+    async def version(
+        self, http: web.BaseRequest, parts: list[str], query: Query
+    ) -> web.StreamResponse:
+        return self._version.respond(http)
+
+    async def metrics(
+        self, http: web.BaseRequest, parts: list[str], query: Query
+    ) -> web.StreamResponse:
+        response = responses.text_response("")
+        response.body = generate_latest(self._metrics)
+        response.headers["Content-Type"] = "text/plain; version=0.0.4; charset=utf-8"
+        return response
+
+    async def health(
+        self, http: web.BaseRequest, parts: list[str], query: Query
+    ) -> web.StreamResponse:
+        """`ok`, or 500 with a line per check; `?verbose` shows the lines in any case."""
+        checks = self._ready if parts[0] == "readyz" else self._live
+        if len(parts) > 1:
+            checks = {name: check for name, check in checks.items() if name == parts[1]}
+            if not checks:
+                return responses.page_not_found()
+        excluded = set(query.many("exclude"))
+        lines, failed = [], False
+        for name, check in checks.items():
+            if name in excluded:
+                lines.append(f"[+]{name} excluded: ok")
+                continue
+            problem = await check()
+            failed = failed or bool(problem)
+            lines.append(f"[-]{name} failed: {problem}" if problem else f"[+]{name} ok")
+        if failed:
+            lines.append(f"{parts[0]} check failed")
+            return responses.text_response("\n".join(lines) + "\n", code=500)
+        if query.has("verbose"):
+            lines.append(f"{parts[0]} check passed")
+            return responses.text_response("\n".join(lines) + "\n")
+        return responses.text_response("ok")
+
+    async def api(
+        self, http: web.BaseRequest, parts: list[str], query: Query
+    ) -> web.StreamResponse:
+        if len(parts) == 1:
+            return self._aggregate(http, core=True) or self._core.respond(http)
+        if len(parts) == 2:
+            return _found(http, groups.api_resource_list("", parts[1]))
+        return responses.page_not_found()
+
+    async def apis(
+        self, http: web.BaseRequest, parts: list[str], query: Query
+    ) -> web.StreamResponse:
+        match parts[1:]:
+            case []:
+                return self._aggregate(http, core=False) or self._groups.respond(http)
+            case [group]:
+                return _found(http, groups.api_group(group))
+            case [group, name]:
+                return _found(http, groups.api_resource_list(group, name))
+        return responses.page_not_found()
+
+    def _aggregate(self, http: web.BaseRequest, *, core: bool) -> web.Response | None:
+        """The new form of discovery, for clients that want one of its versions most."""
+        for _, parameters in parse_accept(http.headers.get("Accept", "")):
+            if parameters.get("as") != "APIGroupDiscoveryList":
+                return None
+            document = self._aggregated.get((parameters.get("v", ""), core))
+            if document is not None and parameters.get("g") == groups.AGGREGATED_GROUP:
+                return document.respond(http)
+        return None
+
+
+def _found(http: web.BaseRequest, value: dict[str, object] | None) -> web.StreamResponse:
+    return Document.of(value).respond(http) if value else responses.page_not_found()

@@ -1,0 +1,173 @@
+"""Every request's way through the server: resolve, authenticate, authorise, handle, answer.
+
+Serves step 1 of the pod's walk. Each step is a function that passes on or raises an ApiError, which
+becomes a Status. Whatever else is raised is our mistake: it is logged with the request's Audit-Id,
+the client gets a 500 that names it, and the server goes on.
+
+Concurrency: one coroutine per request on the event loop, cancelled when its client goes away, except
+that a write which has reached the store is durable or not, whoever still listens.
+"""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from collections.abc import Awaitable, Callable, Mapping
+
+from aiohttp import web
+
+from api import errors
+from api.errors import ApiError
+from api.meta import StatusDetails
+from base.clock import Clock
+from control.apiserver.http import responses, routing
+from control.apiserver.http.context import ApiRequest
+from control.apiserver.http.metrics import HttpMetrics
+from control.apiserver.http.query import Query
+from control.auth.authentication import Authenticator
+from control.auth.authorization import Access, Authorizer, refusal
+from control.auth.user import User
+
+log = logging.getLogger(__name__)
+
+ResourceHandler = Callable[[ApiRequest], Awaitable[web.StreamResponse]]
+PathHandler = Callable[[web.BaseRequest, list[str], Query], Awaitable[web.StreamResponse]]
+
+_LONG_RUNNING = frozenset({"watch", "connect"})
+
+
+class Pipeline:
+    """The handler of the HTTP server."""
+
+    def __init__(
+        self,
+        *,
+        resources: ResourceHandler,
+        paths: Mapping[str, PathHandler],
+        authenticator: Authenticator,
+        authorizer: Authorizer,
+        clock: Clock,
+        metrics: HttpMetrics,
+        slow_request: float,
+    ) -> None:
+        self._resources = resources
+        self._paths = paths
+        self._authenticator = authenticator
+        self._authorizer = authorizer
+        self._clock = clock
+        self._metrics = metrics
+        self._slow = slow_request
+
+    async def __call__(self, http: web.BaseRequest) -> web.StreamResponse:
+        """Answer one request."""
+        audit_id = http.headers.get("Audit-ID") or str(uuid.uuid4())
+        started = self._clock.monotonic()
+        verb = http.method
+        try:
+            verb, response = await self._serve(http, audit_id)
+        except ApiError as error:
+            response = responses.status_response(error)
+        except web.HTTPRequestEntityTooLarge as error:
+            response = responses.status_response(errors.too_large(f"limit is {error.text or ''}"))
+        except (ConnectionError, web.PayloadAccessError):
+            raise  # the client is gone; aiohttp closes the connection
+        except Exception as error:
+            log.exception("request failed: %s %s (%s)", http.method, http.path, audit_id)
+            response = responses.status_response(
+                errors.internal(f"{type(error).__name__} (Audit-Id {audit_id})")
+            )
+        if not response.prepared:
+            response.headers["Audit-Id"] = audit_id
+            response = await responses.finish(http, response)
+        self._observe(http, verb, response.status, started)
+        return response
+
+    async def _serve(self, http: web.BaseRequest, audit_id: str) -> tuple[str, web.StreamResponse]:
+        path, _, raw_query = http.raw_path.partition("?")
+        query = Query(raw_query)
+        parts = routing.segments(path)
+        user = await self._authenticate(http)
+        target = routing.resolve(parts)
+        if target is None:
+            return http.method, await self._serve_path(http, path, parts, query, user)
+        watch = target.watch or (http.method == "GET" and query.flag("watch"))
+        verb = routing.verb(http.method, target, watch=watch)
+        if not verb:
+            raise errors.method_not_allowed(target.resource, http.method.lower())
+        await self._authorize(_access(user, verb, target, query))
+        request = ApiRequest(
+            http=http, target=target, verb=verb, query=query, user=user, audit_id=audit_id
+        )
+        response = await self._resources(request)
+        if request.call.warnings and not response.prepared:
+            responses.add_warnings(response.headers, request.call.warnings)
+        return verb, response
+
+    async def _serve_path(
+        self,
+        http: web.BaseRequest,
+        path: str,
+        parts: list[str],
+        query: Query,
+        user: User,
+    ) -> web.StreamResponse:
+        await self._authorize(Access(user=user, verb=http.method.lower(), path=path))
+        handler = self._paths.get(parts[0])
+        if handler is None:
+            return responses.page_not_found()
+        if http.method not in ("GET", "HEAD"):
+            return responses.text_response("405 method not allowed\n", code=405)
+        return await handler(http, parts, query)
+
+    async def _authenticate(self, http: web.BaseRequest) -> User:
+        transport = http.transport
+        if transport is None:
+            raise ConnectionResetError("the client is gone")
+        tls = transport.get_extra_info("ssl_object")
+        certificate = tls.getpeercert(binary_form=True) if tls is not None else None
+        return await self._authenticator.authenticate(
+            certificate, http.headers.get("Authorization", "")
+        )
+
+    async def _authorize(self, access: Access) -> None:
+        decision = await self._authorizer.authorize(access)
+        if not decision.allowed:
+            raise forbidden(access, decision.reason)
+
+    def _observe(self, http: web.BaseRequest, verb: str, status: int, started: float) -> None:
+        seconds = self._clock.monotonic() - started
+        long_running = verb in _LONG_RUNNING
+        self._metrics.observe(verb, status, None if long_running else seconds)
+        if seconds > self._slow and not long_running:
+            log.warning("slow request: %s %s took %.3f s", http.method, http.path, seconds)
+
+
+def _access(user: User, verb: str, target: routing.Target, query: Query) -> Access:
+    # Opening a stream into a container is a way to change things, whatever the method is (GET for
+    # WebSocket, POST for SPDY): both ask for `create`. Logs are only read.
+    if target.subresource in ("exec", "attach", "portforward"):
+        verb = "create"
+    namespace = target.namespace
+    if target.resource.plural == "namespaces" and not namespace:
+        namespace = target.name
+    return Access(
+        user=user,
+        verb=verb,
+        group=target.resource.group,
+        resource=target.resource.plural,
+        subresource=target.subresource,
+        namespace=namespace,
+        name=target.name,
+        field_selector=query.text("fieldSelector"),
+    )
+
+
+def forbidden(access: Access, reason: str) -> ApiError:
+    """403 in Kubernetes' words."""
+    error = errors.forbidden(None, "", "")
+    error.status.message = error.message = refusal(access, reason)
+    if not access.path:
+        error.status.details = StatusDetails(
+            group=access.group, kind=access.resource, name=access.name
+        )
+    return error

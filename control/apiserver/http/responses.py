@@ -1,0 +1,104 @@
+"""Answers: bytes that are ready, Status objects, plain text; compressed when that is worth it.
+
+Serves step 1 of the pod's walk. Bodies are already encoded when they come here. A large answer is
+compressed only for clients that ask, off the event loop, at the level where speed is best.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import zlib
+from collections.abc import Iterable
+
+import msgspec
+from aiohttp import web
+from multidict import CIMultiDict
+
+from api.errors import ApiError
+from api.meta import Status, StatusDetails
+from control.apiserver.http.negotiation import JSON, YAML
+
+_ENCODER = msgspec.json.Encoder()
+_GZIP_FROM = 128 * 1024
+_GZIP_LEVEL = 1
+_GZIP_WINDOW = 31  # a gzip header around the deflate stream
+
+STREAM_CHUNK = 256 * 1024
+
+
+def json_response(body: bytes, *, code: int = 200, content_type: str = JSON) -> web.Response:
+    """Bytes that are JSON already."""
+    return web.Response(body=body, status=code, headers={"Content-Type": content_type})
+
+
+def text_response(text: str, *, code: int = 200) -> web.Response:
+    return web.Response(
+        body=text.encode(),
+        status=code,
+        headers={
+            "Content-Type": "text/plain; charset=utf-8",
+            "X-Content-Type-Options": "nosniff",
+        },
+    )
+
+
+def page_not_found() -> web.Response:
+    """What Kubernetes answers for paths at which nothing is served: not a Status."""
+    return text_response("404 page not found\n", code=404)
+
+
+def status_response(error: ApiError) -> web.Response:
+    """An error, as clients expect it."""
+    response = json_response(_ENCODER.encode(error.status), code=error.code)
+    if error.retry_after is not None:
+        response.headers["Retry-After"] = str(error.retry_after)
+    if error.code == 401:
+        response.headers["WWW-Authenticate"] = 'Bearer realm="podwright"'
+    return response
+
+
+def success_status(details: StatusDetails) -> bytes:
+    return _ENCODER.encode(Status(status="Success", details=details))
+
+
+def encode(value: object) -> bytes:
+    return _ENCODER.encode(value)
+
+
+def add_warnings(headers: CIMultiDict[str], warnings: Iterable[str]) -> None:
+    """`Warning: 299 - "text"`, one header each; control characters cannot stand in a header."""
+    for text in warnings:
+        clean = "".join(char if char.isprintable() else " " for char in text)
+        quoted = clean.replace("\\", "\\\\").replace('"', '\\"')
+        headers.add("Warning", f'299 - "{quoted}"')
+
+
+async def finish(request: web.BaseRequest, response: web.StreamResponse) -> web.StreamResponse:
+    """Compress a large answer for a client that asked for it."""
+    if not isinstance(response, web.Response) or response.prepared:
+        return response
+    body = response.body
+    if (
+        not isinstance(body, bytes)
+        or len(body) < _GZIP_FROM
+        or "Content-Encoding" in response.headers
+        or "gzip" not in request.headers.get("Accept-Encoding", "")
+    ):
+        return response
+    response.body = await asyncio.to_thread(compress, body)
+    response.headers["Content-Encoding"] = "gzip"
+    response.headers["Vary"] = "Accept-Encoding"
+    return response
+
+
+def compress(body: bytes, level: int = _GZIP_LEVEL) -> bytes:
+    compressor = zlib.compressobj(level, zlib.DEFLATED, _GZIP_WINDOW)
+    return compressor.compress(body) + compressor.flush()
+
+
+def as_media_type(body: bytes, media_type: str) -> bytes:
+    """The JSON bytes in the encoding the client asked for."""
+    if media_type != YAML:
+        return body
+    encoded: bytes = msgspec.yaml.encode(msgspec.json.decode(body))
+    return encoded

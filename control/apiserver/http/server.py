@@ -1,0 +1,97 @@
+"""The listening side: TLS sockets, HTTP connections, and an orderly end.
+
+Serves step 1 of the pod's walk. The low-level server of aiohttp hands every request to the pipeline:
+there is no router and no middleware stack on the way. Connections are not limited in number, since
+each watch of an HTTP/1.1 client takes one. On the way out the sockets close first, then requests
+get a moment to end; watches are ended by the server, and their clients resume elsewhere.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import socket
+import ssl
+from collections.abc import Sequence
+
+from aiohttp import web
+from aiohttp.abc import AbstractStreamWriter
+from aiohttp.http_parser import RawRequestMessage
+from aiohttp.streams import StreamReader
+from aiohttp.web_protocol import RequestHandler
+
+from control.apiserver.http.pipeline import Pipeline
+
+log = logging.getLogger(__name__)
+
+_BACKLOG = 1024
+_KEEPALIVE_SECONDS = 300.0
+_MAX_URL = 64 * 1024  # a label selector may be long
+
+
+class ApiServer:
+    """Serves the pipeline on any number of sockets."""
+
+    def __init__(self, pipeline: Pipeline, context: ssl.SSLContext, *, max_body: int) -> None:
+        self._context = context
+        self._max_body = max_body
+        self._server = web.Server(
+            pipeline,
+            request_factory=self._request,
+            handler_cancellation=True,
+            keepalive_timeout=_KEEPALIVE_SECONDS,
+            max_line_size=_MAX_URL,
+            max_field_size=_MAX_URL,
+            access_log=None,
+            logger=log,
+        )
+        self._listeners: list[asyncio.Server] = []
+
+    def __repr__(self) -> str:
+        return f"ApiServer({len(self._server.connections)} connections)"
+
+    def statistics(self) -> dict[str, float]:
+        return {
+            "connections": len(self._server.connections),
+            "requests": self._server.requests_count,
+        }
+
+    async def listen(self, sockets: Sequence[socket.socket]) -> None:
+        """Begin to serve. The sockets belong to the server from now on."""
+        loop = asyncio.get_running_loop()
+        for sock in sockets:
+            self._listeners.append(
+                await loop.create_server(
+                    self._server, sock=sock, ssl=self._context, backlog=_BACKLOG
+                )
+            )
+
+    def stop_listening(self) -> None:
+        """Take no new connections."""
+        for listener in self._listeners:
+            listener.close()
+
+    async def close(self, grace: float) -> None:
+        """Let requests end for `grace` seconds, then cut what is left. Safe to call twice."""
+        self.stop_listening()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._server.shutdown(grace), grace + 1.0)
+
+    def _request(
+        self,
+        message: RawRequestMessage,
+        payload: StreamReader,
+        protocol: RequestHandler,
+        writer: AbstractStreamWriter,
+        task: asyncio.Task[None],
+    ) -> web.BaseRequest:
+        return web.BaseRequest(
+            message,
+            payload,
+            protocol,
+            writer,
+            task,
+            asyncio.get_running_loop(),
+            client_max_size=self._max_body,
+        )

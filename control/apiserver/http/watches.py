@@ -1,0 +1,204 @@
+"""Watches over HTTP: one JSON object per line, sent as it happens, for as long as the client wants.
+
+Serves step 2 of the pod's walk. Headers go out at once, because clients wait for them. The encoding
+of an event is made once and shared by all watchers of the same form. A write that the client does
+not take within a deadline ends its watch: what waits for it is bounded by the subscription (in
+events) and by the transport's buffer (in bytes), so a stalled client costs little, for a short time,
+and holds up nobody. An error that comes up on the way is sent as an ERROR event, as there can be no
+other status code after 200.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Iterable
+from typing import Any
+
+from aiohttp import web
+
+from api import errors
+from api.errors import ApiError
+from api.meta import ListOptions
+from base.clock import Clock
+from control.apiserver.http import responses
+from control.apiserver.http.context import ApiRequest
+from control.apiserver.http.forms import Presenter
+from control.apiserver.http.negotiation import JSON, Shape
+from control.apiserver.registry.kinds import Kind
+from control.apiserver.registry.registry import Registry
+from control.apiserver.registry.watching import Opened, open_watch
+from control.store.errors import CompactedError
+from control.store.subscription import CachedEvent
+
+BOOKMARK_SECONDS = 60.0
+WRITE_DEADLINE = 30.0
+"""Seconds a client may take to make room for more."""
+
+# Watches without a timeout end by themselves after half an hour to an hour, as Kubernetes' do, so
+# that clients spread over several servers again; the randomness keeps them from coming back at once.
+_MIN_TIMEOUT = 1800.0
+
+_END = 0.5  # a bookmark goes out this long before the timeout
+
+
+class WatchStreams:
+    """Serves watches, and knows how many there are."""
+
+    def __init__(self, registry: Registry, clock: Clock, random_source: random.Random) -> None:
+        self._registry = registry
+        self._clock = clock
+        self._random = random_source
+        self._active = 0
+        self._served = 0
+        self._stalled = 0
+
+    def statistics(self) -> dict[str, float]:
+        return {"active": self._active, "served": self._served, "stalled": self._stalled}
+
+    async def serve(
+        self, request: ApiRequest, kind: Kind[Any], options: ListOptions, presenter: Presenter
+    ) -> web.StreamResponse:
+        opened = await open_watch(self._registry, kind, options, namespace=request.target.namespace)
+        timeout = options.timeout_seconds or _MIN_TIMEOUT * (1 + self._random.random())
+        response = web.StreamResponse(
+            headers={
+                "Content-Type": JSON,
+                "Audit-Id": request.audit_id,
+                "Cache-Control": "no-cache, private",
+            }
+        )
+        response.enable_chunked_encoding()
+        self._active += 1
+        self._served += 1
+        stream = _Stream(kind, presenter, response, options.allow_watch_bookmarks)
+        try:
+            await response.prepare(request.http)
+            await self._send(stream, opened, float(timeout))
+            await response.write_eof()
+        except TimeoutError:
+            self._stalled += 1
+            _abort(request.http)
+        finally:
+            self._active -= 1
+            opened.subscription.close()
+        return response
+
+    async def _send(self, stream: _Stream, opened: Opened, timeout: float) -> None:
+        await stream.send_initial(opened)
+        ends = self._clock.monotonic() + timeout
+        bookmark = self._next_bookmark()
+        while True:
+            now = self._clock.monotonic()
+            if now >= ends - _END:
+                await stream.bookmark(opened.subscription.progress)
+                return
+            until = min(ends - _END, bookmark)
+            try:
+                async with asyncio.timeout(max(0.0, until - now)):
+                    events = await opened.subscription.batch()
+            except TimeoutError:
+                if self._clock.monotonic() >= bookmark:
+                    await stream.bookmark(opened.subscription.progress)
+                    bookmark = self._next_bookmark()
+                continue
+            except StopAsyncIteration:
+                return  # closed by the server: the client resumes where it was
+            except CompactedError:
+                await stream.error(
+                    errors.expired("The resourceVersion for the provided watch is too old.")
+                )
+                return
+            await stream.send(events)
+
+    def _next_bookmark(self) -> float:
+        jitter = 0.75 + self._random.random() / 4
+        return self._clock.monotonic() + BOOKMARK_SECONDS * jitter
+
+
+class _Stream:
+    """Frames of one watch, written to its client."""
+
+    def __init__(
+        self,
+        kind: Kind[Any],
+        presenter: Presenter,
+        response: web.StreamResponse,
+        bookmarks: bool,
+    ) -> None:
+        self._kind = kind
+        self._presenter = presenter
+        self._response = response
+        self._bookmarks = bookmarks
+        self._definitions_sent = False
+
+    async def send_initial(self, opened: Opened) -> None:
+        await self._write_all(self._frame("ADDED", item.body) for item in opened.initial)
+        if opened.announce_end:
+            await self.bookmark(opened.revision, initial_end=True)
+
+    async def send(self, events: Iterable[CachedEvent]) -> None:
+        await self._write_all(map(self._event, events))
+
+    async def _write_all(self, frames: Iterable[bytes]) -> None:
+        """Join small frames, and never more than a bounded number of bytes."""
+        chunk: list[bytes] = []
+        size = 0
+        for frame in frames:
+            chunk.append(frame)
+            size += len(frame)
+            if size > responses.STREAM_CHUNK:
+                await self._write(b"".join(chunk))
+                chunk.clear()
+                size = 0
+        if chunk:
+            await self._write(b"".join(chunk))
+
+    async def bookmark(self, revision: int, *, initial_end: bool = False) -> None:
+        if not self._bookmarks and not initial_end:
+            return
+        resource = self._kind.resource
+        note = b',"annotations":{"k8s.io/initial-events-end":"true"}' if initial_end else b""
+        body = b'{"kind":"%b","apiVersion":"%b","metadata":{"resourceVersion":"%d"%b}}' % (
+            resource.kind.encode(),
+            resource.api_version.encode(),
+            revision,
+            note,
+        )
+        await self._write(_line("BOOKMARK", body))
+
+    async def error(self, error: ApiError) -> None:
+        await self._write(_line("ERROR", responses.encode(error.status)))
+
+    def _event(self, event: CachedEvent) -> bytes:
+        if self._presenter.plain:
+            return event.form("", _plain)
+        if self._presenter.shape is Shape.PARTIAL:
+            return event.form(
+                self._presenter.name, lambda event: self._frame(event.type, event.entry.body)
+            )
+        return self._frame(event.type, event.entry.body)  # a row holds an age, which does not keep
+
+    def _frame(self, type_: str, body: bytes) -> bytes:
+        shown = self._presenter.one(body, definitions=not self._definitions_sent)
+        self._definitions_sent = True
+        return _line(type_, shown)
+
+    async def _write(self, frames: bytes) -> None:
+        async with asyncio.timeout(WRITE_DEADLINE):
+            await self._response.write(frames)
+
+
+def _plain(event: CachedEvent) -> bytes:
+    return _line(event.type, event.entry.body)
+
+
+def _line(type_: str, body: bytes) -> bytes:
+    return b'{"type":"%b","object":%b}\n' % (type_.encode(), body)
+
+
+def _abort(http: web.BaseRequest) -> None:
+    """Drop a connection whose client does not read: a polite end would wait for it again."""
+    transport = http.transport
+    if transport is not None:
+        transport.abort()

@@ -1,0 +1,44 @@
+"""Who calls, and how: what accompanies an object through the pipeline.
+
+A `Call` lives as long as its request and belongs to it alone; warnings collect in it on the way and
+leave as `Warning` headers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import msgspec
+
+from control.auth.user import User
+
+
+@dataclass(slots=True, kw_only=True)
+class Call:
+    """One request to the registry."""
+
+    user: User
+    dry_run: bool = False
+    field_manager: str = ""
+    field_validation: str = "Warn"
+    warnings: list[str] = field(default_factory=list)
+
+    def warn(self, text: str) -> None:
+        if text not in self.warnings:
+            self.warnings.append(text)
+
+
+class Stored(msgspec.Struct, frozen=True, gc=False):
+    """An object as it now is: the bytes for clients. `existed` False: it was made by this call."""
+
+    body: bytes
+    revision: int
+    existed: bool = True
+
+
+class Removed(msgspec.Struct, frozen=True, gc=False):
+    """What a delete came to: the object, and whether it is gone or only on its way out."""
+
+    body: bytes
+    uid: str
+    gone: bool

@@ -1,0 +1,111 @@
+"""Create: name, uid, defaults, admission, validation, one write that must find nothing there.
+
+Serves step 1 of the pod's walk.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from api import errors, timestamps
+from api.fielderrors import FieldError
+from api.meta import ObjectMeta
+from control.admission.chain import Attributes, Operation
+from control.apiserver.registry.call import Call, Stored
+from control.apiserver.registry.kinds import Kind
+from control.apiserver.registry.metadata import (
+    clear_server_owned,
+    generated_name,
+    validate_metadata,
+)
+from control.apiserver.registry.registry import Registry
+from control.store.errors import ConflictError
+from control.store.interface import Put
+
+_ATTEMPTS = 8  # to find a free name for a generateName, or a free address for a Service
+
+
+async def create(
+    registry: Registry, kind: Kind[Any], call: Call, obj: Any, *, namespace: str, name: str = ""
+) -> Stored:
+    """Store a new object. `obj` is private to this call. `name`: from the URL, by a PUT."""
+    metadata: ObjectMeta = obj.metadata
+    check_namespace(kind, metadata, namespace)
+    if metadata.resource_version:
+        raise errors.bad_request("resourceVersion should not be set on objects to be created")
+    clear_server_owned(metadata)
+    metadata.uid = registry.identity.uid()
+    metadata.creation_timestamp = timestamps.now_string(registry.clock)
+    generate = not metadata.name and bool(metadata.generate_name)
+    if generate:
+        metadata.name = generated_name(metadata.generate_name, registry.identity.suffix())
+    await _prepare(registry, kind, call, obj)
+    return await _store(registry, kind, call, obj, generate=generate)
+
+
+def check_namespace(kind: Kind[Any], metadata: ObjectMeta, namespace: str) -> None:
+    """The object is in the namespace of the URL; one that names none is put there."""
+    if kind.resource.namespaced and not metadata.namespace:
+        metadata.namespace = namespace
+    elif kind.resource.namespaced and namespace and metadata.namespace != namespace:
+        raise errors.bad_request(
+            f"the namespace of the provided object does not match the namespace sent on the "
+            f"request: expected {namespace!r}, found {metadata.namespace!r}"
+        )
+
+
+async def _prepare(registry: Registry, kind: Kind[Any], call: Call, obj: Any) -> None:
+    """Default, admit, validate: everything that may refuse the object before it is written."""
+    strategy = kind.strategy
+    strategy.prepare_create(obj)
+    strategy.default(obj)
+    request = Attributes(
+        operation=Operation.CREATE,
+        resource=kind.resource,
+        namespace=obj.metadata.namespace,
+        name=obj.metadata.name,
+        user=call.user,
+        object=obj,
+        dry_run=call.dry_run,
+        warnings=call.warnings,
+    )
+    await registry.admission.admit(request)
+    if kind.has_generation:
+        obj.metadata.generation = 1
+    found: list[FieldError] = validate_metadata(
+        obj.metadata, kind.resource, lambda text: strategy.validate_name(text, generated=False)
+    )
+    found += strategy.validate(obj)
+    if found:
+        raise errors.invalid(kind.resource, obj.metadata.name, found)
+    await registry.admission.validate(request)
+    for text in strategy.warnings(obj):
+        call.warn(text)
+
+
+async def _store(
+    registry: Registry, kind: Kind[Any], call: Call, obj: Any, *, generate: bool
+) -> Stored:
+    metadata: ObjectMeta = obj.metadata
+    companion = registry.companions.get(kind.resource.type)
+    for _ in range(_ATTEMPTS):
+        key = kind.key(metadata.namespace, metadata.name)
+        beside = await companion.on_create(obj) if companion else ()
+        value = kind.encode(obj)
+        if call.dry_run:
+            if await registry.store.get(key) is not None:
+                raise errors.already_exists(kind.resource, metadata.name)
+            return Stored(value, 0, existed=False)
+        try:
+            revision = await registry.commit(Put(key, value, 0), beside)
+        except ConflictError as error:
+            if error.key != key:
+                continue  # an address was taken meanwhile: the companion finds another
+            if not generate:
+                raise errors.already_exists(kind.resource, metadata.name) from None
+            metadata.name = generated_name(metadata.generate_name, registry.identity.suffix())
+            continue
+        return Stored(kind.splice(value, revision), revision, existed=False)
+    if generate:
+        raise errors.generate_name_conflict(kind.resource, metadata.name)
+    raise errors.server_timeout(kind.resource, "create")

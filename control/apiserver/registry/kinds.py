@@ -1,0 +1,155 @@
+"""One kind as the pipeline needs it: its resource, its rules, its cache, and its bytes.
+
+Serves steps 1 and 2 of the pod's walk. The store holds an object's JSON without resourceVersion,
+which is known only at commit; it is spliced in at a place that is the same for all objects of a
+kind, because `apiVersion` and `kind` stand first, with known values, and `metadata` follows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Generic, TypeVar
+
+import msgspec
+
+from api.core import Pod
+from api.scheme import Resource
+from api.struct import ApiStruct
+from control.resources.strategy import Strategy
+from control.store.cached import Extract, Facts
+from control.store.interface import KeyValue, Store
+from control.store.watchcache import WatchCache
+
+T = TypeVar("T", bound=ApiStruct)
+
+_ENCODER = msgspec.json.Encoder()
+
+
+class Kind(Generic[T]):
+    """Everything about one resource that does not change while the process runs."""
+
+    __slots__ = (
+        "_decoder",
+        "cache",
+        "extract",
+        "has_generation",
+        "indexed",
+        "resource",
+        "selectable",
+        "splice_at",
+        "strategy",
+    )
+
+    def __init__(
+        self,
+        resource: Resource,
+        strategy: Strategy[T],
+        cache: WatchCache,
+        *,
+        extract: Extract,
+        indexed: Sequence[str] = (),
+    ) -> None:
+        self.resource = resource
+        self.strategy = strategy
+        self.cache = cache
+        self.extract = extract
+        self.indexed = tuple(indexed)
+        self.selectable = strategy.selectable_fields()
+        self.splice_at = splice_offset(resource)
+        # A kind whose rules never count generations does not begin to count them either.
+        self.has_generation = (
+            hasattr(resource.type, "spec")
+            and type(strategy).generation_changes is Strategy.generation_changes
+        )
+        self._decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(resource.type)
+
+    def __repr__(self) -> str:
+        return f"Kind({self.resource.qualified_name})"
+
+    def key(self, namespace: str, name: str) -> str:
+        return self.resource.key(namespace, name)
+
+    def encode(self, obj: T) -> bytes:
+        """The bytes for the store: without resourceVersion. Changes the object's metadata."""
+        metadata = obj.metadata  # type: ignore[attr-defined]
+        metadata.resource_version = ""
+        metadata.managed_fields = []
+        return _ENCODER.encode(obj)
+
+    def decode(self, body: bytes) -> T:
+        """A private copy of a stored object."""
+        decoded: T = self._decoder.decode(body)
+        return decoded
+
+    def body(self, obj: T) -> bytes:
+        """The object as it is, with whatever resourceVersion it has."""
+        return _ENCODER.encode(obj)
+
+    def copy(self, obj: T) -> T:
+        """A private copy of an object."""
+        return self.decode(self.body(obj))
+
+    def load(self, stored: KeyValue) -> T:
+        """A private copy of what the store has, with its resourceVersion."""
+        decoded = self.decode(stored.value)
+        decoded.metadata.resource_version = str(stored.mod_revision)  # type: ignore[attr-defined]
+        return decoded
+
+    def splice(self, value: bytes, revision: int) -> bytes:
+        """The bytes for clients: those of the store with the resourceVersion."""
+        at = self.splice_at
+        return b'%b"resourceVersion":"%d",%b' % (value[:at], revision, value[at:])
+
+
+def splice_offset(resource: Resource) -> int:
+    """Where, in every stored object of this resource, the first field of metadata begins."""
+    return len(f'{{"apiVersion":"{resource.api_version}","kind":"{resource.kind}","metadata":{{')
+
+
+class _Named(msgspec.Struct, gc=False):
+    name: str = ""
+    namespace: str = ""
+    labels: dict[str, str] = {}
+
+
+class _Head(msgspec.Struct, gc=False):
+    metadata: _Named
+
+
+_HEADS = msgspec.json.Decoder(_Head)
+
+
+def extractor(strategy: Strategy[Any]) -> Extract:
+    """What reads the labels and fields of a stored object that selectors may ask for.
+
+    Most kinds offer no more than their name: for those only the metadata is looked at.
+    """
+    if type(strategy).fields is Strategy.fields:
+        return _head_facts
+    decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(strategy.resource.type)
+
+    def read(value: bytes) -> Facts:
+        obj = decoder.decode(value)
+        metadata = obj.metadata
+        fields = {"metadata.name": metadata.name, "metadata.namespace": metadata.namespace}
+        fields.update(strategy.fields(obj))
+        return metadata.labels, fields
+
+    return read
+
+
+def _head_facts(value: bytes) -> Facts:
+    named = _HEADS.decode(value).metadata
+    return named.labels, {"metadata.name": named.name, "metadata.namespace": named.namespace}
+
+
+_INDEXED: dict[type[ApiStruct], tuple[str, ...]] = {Pod: ("spec.nodeName",)}
+"""Fields by which objects are looked up so often that the cache keeps an index."""
+
+
+def make_kind(resource: Resource, strategy: Strategy[Any], store: Store) -> Kind[Any]:
+    """A kind with a cache of its own, which its owner must run."""
+    extract = extractor(strategy)
+    indexed = _INDEXED.get(resource.type, ())
+    cache = WatchCache(store, resource.prefix(), extract, indexed=indexed)
+    return Kind(resource, strategy, cache, extract=extract, indexed=indexed)

@@ -1,0 +1,131 @@
+"""The registry: what the operations of the pipeline share, and the one place that commits.
+
+Serves step 1 of the pod's walk. Concurrency: everything runs on one event loop, and nothing is
+locked. An operation reads the current object, decides, and writes it under the revision it read; if
+somebody was faster, the store refuses and the operation starts over with what is there now
+(`updating`), or tells the client (a resourceVersion was given). Objects handed out by caches are
+shared and never changed; everything decoded here is private to its request.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Protocol, TypeVar
+
+from api import errors
+from api.errors import ApiError
+from api.scheme import Resource, resource_of
+from api.struct import ApiStruct
+from base.clock import Clock
+from control.admission.chain import Chain
+from control.apiserver.registry.kinds import Kind
+from control.apiserver.registry.metadata import Identity
+from control.store.errors import BusyError, StoreClosedError, UnwritableError
+from control.store.interface import Delete, Put, Store
+
+T = TypeVar("T", bound=ApiStruct)
+
+FRESH_TIMEOUT = 3.0
+"""Seconds a read waits for a revision that the cache has not reached."""
+
+
+class Companion(Protocol):
+    """Keys beside the object that change in the same transaction: a Service's addresses.
+
+    Called again when a write lost a race; `new` is private and may be filled in.
+    """
+
+    async def on_create(self, new: Any) -> Sequence[Put | Delete]: ...
+
+    async def on_update(self, new: Any, old: Any) -> Sequence[Put | Delete]: ...
+
+    async def on_delete(self, old: Any) -> Sequence[Put | Delete]: ...
+
+
+class Registry:
+    """The kinds that are served, and what every operation needs."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        kinds: Iterable[Kind[Any]],
+        clock: Clock,
+        identity: Identity,
+    ) -> None:
+        self.store = store
+        self.clock = clock
+        self.identity = identity
+        self.admission = Chain()  # set by `build`: its plugins read through this registry
+        self.companions: dict[type[ApiStruct], Companion] = {}
+        self._kinds: dict[type[ApiStruct], Kind[Any]] = {kind.resource.type: kind for kind in kinds}
+
+    def __repr__(self) -> str:
+        return f"Registry({len(self._kinds)} kinds)"
+
+    @property
+    def kinds(self) -> Iterable[Kind[Any]]:
+        return self._kinds.values()
+
+    def kind(self, resource: Resource) -> Kind[Any]:
+        return self._kinds[resource.type]
+
+    def kind_of(self, type_: type[T]) -> Kind[T]:
+        return self._kinds[resource_of(type_).type]
+
+    async def fresh(self, kind: Kind[Any]) -> None:
+        """Wait until the kind's cache shows every write that was acknowledged."""
+        await self.reach(kind, self.store.revision())
+
+    async def reach(self, kind: Kind[Any], revision: int) -> None:
+        """Wait until the kind's cache is at `revision`; 504 when it does not get there."""
+        if kind.cache.revision >= revision:
+            return
+        try:
+            await kind.cache.wait_for(revision, timeout=FRESH_TIMEOUT)
+        except TimeoutError:
+            raise errors.too_large_resource_version(revision, kind.cache.revision) from None
+
+    async def commit(self, write: Put | Delete, beside: Sequence[Put | Delete] = ()) -> int:
+        """Write an object and what goes with it. Raises the store's ConflictError as it is."""
+        try:
+            if beside:
+                return await self.store.txn([write, *beside])
+            if isinstance(write, Put):
+                return await self.store.put(write.key, write.value, expected=write.expected)
+            return await self.store.delete(write.key, expected=write.expected)
+        except (BusyError, UnwritableError, StoreClosedError) as error:
+            raise translate(error) from error
+
+    def statistics(self) -> dict[str, float]:
+        return {"kinds": len(self._kinds), "revision": self.store.revision()}
+
+
+class CacheReader:
+    """Other objects, for admission and authorisation: read from the caches without waiting."""
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+
+    def get(self, type_: type[T], name: str, namespace: str = "") -> T | None:
+        kind = self._registry.kind_of(type_)
+        entry = kind.cache.get(kind.key(namespace, name))
+        return None if entry is None else kind.decode(entry.body)
+
+    async def fresh(self, type_: type[ApiStruct]) -> None:
+        await self._registry.fresh(self._registry.kind_of(type_))
+
+
+def translate(error: Exception) -> ApiError:
+    """What a failure of the store is to a client."""
+    if isinstance(error, BusyError):
+        return errors.too_many_requests(str(error), retry_after=1)
+    if isinstance(error, StoreClosedError):
+        return errors.unavailable("the control plane is shutting down")
+    if isinstance(error, UnwritableError):
+        failure = errors.unavailable(f"the store cannot be written: {error}")
+        # 507 says what happened better than 503, and clients treat it alike.
+        failure.status.code = 507
+        failure.status.reason = "InsufficientStorage"
+        return failure
+    return errors.internal(str(error))

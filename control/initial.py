@@ -1,0 +1,130 @@
+"""The objects every cluster begins with: namespaces, its own Service and endpoints, the DNS Service.
+
+Made at every start where they are missing, through the same API as everything else, so that
+somebody's change of them survives, and somebody's deletion does not for long. What must follow the
+machine (the address behind `default/kubernetes`) is brought up to date.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TypeVar
+
+from api import errors
+from api.client import Client
+from api.core import (
+    EndpointAddress,
+    EndpointPort,
+    Endpoints,
+    EndpointSubset,
+    Namespace,
+    Service,
+    ServicePort,
+    ServiceSpec,
+)
+from api.discovery import Endpoint, EndpointConditions, EndpointSlice
+from api.discovery import EndpointPort as SlicePort
+from api.meta import ObjectMeta
+from api.struct import ApiStruct
+from control.settings import ControlSettings
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T", bound=ApiStruct)
+
+NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
+_HTTPS = 443
+
+
+async def ensure(client: Client, settings: ControlSettings, advertised: str) -> None:
+    """Make what is missing."""
+    for name in NAMESPACES:
+        await _ensure(client, Namespace(metadata=ObjectMeta(name=name)))
+    await _ensure(client, kubernetes_service(settings.kubernetes_service_ip))
+    await _ensure(client, dns_service(settings.cluster_dns))
+    endpoints = kubernetes_endpoints(advertised, settings.port)
+    if await _ensure(client, endpoints):
+        current = await client.get(Endpoints, "kubernetes", "default")
+        if current.subsets != endpoints.subsets:
+            current.subsets = endpoints.subsets
+            await client.update(current)
+    wanted = kubernetes_slice(advertised, settings.port)
+    if await _ensure(client, wanted):
+        found = await client.get(EndpointSlice, "kubernetes", "default")
+        if (found.endpoints, found.ports) != (wanted.endpoints, wanted.ports):
+            found.endpoints, found.ports = wanted.endpoints, wanted.ports
+            await client.update(found)
+
+
+async def _ensure(client: Client, obj: ApiStruct) -> bool:
+    """Create the object; True when it was there already."""
+    try:
+        await client.create(obj)
+    except errors.ApiError as error:
+        if errors.is_already_exists(error):
+            return True
+        raise
+    log.info("made %s %s", type(obj).__name__, obj.metadata.name)  # type: ignore[attr-defined]
+    return False
+
+
+def kubernetes_service(address: str) -> Service:
+    """How pods reach the API."""
+    return Service(
+        metadata=ObjectMeta(
+            name="kubernetes",
+            namespace="default",
+            labels={"component": "apiserver", "provider": "kubernetes"},
+        ),
+        spec=ServiceSpec(
+            cluster_ip=address,
+            ports=[ServicePort(name="https", port=_HTTPS, target_port=6443, protocol="TCP")],
+        ),
+    )
+
+
+def kubernetes_endpoints(address: str, port: int) -> Endpoints:
+    return Endpoints(
+        metadata=ObjectMeta(
+            name="kubernetes",
+            namespace="default",
+            labels={"endpointslice.kubernetes.io/skip-mirror": "true"},
+        ),
+        subsets=[
+            EndpointSubset(
+                addresses=[EndpointAddress(ip=address)],
+                ports=[EndpointPort(name="https", port=port, protocol="TCP")],
+            )
+        ],
+    )
+
+
+def kubernetes_slice(address: str, port: int) -> EndpointSlice:
+    return EndpointSlice(
+        metadata=ObjectMeta(
+            name="kubernetes",
+            namespace="default",
+            labels={"kubernetes.io/service-name": "kubernetes"},
+        ),
+        address_type="IPv4",
+        endpoints=[Endpoint(addresses=[address], conditions=EndpointConditions(ready=True))],
+        ports=[SlicePort(name="https", port=port, protocol="TCP")],
+    )
+
+
+def dns_service(address: str) -> Service:
+    """The cluster's DNS. Each node answers at this address itself; it has no endpoints."""
+    return Service(
+        metadata=ObjectMeta(
+            name="kube-dns",
+            namespace="kube-system",
+            labels={"k8s-app": "kube-dns", "kubernetes.io/name": "CoreDNS"},
+        ),
+        spec=ServiceSpec(
+            cluster_ip=address,
+            ports=[
+                ServicePort(name="dns", port=53, target_port=53, protocol="UDP"),
+                ServicePort(name="dns-tcp", port=53, target_port=53, protocol="TCP"),
+            ],
+        ),
+    )
