@@ -19,7 +19,8 @@ from pathlib import Path
 
 from agent.containers.runtime import DockerRuntime
 from base.clock import SystemClock
-from local import engines, images, traces
+from local.host import engines, images, traces
+from netplugin import namespaces
 
 BUSYBOX = images.BUSYBOX_IMAGE
 """The test image: a static busybox with all its applets, `sh` by default."""
@@ -43,7 +44,7 @@ class Engine:
 
     @property
     def netns(self) -> Path:
-        return Path("/run/netns", self.name)
+        return namespaces.namespace_path(self.name)
 
     @property
     def cgroup_parent(self) -> str:
@@ -59,15 +60,15 @@ class Engine:
         self.daemons.kill()
         traces.remove_folder(self.directory)
         traces.remove_cgroups(self.cgroup_parent)
-        if self.netns.exists():
-            subprocess.run(["ip", "netns", "delete", self.name], check=False)
+        if namespaces.namespace_exists(self.name):
+            namespaces.delete_namespace(self.name)
 
 
 def missing() -> str:
     """Why no engine can run here; empty when it can."""
     if os.geteuid() != 0:
         return "needs root"
-    absent = [name for name in ("dockerd", "containerd", "ip") if shutil.which(name) is None]
+    absent = [name for name in ("dockerd", "containerd", "nsenter") if shutil.which(name) is None]
     return f"needs {', '.join(absent)}" if absent else ""
 
 
@@ -82,12 +83,13 @@ def start_engine(directory: Path, *, name: str) -> Engine:
             run=directory / "run",
             logs=directory / "logs",
             cgroup_parent=f"podwright-test-{name}",
-            namespace=Path("/run/netns", name),
+            namespace=namespaces.namespace_path(name),
         ),
     )
     engine.stop()
     directory.mkdir(parents=True)
-    subprocess.run(["ip", "netns", "add", name], check=True)
+    namespaces.create_namespace(name)
+    namespaces.set_up(name, "lo")
     try:
         engine.daemons.start()
         asyncio.run(_build_images(engine.url))

@@ -356,9 +356,12 @@ class DockerRuntime:
         repository, tag = engine_json.split_reference(reference)
         headers = {"X-Registry-Auth": engine_json.registry_header(auth)} if auth is not None else {}
         query = {"fromImage": repository, "tag": tag}
-        await self._socket.transfer(
-            "/images/create", query=query, headers=headers, progress=progress
-        )
+        try:
+            await self._socket.transfer(
+                "/images/create", query=query, headers=headers, progress=progress
+            )
+        except (EngineError, NotFound) as error:  # refused before the stream of progress began
+            raise engine_json.pull_failure(error.message) from error
         return await self._present(reference)
 
     async def import_image(
