@@ -18,10 +18,11 @@ from base.files import atomic_write
 from cli import clusters, manifests, overview, readiness
 from cli.manifests import Document
 from cli.reporting import Progress
-from local import access, images, state
+from local import access, state
 from local.cluster import Cluster
+from local.host import images
+from local.host.waiting import wait_for
 from local.state import Shape
-from local.waiting import wait_for
 
 DEFAULT_TIMEOUT = 180.0
 

@@ -17,9 +17,10 @@ from api.core import ConfigMap, Endpoints, Node, Secret
 from base import pki
 from base.clock import SystemClock
 from base.errors import PermanentError, TemporaryError
-from local import blocking, tokens
+from local import tokens
+from local.host import blocking
+from local.host.waiting import wait_for
 from local.tokens import Listed, Token
-from local.waiting import wait_for
 
 T = TypeVar("T")
 

@@ -7,9 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from local import daemons, processes
+from local import daemons
 from local.daemons import Join
-from local.processes import Process
+from local.host import processes
+from local.host.processes import Process
 from local.topology import Capacity, Member
 
 GRACE = 20.0

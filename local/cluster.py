@@ -24,9 +24,10 @@ from agent.containers.interface import Runtime
 from base.errors import PermanentError
 from base.files import atomic_write
 from base.process import Completed
-from local import access, control, images, machine, processes, state, topology, traces, wiring
+from local import access, control, machine, state, topology
 from local.control import ControlPlane
 from local.daemons import CONTROL_PORT, Join
+from local.host import images, processes, traces, wiring
 from local.machine import MachineEngine, MachineNode
 from local.node import EXEC_TIMEOUT, Node
 from local.state import Description, Shape

@@ -16,10 +16,11 @@ from pathlib import Path
 
 from base import pki
 from base.errors import PermanentError
-from local import daemons, processes, topology, wiring
-from local.processes import Process
+from local import daemons, topology
+from local.host import processes, wiring
+from local.host.processes import Process
+from local.host.waiting import wait_for
 from local.topology import Member, Switch
-from local.waiting import wait_for
 
 START_TIMEOUT = 60.0
 GRACE = 20.0

@@ -16,13 +16,13 @@ from agent.containers.interface import Runtime
 from agent.pod.names import NODE
 from base.errors import PermanentError
 from base.process import Completed, run
-from local import engines, images, processes, traces
 from local.agents import Agent
-from local.engines import Engine
-from local.processes import Process
+from local.host import engines, images, processes, traces
+from local.host.engines import Engine
+from local.host.processes import Process
+from local.host.waiting import wait_for
 from local.state import EngineOrigin
 from local.topology import Member
-from local.waiting import wait_for
 
 SOCKET = Path("/var/run/docker.sock")
 UNITS = ("docker.service", "docker.socket")

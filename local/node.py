@@ -14,10 +14,10 @@ from dataclasses import dataclass
 
 from base.errors import PermanentError
 from base.process import Completed, run
-from local import processes, traces, wiring
 from local.agents import Agent
-from local.engines import Engine
-from local.processes import Process
+from local.host import processes, traces, wiring
+from local.host.engines import Engine
+from local.host.processes import Process
 from local.topology import Cable, Capacity, Member, Switch
 
 EXEC_TIMEOUT = 120.0

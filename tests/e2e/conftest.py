@@ -21,8 +21,8 @@ from typing import Any
 
 import pytest
 
-from local import images
 from local.cluster import Cluster
+from local.host import images
 
 STATE = Path("/tmp/podwright-e2e")
 FAILURES = Path(os.environ.get("PODWRIGHT_TEST_LOGS", "/tmp/podwright-e2e-failures"))

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from local import processes, topology
+from local import topology
 from local.cluster import Cluster
+from local.host import processes
 
 ROOT = Path(__file__).resolve().parents[2]
 STATE = Path("/tmp/podwright-e2e-up")

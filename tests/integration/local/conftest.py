@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from local import processes, topology, traces, wiring
+from local import topology
+from local.host import processes, traces, wiring
 from local.node import Node
 from local.topology import Topology
 

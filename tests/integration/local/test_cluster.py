@@ -10,8 +10,9 @@ import pytest
 
 from agent.containers.interface import Runtime
 from base.errors import PermanentError
-from local import images, state, topology, wiring
+from local import state, topology
 from local.cluster import Cluster
+from local.host import images, wiring
 from local.machine import MachineNode
 from local.state import EngineOrigin
 

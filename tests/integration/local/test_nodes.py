@@ -10,12 +10,13 @@ from pathlib import Path
 import pytest
 
 from base.errors import PermanentError
-from local import engines, images, processes, topology, traces, wiring
-from local.engines import Engine
+from local import topology
+from local.host import engines, images, processes, traces, wiring
+from local.host.engines import Engine
+from local.host.processes import Process
+from local.host.waiting import wait_for
 from local.node import Node
-from local.processes import Process
 from local.topology import Topology
-from local.waiting import wait_for
 
 
 def docker(engine: Engine, *argv: str, data: bytes | None = None) -> str:

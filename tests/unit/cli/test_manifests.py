@@ -6,7 +6,7 @@ import pytest
 
 from base.errors import PermanentError
 from cli import manifests
-from local import images
+from local.host import images
 
 EXAMPLES = sorted((Path(__file__).parents[3] / "examples").glob("*.yaml"))
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import io
 import tarfile
 
-from local import images
+from local.host import images
 
 
 def test_a_layer_holds_the_program_its_applets_and_files() -> None:

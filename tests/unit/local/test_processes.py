@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from base.errors import PermanentError
-from local import processes
-from local.processes import Process
+from local.host import processes
+from local.host.processes import Process
 
 SLEEP = ["sleep", "60"]
 

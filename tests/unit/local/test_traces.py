@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from local import traces
+from local.host import traces
 
 MOUNTINFO = r"""
 22 1 254:0 / / rw,relatime shared:1 - ext4 /dev/vda rw

@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from base.errors import PermanentError
-from local.processes import Process, process
-from local.waiting import wait_for
+from local.host.processes import Process, process
+from local.host.waiting import wait_for
 
 _MNT_DETACH = 2
 _MOUNTINFO = Path("/proc/self/mountinfo")

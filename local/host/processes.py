@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from base.errors import PermanentError
-from local.waiting import wait_for
+from local.host.waiting import wait_for
 
 MARKER = "PODWRIGHT_LOCAL"
 LOG_LIMIT = 32 * 2**20

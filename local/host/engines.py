@@ -21,9 +21,9 @@ from pathlib import Path
 
 from base.errors import PermanentError
 from base.files import atomic_write
-from local import processes, traces
-from local.processes import Process
-from local.waiting import wait_for
+from local.host import processes, traces
+from local.host.processes import Process
+from local.host.waiting import wait_for
 
 START_TIMEOUT = 60.0
 STOP_GRACE = 30.0

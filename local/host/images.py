@@ -17,7 +17,7 @@ from agent.containers.interface import Runtime
 from base.clock import SystemClock
 from base.errors import PermanentError
 from base.process import run
-from local import blocking
+from local.host import blocking
 
 T = TypeVar("T")
 
