@@ -1,6 +1,6 @@
 """A Docker Engine for integration tests: `start_engine(directory, name=...) -> Engine`.
 
-It is the engine of a local cluster (`local.engines`), in a network namespace of its own because
+It is the engine of a local cluster (`local.host.engines`), in a network namespace of its own because
 dockerd switches on forwarding wherever it runs. The machine's own engine, if there is one, is never
 touched. `stop()` removes every trace; the next start with the same name and directory removes what
 a killed run left.
@@ -28,7 +28,7 @@ BUSYBOX = images.BUSYBOX_IMAGE
 
 @dataclass(frozen=True)
 class Engine:
-    """A running engine that holds the images of `local.images`."""
+    """A running engine that holds the images of `local.host.images`."""
 
     name: str
     directory: Path
