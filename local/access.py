@@ -6,14 +6,17 @@ administrator's kubeconfig, over HTTP like any client.
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+import yaml
+
 from api import errors
 from api.client import HttpClient
-from api.core import ConfigMap, Endpoints, Node, Secret
+from api.core import Endpoints, Node, Secret
 from base import pki
 from base.clock import SystemClock
 from base.errors import PermanentError, TemporaryError
@@ -25,7 +28,7 @@ from local.tokens import Listed, Token
 T = TypeVar("T")
 
 POLL = 0.25
-ROOT_CA, KUBERNETES = "kube-root-ca.crt", "kubernetes"
+KUBERNETES = "kubernetes"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,21 +131,28 @@ def delete_token(kubeconfig: Path, id_: str) -> None:
 def join_facts(kubeconfig: Path) -> JoinFacts:
     """The kubeconfig may name 127.0.0.1; what holds for other machines, the cluster itself knows."""
 
-    async def ask(client: HttpClient) -> JoinFacts:
-        authority = await client.get(ConfigMap, ROOT_CA, tokens.NAMESPACE)
-        endpoints = await client.get(Endpoints, KUBERNETES, "default")
-        subset = endpoints.subsets[0]
-        return JoinFacts(
-            server=f"https://{subset.addresses[0].ip}:{subset.ports[0].port}",
-            ca_hash=pki.ca_hash(authority.data["ca.crt"].encode()),
-        )
+    async def ask(client: HttpClient) -> Endpoints:
+        return await client.get(Endpoints, KUBERNETES, "default")
 
-    try:
-        return call(kubeconfig, ask)
-    except (KeyError, IndexError):
+    subsets = call(kubeconfig, ask).subsets
+    if not subsets or not subsets[0].addresses or not subsets[0].ports:
         raise PermanentError(
             "the cluster does not yet say where its API is",
             hint="A moment after its start it does: try again.",
+        )
+    server = f"https://{subsets[0].addresses[0].ip}:{subsets[0].ports[0].port}"
+    return JoinFacts(server=server, ca_hash=pki.ca_hash(authority(kubeconfig)))
+
+
+def authority(kubeconfig: Path) -> bytes:
+    """The CA certificate of the kubeconfig's only cluster."""
+    document = yaml.load(kubeconfig.read_bytes(), Loader=yaml.CSafeLoader)
+    try:
+        return base64.b64decode(document["clusters"][0]["cluster"]["certificate-authority-data"])
+    except (KeyError, IndexError, TypeError, ValueError):
+        raise PermanentError(
+            f"{kubeconfig} does not hold the cluster's CA certificate",
+            hint="Use the kubeconfig that `podwright up` or `podwright control` wrote.",
         ) from None
 
 
