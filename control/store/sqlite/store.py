@@ -44,7 +44,7 @@ from control.store.interface import (
 )
 from control.store.logwatch import LogWatch
 from control.store.mirror import Mirror
-from control.store.sqlite import log, opening, trim
+from control.store.sqlite import backup, log, opening, trim
 from control.store.sqlite.readers import Readers
 from control.store.sqlite.schema import DATABASE
 from control.store.sqlite.writer import OnStep, Writer
@@ -241,6 +241,10 @@ class SqliteStore:
             more = self._trimmed > before or await self._writer.run(trim.release_pages)
             # Half of the disk's time is left to the writers.
             await self._clock.sleep(self._clock.monotonic() - begun)
+
+    async def backup(self, target: Path) -> None:
+        """Write a consistent copy to a new file while everything goes on. See `backup.restore`."""
+        await self._readers.run(backup.write_backup, target)
 
     def statistics(self) -> dict[str, float]:
         counters = self._counters
