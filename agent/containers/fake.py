@@ -12,10 +12,9 @@ images) are the engine's.
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from dataclasses import replace
+from datetime import timedelta
 
 from agent.containers.errors import (
     EngineError,
@@ -44,24 +43,17 @@ from agent.containers.records import (
     RegistryAuth,
     RuntimeEvent,
 )
-from agent.containers.script import FAKE_ENGINE, FakeStream, Script
+from agent.containers.script import (
+    FAKE_ENGINE,
+    FakeContainer,
+    FakeStream,
+    Listener,
+    Script,
+    short_name,
+    stamp,
+    tagged,
+)
 from base.clock import Clock
-
-
-@dataclass(kw_only=True)
-class _Container:
-    record: ContainerRecord
-    spec: ContainerCreate
-    script: Script
-    ends_at: float | None = None
-    """On the monotonic clock."""
-    ends_with: tuple[int, bool] = (0, False)
-    """Exit code, and whether it was an OOM kill."""
-
-
-@dataclass(eq=False)
-class _Listener:
-    events: deque[RuntimeEvent] = field(default_factory=deque)
 
 
 class FakeRuntime:
@@ -92,11 +84,11 @@ class FakeRuntime:
         self.pull_seconds = 0.0
         self.unreachable = False
         self._info = info or FAKE_ENGINE
-        self._containers: dict[ContainerId, _Container] = {}
+        self._containers: dict[ContainerId, FakeContainer] = {}
         self._images: dict[str, ImageRecord] = {}
         self._used: dict[str, int] = {}
         self._serial = 0
-        self._listeners: list[_Listener] = []
+        self._listeners: list[Listener] = []
         self._waiters: list[asyncio.Future[None]] = []
         for reference in images:
             self.add_image(reference)
@@ -108,12 +100,12 @@ class FakeRuntime:
         self._serial += 1
         record = ImageRecord(
             id=ImageId(f"sha256:{self._serial:064x}"),
-            tags=(_tagged(reference),),
+            tags=(tagged(reference),),
             digests=(),
             size=1_000_000,
         )
         record = replace(record, **facts)  # type: ignore[arg-type]
-        self._images[_tagged(reference)] = record
+        self._images[tagged(reference)] = record
         return record
 
     def end(self, id: ContainerId, *, exit_code: int = 0, oom: bool = False) -> None:
@@ -140,7 +132,7 @@ class FakeRuntime:
         found = [
             c.record
             for c in self._containers.values()
-            if name in (c.record.name, _short_name(c.record.name))
+            if name in (c.record.name, short_name(c.record.name))
         ]
         if not found:
             raise NotFound(f"No such container: {name}")
@@ -169,7 +161,7 @@ class FakeRuntime:
             raise NameInUse(f'The container name "{spec.name}" is already in use')
         image = self._lookup_image(spec.image)
         if image is None:
-            raise ImageNotFound(f"No such image: {_tagged(spec.image)}")
+            raise ImageNotFound(f"No such image: {tagged(spec.image)}")
         script = self._script(spec)
         if script.create_error:
             raise StartError(script.create_error)
@@ -187,7 +179,7 @@ class FakeRuntime:
             tty=spec.tty,
         )
         self.specs[id] = spec
-        self._containers[id] = _Container(record=record, spec=spec, script=script)
+        self._containers[id] = FakeContainer(record=record, spec=spec, script=script)
         self._tell_of(record, EventKind.CREATED)
         self._wake()
         return id
@@ -316,15 +308,13 @@ class FakeRuntime:
                 else lines
             )
         for channel, line in lines:
-            stamp = (
-                f"{_stamp(container.record.created_at)} ".encode() if options.timestamps else b""
-            )
+            stamp = f"{stamp(container.record.created_at)} ".encode() if options.timestamps else b""
             yield channel, stamp + line
         if options.follow:
             await self._until(lambda: not container.record.running)
 
     async def events(self) -> AsyncGenerator[RuntimeEvent, None]:
-        listener = _Listener()
+        listener = Listener()
         if not self.unreachable:
             listener.events.append(RuntimeEvent(kind=EventKind.ENGINE_BACK, time=self.clock.now()))
         self._listeners.append(listener)
@@ -355,14 +345,14 @@ class FakeRuntime:
         if self.pull_seconds:
             await self.clock.sleep(self.pull_seconds)
         if reference not in self.registry:
-            raise ImageNotFound(f"manifest for {_tagged(reference)} not found: manifest unknown")
+            raise ImageNotFound(f"manifest for {tagged(reference)} not found: manifest unknown")
         answer = self.registry[reference]
         if isinstance(answer, RuntimeFailure):
             raise answer
         if progress is not None:
             progress(PullProgress(layer="", status="Pull complete"))
         record = answer or self.add_image(reference)
-        self._images[_tagged(reference)] = record
+        self._images[tagged(reference)] = record
         return record
 
     async def import_image(
@@ -379,8 +369,8 @@ class FakeRuntime:
     async def save_image(self, reference: str) -> bytes:
         self._reach()
         if self._lookup_image(reference) is None:
-            raise ImageNotFound(f"No such image: {_tagged(reference)}")
-        return _tagged(reference).encode()
+            raise ImageNotFound(f"No such image: {tagged(reference)}")
+        return tagged(reference).encode()
 
     async def remove_image(self, reference: str) -> None:
         self._reach()
@@ -391,7 +381,7 @@ class FakeRuntime:
         if any(c.record.image_id == image.id for c in self._containers.values()):
             raise EngineError(f"conflict: image {reference} is being used by a container")
         for key in [key for key, held in self._images.items() if held.id == image.id]:
-            if reference in (image.id, key) or _tagged(reference) == key:
+            if reference in (image.id, key) or tagged(reference) == key:
                 del self._images[key]
 
     def statistics(self) -> dict[str, float]:
@@ -410,22 +400,22 @@ class FakeRuntime:
             raise EngineUnavailable("Cannot connect to the container engine")
         self._settle()
 
-    def _find(self, id: ContainerId) -> _Container:
+    def _find(self, id: ContainerId) -> FakeContainer:
         if id not in self._containers:
             raise NotFound(f"No such container: {id}")
         return self._containers[id]
 
-    def _must_run(self, container: _Container) -> None:
+    def _must_run(self, container: FakeContainer) -> None:
         self._settle()
         if not container.record.running:
             raise NotRunning(f"Container {container.record.id} is not running")
 
     def _lookup_image(self, reference: str) -> ImageRecord | None:
         by_id = next((i for i in self._images.values() if i.id == reference), None)
-        return by_id or self._images.get(_tagged(reference))
+        return by_id or self._images.get(tagged(reference))
 
     def _script(self, spec: ContainerCreate) -> Script:
-        for key in (spec.name, _short_name(spec.name), spec.image):
+        for key in (spec.name, short_name(spec.name), spec.image):
             if key in self.scripts:
                 found = self.scripts[key]
                 if isinstance(found, Script):
@@ -435,7 +425,7 @@ class FakeRuntime:
                 return found[min(turn, len(found) - 1)]
         return Script()
 
-    def _start_error(self, container: _Container) -> str:
+    def _start_error(self, container: FakeContainer) -> str:
         """The script's error, or the engine's: a namespace is joined only while its owner runs."""
         for mode in (container.spec.network_mode, container.spec.ipc_mode, container.spec.pid_mode):
             if not mode.startswith("container:"):
@@ -445,7 +435,7 @@ class FakeRuntime:
                 return f"cannot join the namespace of a container that does not run: {mode}"
         return container.script.start_error
 
-    def _signal(self, container: _Container, signal: str) -> None:
+    def _signal(self, container: FakeContainer, signal: str) -> None:
         script, now = container.script, self.clock.monotonic()
         if signal in ("SIGKILL", "KILL", "9"):
             container.ends_at, container.ends_with = now, (137, False)
@@ -538,17 +528,3 @@ class FakeRuntime:
             await self.clock.sleep(seconds)
             if not woken.done():
                 woken.set_result(None)
-
-
-def _short_name(name: str) -> str:
-    """`web` of `k8s_web_pod_namespace_uid_0`; other names as they are."""
-    return name.split("_")[1] if name.startswith("k8s_") and name.count("_") >= 2 else name
-
-
-def _tagged(reference: str) -> str:
-    last = reference.rsplit("/", 1)[-1]
-    return reference if ":" in last or "@" in reference else f"{reference}:latest"
-
-
-def _stamp(moment: datetime) -> str:
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.%f") + "000Z"

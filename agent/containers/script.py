@@ -4,9 +4,17 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 
-from agent.containers.records import Channel, EngineInfo, ExecResult
+from agent.containers.records import (
+    Channel,
+    ContainerCreate,
+    ContainerRecord,
+    EngineInfo,
+    ExecResult,
+    RuntimeEvent,
+)
 
 ExecAnswer = Callable[[Sequence[str]], ExecResult]
 
@@ -34,6 +42,22 @@ class Script:
     exec: ExecAnswer = _succeed
     exec_seconds: float = 0.0
     log: tuple[tuple[Channel, bytes], ...] = ()
+
+
+@dataclass(kw_only=True)
+class FakeContainer:
+    record: ContainerRecord
+    spec: ContainerCreate
+    script: Script
+    ends_at: float | None = None
+    """On the monotonic clock."""
+    ends_with: tuple[int, bool] = (0, False)
+    """Exit code, and whether it was an OOM kill."""
+
+
+@dataclass(eq=False)
+class Listener:
+    events: deque[RuntimeEvent] = field(default_factory=deque)
 
 
 class FakeStream:
@@ -81,3 +105,17 @@ FAKE_ENGINE = EngineInfo(
     memory=4 * 1024**3,
 )
 """What a FakeRuntime says of itself unless told otherwise."""
+
+
+def short_name(name: str) -> str:
+    """`web` of `k8s_web_pod_namespace_uid_0`; other names as they are."""
+    return name.split("_")[1] if name.startswith("k8s_") and name.count("_") >= 2 else name
+
+
+def tagged(reference: str) -> str:
+    last = reference.rsplit("/", 1)[-1]
+    return reference if ":" in last or "@" in reference else f"{reference}:latest"
+
+
+def stamp(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.%f") + "000Z"
