@@ -302,14 +302,10 @@ class FakeRuntime:
         container = self._find(id)
         lines = list(container.script.log) if container.record.started_at else []
         if options.tail_lines is not None:
-            lines = (
-                lines[len(lines) - options.tail_lines :]
-                if options.tail_lines < len(lines)
-                else lines
-            )
+            lines = lines[max(0, len(lines) - options.tail_lines) :]
         for channel, line in lines:
-            stamp = f"{stamp(container.record.created_at)} ".encode() if options.timestamps else b""
-            yield channel, stamp + line
+            moment = stamp(container.record.created_at) + " " if options.timestamps else ""
+            yield channel, moment.encode() + line
         if options.follow:
             await self._until(lambda: not container.record.running)
 
