@@ -296,9 +296,8 @@ class ReplicaSetController(Controller):
         except PodwrightError as error:
             self._recorder.event(rs, "Warning", "FailedCreate", f"Error creating: {error}")
             return str(error)
-        self._expected.created(key, pod.metadata.uid)
-        if self._pods.get(pod.metadata.name, pod.metadata.namespace) is not None:
-            self._expected.seen(key, pod.metadata.uid, leaving=False)
+        if self._pods.get(pod.metadata.name, pod.metadata.namespace) is None:
+            self._expected.created(key, pod.metadata.uid)
         self._recorder.event(rs, "Normal", "SuccessfulCreate", f"Created pod: {pod.metadata.name}")
         return ""
 

@@ -1,0 +1,1 @@
+"""Controllers of objects' lives: namespaces, ownership, certificates, what must exist, what expires."""

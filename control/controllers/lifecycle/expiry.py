@@ -1,0 +1,104 @@
+"""What expires: events after an hour, bootstrap tokens at their date, old certificate requests."""
+
+import asyncio
+from datetime import datetime, timedelta
+
+from api import timestamps
+from api.certificates import CertificateSigningRequest
+from api.client import Client
+from api.core import Event, Secret
+from api.errors import is_not_found
+from api.objects import Key
+from api.struct import ApiStruct
+from base.errors import PodwrightError
+from base.tasks import TaskGuard
+from control.controllers.context import Context
+from control.controllers.controller import Controller
+
+EVENT_TTL = timedelta(hours=1)
+DECIDED_CSR_TTL = timedelta(hours=1)
+PENDING_CSR_TTL = timedelta(hours=24)
+PERIOD_SECONDS = 60.0
+TOKEN_NAMESPACE = "kube-system"
+TOKEN_TYPE = "bootstrap.kubernetes.io/token"
+PAGE = 500
+
+
+class ExpiryController(Controller):
+    """Looks once a minute; deletes in small portions so that nothing else waits."""
+
+    name = "expiry-controller"
+
+    def __init__(self, context: Context) -> None:
+        super().__init__(context)
+        self._secrets = context.informers.of(Secret)
+        self._requests = context.informers.of(CertificateSigningRequest)
+
+    def start(self, guard: TaskGuard) -> None:
+        self.every(guard, PERIOD_SECONDS, self._sweep)
+
+    async def reconcile(self, key: Key) -> float | None:
+        raise NotImplementedError("expiry has no keys: see _sweep")
+
+    async def _sweep(self) -> None:
+        now = self.clock.now()
+        await self._expire_events(now)
+        for secret in self._secrets.items(TOKEN_NAMESPACE):
+            if token_expired(secret, now):
+                await delete_quietly(self.client, secret)
+        for request in self._requests.items():
+            if request_expired(request, now):
+                await delete_quietly(self.client, request)
+
+    async def _expire_events(self, now: datetime) -> None:
+        """Events have no informer: they are many, and nothing else here reads them."""
+        continue_ = ""
+        while True:
+            page = await self.client.list(Event, limit=PAGE, continue_=continue_)
+            for event in page.items:
+                if event_expired(event, now):
+                    await delete_quietly(self.client, event)
+            await asyncio.sleep(0)
+            continue_ = page.continue_
+            if not continue_:
+                return
+
+
+def event_expired(event: Event, now: datetime) -> bool:
+    """Whether the event was last seen more than an hour ago."""
+    series = event.series.last_observed_time if event.series is not None else None
+    seen = (
+        series
+        or event.last_timestamp
+        or event.event_time
+        or event.first_timestamp
+        or event.metadata.creation_timestamp
+    )
+    return bool(seen) and now - timestamps.parse(seen or "") > EVENT_TTL
+
+
+def token_expired(secret: Secret, now: datetime) -> bool:
+    """Whether this is a bootstrap token whose `expiration` is past (or unreadable)."""
+    if secret.type != TOKEN_TYPE or "expiration" not in secret.data:
+        return False
+    try:
+        return timestamps.parse(secret.data["expiration"].decode()) < now
+    except ValueError:
+        return True
+
+
+def request_expired(request: CertificateSigningRequest, now: datetime) -> bool:
+    """Whether a certificate request was decided an hour ago, or has waited for a day."""
+    created = request.metadata.creation_timestamp
+    age = now - timestamps.parse(created) if created else timedelta()
+    return age > (DECIDED_CSR_TTL if request.status.conditions else PENDING_CSR_TTL)
+
+
+async def delete_quietly(client: Client, obj: ApiStruct) -> None:
+    """Delete an object that may already be gone."""
+    metadata = obj.metadata  # type: ignore[attr-defined]
+    try:
+        await client.delete(type(obj), metadata.name, metadata.namespace, uid=metadata.uid)
+    except PodwrightError as error:
+        if not is_not_found(error):
+            raise

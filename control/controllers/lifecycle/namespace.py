@@ -1,0 +1,163 @@
+"""Namespaces: a deleted one is emptied, kind by kind, and then let go.
+
+Deleting is asked for again and again until nothing is left, because pods end gracefully and objects
+may have finalizers. What remains is told in the namespace's conditions, in Kubernetes' words.
+"""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import msgspec
+
+from api import conditions, objects, timestamps
+from api.core import Namespace, NamespaceCondition, Pod
+from api.errors import is_conflict, is_not_found
+from api.objects import Key
+from api.scheme import RESOURCES, Resource
+from base.errors import PodwrightError
+from control.controllers.context import Context
+from control.controllers.controller import Controller
+from control.resources.core.namespace import FINALIZER
+
+AGAIN_SECONDS = 1.0
+PAGE = 500
+
+
+@dataclass(slots=True)
+class Remains:
+    """What is still in the namespace: object counts per resource, finalizers, failures."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+    finalizers: Counter[str] = field(default_factory=Counter)
+    failures: list[str] = field(default_factory=list)
+
+    @property
+    def empty(self) -> bool:
+        """Whether the namespace can go."""
+        return not self.counts and not self.failures
+
+
+class NamespaceController(Controller):
+    """Empties namespaces that are being deleted."""
+
+    name = "namespace-controller"
+
+    def __init__(self, context: Context) -> None:
+        super().__init__(context)
+        self._namespaces = context.informers.of(Namespace)
+        self.watch_own(Namespace)
+
+    async def reconcile(self, key: Key) -> float | None:
+        namespace = self._namespaces.get(key.name)
+        if namespace is None or not namespace.metadata.deletion_timestamp:
+            return None
+        if FINALIZER not in namespace.spec.finalizers:
+            return None
+        remains = Remains()
+        for resource in deletion_sequence():
+            await self._empty(resource, key.name, remains)
+        if remains.empty:
+            await self._finalize(namespace)
+            return None
+        await self._tell(namespace, remains)
+        return AGAIN_SECONDS
+
+    async def _empty(self, resource: Resource, namespace: str, remains: Remains) -> None:
+        try:
+            listed = await self.client.list(resource.type, namespace, limit=PAGE)
+        except PodwrightError as error:
+            remains.failures.append(f"{resource.qualified_name}: {error}")
+            return
+        for obj in listed.items:
+            metadata = objects.meta(obj)
+            remains.counts[resource.qualified_name] += 1
+            remains.finalizers.update(metadata.finalizers)
+            if metadata.deletion_timestamp:
+                continue
+            try:
+                await self.client.delete(
+                    resource.type,
+                    metadata.name,
+                    namespace,
+                    uid=metadata.uid,
+                    propagation_policy="Background",
+                )
+            except PodwrightError as error:
+                if not (is_not_found(error) or is_conflict(error)):
+                    remains.failures.append(f"{resource.qualified_name} {metadata.name}: {error}")
+
+    async def _finalize(self, namespace: Namespace) -> None:
+        spec = msgspec.structs.replace(
+            namespace.spec, finalizers=[f for f in namespace.spec.finalizers if f != FINALIZER]
+        )
+        try:
+            await self.client.update(
+                msgspec.structs.replace(namespace, spec=spec), subresource="finalize"
+            )
+        except PodwrightError as error:
+            if not is_not_found(error):
+                raise
+
+    async def _tell(self, namespace: Namespace, remains: Remains) -> None:
+        told = told_conditions(namespace, remains, self.clock.now())
+        if told == namespace.status.conditions:
+            return
+        status = msgspec.structs.replace(namespace.status, conditions=told)
+        try:
+            await self.client.update(
+                msgspec.structs.replace(namespace, status=status), subresource="status"
+            )
+        except PodwrightError as error:
+            if not (is_not_found(error) or is_conflict(error)):
+                raise
+
+
+def deletion_sequence() -> list[Resource]:
+    """Namespaced resources that can be deleted: pods first, then the rest by name.
+
+    Pods first because they end gracefully while the objects they read are still there (KEP-5080).
+    """
+    found = [r for r in RESOURCES if r.namespaced and "delete" in r.verbs and "list" in r.verbs]
+    return sorted(found, key=lambda resource: (resource.type is not Pod, resource.qualified_name))
+
+
+def told_conditions(
+    namespace: Namespace, remains: Remains, now: datetime
+) -> list[NamespaceCondition]:
+    """The three conditions that say why a namespace is still there."""
+    content = ", ".join(
+        f"{name} has {n} resource instances" for name, n in sorted(remains.counts.items())
+    )
+    finalizers = ", ".join(
+        f"{name} in {n} resource instances" for name, n in sorted(remains.finalizers.items())
+    )
+    wanted = (
+        NamespaceCondition(
+            type="NamespaceDeletionContentFailure",
+            status="True" if remains.failures else "False",
+            reason="ContentDeletionFailed" if remains.failures else "ContentDeleted",
+            message="; ".join(remains.failures)
+            or "All content successfully deleted, may be waiting on finalization",
+        ),
+        NamespaceCondition(
+            type="NamespaceContentRemaining",
+            status="True" if content else "False",
+            reason="SomeResourcesRemain" if content else "ContentRemoved",
+            message=f"Some resources are remaining: {content}"
+            if content
+            else "All content successfully removed",
+        ),
+        NamespaceCondition(
+            type="NamespaceFinalizersRemaining",
+            status="True" if finalizers else "False",
+            reason="SomeFinalizersRemain" if finalizers else "ContentHasNoFinalizers",
+            message=f"Some content in the namespace has finalizers remaining: {finalizers}"
+            if finalizers
+            else "All content-preserving finalizers finished",
+        ),
+    )
+    told = list(namespace.status.conditions)
+    for condition in wanted:
+        told = conditions.put(told, condition, now=timestamps.format(now))
+    return told

@@ -1,0 +1,67 @@
+"""Starts the controllers and the scheduler, in one process with the API server."""
+
+from api.core import Node, Pod
+from base.tasks import TaskGuard
+from control.controllers.context import Context
+from control.controllers.controller import Controller
+from control.controllers.lifecycle.certificates import CertificateController
+from control.controllers.lifecycle.expiry import ExpiryController
+from control.controllers.lifecycle.furniture import NamespaceFurnitureController
+from control.controllers.lifecycle.garbage import GarbageCollector
+from control.controllers.lifecycle.namespace import NamespaceController
+from control.controllers.network.endpoints import EndpointsController
+from control.controllers.network.endpointslices import EndpointSliceController
+from control.controllers.nodes.ipam import NodeIpamController
+from control.controllers.nodes.lifecycle import NodeLifecycleController
+from control.controllers.nodes.podgc import PodGcController
+from control.controllers.workloads.deployment import DeploymentController
+from control.controllers.workloads.replicaset import ReplicaSetController
+from control.scheduler.scheduler import NAME as SCHEDULER
+from control.scheduler.scheduler import Scheduler
+
+CONTROLLERS: tuple[type[Controller], ...] = (
+    CertificateController,
+    DeploymentController,
+    EndpointSliceController,
+    EndpointsController,
+    ExpiryController,
+    GarbageCollector,
+    NamespaceController,
+    NamespaceFurnitureController,
+    NodeIpamController,
+    NodeLifecycleController,
+    PodGcController,
+    ReplicaSetController,
+)
+
+
+class Manager:
+    """Every controller and the scheduler, over one set of informers."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self.controllers = tuple(controller(context) for controller in CONTROLLERS)
+        self.scheduler = Scheduler(
+            context.client,
+            context.informers.of(Pod),
+            context.informers.of(Node),
+            context.recorder(SCHEDULER),
+            clock=context.clock,
+        )
+
+    def statistics(self) -> dict[str, dict[str, float]]:
+        """What each part says of itself, by name."""
+        told = {controller.name: controller.statistics() for controller in self.controllers}
+        told[SCHEDULER] = self.scheduler.statistics()
+        told["informers"] = self._context.informers.statistics()
+        return told
+
+    async def run(self) -> None:
+        """Run everything until cancelled; ends with an error if any part ends."""
+        async with TaskGuard("controllers") as guard:
+            self._context.informers.start(guard)
+            await self._context.informers.synced()
+            for controller in self.controllers:
+                controller.start(guard)
+            guard.start(self.scheduler.run(), name="scheduler")
+            await guard.failed()

@@ -1,0 +1,1 @@
+"""Controllers of the network: who answers behind a Service. Walk step 6."""

@@ -1,0 +1,133 @@
+"""Endpoints of a Service: the older form, one object with all addresses, at most 1,000."""
+
+import msgspec
+
+from api.core import (
+    EndpointAddress,
+    EndpointPort,
+    Endpoints,
+    EndpointSubset,
+    ObjectReference,
+    Service,
+)
+from api.errors import is_already_exists, is_not_found
+from api.meta import ObjectMeta
+from api.objects import Key
+from base.errors import PodwrightError
+from control.controllers.context import Context
+from control.controllers.network.backends import Backend, Ports, backends
+from control.controllers.network.watching import BackendController
+
+MAX_ADDRESSES = 1000
+OVER_CAPACITY = "endpoints.kubernetes.io/over-capacity"
+HEADLESS_LABEL = "service.kubernetes.io/headless"
+
+
+def subsets_of(groups: dict[Ports, list[Backend]]) -> tuple[list[EndpointSubset], bool]:
+    """The subsets, and whether addresses had to be left out (ready ones are kept first)."""
+    room = MAX_ADDRESSES
+    truncated = False
+    subsets = []
+    for ports, members in sorted(groups.items()):
+        ready = [backend for backend in members if backend.ready]
+        other = [backend for backend in members if not backend.ready and not backend.terminating]
+        shown_ready, shown_other = ready[:room], other[: max(0, room - len(ready))]
+        truncated |= len(shown_ready) + len(shown_other) < len(ready) + len(other)
+        room -= len(shown_ready) + len(shown_other)
+        if shown_ready or shown_other:
+            subsets.append(
+                EndpointSubset(
+                    addresses=[_address(backend) for backend in shown_ready],
+                    not_ready_addresses=[_address(backend) for backend in shown_other],
+                    ports=[
+                        EndpointPort(
+                            name=name, protocol=protocol, port=number, app_protocol=app or None
+                        )
+                        for name, protocol, number, app in ports
+                    ],
+                )
+            )
+    return subsets, truncated
+
+
+def _address(backend: Backend) -> EndpointAddress:
+    namespace, name, uid = backend.pod
+    return EndpointAddress(
+        ip=backend.ip,
+        hostname=backend.hostname,
+        node_name=backend.node or None,
+        target_ref=ObjectReference(kind="Pod", namespace=namespace, name=name, uid=uid),
+    )
+
+
+def endpoints_of(service: Service, groups: dict[Ports, list[Backend]]) -> Endpoints:
+    """The Endpoints object of a Service."""
+    subsets, truncated = subsets_of(groups)
+    labels = dict(service.metadata.labels)
+    if service.spec.cluster_ip == "None":
+        labels[HEADLESS_LABEL] = ""
+    return Endpoints(
+        metadata=ObjectMeta(
+            name=service.metadata.name,
+            namespace=service.metadata.namespace,
+            labels=labels,
+            annotations={OVER_CAPACITY: "truncated"} if truncated else {},
+        ),
+        subsets=subsets,
+    )
+
+
+class EndpointsController(BackendController):
+    """Writes the Endpoints of every Service that has a selector."""
+
+    name = "endpoints-controller"
+
+    def __init__(self, context: Context) -> None:
+        super().__init__(context)
+        self._endpoints = context.informers.of(Endpoints)
+        self.watch_own(Endpoints)
+
+    async def reconcile(self, key: Key) -> float | None:
+        service = self.services.get(key.name, key.namespace)
+        known = self._endpoints.get(key.name, key.namespace)
+        if service is None:
+            if known is not None and _is_ours(known):
+                await self._delete(known)
+            return None
+        if service.metadata.deletion_timestamp or not service.spec.selector:
+            return None
+        wanted = endpoints_of(service, backends(service, self.selected(service)))
+        if known is None:
+            try:
+                await self.client.create(wanted)
+            except PodwrightError as error:
+                if not is_already_exists(error):
+                    raise
+            return None
+        if (known.subsets, known.metadata.labels) != (wanted.subsets, wanted.metadata.labels):
+            metadata = msgspec.structs.replace(
+                known.metadata,
+                labels=wanted.metadata.labels,
+                annotations={
+                    **{k: v for k, v in known.metadata.annotations.items() if k != OVER_CAPACITY},
+                    **wanted.metadata.annotations,
+                },
+            )
+            await self.client.update(
+                msgspec.structs.replace(known, metadata=metadata, subsets=wanted.subsets)
+            )
+        return None
+
+    async def _delete(self, known: Endpoints) -> None:
+        try:
+            await self.client.delete(
+                Endpoints, known.metadata.name, known.metadata.namespace, uid=known.metadata.uid
+            )
+        except PodwrightError as error:
+            if not is_not_found(error):
+                raise
+
+
+def _is_ours(endpoints: Endpoints) -> bool:
+    """Made for a Service, not for an election (which old clients keep in Endpoints)."""
+    return "control-plane.alpha.kubernetes.io/leader" not in endpoints.metadata.annotations
