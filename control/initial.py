@@ -7,6 +7,7 @@ machine (the address behind `default/kubernetes`) is brought up to date.
 
 from __future__ import annotations
 
+import ipaddress
 import logging
 from typing import TypeVar
 
@@ -42,6 +43,13 @@ async def ensure(client: Client, settings: ControlSettings, advertised: str) -> 
         await _ensure(client, Namespace(metadata=ObjectMeta(name=name)))
     await _ensure(client, kubernetes_service(settings.kubernetes_service_ip))
     await _ensure(client, dns_service(settings.cluster_dns))
+    if ipaddress.ip_address(advertised).is_loopback:
+        log.warning(
+            "%s is a loopback address: pods and other nodes cannot reach the API server; "
+            "give --advertise-address an address of this machine",
+            advertised,
+        )
+        return
     endpoints = kubernetes_endpoints(advertised, settings.port)
     if await _ensure(client, endpoints):
         current = await client.get(Endpoints, "kubernetes", "default")

@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import ipaddress
 import logging
 import signal
 import socket
@@ -27,6 +28,8 @@ from base.tasks import TaskGuard
 from control import initial, pki
 from control.apiserver import build
 from control.apiserver.build import ApiParts
+from control.controllers.context import Context, Informers, NodeSettings
+from control.controllers.manager import Manager
 from control.looplag import LoopLag
 from control.pki import ControlKeys
 from control.settings import ControlSettings
@@ -64,7 +67,7 @@ async def serve(settings: ControlSettings, *, clock: Clock | None = None) -> Non
             )
             await _start(parts, guard, store, settings, advertised, clock)
             await parts.server.listen(sockets)
-            await start_controllers(parts, guard, settings, keys, clock)
+            start_controllers(parts, guard, settings, keys, clock)
             _settle()
             log.info("serving on port %d, advertised as %s", settings.port, advertised)
             systemd.notify("READY=1")
@@ -93,7 +96,7 @@ async def _start(
     await initial.ensure(parts.client("system:apiserver"), settings, advertised)
 
 
-async def start_controllers(
+def start_controllers(
     parts: ApiParts,
     guard: TaskGuard,
     settings: ControlSettings,
@@ -101,6 +104,20 @@ async def start_controllers(
     clock: Clock,
 ) -> None:
     """Start the scheduler and the controllers. The one place where they are called."""
+    client = parts.client("system:kube-controller-manager")
+    context = Context(
+        client=client,
+        informers=Informers(client, clock),
+        clock=clock,
+        ca=keys.ca,
+        guard=guard,
+        nodes=NodeSettings(
+            cluster_cidr=ipaddress.IPv4Network(settings.cluster_cidr),
+            node_cidr_mask_size=settings.node_cidr_mask_size,
+            monitor_grace=settings.node_monitor_grace_period,
+        ),
+    )
+    guard.start(Manager(context).run(), name="controllers")
 
 
 async def _until_stopped(stop: asyncio.Event, guard: TaskGuard) -> None:
