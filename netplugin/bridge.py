@@ -13,6 +13,7 @@ what is missing; a bridge that is not ours is never touched.
 from __future__ import annotations
 
 from ipaddress import IPv4Interface
+from pathlib import Path
 
 from base.errors import PermanentError
 from netplugin.netlink import Link, Netlink, address_mac
@@ -31,6 +32,7 @@ def ensure(netlink: Netlink, config: NetworkConfig) -> Link:
     mtu = pod_mtu(netlink, config)
     bridge = netlink.find(config.bridge) or netlink.add_bridge(config.bridge, mac=mac, mtu=mtu)
     _check_ours(bridge, mac)
+    _send_no_redirects(config.bridge)
     if not bridge.up or bridge.mtu != mtu:
         netlink.set_link(bridge.index, up=True, mtu=mtu)
     for address in _addresses(config) - netlink.addresses(bridge.index):
@@ -54,6 +56,15 @@ def pod_mtu(netlink: Netlink, config: NetworkConfig) -> int:
     uplink = netlink.find_by_address(config.node_ip)
     mtu = uplink.mtu if uplink else _DEFAULT_MTU
     return mtu if config.mode is Mode.HOST_GW else mtu - VXLAN_OVERHEAD
+
+
+def _send_no_redirects(name: str) -> None:
+    # Packets between pods of a node come and go by the same link, which makes the kernel tell the
+    # sender of a shorter way. Pods ignore that; but those messages use up the sender's allowance of
+    # ICMP errors, and then the "port unreachable" of a service without endpoints is not sent.
+    switch = Path(f"/proc/sys/net/ipv4/conf/{name}/send_redirects")
+    if switch.read_text().strip() != "0":
+        switch.write_text("0")
 
 
 def _addresses(config: NetworkConfig) -> set[IPv4Interface]:

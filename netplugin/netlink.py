@@ -238,10 +238,12 @@ class Netlink:
 
     # -- addresses -----------------------------------------------------------------------------
 
-    def addresses(self, index: int) -> set[IPv4Interface]:
+    def addresses(self, index: int = 0) -> set[IPv4Interface]:
+        """Of this link, or of all."""
+        only = {"index": index} if index else {}
         return {
             IPv4Interface(f"{message.get_attr('IFA_LOCAL')}/{message['prefixlen']}")
-            for message in self._ip.get_addr(index=index, family=socket.AF_INET)
+            for message in self._ip.get_addr(family=socket.AF_INET, **only)
         }
 
     def ensure_address(self, index: int, address: IPv4Interface) -> None:

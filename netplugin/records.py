@@ -5,7 +5,7 @@ Concurrency: all values are frozen.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
@@ -101,12 +101,3 @@ class Peer:
     node: str
     pod_cidr: IPv4Network
     address: IPv4Address
-
-
-@dataclass(frozen=True, kw_only=True)
-class Problem:
-    """Something the operator should know that stops nothing: shown as a node condition or event."""
-
-    reason: str
-    message: str
-    details: tuple[str, ...] = field(default=())

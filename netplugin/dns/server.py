@@ -21,6 +21,7 @@ from typing import Any
 
 import dnslib
 
+from base.errors import PermanentError
 from base.tasks import TaskGuard
 from netplugin.dns import message
 from netplugin.dns.message import MalformedError, Query
@@ -44,17 +45,19 @@ class DnsServer:
         *,
         address: IPv4Address,
         domain: str,
-        zone: Zone,
+        nothing: Zone,
         upstream: Upstream,
         guard: TaskGuard,
         shuffle: random.Random,
         port: int = 53,
         namespace: Namespace = None,
     ) -> None:
+        """`nothing` is an empty zone: until the first real one, its names are not yet known."""
         self._address = address
         self._port = port
         self._domain = domain
-        self._zone = zone
+        self._zone = nothing
+        self._loaded = False
         self._upstream = upstream
         self._guard = guard
         self._shuffle = shuffle
@@ -69,7 +72,14 @@ class DnsServer:
     async def start(self) -> None:
         """Listen. The address must be on a link of the node."""
         loop = asyncio.get_running_loop()
-        udp, tcp = run_inside(self._namespace, self._sockets)
+        try:
+            udp, tcp = run_inside(self._namespace, self._sockets)
+        except OSError as error:
+            raise PermanentError(
+                f"cannot answer names on {self._address}:{self._port}: {error.strerror}",
+                hint="Another DNS server may be listening on all addresses of this machine; "
+                "bind it to particular ones.",
+            ) from error
         self._udp, _ = await loop.create_datagram_endpoint(lambda: _Datagrams(self), sock=udp)
         self._tcp = await asyncio.start_server(self._serve_connection, sock=tcp)
         log.info("answering names on %s:%d", self._address, self._port)
@@ -86,6 +96,7 @@ class DnsServer:
     def set_zone(self, zone: Zone) -> None:
         """Answer from this zone from now on."""
         self._zone = zone
+        self._loaded = True
         self._kept.clear()
 
     def statistics(self) -> dict[str, float]:
@@ -111,6 +122,8 @@ class DnsServer:
             return message.readdressed(kept, query)
         if not self._zone.owns(query.name):
             return query
+        if not self._loaded:  # not "no such name": the client shall ask again
+            return message.failure(query, message.SERVER_FAILURE)
         found = self._zone.answer(query.name, query.kind_name)
         if found.chase:
             return query

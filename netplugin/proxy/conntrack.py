@@ -21,6 +21,7 @@ from typing import Any
 from pyroute2.netlink.exceptions import NetlinkError as KernelError
 from pyroute2.netlink.nfnetlink.nfctsocket import NFCTAttrTuple, NFCTSocket
 
+from base.errors import TemporaryError
 from netplugin.ipam import Allocation
 from netplugin.proxy.model import Backend, ServicePort
 
@@ -102,9 +103,12 @@ class Conntrack:
 
     def flows(self) -> list[Flow]:
         """All UDP flows over IPv4."""
-        with _socket() as sock:
-            dump = sock.dump(tuple_orig=NFCTAttrTuple(proto=UDP))
-            return [_flow(message) for message in dump if _is_udp(message)]
+        try:
+            with _socket() as sock:
+                dump = sock.dump(tuple_orig=NFCTAttrTuple(proto=UDP))
+                return [_flow(message) for message in dump if _is_udp(message)]
+        except KernelError as error:
+            raise TemporaryError(f"cannot list the tracked flows: {error}") from error
 
     def delete(self, flows: Iterable[Flow]) -> int:
         """How many there were to delete."""
@@ -123,7 +127,7 @@ class Conntrack:
                     deleted += 1
                 except KernelError as error:
                     if error.code != errno.ENOENT:  # it ended by itself
-                        raise
+                        raise TemporaryError(f"cannot forget {flow}: {error}") from error
         return deleted
 
 

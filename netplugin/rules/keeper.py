@@ -59,11 +59,17 @@ class RuleKeeper:
         self._applies = 0
         self._repairs = 0
         self._failures = 0
+        self.transactions = 0
+        """How many the kernel has seen from us; its generation number counts the same."""
+
+    def observe(self) -> Observed:
+        """What of ours is in the kernel."""
+        return ruleset.observe(self._firewall.save())
 
     def apply(self, desired: Ruleset) -> bool:
         """Make the kernel hold `desired` and nothing else of ours; False when it did already."""
         if self._applied is None:
-            changes = ruleset.difference(self._observe(), desired)
+            changes = ruleset.difference(self.observe(), desired)
         else:
             changes = ruleset.between(self._applied, desired)
         if changes:
@@ -75,7 +81,7 @@ class RuleKeeper:
         """Repair what is no longer as it was applied; names what was wrong."""
         if self._applied is None:
             return []
-        observed = self._as_spelled(self._observe(), self._applied)
+        observed = self._as_spelled(self.observe(), self._applied)
         changes = ruleset.difference(observed, self._applied)
         if not changes:
             return []
@@ -87,6 +93,20 @@ class RuleKeeper:
         self._applied = desired
         self._repairs += 1
         return wrong
+
+    def supports(self, match: str) -> bool:
+        """Whether this kernel and this iptables know the match: asked by using it once."""
+        probe = ChainId("nat", f"{ruleset.PREFIX}PROBE")
+        try:
+            self._firewall.restore(
+                ruleset.render(ruleset.Changes(replaced={probe: (f"{match} -j RETURN",)}))
+            )
+        except CommandError as error:
+            log.debug("no match %r: %s", match, error)
+            return False
+        self._firewall.restore(ruleset.render(ruleset.Changes(replaced={}, deleted=(probe,))))
+        self.transactions += 2
+        return True
 
     def remove(self) -> None:
         """Take everything of ours out of the kernel."""
@@ -107,9 +127,6 @@ class RuleKeeper:
             "failures": self._failures,
         }
 
-    def _observe(self) -> Observed:
-        return ruleset.observe(self._firewall.save())
-
     def _restore(self, changes: ruleset.Changes) -> None:
         self._applied = None
         try:
@@ -120,6 +137,7 @@ class RuleKeeper:
                 f"the firewall refused our rules: {error.message}", hint=error.hint
             ) from error
         self._applies += 1
+        self.transactions += len(ruleset.tables(changes))
         self._unread |= changes.replaced.keys()
 
     def _as_spelled(self, observed: Observed, desired: Ruleset) -> Observed:

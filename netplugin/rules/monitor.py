@@ -49,19 +49,16 @@ class RulesMonitor:
     def read(self) -> int | None:
         """The newest generation announced; None when announcements were lost and anything may have
         happened."""
-        newest = 0
+        newest, lost = 0, False
         while True:
             try:
                 packet = self._listener.recv(_BUFFER)
             except BlockingIOError:
-                return newest
+                return None if lost else newest
             except OSError:  # ENOBUFS: more was announced than the socket holds
-                newest = -1
-                continue
-            if newest >= 0:
+                lost = True
+            else:
                 newest = max(newest, *generations(packet), 0)
-            if newest < 0:
-                return None
 
     def generation(self) -> int:
         """The present generation; 0 when the kernel does not say."""

@@ -169,7 +169,7 @@ def render(changes: Changes) -> str:
     A `:CHAIN` line makes the chain, or empties it. Chains to be deleted are emptied first, together
     with everything that jumped to them, and deleted last.
     """
-    return "".join(_render_table(table, changes) for table in _tables(changes))
+    return "".join(_render_table(table, changes) for table in tables(changes))
 
 
 def chain_name(kind: str, readable: str, digest: str) -> str:
@@ -192,12 +192,13 @@ def _render_table(table: str, changes: Changes) -> str:
     return "\n".join([*lines, "COMMIT", ""])
 
 
-def _tables(changes: Changes) -> list[str]:
+def tables(changes: Changes) -> list[str]:
+    """The tables that must be touched, each in a transaction of its own."""
     chains: Iterable[ChainId] = (*changes.replaced, *changes.deleted, *changes.emptied)
-    tables = {chain.table for chain in chains}
-    tables |= {jump.table for jump in changes.inserted}
-    tables |= {table for table, _, _ in changes.removed}
-    return sorted(tables)
+    found = {chain.table for chain in chains}
+    found |= {jump.table for jump in changes.inserted}
+    found |= {table for table, _, _ in changes.removed}
+    return sorted(found)
 
 
 def _our_target(rule: str) -> str | None:

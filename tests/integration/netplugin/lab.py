@@ -99,13 +99,44 @@ def reaches(namespace: str, address: str, *, port: int = 9) -> bool:
     return run_inside(namespace, body)
 
 
+def ask(
+    namespace: str,
+    address: str,
+    port: int,
+    *,
+    udp: bool = False,
+    source: tuple[str, int] | None = None,
+) -> str:
+    """What a server answers: its name and the address it saw."""
+
+    def body() -> str:
+        if udp:
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+                sock.settimeout(2)
+                if source:
+                    sock.bind(source)
+                sock.connect((address, port))
+                sock.send(b"?")
+                return sock.recv(100).decode()
+        with socket.create_connection((address, port), timeout=2) as sock:
+            return sock.recv(100).decode()
+
+    return run_inside(namespace, body)
+
+
 def config(
-    index: int, *, state: Path, namespace: str, mode: Mode = Mode.AUTO, serve_dns: bool = False
+    index: int,
+    *,
+    state: Path,
+    namespace: str,
+    mode: Mode = Mode.AUTO,
+    serve_dns: bool = False,
+    address: str = "",
 ) -> NetworkConfig:
     """Node number `index` of a cluster: 192.0.2.(10 + index), 10.244.index.0/24."""
     return NetworkConfig(
         node_name=f"node-{index}",
-        node_ip=IPv4Address(f"192.0.2.{10 + index}"),
+        node_ip=IPv4Address(address or f"192.0.2.{10 + index}"),
         pod_cidr=IPv4Network(f"10.244.{index}.0/24"),
         cluster_cidr=CLUSTER,
         service_cidr=SERVICES,
