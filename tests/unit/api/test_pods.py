@@ -184,7 +184,11 @@ def test_how_long_a_pod_may_stay() -> None:
     assert pods.untolerated([TAINT], [], "NoExecute") is TAINT
 
 
-INFO = dict.fromkeys(("machineID", "systemUUID", "bootID", "kernelVersion", "osImage", "containerRuntimeVersion", "kubeletVersion", "kubeProxyVersion", "operatingSystem", "architecture"), "")  # fmt: skip
+_INFO_FIELDS = (
+    "machineID systemUUID bootID kernelVersion osImage containerRuntimeVersion "
+    "kubeletVersion kubeProxyVersion operatingSystem architecture"
+)
+INFO = dict.fromkeys(_INFO_FIELDS.split(), "")
 NODE = msgspec.convert(
     {
         "metadata": {"name": "n1", "labels": {"zone": "a", "size": "5", "odd": "x"}},

@@ -1,0 +1,270 @@
+"""Protobuf request bodies, decoded with the field numbers that the types carry.
+
+Serves step 1 of the pod's walk: kubectl 1.32 and later, and most clients written in Go, send typed
+bodies as protobuf. Answers are always JSON, which all of them take, so there is no encoder.
+
+A body is `k8s\\0` and an `Unknown{1: TypeMeta{1: apiVersion, 2: kind}, 2: the object}`. The message
+of a type has the numbers of `api.struct.Pb`; what JSON flattens is nested here (`__inline__`). Go
+writes zero values explicitly: for a pointer such a zero is a value, for a list an element, for all
+else the same as absent. Some types have messages of their own: Quantity{1: string},
+Time{1: seconds, 2: nanos}, IntOrString{1: type, 2: int, 3: string}, RawExtension and FieldsV1
+{1: JSON}, ExtraValue{1: strings}; a map is a list of {1: key, 2: value}.
+
+Pure. Every length is checked against what is there, and nesting is bounded by the types.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from typing import Any, TypeVar
+
+from api import jsontree, quantity, timestamps
+from api.shapes import Kind, Shape, shape_of, struct_shape, zero
+from api.struct import ApiStruct, Leaf, fields
+
+T = TypeVar("T", bound=ApiStruct)
+
+MAGIC = b"k8s\x00"
+
+_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_ZERO_TIME_SECONDS = -62135596800  # Go's zero time, the first second of year 1
+
+Value = int | bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """What a body says about itself, and the message inside."""
+
+    api_version: str
+    kind: str
+    raw: bytes
+
+
+def envelope(body: bytes) -> Envelope:
+    """Take a body out of its `k8s\\0` envelope.
+
+    Raises:
+        ValueError: it is not one.
+    """
+    if not body.startswith(MAGIC):
+        raise ValueError("provided data does not appear to be a protobuf message: no k8s prefix")
+    api_version = kind = encoding = ""
+    raw = b""
+    for number, value in _fields(body[len(MAGIC) :]):
+        match number, value:
+            case 1, bytes():
+                for inner, text in _fields(value):
+                    if inner == 1:
+                        api_version = _text(text)
+                    elif inner == 2:
+                        kind = _text(text)
+            case 2, bytes():
+                raw = value
+            case 3, bytes():
+                encoding = _text(value)
+    if encoding:
+        raise ValueError(f"the content encoding {encoding!r} is not understood")
+    return Envelope(api_version, kind, raw)
+
+
+def message(data: bytes, type_: type[T]) -> T:
+    """Decode the message of a type.
+
+    Raises:
+        ValueError: the bytes are not such a message.
+    """
+    values = _values(data, type_)
+    for field in struct_shape(type_).required:
+        values.setdefault(field.info.attribute, zero(field.shape))
+    return type_(**values)
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """What each number of a message means: a field, or the base class it fills."""
+
+    fields: dict[int, tuple[str, Shape]]
+    inlined: dict[int, type[ApiStruct]]
+
+
+@cache
+def _plan(type_: type[ApiStruct]) -> _Plan:
+    inlined: dict[int, type[ApiStruct]] = getattr(type_, "__inline__", {})
+    bases = set(inlined.values())
+    own = {
+        info.number: (info.attribute, shape_of(info.type))
+        for info in fields(type_)
+        if info.number is not None and info.owner not in bases
+    }
+    return _Plan(own, inlined)
+
+
+def _values(data: bytes, type_: type[ApiStruct]) -> dict[str, Any]:
+    plan = _plan(type_)
+    values: dict[str, Any] = {}
+    for number, value in _fields(data):
+        known = plan.fields.get(number)
+        if known is not None:
+            attribute, shape = known
+            _put(values, attribute, value, shape)
+        elif number in plan.inlined:
+            values.update(_values(_message(value), plan.inlined[number]))
+    return values
+
+
+def _put(values: dict[str, Any], attribute: str, value: Value, shape: Shape) -> None:
+    match shape.kind:
+        case Kind.LIST:
+            values.setdefault(attribute, []).extend(_elements(value, shape.element))
+        case Kind.MAP:
+            key, item = _entry(_message(value), shape.element)
+            values.setdefault(attribute, {})[key] = item
+        case _:
+            values[attribute] = _value(value, shape)
+
+
+def _elements(value: Value, item: Shape) -> list[Any]:
+    if isinstance(value, bytes) and item.kind in (Kind.INT, Kind.BOOL):  # packed
+        return [_value(number, item) for number in _varints(value)]
+    return [_value(value, item)]
+
+
+def _entry(data: bytes, item: Shape) -> tuple[str, Any]:
+    key, found = "", zero(item)
+    for number, value in _fields(data):
+        if number == 1:
+            key = _text(value)
+        elif number == 2:
+            found = _value(value, item)
+    return key, found
+
+
+def _value(value: Value, shape: Shape) -> Any:
+    match shape.kind:
+        case Kind.STRING:
+            return _text(value)
+        case Kind.BOOL:
+            return _number(value) != 0
+        case Kind.INT:
+            return _signed(_number(value), shape.bits)
+        case Kind.BYTES:
+            return _message(value)
+        case Kind.STRUCT:
+            assert shape.struct is not None
+            return message(_message(value), shape.struct)
+        case Kind.LEAF:
+            return _leaf(_message(value), shape)
+    raise ValueError(f"no protobuf form for {shape.go}")
+
+
+def _leaf(data: bytes, shape: Shape) -> Any:
+    found = dict(_fields(data))
+    match shape.leaf:
+        case Leaf.QUANTITY:
+            return quantity.canonical(_text(found.get(1, b"")) or "0")
+        case Leaf.TIME | Leaf.MICRO_TIME:
+            return _time(found, shape)
+        case Leaf.INT_OR_STRING:
+            if found.get(1, 0) == 1:
+                return _text(found.get(3, b""))
+            return _signed(_number(found.get(2, 0)), 32)
+        case Leaf.RAW_EXTENSION:
+            return jsontree.parse(raw) if (raw := _message(found.get(1, b""))) else None
+        case Leaf.STRING_LIST:
+            return [_text(value) for number, value in _fields(data) if number == 1]
+        case Leaf.DURATION:
+            return f"{_signed(_number(found.get(1, 0)), 64)}ns"
+    raise ValueError(f"no protobuf form for {shape.go}")
+
+
+def _time(found: dict[int, Value], shape: Shape) -> str | None:
+    """An empty message is Go's zero time, which JSON writes as null."""
+    seconds = _signed(_number(found.get(1, 0)), 64)
+    nanos = _signed(_number(found.get(2, 0)), 32)
+    if not found or seconds == _ZERO_TIME_SECONDS:
+        return None if shape.pointer else ""
+    try:
+        moment = _EPOCH + timedelta(seconds=seconds, microseconds=nanos // 1000)
+    except OverflowError:
+        raise ValueError(f"the time {seconds} is out of range") from None
+    if shape.leaf is Leaf.MICRO_TIME:
+        return timestamps.format_micro(moment)
+    return timestamps.format(moment)
+
+
+def _fields(data: bytes) -> Iterator[tuple[int, Value]]:
+    """The (number, value) pairs of a message in the order they were written."""
+    position, end = 0, len(data)
+    while position < end:
+        tag, position = _varint(data, position)
+        number, wire = tag >> 3, tag & 7
+        if number == 0:
+            raise ValueError("proto: illegal tag 0")
+        value: Value
+        if wire == _VARINT:
+            value, position = _varint(data, position)
+        elif wire == _BYTES:
+            length, position = _varint(data, position)
+            value, position = _slice(data, position, length)
+        elif wire in (_FIXED64, _FIXED32):
+            value, position = _slice(data, position, 8 if wire == _FIXED64 else 4)
+        else:
+            raise ValueError(f"proto: wiretype {wire} is not used by this API")
+        yield number, value
+
+
+def _slice(data: bytes, position: int, length: int) -> tuple[bytes, int]:
+    end = position + length
+    if end > len(data):
+        raise ValueError("unexpected EOF")
+    return data[position:end], end
+
+
+def _varint(data: bytes, position: int) -> tuple[int, int]:
+    result = shift = 0
+    while shift < 64:
+        if position >= len(data):
+            raise ValueError("unexpected EOF")
+        byte = data[position]
+        position += 1
+        result |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return result & 0xFFFF_FFFF_FFFF_FFFF, position
+        shift += 7
+    raise ValueError("proto: integer overflow")
+
+
+def _varints(data: bytes) -> Iterator[int]:
+    position = 0
+    while position < len(data):
+        number, position = _varint(data, position)
+        yield number
+
+
+def _signed(number: int, bits: int) -> int:
+    number &= 2**bits - 1
+    return number - 2**bits if number >= 2 ** (bits - 1) else number
+
+
+def _number(value: Value) -> int:
+    if isinstance(value, int):
+        return value
+    raise ValueError("proto: wrong wireType for a number")
+
+
+def _message(value: Value) -> bytes:
+    if isinstance(value, bytes):
+        return value
+    raise ValueError("proto: wrong wireType for a message")
+
+
+def _text(value: Value) -> str:
+    try:
+        return _message(value).decode("utf-8")
+    except UnicodeDecodeError:
+        raise ValueError("proto: a string is not UTF-8") from None
