@@ -13,12 +13,13 @@ from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry
 
-from api.core import Pod
-from api.scheme import RESOURCES
+from api.core import Pod, Service
+from api.scheme import RESOURCES, resource_of
 from base import pki
 from base.clock import Clock
 from base.tasks import TaskGuard
 from control.admission.plugins import default_chain
+from control.apiserver.discovery.openapi.serving import OpenApi
 from control.apiserver.http.handlers import ResourceHandlers
 from control.apiserver.http.metrics import HttpMetrics
 from control.apiserver.http.paths import Paths
@@ -26,6 +27,7 @@ from control.apiserver.http.pipeline import Pipeline
 from control.apiserver.http.server import ApiServer
 from control.apiserver.http.watches import WatchStreams
 from control.apiserver.local import LocalClient
+from control.apiserver.registry.allocators import ServiceAllocator
 from control.apiserver.registry.kinds import make_kind
 from control.apiserver.registry.metadata import Identity, random_suffix
 from control.apiserver.registry.registry import CacheReader, Registry
@@ -46,12 +48,14 @@ class ApiParts:
     registry: Registry
     server: ApiServer
     watches: WatchStreams
+    openapi: OpenApi
     metrics: CollectorRegistry
 
     async def start(self, guard: TaskGuard) -> None:
         """Fill the caches; returns when they show what the store has."""
         for kind in self.registry.kinds:
             guard.start(kind.cache.run(), name=f"cache of {kind.resource.qualified_name}")
+        guard.start(self.openapi.run(), name="OpenAPI documents")
         for kind in self.registry.kinds:
             await kind.cache.synced()
 
@@ -83,6 +87,7 @@ def build(
     registry = make_registry(settings=settings, store=store, clock=clock, source=source)
     reader = CacheReader(registry)
     watches = WatchStreams(registry, clock, source)
+    openapi = OpenApi(settings.state_dir / "openapi")
     metrics, http_metrics = CollectorRegistry(), HttpMetrics()
     metrics.register(http_metrics)
     paths = Paths(
@@ -90,6 +95,7 @@ def build(
         ready_checks={"store": _well},
         metrics=metrics,
         server_address=f"{advertised}:{settings.port}",
+        openapi={"openapi": openapi.serve},
     )
     pipeline = Pipeline(
         resources=ResourceHandlers(registry, watches, {}),
@@ -102,10 +108,13 @@ def build(
         clock=clock,
         metrics=http_metrics,
         slow_request=settings.slow_request,
+        max_body=settings.max_body_size,
     )
     context = pki.server_context(keys.server, ca_pem=keys.ca.cert_pem)
     server = ApiServer(pipeline, context, max_body=settings.max_body_size)
-    return ApiParts(registry=registry, server=server, watches=watches, metrics=metrics)
+    return ApiParts(
+        registry=registry, server=server, watches=watches, openapi=openapi, metrics=metrics
+    )
 
 
 def make_registry(
@@ -117,6 +126,14 @@ def make_registry(
         kinds=[make_kind(resource, strategy_of(resource), store) for resource in RESOURCES],
         clock=clock,
         identity=Identity(lambda: str(uuid.uuid4()), lambda: random_suffix(source)),
+    )
+    registry.companions[Service] = ServiceAllocator(
+        store,
+        resource_of(Service),
+        cidr=settings.service_cidr,
+        ports=settings.node_ports,
+        reserved=(settings.kubernetes_service_ip, settings.cluster_dns),
+        source=source,
     )
     registry.admission = default_chain(
         CacheReader(registry), toleration_seconds=int(settings.default_toleration)

@@ -31,6 +31,7 @@ class ApiRequest:
     query: Query
     user: User
     audit_id: str
+    max_body: int
     call: Call = field(init=False)
 
     def __post_init__(self) -> None:

@@ -108,7 +108,7 @@ def columns_of(kind: Kind[Any]) -> tuple[Column[Any], ...]:
     own = tuple(kind.strategy.columns)
     named = {column.name for column in own}
     first = () if NAME.name in named else (NAME,)
-    last = () if AGE.name in named else (AGE,)
+    last = (AGE,) if kind.strategy.shows_age and AGE.name not in named else ()
     return (*first, *own, *last)
 
 

@@ -115,8 +115,8 @@ class ResourceHandlers:
         request.read_write_options()
         request.form()
         target = request.target
-        body = await bodies.read(request.http)
-        change = patcher(kind, request.call, body, request.http.headers.get("Content-Type", ""))
+        body = await bodies.read(request)
+        change = patcher(kind, request.call, body, bodies.content_type(request))
         stored = await updating.change(
             self._registry,
             kind,

@@ -49,6 +49,7 @@ class Pipeline:
         clock: Clock,
         metrics: HttpMetrics,
         slow_request: float,
+        max_body: int,
     ) -> None:
         self._resources = resources
         self._paths = paths
@@ -57,6 +58,7 @@ class Pipeline:
         self._clock = clock
         self._metrics = metrics
         self._slow = slow_request
+        self._max_body = max_body
 
     async def __call__(self, http: web.BaseRequest) -> web.StreamResponse:
         """Answer one request."""
@@ -67,8 +69,6 @@ class Pipeline:
             verb, response = await self._serve(http, audit_id)
         except ApiError as error:
             response = responses.status_response(error)
-        except web.HTTPRequestEntityTooLarge as error:
-            response = responses.status_response(errors.too_large(f"limit is {error.text or ''}"))
         except (ConnectionError, web.PayloadAccessError):
             raise  # the client is gone; aiohttp closes the connection
         except Exception as error:
@@ -78,6 +78,7 @@ class Pipeline:
             )
         if not response.prepared:
             response.headers["Audit-Id"] = audit_id
+            response.headers["Server"] = "podwright"
             response = await responses.finish(http, response)
         self._observe(http, verb, response.status, started)
         return response
@@ -96,7 +97,13 @@ class Pipeline:
             raise errors.method_not_allowed(target.resource, http.method.lower())
         await self._authorize(_access(user, verb, target, query))
         request = ApiRequest(
-            http=http, target=target, verb=verb, query=query, user=user, audit_id=audit_id
+            http=http,
+            target=target,
+            verb=verb,
+            query=query,
+            user=user,
+            audit_id=audit_id,
+            max_body=self._max_body,
         )
         response = await self._resources(request)
         if request.call.warnings and not response.prepared:

@@ -1,0 +1,192 @@
+"""From a type to its schema, with everything clients read in it: merge keys, list types, enums.
+
+Pure, but for descriptions, which come from the source. Names are Kubernetes' own
+(`io.k8s.api.core.v1.Pod`), because clients look for some of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, get_args, get_origin
+
+from api.meta import Status
+from api.scheme import RESOURCES
+from api.shapes import Field, Kind, Shape, struct_shape
+from api.struct import ApiStruct, Leaf, StringEnum
+from control.apiserver.discovery.openapi import descriptions
+
+Schema = dict[str, Any]
+
+_META = "io.k8s.apimachinery.pkg.apis.meta.v1"
+_LEAVES: Mapping[Leaf, tuple[str, Schema]] = {
+    Leaf.QUANTITY: (
+        "io.k8s.apimachinery.pkg.api.resource.Quantity",
+        {
+            "description": "An amount as a decimal with a suffix: 500m, 1.5Gi, 2k.",
+            "oneOf": [{"type": "string"}, {"type": "number"}],
+        },
+    ),
+    Leaf.TIME: (f"{_META}.Time", {"type": "string", "format": "date-time"}),
+    Leaf.MICRO_TIME: (f"{_META}.MicroTime", {"type": "string", "format": "date-time"}),
+    Leaf.DURATION: (f"{_META}.Duration", {"type": "string"}),
+    Leaf.INT_OR_STRING: (
+        "io.k8s.apimachinery.pkg.util.intstr.IntOrString",
+        {
+            "format": "int-or-string",
+            "oneOf": [{"type": "integer"}, {"type": "string"}],
+        },
+    ),
+    Leaf.RAW_EXTENSION: ("io.k8s.apimachinery.pkg.runtime.RawExtension", {"type": "object"}),
+}
+_OWN_KINDS: Mapping[type[ApiStruct], tuple[str, str, str]] = {
+    resource.type: (resource.group, resource.version, resource.kind) for resource in RESOURCES
+}
+_GROUPS = {
+    "core": "core",
+    "discovery": "discovery",
+    "certificates": "certificates",
+}
+
+
+def component_name(type_: type[ApiStruct]) -> str:
+    """The name of a type among the schemas."""
+    package = type_.__module__.split(".")[1]
+    if package == "meta":
+        return f"{_META}.{type_.__name__}"
+    return f"io.k8s.api.{_GROUPS.get(package, package)}.v1.{type_.__name__}"
+
+
+class Components:
+    """The schemas of one document: every type asked for, and every type those refer to."""
+
+    def __init__(self) -> None:
+        self.schemas: dict[str, Schema] = {}
+
+    def add(self, type_: type[ApiStruct]) -> Schema:
+        """A reference to the type's schema, which is made if it is not there yet."""
+        name = component_name(type_)
+        if name not in self.schemas:
+            self.schemas[name] = {}  # before its fields: types refer to themselves
+            self.schemas[name] = self._object(type_)
+        return _reference(name)
+
+    def add_list(self, type_: type[ApiStruct], group: str, version: str, kind: str) -> Schema:
+        """The list of a kind, which has no class of its own."""
+        from api.meta import ListMeta
+
+        name = component_name(type_) + "List"
+        self.schemas[name] = {
+            "description": f"{kind}List is a list of {kind} objects.",
+            "type": "object",
+            "required": ["items"],
+            "properties": {
+                "apiVersion": {"type": "string"},
+                "kind": {"type": "string"},
+                "items": {"type": "array", "items": self._element(self.add(type_))},
+                "metadata": self._element(self.add(ListMeta)),
+            },
+            "x-kubernetes-group-version-kind": [_gvk(group, version, f"{kind}List")],
+        }
+        return _reference(name)
+
+    def _object(self, type_: type[ApiStruct]) -> Schema:
+        schema: Schema = {"type": "object"}
+        if text := descriptions.of_type(type_).get(""):
+            schema["description"] = text
+        fields = struct_shape(type_).fields
+        if required := [wire for wire, field in fields.items() if field.info.required]:
+            schema["required"] = required
+        if fields:
+            schema["properties"] = {wire: self._field(field) for wire, field in fields.items()}
+        own = _OWN_KINDS.get(type_) or (("", "v1", "Status") if type_ is Status else None)
+        if own is not None:
+            schema["x-kubernetes-group-version-kind"] = [_gvk(*own)]
+        return schema
+
+    def _field(self, field: Field) -> Schema:
+        schema = self._shape(field.shape)
+        if "$ref" in schema:
+            schema = self._element(schema, pointer=field.shape.pointer)
+        if text := descriptions.of_type(field.info.owner).get(field.info.attribute):
+            schema["description"] = text
+        _add_enum(schema, field.info.type)
+        if field.info.patch is not None:
+            if field.info.patch.strategies:
+                schema["x-kubernetes-patch-strategy"] = ",".join(field.info.patch.strategies)
+            if field.info.patch.key:
+                schema["x-kubernetes-patch-merge-key"] = field.info.patch.key
+        if field.info.list_type is not None and field.shape.kind is Kind.LIST:
+            schema["x-kubernetes-list-type"] = field.info.list_type.kind
+            if field.info.list_type.keys:
+                schema["x-kubernetes-list-map-keys"] = list(field.info.list_type.keys)
+        if field.info.atomic:
+            schema["x-kubernetes-map-type"] = "atomic"
+        return schema
+
+    def _shape(self, shape: Shape) -> Schema:
+        make = _SIMPLE.get(shape.kind)
+        if make is not None:
+            return make(shape)
+        if shape.kind is Kind.LIST:
+            return {"type": "array", "items": self._element(self._shape(shape.element))}
+        if shape.kind is Kind.MAP:
+            values = self._element(self._shape(shape.element))
+            return {"type": "object", "additionalProperties": values}
+        if shape.kind is Kind.STRUCT:
+            assert shape.struct is not None
+            return self.add(shape.struct)
+        return self._leaf(shape.leaf)
+
+    def _leaf(self, leaf: Leaf | None) -> Schema:
+        if leaf is None or leaf is Leaf.STRING_LIST:
+            return {"type": "array", "items": {"type": "string", "default": ""}}
+        name, schema = _LEAVES[leaf]
+        self.schemas.setdefault(name, schema)
+        return _reference(name)
+
+    def _element(self, schema: Schema, *, pointer: bool = False) -> Schema:
+        """A reference cannot carry a description or a default beside it: it is wrapped."""
+        if "$ref" not in schema:
+            return schema
+        wrapped: Schema = {"allOf": [schema]}
+        if not pointer:
+            wrapped["default"] = {}
+        return wrapped
+
+
+_SIMPLE: Mapping[Kind, Callable[[Shape], Schema]] = {
+    Kind.STRING: lambda shape: {"type": "string"},
+    Kind.BOOL: lambda shape: {"type": "boolean"},
+    Kind.INT: lambda shape: {"type": "integer", "format": f"int{shape.bits or 64}"},
+    Kind.FLOAT: lambda shape: {"type": "number", "format": "double"},
+    Kind.BYTES: lambda shape: {"type": "string", "format": "byte"},
+}
+
+
+def _add_enum(schema: Schema, hint: Any) -> None:
+    values = _enum_values(hint)
+    if not values:
+        return
+    target = schema["items"] if schema.get("type") == "array" else schema
+    target["enum"] = [value for value in values if value]
+
+
+def _enum_values(hint: Any) -> Iterable[str]:
+    """The values of a string enumeration, wherever in the annotation it stands."""
+    for extra in getattr(hint, "__metadata__", ()):
+        if isinstance(extra, StringEnum):
+            return extra.values
+    if get_origin(hint) is dict:
+        return ()
+    for argument in get_args(hint):
+        if values := _enum_values(argument):
+            return values
+    return ()
+
+
+def _reference(name: str) -> Schema:
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def _gvk(group: str, version: str, kind: str) -> dict[str, str]:
+    return {"group": group, "version": version, "kind": kind}
