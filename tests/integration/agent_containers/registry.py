@@ -29,7 +29,7 @@ def digest(data: bytes) -> str:
 
 @dataclass
 class Registry:
-    """Serves `tiny:1` and counts the pulls of its manifest."""
+    """Serves `tiny:1` and counts how often its tag was resolved."""
 
     password: str = ""
     address: str = ""
@@ -78,7 +78,7 @@ class Registry:
         if request.match_info["reference"] not in ("1", digest(self.manifest)):
             error = {"code": "MANIFEST_UNKNOWN", "message": "manifest unknown"}
             return web.json_response({"errors": [error]}, status=404)
-        self.pulls += request.method == "GET"
+        self.pulls += request.match_info["reference"] == "1" and request.method == "HEAD"
         headers = {"Content-Type": MANIFEST, "Docker-Content-Digest": digest(self.manifest)}
         return web.Response(body=self.manifest, headers=headers)
 
