@@ -150,8 +150,10 @@ class DockerRuntime:
         return ContainerId(created["Id"])
 
     async def start(self, id: ContainerId) -> None:
-        self._known.pop(id, None)
-        await self._call(lambda c: c.start(id), translate=engine_json.start_failure)
+        try:
+            await self._call(lambda c: c.start(id), translate=engine_json.start_failure)
+        finally:  # a start that failed leaves the state as it was, with an error and an exit code
+            self._known.pop(id, None)
 
     async def stop(self, id: ContainerId, *, grace: float) -> None:
         self._known.pop(id, None)
