@@ -45,7 +45,10 @@ class Strategy(Generic[T]):
     """The rules of one kind. The defaults here suit a kind with metadata and no more."""
 
     columns: Sequence[Column[T]] = ()
-    """Columns after NAME; the registry prints NAME first and AGE last unless they are named."""
+    """Columns after NAME; NAME is printed first and AGE last unless they are named here."""
+
+    shows_age: bool = True
+    """Whether AGE is printed at all; an Event says in its own words when it was seen."""
 
     allow_create_on_update: bool = False
     """PUT of a missing name creates it (Lease, Event, Endpoints do; most kinds answer 404)."""

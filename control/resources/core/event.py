@@ -26,6 +26,7 @@ class EventStrategy(Strategy[Event]):
         Column("Count", "string", lambda event, now: str(_count(event)), priority=1),
         Column("Name", "string", lambda event, now: event.metadata.name, priority=1, format="name"),
     )
+    shows_age = False
     allow_create_on_update = True
 
     def validate(self, obj: Event) -> list[FieldError]:

@@ -1,0 +1,143 @@
+"""Rollouts: every step keeps the promised bounds, and every rollout ends."""
+
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from api.apps import Deployment, ReplicaSet
+from control.controllers.workloads import rollout
+from tests.unit.controllers.making import deployment, replica_set, rolling
+
+
+def sizes(new: ReplicaSet, old: Sequence[ReplicaSet]) -> list[int]:
+    return [rollout.size(new), *(rollout.size(rs) for rs in old)]
+
+
+def apply(step: rollout.Step, sets: Sequence[ReplicaSet]) -> None:
+    for rs in sets:
+        size = step.sizes.get(rs.metadata.name)
+        if size is not None:
+            rs.spec.replicas = size
+            rs.status.replicas = size
+            rs.status.available_replicas = min(rs.status.available_replicas, size)
+
+
+def transcript(subject: Deployment, new: ReplicaSet, old: ReplicaSet) -> list[tuple[int, int]]:
+    """(new, old) sizes after each step; new pods become available one at a time."""
+    seen = [(rollout.size(new), rollout.size(old))]
+    for _ in range(100):
+        step = rollout.next_step(subject, new, [old])
+        if not step.sizes:
+            if new.status.available_replicas == rollout.size(new):
+                return seen
+            new.status.available_replicas += 1
+            continue
+        apply(step, (new, old))
+        seen.append((rollout.size(new), rollout.size(old)))
+    raise AssertionError(f"no end: {seen}")
+
+
+def test_four_replicas_with_the_defaults_go_one_by_one() -> None:
+    # Books print exactly this order of scaling events for 25 % / 25 %.
+    subject = deployment(replicas=4)
+    new, old = replica_set("new"), replica_set("old", size=4, available=4)
+    steps = transcript(subject, new, old)
+    assert steps == [(0, 4), (1, 4), (1, 3), (2, 3), (2, 2), (3, 2), (3, 1), (4, 1), (4, 0)]
+
+
+def test_max_unavailable_zero_never_dips() -> None:
+    subject = deployment(replicas=3, strategy=rolling(1, 0))
+    new, old = replica_set("new"), replica_set("old", size=3, available=3)
+    assert transcript(subject, new, old) == [(0, 3), (1, 3), (1, 2), (2, 2), (2, 1), (3, 1), (3, 0)]
+
+
+def test_recreate_takes_all_down_first() -> None:
+    subject = deployment(replicas=2, strategy={"type": "Recreate"})
+    new, old = replica_set("new"), replica_set("old", size=2, available=2)
+    assert rollout.next_step(subject, new, [old]).sizes == {"old": 0}
+    old.spec.replicas = 0
+    assert rollout.next_step(subject, new, [old]).sizes == {}, "its pods are still there"
+    old.status.replicas = 0
+    assert rollout.next_step(subject, new, [old]).sizes == {"new": 2}
+
+
+def test_broken_old_pods_go_first_and_at_once() -> None:
+    subject = deployment(replicas=4, strategy=rolling(1, 1))
+    new = replica_set("new", size=1)
+    bad = replica_set("bad", size=2, available=0, created="2026-01-02T00:00:00Z")
+    good = replica_set("good", size=2, available=2, created="2026-01-01T00:00:00Z")
+    assert rollout.next_step(subject, new, [bad, good]).sizes == {"bad": 1}
+
+
+@pytest.mark.parametrize(
+    ("surge", "unavailable", "replicas", "expected"),
+    [
+        ("25%", "25%", 4, (1, 1)),
+        ("25%", "25%", 3, (1, 0)),
+        ("50%", "50%", 5, (3, 2)),
+        (2, 3, 2, (2, 2)),
+        (0, "1%", 10, (0, 1)),
+    ],
+)
+def test_rounding(
+    surge: int | str, unavailable: int | str, replicas: int, expected: tuple[int, int]
+) -> None:
+    subject = deployment(replicas=replicas, strategy=rolling(surge, unavailable))
+    assert (rollout.max_surge(subject), rollout.max_unavailable(subject)) == expected
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    replicas=st.integers(0, 12),
+    surge=st.integers(0, 4),
+    unavailable=st.integers(0, 4),
+    old_size=st.integers(0, 12),
+    data=st.data(),
+)
+def test_bounds_hold_while_pods_come_up_in_any_order(
+    replicas: int, surge: int, unavailable: int, old_size: int, data: st.DataObject
+) -> None:
+    if surge == 0 and unavailable == 0:
+        unavailable = 1
+    subject = deployment(replicas=replicas, strategy=rolling(surge, unavailable))
+    new, old = replica_set("new"), replica_set("old", size=old_size, available=old_size)
+    ceiling = max(replicas + surge, old_size)
+    for _ in range(200):
+        before = new.status.available_replicas + old.status.available_replicas
+        apply(rollout.next_step(subject, new, [old]), (new, old))
+        total = sum(sizes(new, [old]))
+        assert total <= ceiling
+        available = new.status.available_replicas + old.status.available_replicas
+        floor = replicas - rollout.max_unavailable(subject)
+        assert available >= min(before, floor)
+        if sizes(new, [old]) == [replicas, 0]:
+            return
+        missing = rollout.size(new) - new.status.available_replicas
+        if missing:
+            new.status.available_replicas += data.draw(st.integers(1, missing))
+    raise AssertionError("the rollout never ended")
+
+
+def test_proportional_scaling_keeps_the_shares() -> None:
+    # The Deployment page's own example: 10 → 15 replicas amid a rollout, maxSurge 3.
+    subject = deployment(replicas=15, strategy=rolling(3, 2))
+    sized = {rollout.DESIRED: "10", rollout.MAX_REPLICAS: "13"}
+    new = replica_set("new", size=5, annotations=sized)
+    old = replica_set("old", size=8, available=8, annotations=sized)
+    assert rollout.was_scaled(subject, [new, old])
+    assert rollout.scaled(subject, [new, old]) == {"new": 7, "old": 11}
+
+
+def test_hash_depends_on_template_and_collisions_only() -> None:
+    one = rollout.template_hash(deployment(image="a").spec.template, None)
+    assert one == rollout.template_hash(deployment("other", image="a").spec.template, None)
+    assert one != rollout.template_hash(deployment(image="b").spec.template, None)
+    assert one != rollout.template_hash(deployment(image="a").spec.template, 1)
+
+
+def test_history_keeps_the_newest() -> None:
+    subject = deployment(revisionHistoryLimit=1)
+    old = [replica_set(f"r{n}", annotations={rollout.REVISION: str(n)}) for n in (3, 1, 2)]
+    assert [rs.metadata.name for rs in rollout.surplus_history(subject, old)] == ["r1", "r2"]

@@ -1,0 +1,80 @@
+"""The snapshot stays equal to what a fresh count would give, whatever happens in whatever order."""
+
+import numpy as np
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from control.scheduler.request import request_of
+from control.scheduler.snapshot import PODS, Snapshot, effective_taints
+from tests.unit.scheduler.making import READY, node, pod
+
+NODES = st.sampled_from(["a", "b", "c", "d"])
+PODS_OF = st.sampled_from([f"p{number}" for number in range(8)])
+
+
+class SnapshotMachine(RuleBasedStateMachine):
+    def __init__(self) -> None:
+        super().__init__()
+        self.snapshot = Snapshot()
+        self.nodes: set[str] = set()
+        self.placed: dict[str, tuple[str, int]] = {}
+
+    @rule(name=NODES)
+    def add_node(self, name: str) -> None:
+        self.snapshot.set_node(node(name))
+        self.nodes.add(name)
+
+    @rule(name=NODES)
+    def remove_node(self, name: str) -> None:
+        self.snapshot.remove_node(name)
+        self.nodes.discard(name)
+
+    @rule(uid=PODS_OF, name=NODES, cpu=st.integers(0, 1000))
+    def place(self, uid: str, name: str, cpu: int) -> None:
+        self.snapshot.add_pod(request_of(pod(uid, cpu=f"{cpu}m", owner="rs")), name)
+        self.placed[uid] = (name, cpu)
+
+    @rule(uid=PODS_OF)
+    def remove(self, uid: str) -> None:
+        assert self.snapshot.remove_pod(uid) == (uid in self.placed)
+        self.placed.pop(uid, None)
+
+    @invariant()
+    def counts_agree(self) -> None:
+        for name in ("a", "b", "c", "d"):
+            number = self.snapshot.index(name)
+            assert (number is not None) == (name in self.nodes)
+            if number is None:
+                continue
+            mine = [cpu for where, cpu in self.placed.values() if where == name]
+            assert self.snapshot.taken[number, self.snapshot.resources["cpu"]] == sum(mine)
+            assert self.snapshot.taken[number, self.snapshot.resources[PODS]] == len(mine)
+            assert self.snapshot.row(number).owners["rs"] == len(mine)
+        free = [row for row in self.snapshot.rows if row is None]
+        assert len(self.snapshot.rows) - len(free) <= 4
+
+
+TestSnapshot = SnapshotMachine.TestCase
+TestSnapshot.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+
+
+def test_heartbeats_change_nothing() -> None:
+    snapshot = Snapshot()
+    assert snapshot.set_node(node("a"))
+    again = node("a", conditions=[{**READY, "lastHeartbeatTime": "2026-01-01T00:00:00Z"}])
+    assert not snapshot.set_node(again)
+    assert snapshot.set_node(node("a", cpu="8"))
+
+
+def test_more_nodes_than_first_rows() -> None:
+    snapshot = Snapshot()
+    for number in range(100):
+        snapshot.set_node(node(f"n{number}"))
+    assert int(snapshot.present.sum()) == 100
+    assert len(np.unique([snapshot.index(f"n{n}") for n in range(100)])) == 100
+
+
+def test_conditions_imply_taints_before_the_controller_writes_them() -> None:
+    sick = node("a", conditions=[READY, {"type": "DiskPressure", "status": "True"}])
+    assert effective_taints(sick) == (("node.kubernetes.io/disk-pressure", "", "NoSchedule"),)
