@@ -75,6 +75,7 @@ async def serve(settings: ControlSettings, *, clock: Clock | None = None) -> Non
             systemd.notify("STOPPING=1")
             log.info("stopping")
             await parts.server.close(settings.shutdown_grace)
+            await parts.agents.close()
     finally:
         await store.close()
 

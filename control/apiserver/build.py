@@ -19,12 +19,15 @@ from base import pki
 from base.clock import Clock
 from base.tasks import TaskGuard
 from control.admission.plugins import default_chain
+from control.apiserver.agents.agents import Agents
+from control.apiserver.agents.podstreams import PodStreams
 from control.apiserver.discovery.openapi.serving import OpenApi
-from control.apiserver.http.handlers import ResourceHandlers
+from control.apiserver.http.handlers import ResourceHandlers, Subresources
 from control.apiserver.http.metrics import HttpMetrics
 from control.apiserver.http.paths import Paths
 from control.apiserver.http.pipeline import Pipeline
 from control.apiserver.http.server import ApiServer
+from control.apiserver.http.subresources import SmallSubresources
 from control.apiserver.http.watches import WatchStreams
 from control.apiserver.local import LocalClient
 from control.apiserver.registry.allocators import ServiceAllocator
@@ -49,6 +52,7 @@ class ApiParts:
     server: ApiServer
     watches: WatchStreams
     openapi: OpenApi
+    agents: Agents
     metrics: CollectorRegistry
 
     async def start(self, guard: TaskGuard) -> None:
@@ -87,6 +91,7 @@ def build(
     registry = make_registry(settings=settings, store=store, clock=clock, source=source)
     reader = CacheReader(registry)
     watches = WatchStreams(registry, clock, source)
+    agents = Agents(reader, ca_pem=keys.ca.cert_pem, pair=keys.kubelet_client)
     openapi = OpenApi(settings.state_dir / "openapi")
     metrics, http_metrics = CollectorRegistry(), HttpMetrics()
     metrics.register(http_metrics)
@@ -98,7 +103,7 @@ def build(
         openapi={"openapi": openapi.serve},
     )
     pipeline = Pipeline(
-        resources=ResourceHandlers(registry, watches, {}),
+        resources=ResourceHandlers(registry, watches, _subresources(registry, agents)),
         paths=paths.table,
         authenticator=Authenticator([BootstrapTokens(reader, clock)]),
         authorizer=SimpleAuthorizer(
@@ -113,7 +118,12 @@ def build(
     context = pki.server_context(keys.server, ca_pem=keys.ca.cert_pem)
     server = ApiServer(pipeline, context, max_body=settings.max_body_size)
     return ApiParts(
-        registry=registry, server=server, watches=watches, openapi=openapi, metrics=metrics
+        registry=registry,
+        server=server,
+        watches=watches,
+        openapi=openapi,
+        agents=agents,
+        metrics=metrics,
     )
 
 
@@ -139,6 +149,17 @@ def make_registry(
         CacheReader(registry), toleration_seconds=int(settings.default_toleration)
     )
     return registry
+
+
+def _subresources(registry: Registry, agents: Agents) -> Subresources:
+    small, streams = SmallSubresources(registry), PodStreams(registry, agents)
+    return {
+        "binding": small.binding,
+        "scale": small.scale,
+        "log": streams.log,
+        "exec": streams.exec,
+        "attach": streams.attach,
+    }
 
 
 async def _well() -> str:

@@ -142,6 +142,7 @@ class ServiceAllocator:
             port.node_port = self._same_port(asked, port) or self._free_port(used, service)
             used.add(f"{port.node_port}/{port.protocol}")
             claimed.append((port.node_port, port.protocol))
+            asked.append(port)
         return [self._claim(_port_key(*pair), service) for pair in claimed]
 
     async def _check_ports(self, service: Service, keep: frozenset[_PortKey]) -> list[_PortKey]:

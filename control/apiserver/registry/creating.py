@@ -90,6 +90,8 @@ async def _store(
     companion = registry.companions.get(kind.resource.type)
     for _ in range(_ATTEMPTS):
         key = kind.key(metadata.namespace, metadata.name)
+        if companion and not generate and await registry.store.get(key) is not None:
+            raise errors.already_exists(kind.resource, metadata.name)  # before its address is
         # A copy each time: what the companion filled in when it lost a race was not asked for.
         attempt = kind.copy(obj) if companion else obj
         beside = await companion.on_create(attempt) if companion else ()

@@ -1,0 +1,165 @@
+"""`pods/log`, `pods/exec` and `pods/attach`: handlers that pass the request on to the pod's agent.
+
+For whoever looks into a running pod. Parameters are checked here as far as the pod's spec goes; what
+only the node can know, such as a container that is not running, the agent says, and its words are
+passed on.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import quote, urlencode
+
+import aiohttp
+from aiohttp import web
+
+from api import errors
+from api.core import Pod
+from control.admission.chain import Attributes, Operation
+from control.apiserver.agents.agents import Agents
+from control.apiserver.agents.location import choose_container
+from control.apiserver.agents.tunnel import tunnel
+from control.apiserver.http import responses
+from control.apiserver.http.context import ApiRequest
+from control.apiserver.registry import reading
+from control.apiserver.registry.kinds import Kind
+from control.apiserver.registry.registry import Registry
+
+_LOG_OPTIONS = (
+    "follow",
+    "previous",
+    "sinceSeconds",
+    "sinceTime",
+    "timestamps",
+    "tailLines",
+    "limitBytes",
+    "stream",
+)
+_STREAMS = ("stdin", "stdout", "stderr", "tty")
+
+
+class PodStreams:
+    """Handlers of the subresources that reach into containers."""
+
+    def __init__(self, registry: Registry, agents: Agents) -> None:
+        self._registry = registry
+        self._agents = agents
+
+    async def log(self, request: ApiRequest, kind: Kind[Any]) -> web.StreamResponse:
+        """What a container printed, as plain text, followed if asked."""
+        pod = await self._pod(request, kind)
+        container = choose_container(pod, request.query.text("container"))
+        agent = self._agents.of(pod)
+        options = {
+            name: request.query.text(name) for name in _LOG_OPTIONS if request.query.has(name)
+        }
+        path = f"/containerLogs/{_place(pod, container)}"
+        verify = not request.query.flag("insecureSkipTLSVerifyBackend")
+        answer = await self._agents.get(agent, path, options, verify=verify)
+        async with answer:
+            if answer.status != 200:
+                return responses.json_response(
+                    await answer.read(),
+                    code=answer.status,
+                    content_type=answer.headers.get("Content-Type", "application/json"),
+                )
+            return await _stream(request, answer)
+
+    async def exec(self, request: ApiRequest, kind: Kind[Any]) -> web.StreamResponse:
+        """A command in a container."""
+        command = request.query.many("command")
+        if not command:
+            raise errors.bad_request("you must specify at least one command for the container")
+        parameters = [("command", word) for word in command]
+        return await self._upgrade(request, kind, "exec", parameters)
+
+    async def attach(self, request: ApiRequest, kind: Kind[Any]) -> web.StreamResponse:
+        """The streams of a container's own process."""
+        return await self._upgrade(request, kind, "attach", [])
+
+    async def _upgrade(
+        self,
+        request: ApiRequest,
+        kind: Kind[Any],
+        what: str,
+        parameters: list[tuple[str, str]],
+    ) -> web.StreamResponse:
+        pod = await self._pod(request, kind)
+        _check_upgrade(request.http, what)
+        await self._admit(request, pod, what)
+        container = choose_container(pod, request.query.text("container"))
+        asked = [name for name in _STREAMS if request.query.flag(name)]
+        if not set(asked) & {"stdin", "stdout", "stderr"}:
+            raise errors.bad_request("you must specify at least 1 of stdin, stdout, stderr")
+        agent = self._agents.of(pod)
+        query = urlencode([*parameters, *((name, "true") for name in asked)])
+        reader, writer = await self._agents.connect(agent)
+        return await tunnel(
+            request.http,
+            reader,
+            writer,
+            host=f"{agent.host}:{agent.port}",
+            path=f"/{what}/{_place(pod, container)}?{query}",
+        )
+
+    async def _pod(self, request: ApiRequest, kind: Kind[Any]) -> Pod:
+        target = request.target
+        found = await reading.get(
+            self._registry, kind, namespace=target.namespace, name=target.name
+        )
+        pod: Pod = kind.decode(found.body)
+        return pod
+
+    async def _admit(self, request: ApiRequest, pod: Pod, what: str) -> None:
+        attributes = Attributes(
+            operation=Operation.CONNECT,
+            resource=request.target.resource,
+            subresource=what,
+            namespace=request.target.namespace,
+            name=request.target.name,
+            user=request.user,
+            object=pod,
+            old=pod,
+        )
+        await self._registry.admission.admit(attributes)
+        await self._registry.admission.validate(attributes)
+
+
+def _check_upgrade(http: web.BaseRequest, what: str) -> None:
+    upgrade = http.headers.get("Upgrade", "")
+    if upgrade.upper().startswith("SPDY"):
+        raise errors.bad_request(
+            f"{what} over {upgrade} is not served yet, only over WebSocket "
+            "(v4.channel.k8s.io and v5.channel.k8s.io): use kubectl 1.30 or later, "
+            "without KUBECTL_REMOTE_COMMAND_WEBSOCKETS=false"
+        )
+    if upgrade.lower() != "websocket":
+        raise errors.bad_request(
+            f"Upgrade request required: {what} is a WebSocket (v4.channel.k8s.io)"
+        )
+
+
+def _place(pod: Pod, container: str) -> str:
+    names = (pod.metadata.namespace, pod.metadata.name, container)
+    return "/".join(quote(name, safe="") for name in names)
+
+
+async def _stream(request: ApiRequest, answer: aiohttp.ClientResponse) -> web.StreamResponse:
+    response = web.StreamResponse(
+        headers={
+            "Content-Type": "text/plain",
+            "Audit-Id": request.audit_id,
+            "Cache-Control": "no-cache, private",
+        }
+    )
+    await response.prepare(request.http)
+    try:
+        async for piece in answer.content.iter_any():
+            await response.write(piece)
+    except aiohttp.ClientError:
+        # The agent is gone in the middle. A chunked answer that does not end says so.
+        if request.http.transport is not None:
+            request.http.transport.abort()
+        return response
+    await response.write_eof()
+    return response

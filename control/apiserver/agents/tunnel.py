@@ -1,0 +1,179 @@
+"""Upgraded connections, passed on byte by byte between a client and an agent.
+
+For `kubectl exec` and `attach`. The agent speaks the stream's protocol (WebSocket, with whichever
+subprotocol the client offered); the API server repeats the client's handshake to it, gives the
+agent's answer back, and from then on copies bytes. It need not know the protocol, nothing is decoded
+twice, and a subprotocol that agents learn tomorrow passes today.
+
+Concurrency: one task per direction, each waits for its receiver: a side that does not read stops the
+other after one buffer (64 KiB or so). When one side ends, the other is closed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+
+from aiohttp import web
+from aiohttp.abc import AbstractStreamWriter
+
+from api import errors
+from control.apiserver.http import responses
+
+_BUFFER = 64 * 1024
+_MAX_HEAD = 64 * 1024
+_MAX_ANSWER = 1024 * 1024
+
+# What of the client's handshake is repeated to the agent; never who the client is.
+_HANDSHAKE = (
+    "Connection",
+    "Upgrade",
+    "Sec-WebSocket-Key",
+    "Sec-WebSocket-Version",
+    "Sec-WebSocket-Protocol",
+    "X-Stream-Protocol-Version",
+)
+
+
+class Tunnelled(web.StreamResponse):
+    """The response of a request whose connection was taken over: nothing is left to send."""
+
+    def __init__(self) -> None:
+        super().__init__(status=101)
+        self.force_close()
+
+    @property
+    def prepared(self) -> bool:
+        return True
+
+    async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
+        return None
+
+    async def write_eof(self, data: bytes = b"") -> None:
+        return None
+
+
+async def tunnel(
+    http: web.BaseRequest,
+    reader: asyncio.StreamReader,
+    writer: asyncio.StreamWriter,
+    *,
+    host: str,
+    path: str,
+) -> web.StreamResponse:
+    """Hand the request to the agent behind `reader` and `writer`, and stay in between."""
+    try:
+        writer.write(_request(http, host, path))
+        await writer.drain()
+        head = await _read_head(reader)
+        code = _status_code(head)
+        if code != 101:
+            return await _refused(reader, head, code)
+        await _splice(http, reader, writer, head)
+        return Tunnelled()
+    finally:
+        writer.close()
+
+
+def _request(http: web.BaseRequest, host: str, path: str) -> bytes:
+    lines = [f"{http.method} {path} HTTP/1.1", f"Host: {host}"]
+    for name in _HANDSHAKE:
+        lines += [f"{name}: {value}" for value in http.headers.getall(name, [])]
+    return "\r\n".join([*lines, "", ""]).encode()
+
+
+async def _read_head(reader: asyncio.StreamReader) -> bytes:
+    try:
+        head = await reader.readuntil(b"\r\n\r\n")
+    except (asyncio.IncompleteReadError, asyncio.LimitOverrunError, OSError) as error:
+        raise errors.internal(f"the agent gave no answer that can be read: {error}") from None
+    if len(head) > _MAX_HEAD:
+        raise errors.internal("the agent's answer is too large")
+    return head
+
+
+def _status_code(head: bytes) -> int:
+    parts = head.split(b" ", 2)
+    if len(parts) < 2 or not parts[1][:3].isdigit():
+        raise errors.internal("the agent's answer is not HTTP")
+    return int(parts[1][:3])
+
+
+async def _refused(reader: asyncio.StreamReader, head: bytes, code: int) -> web.StreamResponse:
+    """The agent said no: its words are the client's answer."""
+    headers = _headers(head)
+    length = headers.get("content-length", "")
+    size = min(int(length), _MAX_ANSWER) if length.isdigit() else 0
+    body = await reader.readexactly(size) if size else b""
+    return responses.json_response(
+        body, code=code, content_type=headers.get("content-type", "text/plain")
+    )
+
+
+def _headers(head: bytes) -> dict[str, str]:
+    lines: Iterable[str] = head.decode("latin-1").split("\r\n")[1:]
+    pairs = (line.partition(":") for line in lines if ":" in line)
+    return {name.strip().lower(): value.strip() for name, _, value in pairs}
+
+
+class _FromClient:
+    """Takes the bytes that aiohttp would otherwise parse; see RequestHandler.set_parser."""
+
+    def __init__(self, transport: asyncio.Transport, writer: asyncio.StreamWriter) -> None:
+        self._transport = transport
+        self._writer = writer
+        self.ended = asyncio.Event()
+        self.arrived = asyncio.Event()
+
+    def feed_data(self, data: bytes) -> tuple[bool, bytes]:
+        self._writer.write(data)
+        if self._writer.transport.get_write_buffer_size() > _BUFFER:
+            self._transport.pause_reading()
+        self.arrived.set()
+        return False, b""
+
+    def feed_eof(self) -> None:
+        self.ended.set()
+        self.arrived.set()
+
+    async def run(self) -> None:
+        """Let the client send on whenever the agent has taken what it sent."""
+        while not self.ended.is_set():
+            await self.arrived.wait()
+            self.arrived.clear()
+            await self._writer.drain()
+            if not self._transport.is_closing():
+                self._transport.resume_reading()
+
+
+async def _splice(
+    http: web.BaseRequest,
+    reader: asyncio.StreamReader,
+    writer: asyncio.StreamWriter,
+    head: bytes,
+) -> None:
+    transport = http.transport
+    if transport is None:
+        raise ConnectionResetError("the client is gone")
+    from_client = _FromClient(transport, writer)
+    transport.write(head)
+    http.protocol.set_parser(from_client)  # type: ignore[arg-type]
+    try:
+        async with asyncio.TaskGroup() as group:
+            upwards = group.create_task(from_client.run())
+            await _to_client(http, reader, transport)
+            upwards.cancel()
+    except* (ConnectionError, OSError):
+        pass  # either side went away, which is how such streams end
+    finally:
+        transport.close()
+
+
+async def _to_client(
+    http: web.BaseRequest, reader: asyncio.StreamReader, transport: asyncio.Transport
+) -> None:
+    while data := await reader.read(_BUFFER):
+        if transport.is_closing():
+            return
+        transport.write(data)
+        await http.protocol._drain_helper()

@@ -1,0 +1,78 @@
+"""Subresources over HTTP that are not a part of the object: binding and scale.
+
+Serves step 3 of the pod's walk (a scheduler outside this process binds pods here) and
+`kubectl scale`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from aiohttp import web
+
+from api import errors
+from api.autoscaling import Scale
+from api.core import Binding
+from control.apiserver.http import bodies, responses
+from control.apiserver.http.context import ApiRequest
+from control.apiserver.registry import patching, reading, subresources
+from control.apiserver.registry.kinds import Kind
+from control.apiserver.registry.registry import Registry
+
+
+class SmallSubresources:
+    """Handlers of subresources with a body type of their own."""
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+
+    async def binding(self, request: ApiRequest, kind: Kind[Any]) -> web.StreamResponse:
+        request.read_write_options()
+        body = await bodies.read_object(request, Binding)
+        target = request.target
+        status = await subresources.bind(
+            self._registry, kind, request.call, body, target.namespace, target.name
+        )
+        return responses.json_response(responses.encode(status), code=201)
+
+    async def scale(self, request: ApiRequest, kind: Kind[Any]) -> web.StreamResponse:
+        """Read, replace or patch how many replicas a workload wants."""
+        target = request.target
+        if request.verb == "get":
+            stored = await reading.get(
+                self._registry, kind, namespace=target.namespace, name=target.name
+            )
+        else:
+            request.read_write_options()
+            stored = await self._change_scale(request, kind)
+        return responses.json_response(responses.encode(subresources.scale_of(kind, stored)))
+
+    async def _change_scale(self, request: ApiRequest, kind: Kind[Any]) -> Any:
+        target = request.target
+        if request.verb == "update":
+            make = await self._replacement(request)
+        else:
+            apply = patching.applier(
+                request.call, await bodies.read(request), bodies.content_type(request)
+            )
+
+            async def make(current: Scale) -> Scale:
+                return apply(current)
+
+        return await subresources.scale(
+            self._registry, kind, request.call, target.namespace, target.name, make
+        )
+
+    async def _replacement(self, request: ApiRequest) -> Callable[[Scale], Awaitable[Scale]]:
+        wanted, name = await bodies.read_object(request, Scale), request.target.name
+        if wanted.metadata.name not in ("", name):
+            raise errors.bad_request(
+                f"the name of the object ({wanted.metadata.name}) does not match the name on the "
+                f"URL ({name})"
+            )
+
+        async def make(current: Scale) -> Scale:
+            return wanted
+
+        return make
