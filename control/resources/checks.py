@@ -6,6 +6,7 @@ from typing import Any
 from api import quantity, validation
 from api.fielderrors import FieldError, Path, duplicate, forbidden, invalid, not_supported, required
 from api.meta import LabelSelector
+from api.quantity import Quantity
 from api.selectors import from_label_selector
 from api.struct import StringEnum
 
@@ -146,6 +147,11 @@ def check_immutable(path: Path, new: Any, old: Any) -> Iterator[FieldError]:
         yield invalid(path, new, "field is immutable")
 
 
-def amount(text: str) -> Any:
+def amount(text: str) -> Quantity:
     """A quantity's exact value; the decoder has already refused what is not a quantity."""
     return quantity.parse(text)
+
+
+def is_negative(text: str) -> bool:
+    """Whether a quantity is below zero."""
+    return quantity.parse(text).nano < 0

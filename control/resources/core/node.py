@@ -6,7 +6,7 @@ from api import validation
 from api.core import Node, TaintEffect
 from api.fielderrors import FieldError, Path, duplicate, forbidden, invalid, required
 from api.scheme import resource_of
-from control.resources.checks import amount, check_enum, check_text
+from control.resources.checks import check_enum, check_text, is_negative
 from control.resources.columns import AGE, NONE, UNKNOWN, join_or_none
 from control.resources.strategy import Column, Strategy
 
@@ -111,7 +111,7 @@ def _status_errors(node: Node) -> Iterator[FieldError]:
             where = Path("status").child(kind).key(name)
             for why in validation.qualified_name(name):
                 yield invalid(where, name, why)
-            if amount(value) < amount("0"):
+            if is_negative(value):
                 yield invalid(where, value, "must be greater than or equal to 0")
 
 

@@ -40,6 +40,7 @@ from control.resources.checks import (
     check_port_or_name,
     check_text,
     check_unique,
+    is_negative,
 )
 
 AnyContainer = Container | EphemeralContainer
@@ -356,7 +357,7 @@ def resource_errors(resources: ResourceRequirements, path: Path) -> Iterator[Fie
             where = path.child(kind).key(name)
             for why in validation.qualified_name(name):
                 yield invalid(where, name, why)
-            if amount(value) < 0:
+            if is_negative(value):
                 yield invalid(where, value, "must be greater than or equal to 0")
     for name, value in resources.requests.items():
         limit = resources.limits.get(name)

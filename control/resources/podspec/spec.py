@@ -14,12 +14,12 @@ from api.core import (
 )
 from api.fielderrors import FieldError, Path, forbidden, invalid, not_supported, required
 from control.resources.checks import (
-    amount,
     check_enum,
     check_labels,
     check_non_negative,
     check_text,
     check_unique,
+    is_negative,
 )
 from control.resources.podspec.containers import (
     app_container_errors,
@@ -155,7 +155,7 @@ def _lifetime_errors(spec: PodSpec, path: Path) -> Iterator[FieldError]:
         )
     yield from check_enum(path.child("preemptionPolicy"), spec.preemption_policy, PreemptionPolicy)
     for name, value in spec.overhead.items():
-        if amount(value) < 0:
+        if is_negative(value):
             yield invalid(
                 path.child("overhead").key(name), value, "must be greater than or equal to 0"
             )

@@ -16,11 +16,11 @@ from api.core.volume import (
 from api.fielderrors import FieldError, Path, forbidden, invalid, not_supported, required
 from api.names import wire_name
 from control.resources.checks import (
-    amount,
     check_enum,
     check_exactly_one,
     check_text,
     check_unique,
+    is_negative,
 )
 from control.resources.podspec.containers import (
     field_path_errors,
@@ -82,7 +82,7 @@ def _source_errors(volume: Volume, path: Path) -> Iterator[FieldError]:
 
 
 def _empty_dir_errors(source: EmptyDirVolumeSource, path: Path) -> Iterator[FieldError]:
-    if source.size_limit is not None and amount(source.size_limit) < 0:
+    if source.size_limit is not None and is_negative(source.size_limit):
         yield forbidden(
             path.child("sizeLimit"), "SizeLimit field must be a valid resource quantity"
         )

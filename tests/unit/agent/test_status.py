@@ -419,11 +419,18 @@ def test_addresses_and_classes() -> None:
     assert result.observed_generation == 3
 
 
-@pytest.mark.parametrize("facts", [{"network_ready": False}, {"sandboxes": ()}])
+@pytest.mark.parametrize("facts", [{"network_ready": False, "ip": ""}, {"sandboxes": ()}])
 def test_no_address_before_the_network_is_there(facts: dict[str, object]) -> None:
     result = report(make_pod(), replace(observe(), **facts))  # type: ignore[arg-type]
     assert (result.pod_ip, result.pod_ips) == ("", [])
     assert said(result)["PodReadyToStartContainers"] == "False"
+
+
+def test_an_adopted_sandbox_keeps_its_address() -> None:
+    observed = replace(observe({"web": [seen(running=True)]}), network_ready=False)
+    result = report(make_pod(), observed)
+    assert result.pod_ip == "10.244.1.7"
+    assert said(result)["PodReadyToStartContainers"] == "True"
 
 
 def test_a_finished_pod_keeps_its_address() -> None:

@@ -1,0 +1,211 @@
+"""A whole control plane without HTTP: the real store, registry, controllers and scheduler.
+
+Nodes are objects that a fake agent keeps alive; it makes pods run, become ready and go away.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+
+from api import errors, timestamps
+from api.apps import Deployment
+from api.client import Client, PatchType
+from api.coordination import Lease, LeaseSpec
+from api.core import Node, Pod
+from api.informer import Informer
+from api.meta import ObjectMeta
+from base.clock import SystemClock
+from base.errors import PodwrightError
+from base.tasks import TaskGuard
+from control import initial, pki
+from control.apiserver import build
+from control.controllers.context import Context, Informers, NodeSettings
+from control.controllers.manager import Manager
+from control.settings import ControlSettings
+from control.store.sqlite import SqliteStore
+from tests.unit.controllers.making import deployment
+from tests.unit.scheduler.making import node
+
+T = TypeVar("T")
+DEADLINE = 15.0
+GRACE = 1.5
+"""Seconds a node may be silent here, instead of 40."""
+
+
+async def eventually(check: Callable[[], Awaitable[T]], seconds: float = DEADLINE) -> T:
+    """The first true answer of `check`; its last error or answer when the deadline passes."""
+    last: Any = None
+    try:
+        async with asyncio.timeout(seconds):
+            while True:
+                try:
+                    last = await check()
+                    if last:
+                        return last
+                except (AssertionError, LookupError, PodwrightError) as error:
+                    last = error
+                await asyncio.sleep(0.02)
+    except TimeoutError:
+        raise AssertionError(f"not within {seconds} s; last: {last!r}") from None
+
+
+@dataclass
+class FakeAgents:
+    """Agents of any number of nodes, without containers."""
+
+    client: Client
+    clock: SystemClock
+    guard: TaskGuard
+    pods: Informer[Pod]
+    silent: set[str] = field(default_factory=set)
+    hold: bool = False
+    """While true, pods start but do not become ready."""
+
+    async def add_node(self, name: str, **more: Any) -> None:
+        made = node(name, **more)
+        await self.client.create(made)
+        self.guard.start(self._beat(name), name=f"heartbeat of {name}")
+
+    async def _beat(self, name: str) -> None:
+        while True:
+            if name not in self.silent:
+                lease = Lease(
+                    metadata=ObjectMeta(name=name, namespace="kube-node-lease"),
+                    spec=LeaseSpec(
+                        holder_identity=name,
+                        renew_time=timestamps.now_micro_string(self.clock),
+                    ),
+                )
+                await self.client.update(lease)
+            await self.clock.sleep(0.2)
+
+    async def run(self) -> None:
+        """Look at all pods again and again: slow, simple, and never wrong for long."""
+        number = 0
+        while True:
+            for pod in self.pods.items():
+                if not pod.spec.node_name or pod.spec.node_name in self.silent:
+                    continue
+                number += 1
+                try:
+                    await self._tend(pod, f"10.244.{number // 250}.{number % 250 + 1}")
+                except errors.ApiError as error:
+                    if not (errors.is_not_found(error) or errors.is_conflict(error)):
+                        raise
+            await self.clock.sleep(0.03)
+
+    async def _tend(self, pod: Pod, address: str) -> None:
+        name, namespace = pod.metadata.name, pod.metadata.namespace
+        if pod.metadata.deletion_timestamp:
+            await self.client.delete(
+                Pod, name, namespace, grace_period_seconds=0, uid=pod.metadata.uid
+            )
+            return
+        ready = "False" if self.hold else "True"
+        if pod.status.phase == "Running" and any(
+            c.type == "Ready" and c.status == ready for c in pod.status.conditions
+        ):
+            return
+        condition = {
+            "type": "Ready",
+            "status": ready,
+            "lastTransitionTime": timestamps.now_string(self.clock),
+        }
+        status = {
+            "phase": "Running",
+            "podIP": pod.status.pod_ip or address,
+            "conditions": [condition],
+        }
+        await self.client.patch(
+            Pod,
+            name,
+            namespace,
+            {"metadata": {"uid": pod.metadata.uid}, "status": status},
+            patch_type=PatchType.STRATEGIC,
+            subresource="status",
+        )
+
+
+@dataclass
+class Plane:
+    """What a test works with."""
+
+    client: Client
+    agents: FakeAgents
+    manager: Manager
+    ca: bytes
+
+    async def pods(self, namespace: str = "default", **more: str) -> list[Pod]:
+        return list((await self.client.list(Pod, namespace, **more)).items)  # type: ignore[arg-type]
+
+    async def complete(self, name: str, *, replicas: int) -> Deployment:
+        """The Deployment, once its rollout is complete."""
+
+        async def done() -> Deployment | None:
+            found = await self.client.get(Deployment, name, "default")
+            status = found.status
+            counts = (
+                status.replicas,
+                status.updated_replicas,
+                status.ready_replicas,
+                status.available_replicas,
+            )
+            current = status.observed_generation == found.metadata.generation
+            return found if counts == (replicas,) * 4 and current else None
+
+        found = await eventually(done)
+        assert found is not None
+        return found
+
+    async def deploy(self, name: str = "web", **more: Any) -> Deployment:
+        return await self.client.create(fresh(deployment(name, **more)))
+
+
+def fresh(obj: Deployment) -> Deployment:
+    obj.metadata.uid = ""
+    obj.metadata.generation = 0
+    return obj
+
+
+@pytest.fixture
+async def plane(tmp_path: Path) -> AsyncIterator[Plane]:
+    clock = SystemClock()
+    settings = ControlSettings(
+        state_dir=tmp_path, pki_dir=tmp_path / "pki", kubeconfig_out=tmp_path / "kubeconfig"
+    )
+    keys = pki.ensure(settings, "192.0.2.1", clock)
+    store = await SqliteStore.open(tmp_path / "store", clock=clock)
+    try:
+        async with TaskGuard("test") as guard:
+            parts = build.build(
+                settings=settings, store=store, keys=keys, advertised="192.0.2.1", clock=clock
+            )
+            await parts.start(guard)
+            client = parts.client("test")
+            await initial.ensure(client, settings, "192.0.2.1")
+            context = Context(
+                client=client,
+                informers=Informers(client, clock),
+                clock=clock,
+                ca=keys.ca,
+                guard=guard,
+                nodes=NodeSettings(monitor_period=0.2, monitor_grace=GRACE),
+            )
+            manager = Manager(context)
+            agents = FakeAgents(client, clock, guard, context.informers.of(Pod))
+            guard.start(manager.run(), name="manager")
+            guard.start(agents.run(), name="agents")
+            yield Plane(client, agents, manager, keys.ca.cert_pem)
+            failed = [f for f in manager.statistics().items() if f[1].get("reconcile_failures")]
+            print(f"reconciles that failed: {failed}")
+    finally:
+        await store.close()
+
+
+async def ready_node(client: Client, name: str) -> bool:
+    found = await client.get(Node, name)
+    return any(c.type == "Ready" and c.status == "True" for c in found.status.conditions)

@@ -1,0 +1,348 @@
+"""Nodes, namespaces, services and certificates, over the real store and registry."""
+
+import msgspec
+import pytest
+
+from api import conditions, errors
+from api.certificates import CertificateSigningRequest, CertificateSigningRequestSpec
+from api.core import ConfigMap, Endpoints, Namespace, Node, Pod, Service, ServiceAccount
+from api.discovery import EndpointSlice
+from api.meta import ObjectMeta
+from base import pki
+from base.clock import SystemClock
+from control.controllers.lifecycle.certificates import CLIENT_SIGNER, SERVING_SIGNER, judge
+from tests.integration.controllers.conftest import Plane, eventually
+from tests.unit.controllers.making import service
+
+
+async def test_nodes_get_ranges_that_do_not_overlap(plane: Plane) -> None:
+    for name in ("n1", "n2", "n3"):
+        await plane.agents.add_node(name)
+
+    async def given() -> list[str] | None:
+        nodes = (await plane.client.list(Node)).items
+        ranges = [node.spec.pod_cidr for node in nodes]
+        return ranges if all(ranges) and len(ranges) == 3 else None
+
+    ranges = await eventually(given)
+    assert ranges is not None
+    assert sorted(ranges) == ["10.244.0.0/24", "10.244.1.0/24", "10.244.2.0/24"]
+
+
+async def test_a_silent_node_loses_its_pods(plane: Plane) -> None:
+    await plane.agents.add_node("n1")
+    await plane.agents.add_node("n2")
+    tolerations = [
+        {
+            "key": key,
+            "operator": "Exists",
+            "effect": "NoExecute",
+            "tolerationSeconds": 1,
+        }
+        for key in ("node.kubernetes.io/unreachable", "node.kubernetes.io/not-ready")
+    ]
+    template = {
+        "metadata": {"labels": {"app": "web"}},
+        "spec": {"containers": [{"name": "c", "image": "i"}], "tolerations": tolerations},
+    }
+    await plane.deploy(replicas=4, template=template)
+    await plane.complete("web", replicas=4)
+    assert {p.spec.node_name for p in await plane.pods()} == {"n1", "n2"}
+    plane.agents.silent.add("n1")
+
+    async def lost() -> bool:
+        node = await plane.client.get(Node, "n1")
+        ready = conditions.find(node.status.conditions, "Ready")
+        assert ready is not None
+        taints = {(t.key, t.effect) for t in node.spec.taints}
+        return (
+            ready.status == "Unknown"
+            and ready.reason == "NodeStatusUnknown"
+            and taints
+            == {
+                ("node.kubernetes.io/unreachable", "NoSchedule"),
+                ("node.kubernetes.io/unreachable", "NoExecute"),
+            }
+        )
+
+    await eventually(lost)
+
+    async def replaced() -> bool:
+        pods = await plane.pods()
+        alive = [p for p in pods if not p.metadata.deletion_timestamp]
+        stuck = [p for p in pods if p.metadata.deletion_timestamp]
+        reasons = {
+            c.reason for p in stuck for c in p.status.conditions if c.type == "DisruptionTarget"
+        }
+        return (
+            [p.spec.node_name for p in alive] == ["n2"] * 4
+            and len(stuck) == 2
+            and reasons == {"DeletionByTaintManager"}
+        )
+
+    assert await eventually(replaced)
+    plane.agents.silent.discard("n1")
+
+    async def healed() -> bool:
+        node = await plane.client.get(Node, "n1")
+        return len(await plane.pods()) == 4 and not node.spec.taints
+
+    # The agent itself says that it is ready again; a heartbeat alone does not make it so.
+    node = await plane.client.get(Node, "n1")
+    told = [
+        msgspec.structs.replace(c, status="True", last_heartbeat_time="2026-01-01T00:00:00Z")
+        if c.type == "Ready"
+        else c
+        for c in node.status.conditions
+        if c.type == "Ready"
+    ]
+    node = msgspec.structs.replace(
+        node, status=msgspec.structs.replace(node.status, conditions=told)
+    )
+    node.metadata.resource_version = ""
+    await plane.client.update(node, subresource="status")
+    assert await eventually(healed)
+
+
+async def test_pods_of_a_deleted_node_are_removed(
+    plane: Plane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("control.controllers.nodes.podgc.QUARANTINE_SECONDS", 0.1)
+    await plane.agents.add_node("n1")
+    await plane.deploy(replicas=1)
+    await plane.complete("web", replicas=1)
+    plane.agents.silent.add("n1")
+    await plane.client.delete(Node, "n1")
+    collector = next(c for c in plane.manager.controllers if c.name == "pod-garbage-collector")
+
+    async def gone() -> bool:
+        collector._sweep()  # type: ignore[attr-defined]
+        return all(not p.spec.node_name for p in await plane.pods())
+
+    assert await eventually(gone)
+
+
+async def test_every_namespace_is_furnished_and_emptied(plane: Plane) -> None:
+    await plane.client.create(Namespace(metadata=ObjectMeta(name="shop")))
+
+    async def furnished() -> bool:
+        account = await plane.client.get(ServiceAccount, "default", "shop")
+        bundle = await plane.client.get(ConfigMap, "kube-root-ca.crt", "shop")
+        return bool(account.metadata.uid) and bundle.data["ca.crt"].encode() == plane.ca
+
+    await eventually(furnished)
+    held = ConfigMap(
+        metadata=ObjectMeta(name="held", namespace="shop", finalizers=["example.com/x"])
+    )
+    await plane.client.create(held)
+    await plane.client.delete(Namespace, "shop")
+
+    async def says_why() -> bool:
+        found = await plane.client.get(Namespace, "shop")
+        told = {c.type: c for c in found.status.conditions}
+        return (
+            found.status.phase == "Terminating"
+            and "configmaps has 1" in told["NamespaceContentRemaining"].message
+            and "example.com/x in 1" in told["NamespaceFinalizersRemaining"].message
+        )
+
+    await eventually(says_why)
+    with pytest.raises(errors.ApiError, match="being terminated"):
+        await plane.client.create(ConfigMap(metadata=ObjectMeta(name="late", namespace="shop")))
+    await plane.client.patch(ConfigMap, "held", "shop", {"metadata": {"finalizers": None}})
+
+    async def gone() -> bool:
+        return "shop" not in {n.metadata.name for n in (await plane.client.list(Namespace)).items}
+
+    assert await eventually(gone)
+
+
+async def test_endpoints_follow_readiness(plane: Plane) -> None:
+    await plane.agents.add_node("n1")
+    wanted = service()
+    wanted.metadata.uid = ""
+    await plane.client.create(wanted)
+    plane.agents.hold = True
+    await plane.deploy(replicas=2)
+
+    async def counts() -> tuple[int, int, int]:
+        found = await plane.client.get(Endpoints, "web", "default")
+        ready = sum(len(s.addresses) for s in found.subsets)
+        not_ready = sum(len(s.not_ready_addresses) for s in found.subsets)
+        slices = await plane.client.list(
+            EndpointSlice, "default", label_selector="kubernetes.io/service-name=web"
+        )
+        serving = sum(e.conditions.ready is True for s in slices.items for e in s.endpoints)
+        return ready, not_ready, serving
+
+    async def reach(expected: tuple[int, int, int]) -> None:
+        async def reached() -> bool:
+            return await counts() == expected
+
+        await eventually(reached)
+
+    await reach((0, 2, 0))
+    plane.agents.hold = False
+    await reach((2, 0, 2))
+    await plane.client.delete(Service, "web", "default")
+
+    async def gone() -> bool:
+        slices = (await plane.client.list(EndpointSlice, "default")).items
+        endpoints = (await plane.client.list(Endpoints, "default")).items
+        return {o.metadata.name for o in (*slices, *endpoints)} == {"kubernetes"}
+
+    assert await eventually(gone)
+
+
+async def test_a_pod_that_fits_nowhere_says_why_and_is_placed_when_it_can(plane: Plane) -> None:
+    await plane.agents.add_node("small", cpu="1")
+    wanted = msgspec.convert(
+        {
+            "metadata": {"name": "big", "namespace": "default"},
+            "spec": {
+                "containers": [{"name": "c", "image": "i", "resources": {"requests": {"cpu": "2"}}}]
+            },
+        },
+        type=Pod,
+    )
+    await plane.client.create(wanted)
+
+    async def refused() -> bool:
+        found = await plane.client.get(Pod, "big", "default")
+        scheduled = conditions.find(found.status.conditions, "PodScheduled")
+        return scheduled is not None and (
+            scheduled.message == "0/1 nodes are available: 1 Insufficient cpu."
+        )
+
+    await eventually(refused)
+    await plane.agents.add_node("large", cpu="4")
+
+    async def placed() -> bool:
+        return (await plane.client.get(Pod, "big", "default")).spec.node_name == "large"
+
+    assert await eventually(placed)
+
+
+def request(csr: bytes, signer: str, username: str, *groups: str) -> CertificateSigningRequest:
+    purpose = "client auth" if signer == CLIENT_SIGNER else "server auth"
+    return CertificateSigningRequest(
+        metadata=ObjectMeta(name="csr"),
+        spec=CertificateSigningRequestSpec(
+            request=csr,
+            signer_name=signer,
+            usages=["digital signature", purpose],
+            username=username,
+            groups=list(groups),
+        ),
+    )
+
+
+@pytest.mark.parametrize(
+    ("common_name", "organization", "signer", "username", "groups", "outcome"),
+    [
+        (
+            "system:node:n1",
+            "system:nodes",
+            CLIENT_SIGNER,
+            "system:bootstrap:x",
+            ("system:bootstrappers",),
+            True,
+        ),
+        (
+            "system:node:n1",
+            "system:nodes",
+            CLIENT_SIGNER,
+            "system:node:n1",
+            ("system:nodes",),
+            True,
+        ),
+        (
+            "system:node:n2",
+            "system:nodes",
+            CLIENT_SIGNER,
+            "system:node:n1",
+            ("system:nodes",),
+            False,
+        ),
+        ("system:node:n1", "system:nodes", CLIENT_SIGNER, "jane", (), False),
+        (
+            "admin",
+            "system:masters",
+            CLIENT_SIGNER,
+            "system:bootstrap:x",
+            ("system:bootstrappers",),
+            False,
+        ),
+        (
+            "system:node:n1",
+            "system:masters",
+            CLIENT_SIGNER,
+            "system:bootstrap:x",
+            ("system:bootstrappers",),
+            False,
+        ),
+        (
+            "system:node:n1",
+            "system:nodes",
+            SERVING_SIGNER,
+            "system:node:n1",
+            ("system:nodes",),
+            True,
+        ),
+        (
+            "system:node:n1",
+            "system:nodes",
+            SERVING_SIGNER,
+            "system:bootstrap:x",
+            ("system:bootstrappers",),
+            False,
+        ),
+    ],
+)
+def test_who_gets_a_certificate(
+    common_name: str,
+    organization: str,
+    signer: str,
+    username: str,
+    groups: tuple[str, ...],
+    outcome: bool,
+) -> None:
+    serving = ["10.0.0.1"] if signer == SERVING_SIGNER else []
+    made = pki.make_csr(common_name=common_name, organizations=[organization], ip_addresses=serving)
+    asked = request(made.csr_pem, signer, username, *groups)
+    assert judge(asked, pki.read_csr(made.csr_pem)).approve is outcome
+
+
+async def test_a_joining_node_gets_its_certificate(plane: Plane) -> None:
+    made = pki.make_csr(common_name="system:node:n1", organizations=["system:nodes"])
+    asked = request(made.csr_pem, CLIENT_SIGNER, "ignored")
+    created = await plane.client.create(asked)
+    assert created.spec.username != "ignored", "who asks is not for the asker to say"
+
+    async def decided() -> bool:
+        found = await plane.client.get(CertificateSigningRequest, "csr")
+        return bool(found.status.certificate) or bool(found.status.conditions)
+
+    if "system:bootstrappers" in created.spec.groups or created.spec.username == "system:node:n1":
+        assert await eventually(decided)
+    else:
+        approved = {"type": "Approved", "status": "True", "reason": "Test"}
+        await plane.client.patch(
+            CertificateSigningRequest,
+            "csr",
+            "",
+            {"status": {"conditions": [approved]}},
+            subresource="approval",
+        )
+        await eventually(decided)
+
+    async def signed() -> bytes:
+        return (await plane.client.get(CertificateSigningRequest, "csr")).status.certificate
+
+    certificate = await eventually(signed)
+    facts = pki.read_certificate(certificate)
+    assert facts.subject.common_name == "system:node:n1"
+    assert facts.client
+    assert not facts.server
+    assert pki.is_issued_by(certificate, plane.ca)
+    assert facts.not_after > SystemClock().now()
