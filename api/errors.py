@@ -173,6 +173,11 @@ def invalid_kind(
     return _error(422, "Invalid", message, details)
 
 
+def unprocessable(message: str) -> ApiError:
+    """422 without a field to blame, such as a patch that does not fit the object."""
+    return _error(422, "Invalid", message)
+
+
 def too_many_requests(message: str, retry_after: int = 1) -> ApiError:
     """429: try again later; evictions use it too."""
     details = StatusDetails(retry_after_seconds=retry_after)
