@@ -85,13 +85,14 @@ class PodStreams:
         parameters: list[tuple[str, str]],
     ) -> web.StreamResponse:
         pod = await self._pod(request, kind)
-        _check_upgrade(request.http, what)
         await self._admit(request, pod, what)
         container = choose_container(pod, request.query.text("container"))
         asked = [name for name in _STREAMS if request.query.flag(name)]
         if not set(asked) & {"stdin", "stdout", "stderr"}:
             raise errors.bad_request("you must specify at least 1 of stdin, stdout, stderr")
         agent = self._agents.of(pod)
+        # Last: kubectl tries again with SPDY after any refusal, and shows only the second one.
+        _check_upgrade(request.http, what)
         query = urlencode([*parameters, *((name, "true") for name in asked)])
         reader, writer = await self._agents.connect(agent)
         return await tunnel(
