@@ -62,7 +62,7 @@ class LogWatch:
 
     @property
     def progress(self) -> int:
-        if self._behind or self._buffer:
+        if self._closed or self._behind or self._buffer:
             return self._delivered
         return max(self._delivered, self._source.revision())
 
@@ -71,6 +71,7 @@ class LogWatch:
 
     def close(self) -> None:
         if not self._closed:
+            self._delivered = self.progress  # for good: what waits is dropped
             self._closed = True
             self._drop_buffer()
             self._source.forget(self)

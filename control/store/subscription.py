@@ -155,6 +155,8 @@ class Subscription:
     @property
     def progress(self) -> int:
         """Every event up to this revision has been taken: what a bookmark may say."""
+        if self.closed_reason:
+            return self._after
         if self._events:
             return max(self._after, self._events[0].revision - 1)
         if self._history is not None:
@@ -166,10 +168,12 @@ class Subscription:
 
     async def __anext__(self) -> CachedEvent:
         await self._filled()
+        if self.closed_reason:
+            raise StopAsyncIteration
         return self._events.popleft()
 
     async def batch(self) -> list[CachedEvent]:
-        """All events that wait, at least one. Raises StopAsyncIteration when closed."""
+        """All events that wait, at least one; none when closed."""
         await self._filled()
         events = list(self._events)
         self._events.clear()
@@ -179,6 +183,7 @@ class Subscription:
         """End the iteration; events that wait are dropped. Safe to call twice."""
         if self.closed_reason:
             return
+        self._after = self.progress  # for good: what waits is dropped
         self.closed_reason = reason
         self._events.clear()
         self._cache.forget(self)
@@ -217,11 +222,9 @@ class Subscription:
         self._cache.attach(self)
 
     async def _filled(self) -> None:
-        """Wait until there is an event to take."""
-        while not self._events:
+        """Wait until there is an event to take, or never will be."""
+        while not self._events and not self.closed_reason:
             self._limit = self._capacity  # a replay larger than that has been taken by now
-            if self.closed_reason:
-                raise StopAsyncIteration
             if self._history is not None:
                 await self._read_history(self._history)
             else:

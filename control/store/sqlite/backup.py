@@ -13,13 +13,13 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from control.store.errors import UnusableStoreError
+from control.store.errors import StoreError, UnusableStoreError
 from control.store.sqlite import lineage, schema
 from control.store.sqlite.lock import DirectoryLock
 
 
-def write_backup(connection: sqlite3.Connection, target: Path) -> None:
-    """Write a snapshot of the store behind `connection` to `target`, which must not exist."""
+def write_backup(directory: Path, target: Path) -> None:
+    """Write a snapshot of a running store to `target`, which must not exist. Blocking."""
     if target.exists():
         raise FileExistsError(f"{target} exists; a backup never overwrites another")
     unfinished = target.with_name(f".{target.name}.unfinished")
@@ -27,12 +27,15 @@ def write_backup(connection: sqlite3.Connection, target: Path) -> None:
     try:
         # Made first, because the secrets in it must never be readable for others.
         os.close(os.open(unfinished, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-        connection.execute("VACUUM INTO ?", (str(unfinished),))
+        with closing(schema.connect(directory / schema.DATABASE)) as source:
+            source.execute("VACUUM INTO ?", (str(unfinished),))
         with closing(schema.connect(unfinished)) as copy:
             copy.execute(f"PRAGMA user_version = {lineage.BACKUP}")
             schema.check_integrity(copy, unfinished)
         _flush(unfinished)
         unfinished.rename(target)
+    except sqlite3.Error as error:
+        raise StoreError(f"no backup could be written to {target}: {error}") from error
     finally:
         unfinished.unlink(missing_ok=True)
     _flush(target.parent)

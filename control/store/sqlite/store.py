@@ -244,7 +244,7 @@ class SqliteStore:
 
     async def backup(self, target: Path) -> None:
         """Write a consistent copy to a new file while everything goes on. See `backup.restore`."""
-        await self._readers.run(backup.write_backup, target)
+        await self._loop.run_in_executor(None, backup.write_backup, self._directory, target)
 
     def statistics(self) -> dict[str, float]:
         counters = self._counters
