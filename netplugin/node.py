@@ -58,6 +58,8 @@ class NodeNetwork:
         self._firewall = NodeFirewall(config)
         self._dns: DnsServer | None = None
         self._wake = asyncio.Event()
+        self._due = False  # a look is wanted whatever the kernel has announced
+        self._heard = 0
         self._listening = -1
         self._newest = 0
         self._repaired = 0
@@ -169,7 +171,7 @@ class NodeNetwork:
             zone = await self._rule_worker.run(job)
         except PodwrightError:
             # Names must not wait for a firewall that is in trouble; rules are tried again later.
-            self._wake.set()
+            self._look()
             zone = self._zone(service_list, slice_list)
             self._set_zone(zone, mine)
             raise
@@ -194,13 +196,16 @@ class NodeNetwork:
     async def _tick(self) -> None:
         while True:
             await self._clock.sleep(UPKEEP)
-            self._wake.set()
+            self._look()
 
     async def _upkeep(self) -> None:
         while True:
             await self._wake.wait()
             await self._clock.sleep(DEBOUNCE)  # whoever reloads a firewall makes many changes
             self._wake.clear()
+            if not self._due and self._heard <= self._firewall.known_generation:
+                continue  # it was our own change, heard before its author had noted it
+            self._due = False
             try:
                 repaired = await self._rule_worker.run(self._firewall.verify)
                 await self._link_worker.run(self._links.ensure)
@@ -214,13 +219,20 @@ class NodeNetwork:
         monitor = self._firewall.monitor
         assert monitor is not None
         self._listening = monitor.fileno()
-        asyncio.get_running_loop().add_reader(self._listening, self._heard)
+        asyncio.get_running_loop().add_reader(self._listening, self._hear)
 
-    def _heard(self) -> None:
+    def _hear(self) -> None:
         monitor = self._firewall.monitor
         generation = monitor.read() if monitor else 0
-        if generation is None or generation > self._firewall.known_generation:
+        if generation is None:  # announcements were lost
+            self._look()
+        elif generation > self._firewall.known_generation:
+            self._heard = generation
             self._wake.set()
+
+    def _look(self) -> None:
+        self._due = True
+        self._wake.set()
 
     # -- parts -----------------------------------------------------------------------------------
 

@@ -6,6 +6,7 @@ question is refused or dropped before any library sees it. Answers are written w
 
 from __future__ import annotations
 
+import re
 import struct
 from dataclasses import dataclass
 from typing import Any
@@ -27,6 +28,7 @@ _OPCODE = 0x7800
 _OPT = 41
 _CLASS_IN = 1
 _MAX_NAME = 255
+_PLAIN_LABEL = re.compile(rb"[A-Za-z0-9_-]+")
 
 
 class MalformedError(Exception):
@@ -49,6 +51,8 @@ class Query:
     question: bytes
     """The question section as it came: answers must repeat its spelling."""
     edns: bool
+    plain: bool
+    """Only letters, digits, dashes and underscores: no other name can be one of the cluster's."""
     limit: int
     """Bytes that a UDP answer may have."""
 
@@ -83,6 +87,7 @@ def read(packet: bytes) -> Query:
         recursion=bool(flags & _RECURSION_DESIRED),
         question=packet[_HEADER.size : end + 4],
         edns=size > 0,
+        plain=all(_PLAIN_LABEL.fullmatch(label) for label in labels),
         limit=min(max(size, PLAIN_LIMIT), EDNS_LIMIT),
     )
 
@@ -117,7 +122,7 @@ def answer(query: Query, found: Answer, *, domain: str, chased: bytes = b"") -> 
         reply.add_auth(_resource(Soa(domain), domain))
     if query.edns:
         reply.add_ar(dnslib.EDNS0(udp_len=EDNS_LIMIT))
-    packet: bytes = reply.pack()
+    packet = bytes(reply.pack())
     counts = packet[4 : _HEADER.size]
     rcode = NO_SUCH_NAME if found.outcome is Outcome.NO_NAME else NO_ERROR
     flags = _RESPONSE | _AUTHORITATIVE | _RECURSION_AVAILABLE | rcode | _asked(query)

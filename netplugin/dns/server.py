@@ -124,6 +124,8 @@ class DnsServer:
             return query
         if not self._loaded:  # not "no such name": the client shall ask again
             return message.failure(query, message.SERVER_FAILURE)
+        if not query.plain:
+            return message.failure(query, message.NO_SUCH_NAME)
         found = self._zone.answer(query.name, query.kind_name)
         if found.chase:
             return query
@@ -147,15 +149,17 @@ class DnsServer:
     async def _chase(self, query: Query) -> bytes:
         """An ExternalName: our CNAME together with what it leads to."""
         found = self._zone.answer(query.name, query.kind_name)
-        question = message.question_for(found.chase, query.kind)
-        onward = message.read(message.ask(query.id, question, edns=True))
-        chased = await self._upstream.ask(onward, tcp=False)
-        if message.is_truncated(chased):
-            chased = await self._upstream.ask(onward, tcp=True)
+        if not found.chase:  # the zone has changed since
+            return message.answer(query, found, domain=self._domain)
         try:
+            question = message.question_for(found.chase, query.kind)
+            onward = message.read(message.ask(query.id, question, edns=True))
+            chased = await self._upstream.ask(onward, tcp=False)
+            if message.is_truncated(chased):
+                chased = await self._upstream.ask(onward, tcp=True)
             return message.answer(query, found, domain=self._domain, chased=chased)
-        except dnslib.DNSError as error:
-            raise NoAnswerError(f"upstream sent nonsense for {found.chase}: {error}") from error
+        except (MalformedError, dnslib.DNSError, UnicodeError) as error:
+            raise NoAnswerError(f"{found.chase} cannot be resolved: {error}") from error
 
     def _shuffled(self, found: Answer) -> Answer:
         if len(found.records) < 2:

@@ -79,7 +79,7 @@ async def test_our_own_changes_alarm_nobody(lab: Lab, tmp_path: Path) -> None:
         before = node.statistics()["rules_thread_jobs"]
         for number in range(3):
             await cluster.publish([service(vip=f"10.96.1.{number}")], [endpoints([pod])])
-            await asyncio.sleep(0.3)  # longer than an announcement takes, shorter than a debounce
+            await asyncio.sleep(0.3)  # an announcement takes less
         await asyncio.sleep(0.6)
         assert node.statistics()["rules_thread_jobs"] == before + 3
     finally:
@@ -93,7 +93,7 @@ async def test_a_bridge_taken_away_comes_back_with_its_pods(lab: Lab, tmp_path: 
         pod = await cluster.add_pod(node, "web-0")
         run(cluster.namespaces[0], "ip", "link", "del", "pwbr0")
         assert not answers(cluster.namespaces[0], pod.address)
-        node._wake.set()  # what the upkeep timer does
+        node._look()  # what the upkeep timer does
         await until(lambda: ask_pod(cluster.namespaces[0], pod.address))
     finally:
         await cluster.close()

@@ -1,0 +1,176 @@
+"""Packets in and out, and the server between them, without a socket."""
+
+from __future__ import annotations
+
+import random
+from ipaddress import IPv4Address, IPv4Network
+from pathlib import Path
+from typing import Any
+
+import dnslib
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from base.tasks import TaskGuard
+from netplugin.dns import message
+from netplugin.dns.message import MalformedError, Query
+from netplugin.dns.server import DnsServer
+from netplugin.dns.upstream import Source, Upstream
+from netplugin.dns.zone import Zone
+from tests.unit.netplugin.objects import endpoint, endpoint_slice, service
+
+WEB = "web.default.svc.cluster.local"
+MANY = "many.default.svc.cluster.local"
+
+
+def zone(*services: Any, slices: Any = ()) -> Zone:
+    return Zone(
+        services,
+        slices,
+        domain="cluster.local",
+        server=IPv4Address("10.96.0.10"),
+        ranges=(IPv4Network("10.96.0.0/12"),),
+    )
+
+
+def server(*, loaded: bool = True) -> DnsServer:
+    made = DnsServer(
+        address=IPv4Address("127.0.0.1"),
+        domain="cluster.local",
+        nothing=zone(),
+        upstream=Upstream(Source(file=Path("/nonexistent"), own=IPv4Address("127.0.0.1"))),
+        guard=TaskGuard("test"),
+        shuffle=random.Random(1),
+    )
+    if loaded:
+        pods = [endpoint(f"10.244.1.{n}") for n in range(1, 101)]
+        made.set_zone(
+            zone(
+                service(),
+                service("many", "None"),
+                service("few", "None"),
+                slices=[endpoint_slice(*pods, of="many"), endpoint_slice(*pods[:3], of="few")],
+            )
+        )
+    return made
+
+
+def question(name: str, kind: str = "A", *, edns: int = 0) -> bytes:
+    record = dnslib.DNSRecord.question(name, kind)
+    if edns:
+        record.add_ar(dnslib.EDNS0(udp_len=edns))
+    return bytes(record.pack())
+
+
+def reply(made: DnsServer, packet: bytes, *, tcp: bool = False) -> Any:
+    answer = made.answer_now(packet, tcp=tcp)
+    assert isinstance(answer, bytes)
+    assert answer[:2] == packet[:2]
+    return dnslib.DNSRecord.parse(answer)
+
+
+def test_reading_a_question() -> None:
+    query = message.read(question("Web.Example.COM", "SRV", edns=4096))
+    assert (query.name, query.kind_name, query.edns) == ("web.example.com", "SRV", True)
+    assert query.limit == message.EDNS_LIMIT
+    assert message.read(question("example.com")).limit == message.PLAIN_LIMIT
+
+
+@pytest.mark.parametrize(
+    ("packet", "rcode"),
+    [
+        (b"", None),
+        (b"\0" * 11, None),
+        (b"\0\1\x80\0\0\1\0\0\0\0\0\0\0\0\1\0\1", None),  # a response
+        (b"\0\1\x28\0\0\1\0\0\0\0\0\0\0\0\1\0\1", message.NOT_IMPLEMENTED),  # an update
+        (b"\0\1\1\0\0\0\0\0\0\0\0\0", message.FORMAT_ERROR),
+        (b"\0\1\1\0\0\2\0\0\0\0\0\0\0\0\1\0\1\0\0\1\0\1", message.FORMAT_ERROR),
+        (b"\0\1\1\0\0\1\0\0\0\0\0\0\3ab", message.FORMAT_ERROR),
+        (b"\0\1\1\0\0\1\0\0\0\0\0\0\xc0\x0c\0\1\0\1", message.FORMAT_ERROR),  # a pointer at itself
+        (b"\0\1\1\0\0\1\0\0\0\0\0\0\0\0\1\0\3", message.REFUSED),  # class CHAOS
+    ],
+)
+def test_what_is_not_a_question(packet: bytes, rcode: int | None) -> None:
+    with pytest.raises(MalformedError) as caught:
+        message.read(packet)
+    assert caught.value.rcode == rcode
+
+
+def test_an_answer_repeats_the_questions_spelling() -> None:
+    answer = reply(server(), question("wEb.DeFault.svc.cluster.LOCAL"))
+    assert str(answer.q.qname) == "wEb.DeFault.svc.cluster.LOCAL."
+    assert str(answer.rr[0].rdata) == "10.96.1.1"
+    assert (answer.header.aa, answer.header.ra, answer.header.rd) == (1, 1, 1)
+
+
+def test_kept_answers_equal_fresh_ones() -> None:
+    made = server()
+    first = reply(made, question(WEB))
+    second = reply(made, question(WEB.upper()))
+    assert made.statistics()["kept_hits"] == 1
+    assert [str(r.rdata) for r in first.rr] == [str(r.rdata) for r in second.rr]
+    assert str(second.q.qname) == WEB.upper() + "."
+    made.set_zone(zone())
+    assert reply(made, question(WEB)).header.rcode == message.NO_SUCH_NAME
+
+
+def test_a_no_carries_the_soa() -> None:
+    missing = reply(server(), question("nobody.default.svc.cluster.local"))
+    assert missing.header.rcode == message.NO_SUCH_NAME
+    assert missing.auth[0].rtype == dnslib.QTYPE.SOA
+    assert missing.auth[0].rdata.times[-1] == 5
+    nothing = reply(server(), question(WEB, "AAAA", edns=1232))
+    assert (nothing.header.rcode, nothing.rr) == (0, [])
+    assert any(record.rtype == dnslib.QTYPE.OPT for record in nothing.ar)
+
+
+def test_names_are_not_denied_before_they_are_known() -> None:
+    early = reply(server(loaded=False), question(WEB))
+    assert early.header.rcode == message.SERVER_FAILURE
+
+
+def test_long_answers_are_cut_over_udp_only() -> None:
+    made = server()
+    for packet in (question(MANY), question(MANY, edns=4096)):
+        cut = reply(made, packet)
+        assert (cut.header.tc, cut.rr) == (1, [])
+    whole = reply(made, question(MANY), tcp=True)
+    assert (whole.header.tc, len(whole.rr)) == (0, 100)
+
+
+def test_several_addresses_come_in_changing_order() -> None:
+    made = server()
+    firsts = {
+        str(reply(made, question("few.default.svc.cluster.local")).rr[0].rdata) for _ in range(50)
+    }
+    assert firsts == {"10.244.1.1", "10.244.1.2", "10.244.1.3"}
+
+
+def test_other_names_are_for_upstream() -> None:
+    assert isinstance(server().answer_now(question("example.com"), tcp=False), Query)
+
+
+labels = st.lists(st.binary(min_size=1, max_size=63), max_size=6)
+
+
+@given(labels, st.integers(0, 65535), st.booleans())
+def test_any_name_in_our_zone_has_an_answer(names: list[bytes], kind: int, tcp: bool) -> None:
+    ours = [*names, b"default", b"svc", b"cluster", b"local"]
+    encoded = b"".join(bytes([len(label)]) + label for label in ours) + b"\0"
+    packet = b"\0\7\1\0\0\1\0\0\0\0\0\0" + encoded + kind.to_bytes(2, "big") + b"\0\1"
+    answer = server().answer_now(packet, tcp=tcp)
+    assert answer is not None
+
+
+@given(labels)
+def test_any_pod_name_has_an_answer(names: list[bytes]) -> None:
+    ours = [b"10-244-1-2", *names[:1], b"pod", b"cluster", b"local"]
+    encoded = b"".join(bytes([len(label)]) + label for label in ours) + b"\0"
+    packet = b"\0\7\1\0\0\1\0\0\0\0\0\0" + encoded + b"\0\1\0\1"
+    assert isinstance(server().answer_now(packet, tcp=False), bytes)
+
+
+@given(st.binary(max_size=300))
+def test_any_packet_is_survived(packet: bytes) -> None:
+    server().answer_now(packet, tcp=False)
