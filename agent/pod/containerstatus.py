@@ -125,7 +125,7 @@ def _waiting(
         first = pod.spec.init_containers[0].name
         if not (init and container.name == first):
             return ContainerStateWaiting(reason="PodInitializing")
-        if observed.sandbox_running and observed.network_ready:
+        if observed.reachable:
             return ContainerStateWaiting(reason="PodInitializing")
     return ContainerStateWaiting(reason="ContainerCreating")
 
@@ -141,10 +141,8 @@ def _waiting_again(
         return None
     if not wanted_restart(policy, seen):
         return None
-    if (failed := _failure(container, observed)) is not None:
-        return failed
     if restart_in(seen) <= 0:
-        return None
+        return _failure(container, observed)
     delay = RESTARTS.delay(seen.backoff_level, ran_for=seen.ran_for)
     meta = pod.metadata
     return ContainerStateWaiting(

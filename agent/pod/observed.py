@@ -136,8 +136,13 @@ class PodObserved:
     sandboxes: Sequence[ContainerRecord] = ()
     """Newest first."""
     ip: str = ""
-    """The pod's address; for a pod in the host's network the node's."""
+    """The pod's address; for a pod in the host's network the node's.
+
+    An adopted sandbox has the address that the API knows, even before it was made sure of again:
+    else a restart of the agent would take every pod out of its services for a moment.
+    """
     network_ready: bool = False
+    """The address was made sure of by this agent."""
     containers: Mapping[str, Sequence[Seen]] = field(default_factory=dict)
     """By container name, newest first."""
     volumes_ready: bool = False
@@ -167,6 +172,11 @@ class PodObserved:
     @property
     def sandbox_running(self) -> bool:
         return self.sandbox is not None and self.sandbox.running
+
+    @property
+    def reachable(self) -> bool:
+        """The sandbox runs and has its address."""
+        return self.sandbox_running and bool(self.network_ready or self.ip)
 
     def newest(self, name: str) -> Seen | None:
         """The newest container of that name, of this sandbox or an older one."""

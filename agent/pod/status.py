@@ -43,7 +43,7 @@ def status(
     mains = [container_status(pod, c, observed, init=False) for c in pod.spec.containers]
     end = _reported_end(pod, observed)
     phase = end.phase if end is not None else _phase(pod, inits, mains)
-    ip = observed.ip if observed.sandbox_running and observed.network_ready else ""
+    ip = observed.ip if observed.reachable else ""
     if end is not None:
         ip = ip or previous.pod_ip  # a finished pod keeps showing the address it had
     return PodStatus(
@@ -110,7 +110,7 @@ def _conditions(
     previous: PodStatus,
     now: datetime,
 ) -> list[PodCondition]:
-    ready_to_start = observed.sandbox_running and observed.network_ready
+    ready_to_start = observed.reachable
     containers_ready = _containers_ready(pod, phase, inits, mains)
     made = [
         ("PodReadyToStartContainers", ready_to_start, "", ""),

@@ -60,30 +60,17 @@ def command_line(
     return expanded(container.command), expanded(container.args)
 
 
-def config_map_names(pod: Pod) -> set[str]:
-    """ConfigMaps that the environment of the pod's containers refers to."""
-    names = set()
-    for container in (*pod.spec.init_containers, *pod.spec.containers):
-        names |= {s.config_map_ref.name for s in container.env_from if s.config_map_ref}
-        names |= {
-            e.value_from.config_map_key_ref.name
-            for e in container.env
-            if e.value_from and e.value_from.config_map_key_ref
-        }
-    return names
-
-
-def secret_names(pod: Pod) -> set[str]:
-    """Secrets that the environment of the pod's containers refers to."""
-    names = set()
-    for container in (*pod.spec.init_containers, *pod.spec.containers):
-        names |= {s.secret_ref.name for s in container.env_from if s.secret_ref}
-        names |= {
-            e.value_from.secret_key_ref.name
-            for e in container.env
-            if e.value_from and e.value_from.secret_key_ref
-        }
-    return names
+def references_of(container: Container) -> tuple[set[str], set[str]]:
+    """Names of the ConfigMaps and of the Secrets that the container's environment refers to."""
+    maps = {s.config_map_ref.name for s in container.env_from if s.config_map_ref}
+    secrets = {s.secret_ref.name for s in container.env_from if s.secret_ref}
+    for variable in container.env:
+        source = variable.value_from
+        if source is not None and source.config_map_key_ref is not None:
+            maps.add(source.config_map_key_ref.name)
+        if source is not None and source.secret_key_ref is not None:
+            secrets.add(source.secret_key_ref.name)
+    return maps, secrets
 
 
 def text(data: bytes) -> str:

@@ -7,10 +7,10 @@ disk a sizeLimit is watched by eviction, not enforced here.
 from __future__ import annotations
 
 import os
-import shutil
 from pathlib import Path
 
 from agent.volumes.base import VolumeContext, VolumeError
+from agent.volumes.mounts import remove_tree
 from api import quantity
 
 
@@ -28,8 +28,7 @@ async def set_up(context: VolumeContext) -> Path:
 
 
 async def tear_down(context: VolumeContext) -> None:
-    context.mounter.unmount(context.directory)
-    shutil.rmtree(context.directory, ignore_errors=True)
+    remove_tree(context.directory, context.mounter)
 
 
 def own(path: Path, group: int | None) -> None:

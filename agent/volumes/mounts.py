@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+import shutil
 from pathlib import Path
 from typing import Protocol
 
@@ -38,6 +39,9 @@ class Mounter(Protocol):
 
     def is_mounted(self, target: Path) -> bool: ...
 
+    def below(self, directory: Path) -> list[Path]:
+        """Everything mounted at or below `directory`, innermost and newest first."""
+
 
 class KernelMounter:
     """The real thing."""
@@ -63,7 +67,12 @@ class KernelMounter:
             raise MountError(f"cannot unmount {target}: {os.strerror(code)}")
 
     def is_mounted(self, target: Path) -> bool:
-        return os.path.ismount(target)
+        return str(target) in _mount_points() or os.path.ismount(target)
+
+    def below(self, directory: Path) -> list[Path]:
+        top = str(directory)
+        found = [p for p in _mount_points() if p == top or p.startswith(top + "/")]
+        return [Path(point) for point in reversed(found)]
 
 
 class FakeMounter:
@@ -83,6 +92,34 @@ class FakeMounter:
 
     def is_mounted(self, target: Path) -> bool:
         return str(target) in self.mounted
+
+    def below(self, directory: Path) -> list[Path]:
+        return [Path(p) for p in self.mounted if Path(p).is_relative_to(directory)][::-1]
+
+
+def remove_tree(directory: Path, mounter: Mounter) -> None:
+    """Remove a directory of ours for good.
+
+    First everything mounted in it goes: what is mounted may be a directory of the node (a hostPath's
+    subPath), and removing files through a mount would remove the user's own.
+    """
+    for target in mounter.below(directory):
+        mounter.unmount(target)
+    if left := mounter.below(directory):
+        raise MountError(f"cannot remove {directory}: {left[0]} is still mounted")
+    shutil.rmtree(directory, ignore_errors=True)
+
+
+def _mount_points() -> list[str]:
+    """All mount points of this process, in the order they were made (proc_pid_mountinfo(5))."""
+    lines = Path("/proc/self/mountinfo").read_text().splitlines()
+    return [_unescaped(line.split(" ")[4]) for line in lines]
+
+
+def _unescaped(path: str) -> str:
+    for code, character in (("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")):
+        path = path.replace(code, character)
+    return path
 
 
 def _mount(source: str, target: str, kind: str, flags: int, options: str) -> None:

@@ -8,7 +8,6 @@ the API cannot be asked, a set that was written before stays as it is.
 from __future__ import annotations
 
 import contextlib
-import shutil
 from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
@@ -17,6 +16,7 @@ from agent.spec.errors import ConfigError
 from agent.volumes import atomic
 from agent.volumes.atomic import File
 from agent.volumes.base import VolumeContext, VolumeError
+from agent.volumes.mounts import remove_tree
 from agent.volumes.payload import (
     DEFAULT_MODE,
     config_map_files,
@@ -68,8 +68,7 @@ async def projected(context: VolumeContext, *, clock: Clock | None = None) -> Pa
 
 
 async def tear_down(context: VolumeContext) -> None:
-    context.mounter.unmount(context.directory)
-    shutil.rmtree(context.directory, ignore_errors=True)
+    remove_tree(context.directory, context.mounter)
 
 
 async def _set_up(

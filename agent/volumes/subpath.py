@@ -12,7 +12,7 @@ import os
 from pathlib import Path, PurePosixPath
 
 from agent.volumes.base import VolumeError
-from agent.volumes.mounts import Mounter
+from agent.volumes.mounts import Mounter, remove_tree
 
 SUBPATHS_DIRECTORY = "volume-subpaths"
 
@@ -39,15 +39,8 @@ def bind_subpath(
 def release_subpaths(pod_directory: Path, mounter: Mounter) -> None:
     """Unmount every subPath of the pod."""
     base = pod_directory / SUBPATHS_DIRECTORY
-    if not base.is_dir():
-        return
-    for target in sorted(base.rglob("*"), reverse=True):
-        mounter.unmount(target)
-        if target.is_dir() and not target.is_symlink():
-            target.rmdir()
-        else:
-            target.unlink(missing_ok=True)
-    base.rmdir()
+    if base.is_dir():
+        remove_tree(base, mounter)
 
 
 def _resolve(volume: Path, sub_path: str) -> PurePosixPath:

@@ -1,0 +1,88 @@
+"""ConfigMaps and Secrets that this node's pods refer to (step 4 of the pod's walk).
+
+The node's authorizer lets an agent read exactly these, one by one, so they are read by name whenever
+a container starts or a volume is looked after; what was read within the last second serves several
+at once. Only in memory: the contents of Secrets are never written to a disk of the node.
+
+Concurrency: one event loop; one request per object at a time, others wait for it. When the API
+cannot be asked, what was read before is still good; what was never read raises TemporaryError.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from api.client import Client
+from api.core import ConfigMap, Secret
+from api.errors import ApiError, is_forbidden, is_not_found
+from api.struct import ApiStruct
+from base.clock import Clock
+from base.errors import PodwrightError, TemporaryError
+
+T = TypeVar("T", bound=ApiStruct)
+
+FRESH = 1.0
+"""Seconds an answer is good for: a container that starts must not see old configuration."""
+
+
+@dataclass
+class _Entry:
+    value: Any = None
+    read_at: float | None = None
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+
+class ReferencedObjects:
+    """A small cache in front of GET."""
+
+    def __init__(self, client: Client, *, clock: Clock) -> None:
+        self._client = client
+        self._clock = clock
+        self._entries: dict[tuple[type[ApiStruct], str, str], _Entry] = {}
+        self._requests = 0
+
+    async def config_map(self, namespace: str, name: str) -> ConfigMap | None:
+        """None when it does not exist. Raises TemporaryError when nobody can say."""
+        return await self._read(ConfigMap, namespace, name)
+
+    async def secret(self, namespace: str, name: str) -> Secret | None:
+        """None when it does not exist. Raises TemporaryError when nobody can say."""
+        return await self._read(Secret, namespace, name)
+
+    def forget_unused(self, used: Iterable[tuple[str, str]]) -> None:
+        """Drop everything but these (namespace, name): a Secret stays no longer than its pods."""
+        kept = set(used)
+        for key in [key for key in self._entries if key[1:] not in kept]:
+            del self._entries[key]
+
+    def statistics(self) -> dict[str, float]:
+        return {"referenced_objects": len(self._entries), "referenced_requests": self._requests}
+
+    async def _read(self, type_: type[T], namespace: str, name: str) -> T | None:
+        entry = self._entries.setdefault((type_, namespace, name), _Entry())
+        async with entry.lock:
+            now = self._clock.monotonic()
+            if entry.read_at is not None and now - entry.read_at < FRESH:
+                value: T | None = entry.value
+                return value
+            try:
+                self._requests += 1
+                entry.value = await self._client.get(type_, name, namespace)
+            except ApiError as error:
+                if not is_not_found(error):
+                    return self._fall_back(entry, error, namespace, name)
+                entry.value = None
+            except PodwrightError as error:
+                return self._fall_back(entry, error, namespace, name)
+            entry.read_at = now
+            value = entry.value
+            return value
+
+    def _fall_back(self, entry: _Entry, error: PodwrightError, namespace: str, name: str) -> Any:
+        """What was read before, unless the node may not read it any more."""
+        if entry.read_at is None or is_forbidden(error):
+            raise TemporaryError(f"{namespace}/{name} cannot be read: {error.message}") from error
+        return entry.value

@@ -1,0 +1,89 @@
+"""Pods on disk, so that an agent can start while the control plane is away (step 4).
+
+One file per pod: the object as the API gave it, with its status (the address and the readiness that
+were last told). ConfigMaps and Secrets are only named in it, never contained; their contents are
+never written. Files are 0600 all the same, since environments hold what people put there.
+
+A checkpoint is a hint about what was wanted, never about what is: the truth about containers is
+Docker's. A file that cannot be read is set aside with a warning, and its pod's containers wait for
+the API's word.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from pathlib import Path
+
+import msgspec
+
+from api.core import Pod
+from base.clock import Clock
+from base.files import atomic_write, make_directory
+
+log = logging.getLogger(__name__)
+
+INTERVAL = 1.0
+
+_decoder = msgspec.json.Decoder(Pod)
+_encoder = msgspec.json.Encoder()
+
+
+class Checkpoints:
+    """The directory of pod checkpoints.
+
+    `save` only notes; `run` writes in a thread, at most once a second: a checkpoint waits for the
+    disk twice, and a pod's start must not. What a kill loses is asked of the API again.
+    """
+
+    def __init__(self, directory: Path, *, clock: Clock) -> None:
+        self._directory = make_directory(directory, 0o700)
+        self._clock = clock
+        self._unsaved: dict[str, Pod] = {}
+        self._noted = asyncio.Event()
+        self._written = 0
+
+    def save(self, pod: Pod) -> None:
+        """Have this version written soon."""
+        self._unsaved[pod.metadata.uid] = pod
+        self._noted.set()
+
+    def remove(self, uid: str) -> None:
+        """Forget the pod. May be called twice."""
+        self._unsaved.pop(uid, None)
+        self._path(uid).unlink(missing_ok=True)
+
+    async def run(self) -> None:
+        """Write what is noted, until cancelled."""
+        while True:
+            await self._noted.wait()
+            self._noted.clear()
+            await self.flush()
+            await self._clock.sleep(INTERVAL)
+
+    async def flush(self) -> None:
+        """Write all that is noted now."""
+        while self._unsaved:
+            uid, pod = self._unsaved.popitem()
+            try:
+                await asyncio.to_thread(atomic_write, self._path(uid), _encoder.encode(pod), 0o600)
+            except OSError as error:  # a full disk must not stop pods
+                log.warning("checkpoint of pod %s is not written: %s", uid, error)
+            self._written += 1
+
+    def load(self) -> list[Pod]:
+        """All pods that were wanted when this agent last heard of the API."""
+        pods = []
+        for path in sorted(self._directory.glob("*.json")):
+            try:
+                pods.append(_decoder.decode(path.read_bytes()))
+            except (OSError, msgspec.DecodeError) as error:
+                log.warning("checkpoint %s cannot be read and is set aside: %s", path, error)
+                path.rename(path.with_suffix(".broken"))
+        return pods
+
+    def statistics(self) -> dict[str, float]:
+        return {"checkpoints_written": self._written, "checkpoints_unsaved": len(self._unsaved)}
+
+    def _path(self, uid: str) -> Path:
+        return self._directory / f"{uid}.json"

@@ -1,0 +1,125 @@
+"""What the effects work with: the agent's parts, and one pod's (step 4 of the pod's walk)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from agent.containers.images import Images
+from agent.containers.interface import Runtime
+from agent.containers.records import ContainerId
+from agent.pod.alarm import Alarm
+from agent.pod.checkpoint import Checkpoints
+from agent.pod.memory import PodMemory
+from agent.pod.network import PodNetwork
+from agent.pod.pusher import StatusPusher
+from agent.resources.cgroups import Cgroups
+from agent.spec.facts import NodeFacts
+from agent.spec.fieldref import Place
+from agent.volumes.base import Objects
+from agent.volumes.mounts import Mounter
+from agent.volumes.registry import PodVolumes
+from api.client import Client
+from api.core import Container, Pod, Service
+from api.struct import ApiStruct
+from base.clock import Clock
+from base.errors import PodwrightError
+from base.tasks import TaskGuard
+
+
+class Recorder(Protocol):
+    """Tells events (`api.events.EventRecorder`)."""
+
+    def event(
+        self, obj: ApiStruct, type_: str, reason: str, message: str, *, field_path: str = ""
+    ) -> None: ...
+
+
+class StepFailed(PodwrightError):
+    """An action did not work: what its container waits for, and when to try again."""
+
+    def __init__(self, reason: str, message: str, *, retry_in: float | None = None) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.retry_in = retry_in
+
+
+@dataclass(frozen=True, kw_only=True)
+class AgentContext:
+    """The parts that all pods of the node share."""
+
+    runtime: Runtime
+    images: Images
+    network: PodNetwork
+    objects: Objects
+    services: Callable[[], Iterable[Service]]
+    cgroups: Cgroups
+    mounter: Mounter
+    recorder: Recorder
+    client: Client
+    pusher: StatusPusher
+    checkpoints: Checkpoints
+    clock: Clock
+    guard: TaskGuard
+    node: NodeFacts
+
+
+@dataclass
+class StopOrder:
+    """A container that is being ended. The deadline may move up while it is."""
+
+    deadline: float
+    alarm: Alarm
+
+
+@dataclass
+class PodContext:
+    """One pod: its newest version and all that its worker and effects share."""
+
+    agent: AgentContext
+    pod: Pod
+    memory: PodMemory
+    volumes: PodVolumes
+    stops: dict[ContainerId, StopOrder] = field(default_factory=dict)
+
+    @property
+    def uid(self) -> str:
+        return self.pod.metadata.uid
+
+    @property
+    def directory(self) -> Path:
+        return self.agent.node.pod_directory(self.uid)
+
+    @property
+    def ip(self) -> str:
+        """The pod's address; empty before it has one."""
+        if self.pod.spec.host_network:
+            return self.agent.node.host_ip
+        sandboxes = self.memory.sandboxes()
+        return self.memory.addresses.get(sandboxes[0].id, "") if sandboxes else ""
+
+    def place(self) -> Place:
+        return self.agent.node.place(self.ip)
+
+    def container(self, name: str) -> Container:
+        """The spec of a container. Raises StepFailed when the pod has none of that name."""
+        for container in (*self.pod.spec.init_containers, *self.pod.spec.containers):
+            if container.name == name:
+                return container
+        raise StepFailed("ContainerNotFound", f"the pod has no container {name}")
+
+    def tell(self, type_: str, reason: str, message: str, *, container: str = "") -> None:
+        """An event of the pod, or of one of its containers."""
+        path = ""
+        if container:
+            inits = {c.name for c in self.pod.spec.init_containers}
+            path = f"spec.{'initContainers' if container in inits else 'containers'}{{{container}}}"
+        self.agent.recorder.event(self.pod, type_, reason, message, field_path=path)
+
+    def normal(self, reason: str, message: str, *, container: str = "") -> None:
+        self.tell("Normal", reason, message, container=container)
+
+    def warn(self, reason: str, message: str, *, container: str = "") -> None:
+        self.tell("Warning", reason, message, container=container)

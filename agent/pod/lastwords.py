@@ -1,0 +1,44 @@
+"""Termination messages (step 5 of the pod's walk): what a container left for people to read.
+
+The file at terminationMessagePath, or with FallbackToLogsOnError the end of its log when it failed
+and left no file content. Sizes are the kubelet's.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from agent.containers.errors import RuntimeFailure
+from agent.containers.records import ContainerRecord, LogOptions
+from agent.pod import names
+from agent.pod.context import PodContext
+from agent.spec.container import message_file
+
+MAX_FILE = 4096
+MAX_LOG = 2048
+MAX_LINES = 80
+
+
+async def termination_message(ctx: PodContext, record: ContainerRecord) -> str:
+    """The message of a container that ended; empty when it left none."""
+    name = record.labels.get(names.CONTAINER_NAME, "")
+    restarts = names.label_number(record.labels, names.RESTART_COUNT)
+    text = _read(message_file(ctx.directory, name, restarts))
+    policy = record.labels.get(names.MESSAGE_POLICY, "")
+    if text or policy != "FallbackToLogsOnError" or record.exit_code == 0:
+        return text
+    log = b""
+    try:
+        async for _, piece in ctx.agent.runtime.logs(record.id, LogOptions(tail_lines=MAX_LINES)):
+            log += piece
+    except RuntimeFailure:
+        return ""
+    return log[-MAX_LOG:].decode("utf-8", "replace")
+
+
+def _read(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return file.read(MAX_FILE).decode("utf-8", "replace")
+    except OSError:
+        return ""

@@ -1,0 +1,269 @@
+"""All pods of this node: who is wanted, who is there, and a worker for each (step 4 of the walk).
+
+Start of an agent:
+1. checkpoints tell what was wanted, Docker's labels what is there: every pod known from a checkpoint
+   gets its worker and its containers, so the node works before (and without) the API;
+2. once the API's list has been seen, pods that it does not have are ended gracefully, and so are
+   containers of pods that nobody knows; their addresses, cgroups and directories are freed.
+
+After that: changes of pods, engine events and a slow relist only wake workers. The relist compares
+and never overwrites: what differs is read anew by the worker, because a list may be older than what
+an effect has just done.
+
+Concurrency: one event loop; one task per worker, one for events, one for the relist. No queues.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import defaultdict
+from collections.abc import Callable
+
+from agent.containers.errors import RuntimeFailure
+from agent.containers.records import ContainerRecord, EventKind, RuntimeEvent
+from agent.pod import names
+from agent.pod.context import AgentContext
+from agent.pod.worker import PodWorker
+from agent.resources.values import sum_shares
+from agent.volumes.mounts import remove_tree
+from api.core import Pod, PodSpec
+from api.meta import ObjectMeta
+from api.pods import qos_class
+from base.errors import PodwrightError
+
+log = logging.getLogger(__name__)
+
+RELIST = 60.0
+RETRY = 2.0
+
+
+class PodManager:
+    """Gives every pod of this node its worker."""
+
+    def __init__(self, agent: AgentContext) -> None:
+        self.agent = agent
+        self.workers: dict[str, PodWorker] = {}
+        self._finished: set[str] = set()
+        """Pods that are done here and wait only for their objects to go (finalizers)."""
+        self._api_seen = False
+        self._unclaimed: dict[str, list[ContainerRecord]] = {}
+        """What an earlier agent left, until a pod is found that it belongs to."""
+        self._relists = 0
+        self._mismatches = 0
+        self._orphans = 0
+        self.on_engine: Callable[[bool], None] = lambda there: None
+        """Called when the engine goes away or comes back."""
+
+    def __repr__(self) -> str:
+        return f"PodManager(workers={len(self.workers)}, api_seen={self._api_seen})"
+
+    # Changes from outside.
+
+    async def start(self) -> None:
+        """Take up what an earlier agent left. Waits until the engine answers once."""
+        wanted = {pod.metadata.uid: pod for pod in self.agent.checkpoints.load()}
+        there = await self._list_patiently()
+        self._unclaimed = there
+        for pod in wanted.values():
+            self._add(pod)
+
+    def pod_changed(self, old: Pod | None, new: Pod | None) -> None:
+        """A handler for the informer of this node's pods."""
+        if new is None:
+            if old is not None:
+                self._gone(old)
+            return
+        uid = new.metadata.uid
+        if uid in self._finished:
+            return
+        self.agent.checkpoints.save(new)
+        worker = self.workers.get(uid)
+        if worker is not None:
+            worker.update(new)
+        else:
+            self._add(new)
+        self._weigh()
+
+    async def api_synced(self) -> None:
+        """The API's whole list has been seen: what it does not have is to go."""
+        self._api_seen = True
+
+    def forget_missing(self, present: set[str]) -> None:
+        """End the pods that the API does not have."""
+        for uid, worker in self.workers.items():
+            if uid not in present and not worker.context.memory.removed:
+                log.info("pod %s is not in the API any more", worker.pod.metadata.name)
+                worker.remove()
+
+    def wake_all(self, key: str) -> None:
+        """Something that made `key` fail has changed for all pods."""
+        for worker in self.workers.values():
+            worker.retry(key)
+
+    def pods(self) -> list[Pod]:
+        return [worker.pod for worker in self.workers.values()]
+
+    # Loops.
+
+    async def watch_engine(self) -> None:
+        """Pass on engine events, until cancelled."""
+        async for event in self.agent.runtime.events():
+            if event.kind is EventKind.ENGINE_LOST:
+                self.on_engine(False)
+            elif event.kind is EventKind.ENGINE_BACK:
+                self.on_engine(True)
+                await self.relist()
+                for worker in self.workers.values():
+                    worker.wake()
+            else:
+                self._note(event)
+
+    async def relist_forever(self) -> None:
+        """The safety net under the events, until cancelled."""
+        while True:
+            await self.agent.clock.sleep(RELIST)
+            await self.relist()
+
+    async def relist(self) -> None:
+        """Compare all containers with what the workers know; take care of those nobody knows."""
+        self._relists += 1
+        try:
+            there = await self._list()
+        except RuntimeFailure as error:
+            log.warning("containers cannot be listed: %s", error)
+            return
+        for uid, worker in list(self.workers.items()):
+            known = worker.context.memory.records
+            now = {record.id: record for record in there.get(uid, [])}
+            differs = [id for id in known if id not in now]
+            differs += [
+                id
+                for id, record in now.items()
+                if id not in known or known[id].state != record.state
+            ]
+            if differs and not worker.context.memory.leaving:
+                self._mismatches += len(differs)
+                worker.look_at(differs)
+        if self._api_seen:
+            await self.clean_up(there)
+
+    async def clean_up(self, there: dict[str, list[ContainerRecord]] | None = None) -> None:
+        """End containers of unknown pods; free addresses, cgroups and directories of no pod."""
+        if there is None:
+            there = await self._list()
+        for uid, records in there.items():
+            if uid not in self.workers and uid not in self._finished:
+                self._orphans += 1
+                log.info("containers of pod %s belong to nobody and are ended", uid)
+                self._unclaimed[uid] = records
+                self._add(_orphan(uid, records), orphan=True)
+        live = [
+            record.id
+            for records in there.values()
+            for record in records
+            if record.labels.get(names.CONTAINER_TYPE) == names.SANDBOX
+        ]
+        for worker in self.workers.values():
+            live += [record.id for record in worker.context.memory.sandboxes()]
+        try:
+            await self.agent.network.reconcile(set(live))
+        except PodwrightError as error:
+            log.warning("stray addresses are not freed: %s", error)
+        self._remove_strays()
+
+    def statistics(self) -> dict[str, float]:
+        return {
+            "pods": len(self.workers),
+            "effects_running": sum(w.statistics()["busy"] for w in self.workers.values()),
+            "relists": self._relists,
+            "relist_mismatches": self._mismatches,
+            "orphans": self._orphans,
+        }
+
+    # Parts.
+
+    def _add(self, pod: Pod, *, orphan: bool = False) -> None:
+        uid = pod.metadata.uid
+        worker = PodWorker(pod, self.agent, orphan=orphan)
+        if records := self._unclaimed.pop(uid, []):
+            worker.adopt(records)
+        self.workers[uid] = worker
+        name = f"pod {pod.metadata.namespace}/{pod.metadata.name}"
+        self.agent.guard.start(self._run(uid, worker), name=name)
+
+    async def _run(self, uid: str, worker: PodWorker) -> None:
+        await worker.run()
+        del self.workers[uid]
+        if not worker.context.memory.removed:
+            self._finished.add(uid)
+        self._weigh()
+
+    def _gone(self, pod: Pod) -> None:
+        uid = pod.metadata.uid
+        self._finished.discard(uid)
+        self.agent.pusher.forget(uid)
+        worker = self.workers.get(uid)
+        if worker is not None:
+            worker.update(pod)
+            worker.remove()
+
+    def _note(self, event: RuntimeEvent) -> None:
+        if event.labels.get(names.NODE) != self.agent.node.name:
+            return
+        worker = self.workers.get(event.labels.get(names.POD_UID, ""))
+        if worker is not None:
+            worker.note_event(event)
+
+    def _weigh(self) -> None:
+        """The Burstable class weighs what its pods request together."""
+        burstable = [p for p in self.pods() if qos_class(p) == "Burstable"]
+        try:
+            self.agent.cgroups.set_class_shares(burstable=sum_shares(burstable))
+        except PodwrightError as error:
+            log.warning("CPU shares of the Burstable class are not set: %s", error)
+
+    async def _list(self) -> dict[str, list[ContainerRecord]]:
+        records = await self.agent.runtime.list_containers(
+            labels={names.NODE: self.agent.node.name}
+        )
+        by_pod: dict[str, list[ContainerRecord]] = defaultdict(list)
+        for record in records:
+            identity = names.identify(record)
+            if identity is not None:
+                by_pod[identity.uid].append(record)
+        return dict(by_pod)
+
+    async def _list_patiently(self) -> dict[str, list[ContainerRecord]]:
+        while True:
+            try:
+                return await self._list()
+            except RuntimeFailure as error:
+                log.warning("waiting for the container engine: %s", error)
+                self.on_engine(False)
+                await self.agent.clock.sleep(RETRY)
+
+    def _remove_strays(self) -> None:
+        """Cgroups and directories of pods that are no more."""
+        known = set(self.workers)
+        self.agent.cgroups.remove_strays(self.agent.cgroups.pod_uids() - known)
+        directory = self.agent.node.pods_directory
+        for path in directory.iterdir() if directory.is_dir() else ():
+            if path.name not in known and path.is_dir():
+                remove_tree(path, self.agent.mounter)
+
+
+def _orphan(uid: str, records: list[ContainerRecord]) -> Pod:
+    """What labels tell of a pod that nobody remembers: enough to end it."""
+    labels = records[0].labels
+    grace = labels.get(names.POD_GRACE, "")
+    return Pod(
+        metadata=ObjectMeta(
+            name=labels.get(names.POD_NAME, ""),
+            namespace=labels.get(names.POD_NAMESPACE, ""),
+            uid=uid,
+        ),
+        spec=PodSpec(
+            containers=[],
+            termination_grace_period_seconds=int(grace) if grace.isdigit() else None,
+        ),
+    )

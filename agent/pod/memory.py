@@ -1,0 +1,186 @@
+"""What a worker remembers of its pod between two looks (step 4 of the pod's walk).
+
+Docker's records are kept by id and replaced as they are read anew; what Docker does not know
+(probe verdicts, hooks, failures, why a container was killed) is kept beside them and is all that a
+restarted agent loses. `observe` turns it into the frozen value that plan and status are made from.
+
+Moments are of the monotonic clock. When a container that had ended before is first seen, the wall
+clock tells how long ago; from then on only the monotonic clock counts.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+
+from agent.containers.records import ContainerId, ContainerRecord, ImageRecord
+from agent.pod import names
+from agent.pod.backoff import retry_delay
+from agent.pod.observed import Failure, Hook, KilledFor, PodObserved, Probed, Refusal, Seen
+from agent.spec.fieldref import needs_ip
+from api import timestamps
+from api.core import Pod
+from base.clock import Clock
+
+
+@dataclass(frozen=True, kw_only=True)
+class Failed:
+    """A failure with the moment when it may be tried again."""
+
+    reason: str
+    message: str
+    retry_at: float
+    count: int
+
+
+@dataclass
+class PodMemory:
+    """The mutable knowledge of one worker."""
+
+    clock: Clock
+    records: dict[ContainerId, ContainerRecord] = field(default_factory=dict)
+    adopted: set[ContainerId] = field(default_factory=set)
+    """Containers that an earlier agent made."""
+    ended_at: dict[ContainerId, float] = field(default_factory=dict)
+    messages: dict[ContainerId, str] = field(default_factory=dict)
+    killed_for: dict[ContainerId, KilledFor] = field(default_factory=dict)
+    probed: dict[ContainerId, Probed] = field(default_factory=dict)
+    hooks: dict[ContainerId, Hook] = field(default_factory=dict)
+    images: dict[str, tuple[int, ImageRecord]] = field(default_factory=dict)
+    failures: dict[str, Failed] = field(default_factory=dict)
+    addresses: dict[ContainerId, str] = field(default_factory=dict)
+    """Sandbox → its address, once it is attached."""
+    volumes_ready: bool = False
+    refusal: Refusal | None = None
+    started_at: float | None = None
+    removed: bool = False
+    stopping_since: float | None = None
+    leaving: bool = False
+    """Its containers are being removed: what is seen of them from now on says nothing."""
+    torn_down: bool = False
+    deleted: bool = False
+
+    def note(self, record: ContainerRecord) -> None:
+        """A container as Docker has it now."""
+        self.records[record.id] = record
+        if record.running or (record.state.value == "created" and not record.error):
+            self.ended_at.pop(record.id, None)
+        elif record.id not in self.ended_at:
+            self.ended_at[record.id] = self.clock.monotonic() - self._ended_ago(record)
+
+    def forget(self, id: ContainerId) -> None:
+        """The container is gone."""
+        self.records.pop(id, None)
+        self.adopted.discard(id)
+        for memory in (
+            self.ended_at,
+            self.messages,
+            self.killed_for,
+            self.probed,
+            self.hooks,
+            self.addresses,
+        ):
+            memory.pop(id, None)
+
+    def begin(self, pod: Pod) -> None:
+        """The pod starts to be active here, or was already, before this agent."""
+        if self.started_at is None:
+            began = pod.status.start_time
+            ago = 0.0
+            if began:
+                ago = (self.clock.now() - timestamps.parse(began)).total_seconds()
+            self.started_at = self.clock.monotonic() - max(0.0, ago)
+
+    def fail(
+        self, key: str, reason: str, message: str, retry_in: float | None, longest: float = 10.0
+    ) -> None:
+        """An action failed; without `retry_in` it rests longer each time."""
+        before = self.failures.get(key)
+        count = before.count + 1 if before is not None else 1
+        wait = retry_delay(count, longest=longest) if retry_in is None else retry_in
+        self.failures[key] = Failed(
+            reason=reason,
+            message=message,
+            retry_at=self.clock.monotonic() + wait,
+            count=count,
+        )
+
+    def succeed(self, key: str) -> None:
+        self.failures.pop(key, None)
+
+    def sandboxes(self) -> list[ContainerRecord]:
+        """Newest first."""
+        found = [r for r in self.records.values() if _is_sandbox(r)]
+        return sorted(found, key=_age, reverse=True)
+
+    def observe(self, pod: Pod, *, host_ip: str, busy: Iterable[str]) -> PodObserved:
+        """Everything, as one frozen value."""
+        now = self.clock.monotonic()
+        sandboxes = self.sandboxes()
+        current = sandboxes[0].id if sandboxes else None
+        address = self.addresses.get(current, "") if current is not None else ""
+        if pod.spec.host_network:
+            address = host_ip
+        said = pod.status.pod_ip if current in self.adopted else ""
+        return PodObserved(
+            sandboxes=tuple(sandboxes),
+            ip=address or said,
+            network_ready=bool(address),
+            containers=self._containers(pod, now),
+            volumes_ready=self.volumes_ready,
+            images={name: restarts for name, (restarts, _) in self.images.items()},
+            needs_ip=frozenset(
+                c.name for c in (*pod.spec.init_containers, *pod.spec.containers) if needs_ip(c)
+            ),
+            busy=frozenset(busy),
+            failures={
+                key: Failure(
+                    reason=f.reason, message=f.message, retry_in=f.retry_at - now, count=f.count
+                )
+                for key, f in self.failures.items()
+            },
+            refusal=self.refusal,
+            active_for=0.0 if self.started_at is None else now - self.started_at,
+            removed=self.removed,
+            stopping_for=0.0 if self.stopping_since is None else now - self.stopping_since,
+            torn_down=self.torn_down,
+            deleted=self.deleted,
+        )
+
+    def _containers(self, pod: Pod, now: float) -> dict[str, list[Seen]]:
+        specs = {c.name: c for c in (*pod.spec.init_containers, *pod.spec.containers)}
+        made: dict[str, list[Seen]] = defaultdict(list)
+        for record in self.records.values():
+            if _is_sandbox(record):
+                continue
+            name = record.labels.get(names.CONTAINER_NAME, "")
+            seen = Seen(
+                record=record,
+                ended_ago=max(0.0, now - self.ended_at.get(record.id, now)),
+                message=self.messages.get(record.id, ""),
+                killed_for=self.killed_for.get(record.id),
+                probed=self.probed.get(record.id, Probed()),
+                post_start=self.hooks.get(record.id, Hook.NONE),
+            )
+            if name in specs and seen.matches(specs[name]):
+                seen = replace(seen, image=specs[name].image)
+            made[name].append(seen)
+        for several in made.values():
+            several.sort(key=lambda seen: _age(seen.record), reverse=True)
+        return dict(made)
+
+    def _ended_ago(self, record: ContainerRecord) -> float:
+        if record.finished_at is None:
+            return 0.0
+        return max(0.0, (self.clock.now() - record.finished_at).total_seconds())
+
+
+def _is_sandbox(record: ContainerRecord) -> bool:
+    return record.labels.get(names.CONTAINER_TYPE) == names.SANDBOX
+
+
+def _age(record: ContainerRecord) -> tuple[int, float]:
+    """Order of making: by attempt, which names never repeat while a container is there."""
+    attempt = record.name.rpartition("_")[2]
+    return int(attempt) if attempt.isdigit() else 0, record.created_at.timestamp()

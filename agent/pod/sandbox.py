@@ -1,0 +1,146 @@
+"""A pod's sandbox: cgroup, files, pause container, address (step 4 of the pod's walk).
+
+Each effect may be done twice. What fails here is told as FailedCreatePodSandBox and tried again.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+
+from agent.containers.errors import NameInUse, RuntimeFailure
+from agent.containers.records import (
+    ContainerCreate,
+    ContainerId,
+    ContainerRecord,
+    ContainerState,
+    ImageId,
+)
+from agent.pod import names
+from agent.pod.actions import AttachNetwork, CreateSandbox, StartSandbox
+from agent.pod.context import PodContext, StepFailed
+from agent.resources.values import pod_values
+from agent.spec import dns
+from agent.spec.container import HOSTS_FILE, RESOLV_FILE, sandbox_create
+from api.pods import qos_class
+from base.errors import PodwrightError
+
+NODE_HOSTS = Path("/etc/hosts")
+FAILED = "FailedCreatePodSandBox"
+
+
+async def create(ctx: PodContext, action: CreateSandbox) -> None:
+    """The cgroup, the files and the pause container; sandboxes that died are let go first."""
+    if action.replaces:
+        ctx.normal("SandboxChanged", "Pod sandbox changed, it will be killed and re-created.")
+    try:
+        for old in action.replaces:
+            await ctx.agent.network.detach(old)
+            await ctx.agent.runtime.remove(old)
+            ctx.memory.forget(old)
+        parent = ctx.agent.cgroups.ensure_pod(ctx.uid, str(qos_class(ctx.pod)), pod_values(ctx.pod))
+        ctx.directory.mkdir(parents=True, exist_ok=True)
+        ctx.directory.chmod(0o750)
+        write_files(ctx)
+        spec = sandbox_create(ctx.pod, ctx.agent.node, attempt=action.attempt, cgroup_parent=parent)
+        try:
+            id = await ctx.agent.runtime.create(spec)
+        except NameInUse:
+            await adopt(ctx)
+            return
+        ctx.memory.note(created(id, spec, ImageId(""), now=ctx.agent.clock.now()))
+    except PodwrightError as error:
+        raise failed(ctx, error) from error
+
+
+def created(
+    id: ContainerId, spec: ContainerCreate, image: ImageId, *, now: datetime
+) -> ContainerRecord:
+    """The record of a container that was just created: asking the engine would say the same."""
+    return ContainerRecord(
+        id=id,
+        name=spec.name,
+        image=spec.image,
+        image_id=image,
+        labels=spec.labels,
+        state=ContainerState.CREATED,
+        created_at=now,
+    )
+
+
+async def start(ctx: PodContext, action: StartSandbox) -> None:
+    """Start the pause container."""
+    try:
+        await ctx.agent.runtime.start(action.id)
+    except PodwrightError as error:
+        raise failed(ctx, error) from error
+    finally:
+        await look(ctx, action.id)
+
+
+async def attach(ctx: PodContext, action: AttachNetwork) -> None:
+    """Give the sandbox its address, and tell the pod's own hosts file."""
+    record = ctx.memory.records.get(action.id)
+    if record is None or not record.running:
+        raise StepFailed("NetworkNotReady", "the sandbox does not run", retry_in=0.0)
+    try:
+        address = await ctx.agent.network.attach(action.id, record.pid, ctx.pod)
+    except PodwrightError as error:
+        raise failed(ctx, error) from error
+    ctx.memory.addresses[action.id] = address
+    write_files(ctx)
+
+
+async def adopt(ctx: PodContext) -> None:
+    """Read anew what the engine has of this pod: something was there that was not remembered."""
+    records = await ctx.agent.runtime.list_containers(
+        labels={names.POD_UID: ctx.uid, names.NODE: ctx.agent.node.name}
+    )
+    for record in records:
+        ctx.memory.note(record)
+
+
+async def look(ctx: PodContext, id: str) -> None:
+    """Read one container anew, if the engine answers."""
+    for known in list(ctx.memory.records):
+        if known == id:
+            try:
+                ctx.memory.note(await ctx.agent.runtime.inspect(known))
+            except RuntimeFailure:
+                return
+
+
+def write_files(ctx: PodContext) -> None:
+    """The pod's /etc/hosts and /etc/resolv.conf.
+
+    Written in place, never replaced: containers have the file itself mounted, not its name.
+    """
+    node = ctx.agent.node
+    if ctx.pod.spec.host_network:
+        own = NODE_HOSTS.read_text() if NODE_HOSTS.exists() else ""
+        hosts = dns.host_network_hosts(ctx.pod, node_hosts=own)
+    else:
+        hosts = dns.hosts(ctx.pod, ip=ctx.ip, cluster_domain=node.cluster_domain)
+    resolv = dns.resolv_conf(
+        ctx.pod,
+        node=node.resolv_conf,
+        cluster_dns=node.cluster_dns,
+        cluster_domain=node.cluster_domain,
+    )
+    _write(ctx.directory / HOSTS_FILE, hosts)
+    _write(ctx.directory / RESOLV_FILE, resolv.text())
+
+
+def failed(ctx: PodContext, error: PodwrightError) -> StepFailed:
+    """Tell why there is no sandbox."""
+    if isinstance(error, StepFailed):
+        return error
+    message = f"Failed to create pod sandbox: {error.message}"
+    ctx.warn(FAILED, message)
+    return StepFailed(FAILED, message)
+
+
+def _write(path: Path, text: str) -> None:
+    if not path.exists() or path.read_text() != text:
+        path.write_text(text)
+        path.chmod(0o644)

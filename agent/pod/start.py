@@ -1,0 +1,244 @@
+"""From an image to a running container (step 4 of the pod's walk): the effects.
+
+Each may be done twice. What fails is told as an event and as the reason for which the container
+waits: ErrImagePull, CreateContainerConfigError, CreateContainerError, RunContainerError.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from agent.containers.errors import (
+    EngineUnavailable,
+    ImageNotFound,
+    NameInUse,
+    RuntimeFailure,
+    StartError,
+)
+from agent.containers.images import ImageEvent, ImageProblem, PullPolicy, Reason, default_policy
+from agent.containers.records import Mount, RegistryAuth
+from agent.containers.references import InvalidReference
+from agent.pod import sandbox
+from agent.pod.actions import CreateContainer, EnsureImage, RunPostStart, StartContainer
+from agent.pod.context import PodContext, StepFailed
+from agent.pod.observed import Hook
+from agent.probes.handlers import Target
+from agent.probes.hooks import run_hook
+from agent.spec import environment as env
+from agent.spec.container import (
+    Made,
+    container_create,
+    message_file,
+    own_mounts,
+    volume_mount,
+)
+from agent.spec.environment import References
+from agent.spec.errors import ConfigError
+from agent.spec.expansion import expand, missing
+from agent.spec.pullsecrets import registry_auths
+from agent.volumes.base import VolumeError
+from agent.volumes.subpath import SUBPATHS_DIRECTORY, bind_subpath
+from api.core import Container, Secret
+from api.pods import qos_class
+from base.errors import PodwrightError, TemporaryError
+
+SECOND_LOOK = 1.0
+"""Seconds until a failed pull is looked at again: only to say that it backs off from now on."""
+
+
+async def ensure_image(ctx: PodContext, action: EnsureImage) -> None:
+    """Have the image on the node."""
+    container = ctx.container(action.container)
+
+    def tell(event: ImageEvent) -> None:
+        ctx.tell(event.type, event.reason, event.message, container=container.name)
+
+    try:
+        image = await ctx.agent.images.ensure(
+            container.image,
+            _policy(container),
+            owner=ctx.uid,
+            tell=tell,
+            auths=await _credentials(ctx, container),
+        )
+    except ImageProblem as problem:
+        wait = problem.retry_after
+        if problem.reason is Reason.PULL_FAILED:
+            wait = min(wait, SECOND_LOOK)
+        ctx.warn("Failed", f"Error: {problem.reason.value}", container=container.name)
+        raise StepFailed(problem.reason.value, problem.message, retry_in=wait) from problem
+    except RuntimeFailure as error:
+        raise StepFailed("ImageInspectError", error.message) from error
+    ctx.memory.images[container.name] = (action.restarts, image)
+
+
+async def create(ctx: PodContext, action: CreateContainer) -> None:
+    """Configure and create the container."""
+    container = ctx.container(action.container)
+    try:
+        await _create(ctx, container, action)
+    except (ConfigError, VolumeError) as error:
+        ctx.warn("Failed", f"Error: {error.message}", container=container.name)
+        raise StepFailed("CreateContainerConfigError", error.message) from error
+    except EngineUnavailable as error:
+        raise StepFailed("CreateContainerError", error.message) from error
+    except ImageNotFound as error:
+        ctx.memory.images.pop(container.name, None)  # it was removed since: get it again
+        raise StepFailed("CreateContainerError", error.message) from error
+    except TemporaryError as error:
+        message = f"what the container refers to cannot be read now: {error.message}"
+        ctx.warn("Failed", f"Error: {message}", container=container.name)
+        raise StepFailed("CreateContainerConfigError", message) from error
+    except RuntimeFailure as error:
+        ctx.warn("Failed", f"Error: {error.message}", container=container.name)
+        raise StepFailed("CreateContainerError", error.message) from error
+
+
+async def start(ctx: PodContext, action: StartContainer) -> None:
+    """Start the container."""
+    container = ctx.container(action.container)
+    hook = container.lifecycle is not None and container.lifecycle.post_start is not None
+    ctx.memory.hooks[action.id] = Hook.PENDING if hook else Hook.NONE
+    try:
+        await ctx.agent.runtime.start(action.id)
+    except StartError as error:
+        message = f'failed to start container "{container.name}": {error.message}'
+        ctx.warn("Failed", f"Error: {message}", container=container.name)
+        # The container ended before it began: what follows is restart policy and back-off.
+        raise StepFailed("RunContainerError", error.message, retry_in=0.0) from error
+    except RuntimeFailure as error:
+        raise StepFailed("RunContainerError", error.message) from error
+    finally:
+        await sandbox.look(ctx, action.id)
+    ctx.normal("Started", f"Started container {container.name}", container=container.name)
+
+
+async def post_start(ctx: PodContext, action: RunPostStart) -> None:
+    """Run the hook; a failure ends the container (the plan sees to that)."""
+    container = ctx.container(action.container)
+    lifecycle = container.lifecycle
+    if lifecycle is None or lifecycle.post_start is None:
+        ctx.memory.hooks[action.id] = Hook.DONE
+        return
+    ctx.memory.hooks[action.id] = Hook.RUNNING
+    target = Target(container=container, id=action.id, ip=ctx.ip)
+    verdict = await run_hook(
+        lifecycle.post_start,
+        target,
+        ctx.agent.runtime,
+        timeout=None,
+        clock=ctx.agent.clock,
+    )
+    ctx.memory.hooks[action.id] = Hook.DONE if verdict.passed else Hook.FAILED
+    if not verdict.passed:
+        message = f"PostStartHook failed: {verdict.message}"
+        ctx.warn("FailedPostStartHook", message, container=container.name)
+
+
+async def _create(ctx: PodContext, container: Container, action: CreateContainer) -> None:
+    agent, pod = ctx.agent, ctx.pod
+    found = ctx.memory.images.get(container.name)
+    if found is None:
+        raise ImageNotFound(f"No such image: {container.image}")
+    variables = env.environment(
+        pod,
+        container,
+        place=ctx.place(),
+        references=await references(ctx, container),
+        services=agent.services(),
+    )
+    made = Made(
+        image=found[1],
+        environment=variables,
+        mounts=_mounts(ctx, container, action.restarts, variables),
+        sandbox=action.sandbox,
+        cgroup_parent=agent.cgroups.parent(ctx.uid, str(qos_class(pod))),
+        restarts=action.restarts,
+        backoff_level=action.backoff_level,
+    )
+    spec = container_create(pod, container, agent.node, made)
+    _message_file(ctx, container, action.restarts)
+    try:
+        id = await agent.runtime.create(spec)
+    except NameInUse:
+        await sandbox.adopt(ctx)
+        return
+    ctx.memory.note(sandbox.created(id, spec, found[1].id, now=agent.clock.now()))
+    ctx.normal("Created", f"Created container: {container.name}", container=container.name)
+
+
+async def references(ctx: PodContext, container: Container) -> References:
+    """The ConfigMaps and Secrets of one container's environment."""
+    namespace, objects = ctx.pod.metadata.namespace, ctx.agent.objects
+    maps, secrets = env.references_of(container)
+    return References(
+        config_maps={name: await objects.config_map(namespace, name) for name in maps},
+        secrets={name: await objects.secret(namespace, name) for name in secrets},
+    )
+
+
+def _mounts(
+    ctx: PodContext, container: Container, restarts: int, variables: dict[str, str]
+) -> tuple[Mount, ...]:
+    mounts = list(own_mounts(ctx.directory, container, restarts))
+    for position, mount in enumerate(container.volume_mounts):
+        source = ctx.volumes.paths.get(mount.name)
+        if source is None:
+            raise ConfigError(f'volume "{mount.name}" of the mount {mount.mount_path} is not there')
+        sub_path = mount.sub_path
+        if mount.sub_path_expr:
+            if unknown := missing(mount.sub_path_expr, variables):
+                raise ConfigError(f"missing value for {unknown!r} in subPathExpr")
+            sub_path = expand(mount.sub_path_expr, variables)
+        fixed = mount.name in ctx.volumes.read_only
+        if sub_path:
+            source = _subpath(ctx, container, source, sub_path, position, fixed=fixed)
+        mounts.append(volume_mount(mount, source, container, fixed=fixed))
+    return tuple(mounts)
+
+
+def _subpath(
+    ctx: PodContext,
+    container: Container,
+    source: Path,
+    sub_path: str,
+    position: int,
+    *,
+    fixed: bool,
+) -> Path:
+    mount = container.volume_mounts[position]
+    target = ctx.directory / SUBPATHS_DIRECTORY / mount.name / container.name / str(position)
+    # A container that starts again sees the present content, as the mount of a name would.
+    ctx.agent.mounter.unmount(target)
+    return bind_subpath(
+        source, sub_path, target, mounter=ctx.agent.mounter, read_only=fixed or mount.read_only
+    )
+
+
+def _message_file(ctx: PodContext, container: Container, restarts: int) -> None:
+    path = message_file(ctx.directory, container.name, restarts)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch()
+    path.chmod(0o666)  # whoever the program runs as may write its last words
+
+
+def _policy(container: Container) -> PullPolicy:
+    if container.image_pull_policy:
+        return PullPolicy(container.image_pull_policy)
+    try:
+        return default_policy(container.image)
+    except InvalidReference:
+        return PullPolicy.IF_NOT_PRESENT
+
+
+async def _credentials(ctx: PodContext, container: Container) -> tuple[RegistryAuth, ...]:
+    """From imagePullSecrets; one that cannot be read is left out, the pull says what is missing."""
+    secrets: list[Secret] = []
+    for reference in ctx.pod.spec.image_pull_secrets:
+        try:
+            secret = await ctx.agent.objects.secret(ctx.pod.metadata.namespace, reference.name)
+        except PodwrightError:
+            continue
+        if secret is not None:
+            secrets.append(secret)
+    return registry_auths(container.image, secrets)

@@ -1,0 +1,190 @@
+"""Ending a container, and all that a pod has (step 7 of the pod's walk): the effects.
+
+preStop, the stop signal, the rest of the grace period, KILL: preStop counts inside the grace
+period, and a program whose preStop used it up gets two more seconds. The deadline may move up while
+this runs (`kubectl delete --grace-period=5` after a plain delete). An agent that is killed starts
+over with the full grace period.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from agent.containers.errors import NotFound, RuntimeFailure
+from agent.containers.records import ContainerId
+from agent.pod import names
+from agent.pod.actions import DeletePod, ReleaseSandbox, RemoveContainer, StopContainer, TearDown
+from agent.pod.alarm import Alarm
+from agent.pod.context import PodContext, StepFailed, StopOrder
+from agent.probes.handlers import Target
+from agent.probes.hooks import run_hook
+from agent.volumes.mounts import remove_tree
+from agent.volumes.subpath import release_subpaths
+from api.core import Pod
+from api.errors import ApiError, is_conflict, is_not_found
+from base.errors import PodwrightError
+
+EXTRA_GRACE = 2.0
+"""Seconds for a program whose preStop hook took the whole grace period."""
+LOOK_EVERY = 5.0
+"""Seconds after which a container that should have ended is looked at without an event."""
+KILL_PATIENCE = 30.0
+"""Seconds until a container that survives KILL is reported (its process hangs in the kernel)."""
+
+
+async def stop(ctx: PodContext, action: StopContainer) -> None:
+    """End one container; returns when it has ended."""
+    clock = ctx.agent.clock
+    order = StopOrder(
+        deadline=clock.monotonic() + action.grace,
+        alarm=Alarm(f"stop {action.container}", clock=clock, guard=ctx.agent.guard),
+    )
+    if action.killed_for is not None:
+        ctx.memory.killed_for[action.id] = action.killed_for
+    ctx.normal("Killing", action.message, container=action.container)
+    ctx.stops[action.id] = order
+    try:
+        if action.grace > 0:
+            await _pre_stop(ctx, action, order)
+            await _signal(ctx, action.id, "")
+            await _ended_by(ctx, action.id, order)
+        if _alive(ctx, action.id):
+            await _signal(ctx, action.id, "SIGKILL")
+            order.deadline = clock.monotonic() + KILL_PATIENCE
+            await _ended_by(ctx, action.id, order)
+    finally:
+        del ctx.stops[action.id]
+    if _alive(ctx, action.id):
+        message = f"container {action.container} does not end, not even by KILL"
+        ctx.warn("FailedKillPod", f"error killing pod: {message}")
+        raise StepFailed("FailedKillPod", message)
+
+
+def shorten(ctx: PodContext, grace: float) -> None:
+    """A shorter grace period was asked for: it counts from now."""
+    soon = ctx.agent.clock.monotonic() + grace
+    for order in ctx.stops.values():
+        if soon < order.deadline:
+            order.deadline = soon
+            order.alarm.ring()
+
+
+async def remove(ctx: PodContext, action: RemoveContainer) -> None:
+    """Remove a container that does not run."""
+    try:
+        await ctx.agent.runtime.remove(action.id)
+    except RuntimeFailure as error:
+        raise StepFailed("FailedRemoveContainer", error.message) from error
+    ctx.memory.forget(action.id)
+
+
+async def release(ctx: PodContext, action: ReleaseSandbox) -> None:
+    """Of a pod that has finished: the address, the volumes and, last, the pause container."""
+    try:
+        for record in ctx.memory.sandboxes():
+            await ctx.agent.network.detach(record.id)
+            release_subpaths(ctx.directory, ctx.agent.mounter)
+            await ctx.volumes.tear_down(ctx.pod, ctx.place())
+            ctx.memory.volumes_ready = False
+            await ctx.agent.runtime.remove(record.id)
+            ctx.memory.forget(record.id)
+    except PodwrightError as error:
+        raise StepFailed("FailedKillPod", error.message) from error
+
+
+async def tear_down(ctx: PodContext, action: TearDown) -> None:
+    """Everything that the pod has on this node."""
+    agent = ctx.agent
+    ctx.memory.leaving = True
+    try:
+        records = await agent.runtime.list_containers(
+            labels={names.POD_UID: ctx.uid, names.NODE: agent.node.name}
+        )
+        for record in records:
+            if record.labels.get(names.CONTAINER_TYPE) == names.SANDBOX:
+                await agent.network.detach(record.id)
+        removals = [agent.runtime.remove(record.id) for record in records]
+        results = await asyncio.gather(*removals, return_exceptions=True)
+        for result in results:
+            if isinstance(result, BaseException):
+                raise result
+        release_subpaths(ctx.directory, agent.mounter)
+        await ctx.volumes.tear_down(ctx.pod, ctx.place())
+        # In every class: an orphan's spec, and so its class, is not known.
+        agent.cgroups.remove_strays([ctx.uid])
+        remove_tree(ctx.directory, agent.mounter)
+    except (PodwrightError, OSError) as error:
+        message = error.message if isinstance(error, PodwrightError) else str(error)
+        ctx.warn("FailedKillPod", f"error killing pod: {message}")
+        raise StepFailed("FailedKillPod", message) from error
+    ctx.memory.torn_down = True
+    agent.images.forget(ctx.uid)
+    agent.checkpoints.remove(ctx.uid)
+
+
+async def delete(ctx: PodContext, action: DeletePod) -> None:
+    """The API object goes last, and only if it is still this very pod."""
+    agent, meta = ctx.agent, ctx.pod.metadata
+    await agent.pusher.flush(ctx.uid)
+    try:
+        await agent.client.delete(
+            Pod, meta.name, meta.namespace, grace_period_seconds=0, uid=meta.uid
+        )
+    except ApiError as error:
+        if not (is_not_found(error) or is_conflict(error)):
+            raise StepFailed("FailedDelete", error.message) from error
+    except PodwrightError as error:
+        raise StepFailed("FailedDelete", error.message) from error
+    ctx.memory.deleted = True
+    agent.pusher.forget(ctx.uid)
+
+
+async def _pre_stop(ctx: PodContext, action: StopContainer, order: StopOrder) -> None:
+    specs = {c.name: c for c in (*ctx.pod.spec.init_containers, *ctx.pod.spec.containers)}
+    container = specs.get(action.container)
+    if container is None or container.lifecycle is None or container.lifecycle.pre_stop is None:
+        return
+    clock = ctx.agent.clock
+    verdict = await run_hook(
+        container.lifecycle.pre_stop,
+        Target(container=container, id=action.id, ip=ctx.ip),
+        ctx.agent.runtime,
+        timeout=max(0.0, order.deadline - clock.monotonic()),
+        clock=clock,
+    )
+    if not verdict.passed:
+        message = f"PreStopHook failed: {verdict.message}"
+        ctx.warn("FailedPreStopHook", message, container=container.name)
+    order.deadline = max(order.deadline, clock.monotonic() + EXTRA_GRACE)
+
+
+async def _signal(ctx: PodContext, id: ContainerId, signal: str) -> None:
+    record = ctx.memory.records.get(id)
+    if record is None:
+        return
+    try:
+        await ctx.agent.runtime.kill(id, signal=signal or record.stop_signal)
+    except RuntimeFailure as error:
+        raise StepFailed("FailedKillPod", error.message) from error
+
+
+async def _ended_by(ctx: PodContext, id: ContainerId, order: StopOrder) -> None:
+    """Wait until the container has ended, or the deadline has come.
+
+    The engine's events tell of the end; in case one was lost, look from time to time.
+    """
+    clock = ctx.agent.clock
+    while _alive(ctx, id) and (left := order.deadline - clock.monotonic()) > 0:
+        await order.alarm.wait(min(left, LOOK_EVERY))
+        if _alive(ctx, id):
+            try:
+                ctx.memory.note(await ctx.agent.runtime.inspect(id))
+            except NotFound:
+                ctx.memory.forget(id)
+            except RuntimeFailure:
+                continue
+
+
+def _alive(ctx: PodContext, id: ContainerId) -> bool:
+    record = ctx.memory.records.get(id)
+    return record is not None and record.running

@@ -1,0 +1,278 @@
+"""The worker of one pod: look, decide, act, tell (step 4 of the pod's walk, and 7 backwards).
+
+One worker per pod uid, each in a task of its own: one pod is sequential, pods are parallel, and a
+container that hangs holds up its own pod only. The worker's loop never waits for an effect: effects
+are tasks, keyed by what they touch, and each one that ends wakes the loop, which asks the plan
+again. It is level-triggered: whatever wakes it (the API, an engine event, a probe, an effect, the
+time), it looks at everything it knows and does what is to be done now. A wake-up too many costs
+microseconds, a wake-up too few is mended by the relist.
+
+    wake ─ refresh what changed ─ observe ─ status → pusher
+                                     └───── plan → effects (tasks) ─┐
+      ^─────────────────────────────────────────────────────────────┘
+
+Queues: none; wake-ups coalesce in the alarm, ids to be read anew in one set. Errors of effects are
+failures with a back-off; what is not a PodwrightError or an OSError is a bug, and ends the agent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import Any
+
+from agent.containers.errors import NotFound, RuntimeFailure
+from agent.containers.records import ContainerId, ContainerRecord, EventKind, RuntimeEvent
+from agent.pod import actions, names, sandbox, start, stop
+from agent.pod.actions import Action, Plan, PrepareVolumes
+from agent.pod.alarm import Alarm
+from agent.pod.context import AgentContext, PodContext, StepFailed
+from agent.pod.lastwords import termination_message
+from agent.pod.memory import PodMemory
+from agent.pod.observed import PodObserved
+from agent.pod.plan import plan
+from agent.pod.probing import Probing
+from agent.pod.status import status
+from agent.pod.teardown import pod_grace
+from agent.spec.refusals import refusal
+from agent.volumes.base import VolumeError
+from agent.volumes.registry import PodVolumes
+from api.core import Pod, PodStatus
+from base.errors import PodwrightError
+
+log = logging.getLogger(__name__)
+
+Effect = Callable[[PodContext, Any], Awaitable[None]]
+
+REFRESH_VOLUMES = 60.0
+"""Seconds between two looks at the ConfigMaps and Secrets that volumes show."""
+VOLUME_RETRY = 30.0
+
+_EFFECTS: dict[type[Any], Effect] = {
+    actions.CreateSandbox: sandbox.create,
+    actions.StartSandbox: sandbox.start,
+    actions.AttachNetwork: sandbox.attach,
+    actions.EnsureImage: start.ensure_image,
+    actions.CreateContainer: start.create,
+    actions.StartContainer: start.start,
+    actions.RunPostStart: start.post_start,
+    actions.StopContainer: stop.stop,
+    actions.RemoveContainer: stop.remove,
+    actions.ReleaseSandbox: stop.release,
+    actions.TearDown: stop.tear_down,
+    actions.DeletePod: stop.delete,
+}
+
+
+class PodWorker:
+    """Keeps one pod as it should be."""
+
+    def __init__(self, pod: Pod, agent: AgentContext, *, orphan: bool = False) -> None:
+        memory = PodMemory(agent.clock)
+        memory.removed = orphan
+        volumes = PodVolumes(
+            agent.node.pod_directory(pod.metadata.uid), objects=agent.objects, mounter=agent.mounter
+        )
+        self.context = PodContext(agent=agent, pod=pod, memory=memory, volumes=volumes)
+        self.reported: PodStatus = pod.status
+        """The status last computed."""
+        name = f"pod {pod.metadata.namespace}/{pod.metadata.name}"
+        self._name = name
+        self._alarm = Alarm(name, clock=agent.clock, guard=agent.guard)
+        self._busy: dict[str, asyncio.Task[None]] = {}
+        self._stale: set[ContainerId] = set()
+        self._probing = Probing(self.context, wake=self.wake)
+        self._volumes_due: float | None = None
+        self._steps = 0
+
+    def __repr__(self) -> str:
+        return f"PodWorker({self._name}, busy={sorted(self._busy)})"
+
+    @property
+    def pod(self) -> Pod:
+        return self.context.pod
+
+    # What wakes it.
+
+    def wake(self) -> None:
+        self._alarm.ring()
+
+    def update(self, pod: Pod) -> None:
+        """The API has a new version of the pod."""
+        before, self.context.pod = self.pod, pod
+        if pod.metadata.deletion_timestamp is not None:
+            grace = pod_grace(pod)
+            if grace < pod_grace(before) or before.metadata.deletion_timestamp is None:
+                stop.shorten(self.context, grace)
+        self.wake()
+
+    def remove(self) -> None:
+        """The API has no such pod any more."""
+        self.context.memory.removed = True
+        self.wake()
+
+    def adopt(self, records: Sequence[ContainerRecord]) -> None:
+        """Containers that were there before this agent."""
+        memory = self.context.memory
+        for record in records:
+            memory.adopted.add(record.id)
+            memory.note(record)
+        self._probing.remember(self.pod)
+        # The list may be older than what happened since: events found no worker yet.
+        self.look_at([record.id for record in records])
+
+    def note_event(self, event: RuntimeEvent) -> None:
+        """Something happened to one of the pod's containers."""
+        known = self.context.memory.records.get(event.id)
+        if event.kind in (EventKind.CREATED, EventKind.STARTED):
+            # Our own doing, most of the time: the effect reads the record itself.
+            name = event.labels.get(names.CONTAINER_NAME, "")
+            ours = "sandbox" if name == names.SANDBOX_NAME else f"container/{name}"
+            if ours in self._busy or (known is not None and known.running):
+                return
+        self.look_at([event.id])
+
+    def look_at(self, ids: Iterable[ContainerId]) -> None:
+        """Read these containers anew."""
+        self._stale.update(ids)
+        self.wake()
+
+    def retry(self, key: str) -> None:
+        """What made this action fail has changed: do not wait."""
+        self.context.memory.succeed(key)
+        self.wake()
+
+    # The loop.
+
+    async def run(self) -> None:
+        """Work until nothing of the pod is left."""
+        agent, memory = self.context.agent, self.context.memory
+        memory.begin(self.pod)
+        memory.refusal = refusal(self.pod, agent.node.engine)
+        if memory.refusal is not None and not memory.removed:
+            self.context.warn("FailedCreatePodSandBox", memory.refusal.message)
+        try:
+            while True:
+                await self._refresh()
+                wait = self._step()
+                if wait < 0:
+                    return
+                await self._alarm.wait(None if wait == float("inf") else wait)
+        finally:
+            self._probing.stop()
+
+    def statistics(self) -> dict[str, float]:
+        return {"busy": len(self._busy), "steps": self._steps, "probes": len(self._probing)}
+
+    def _step(self) -> float:
+        """Tell and act once; returns the seconds until it should happen again, -1 for never."""
+        self._steps += 1
+        memory = self.context.memory
+        if self._stopping() and memory.stopping_since is None:
+            memory.stopping_since = self.context.agent.clock.monotonic()
+        observed = self._observe()
+        decision = plan(self.pod, observed)
+        self._tell(observed)
+        self._probing.sync(observed)
+        if decision.done:
+            return -1.0
+        for action in decision.actions:
+            self._begin(action)
+        return self._next_wake(decision)
+
+    def _observe(self) -> PodObserved:
+        host_ip = self.context.agent.node.host_ip
+        return self.context.memory.observe(self.pod, host_ip=host_ip, busy=self._busy)
+
+    def _stopping(self) -> bool:
+        return self.pod.metadata.deletion_timestamp is not None or self.context.memory.removed
+
+    def _tell(self, observed: PodObserved) -> None:
+        """Derive the status and pass it on. Frozen while the last of the pod is taken away."""
+        if observed.removed or self.context.memory.leaving:
+            return
+        agent = self.context.agent
+        now = status(
+            self.pod,
+            observed,
+            previous=self.reported,
+            host_ip=agent.node.host_ip,
+            now=agent.clock.now(),
+        )
+        if now != self.reported:
+            self.reported = now
+            agent.pusher.submit(self.pod, now)
+
+    def _next_wake(self, decision: Plan) -> float:
+        waits = [float("inf") if decision.wake_in is None else decision.wake_in]
+        if self._stale:
+            waits.append(1.0)
+        if self._volumes_due is not None and not self._stopping():
+            left = self._volumes_due - self.context.agent.clock.monotonic()
+            if left <= 0 and PrepareVolumes.key not in self._busy:
+                self._volumes_due = None
+                self._begin(PrepareVolumes())
+            else:
+                waits.append(max(left, 0.0))
+        return min(waits)
+
+    # Effects.
+
+    def _begin(self, action: Action) -> None:
+        key = action.key
+        name = f"{self._name} {key}"
+        self._busy[key] = self.context.agent.guard.start(self._perform(action), name=name)
+
+    async def _perform(self, action: Action) -> None:
+        memory, key = self.context.memory, action.key
+        try:
+            if isinstance(action, PrepareVolumes):
+                await self._prepare_volumes()
+            else:
+                await _EFFECTS[type(action)](self.context, action)
+        except StepFailed as error:
+            log.info("%s: %s failed: %s", self._name, key, error)
+            memory.fail(key, error.reason, error.message, error.retry_in)
+        except (PodwrightError, OSError) as error:
+            log.warning("%s: %s failed: %s", self._name, key, error)
+            memory.fail(key, "CreateContainerError", str(error), None)
+        else:
+            memory.succeed(key)
+        finally:
+            del self._busy[key]
+            self.wake()
+
+    async def _prepare_volumes(self) -> None:
+        context = self.context
+        try:
+            await context.volumes.set_up(self.pod, context.place())
+        except (PodwrightError, OSError) as error:
+            message = error.message if isinstance(error, PodwrightError) else str(error)
+            if not context.memory.volumes_ready:
+                context.warn("FailedMount", message)
+                reason = "FailedMount" if isinstance(error, VolumeError) else "VolumeUnavailable"
+                raise StepFailed(reason, message) from error
+            # The containers keep what they have; the next round may bring the news.
+            log.warning("%s: volumes are not refreshed: %s", self._name, message)
+        context.memory.volumes_ready = True
+        if context.volumes.follows_api(self.pod):
+            self._volumes_due = context.agent.clock.monotonic() + REFRESH_VOLUMES
+
+    async def _refresh(self) -> None:
+        """Read anew what changed, with the last words of what ended."""
+        memory, runtime = self.context.memory, self.context.agent.runtime
+        for id in list(self._stale):
+            self._stale.discard(id)
+            try:
+                memory.note(await runtime.inspect(id))
+            except NotFound:
+                memory.forget(id)
+            except RuntimeFailure as error:
+                log.debug("%s: cannot look at %s: %s", self._name, id, error)
+                self._stale.add(id)
+                break
+        for id in [id for id in memory.ended_at if id not in memory.messages]:
+            memory.messages[id] = await termination_message(self.context, memory.records[id])
+        for order in self.context.stops.values():
+            order.alarm.ring()

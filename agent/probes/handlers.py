@@ -1,0 +1,124 @@
+"""Asking a container: exec, httpGet and tcpSocket (steps 4 and 5 of the pod's walk).
+
+Every question ends within its timeout, with an answer that says what was asked and what came back.
+Concurrency: any number at a time, each in its caller's task.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from agent.containers.errors import RuntimeFailure
+from agent.containers.interface import Runtime
+from agent.containers.records import ContainerId
+from agent.probes import http
+from api.core import Container, HTTPGetAction, Probe, TCPSocketAction
+
+MAX_OUTPUT = 1024
+"""Characters of a command's or server's answer that are told on."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """The answer to one question; `unknown` when it could not even be asked."""
+
+    passed: bool
+    message: str = ""
+    unknown: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """Which container is asked, and where it listens."""
+
+    container: Container
+    id: ContainerId
+    ip: str
+
+
+async def ask(probe: Probe, target: Target, runtime: Runtime, *, timeout: float) -> Verdict:
+    """Put a probe's question once."""
+    if probe.exec is not None:
+        return await ask_exec(probe.exec.command, target.id, runtime, timeout=timeout)
+    if probe.http_get is not None:
+        return await ask_http(probe.http_get, target, timeout=timeout)
+    if probe.tcp_socket is not None:
+        return await ask_tcp(probe.tcp_socket, target, timeout=timeout)
+    return Verdict(passed=False, unknown=True, message="gRPC probes are not supported yet")
+
+
+async def ask_exec(
+    command: Sequence[str], id: ContainerId, runtime: Runtime, *, timeout: float | None
+) -> Verdict:
+    """Run a command in the container; exit code 0 passes."""
+    try:
+        result = await runtime.exec(id, command, timeout=timeout)
+    except RuntimeFailure as error:
+        return Verdict(passed=False, message=error.message, unknown=True)
+    output = result.output.decode("utf-8", "replace")[:MAX_OUTPUT]
+    if result.timed_out:
+        return Verdict(passed=False, message=f'command "{" ".join(command)}" timed out')
+    return Verdict(passed=result.exit_code == 0, message=output)
+
+
+async def ask_http(action: HTTPGetAction, target: Target, *, timeout: float) -> Verdict:
+    """GET; a status from 200 to 399 passes."""
+    port = resolve_port(action.port, target.container)
+    if port is None:
+        return _no_port(action.port)
+    path = action.path or "/"
+    request = http.Get(
+        scheme=action.scheme or "HTTP",
+        host=action.host or target.ip,
+        port=port,
+        path=path if path.startswith("/") else f"/{path}",
+        headers=tuple((header.name, header.value) for header in action.http_headers),
+    )
+    try:
+        async with asyncio.timeout(timeout):
+            answer = await http.get(request)
+    except TimeoutError:
+        words = "context deadline exceeded (Client.Timeout exceeded while awaiting headers)"
+        return Verdict(passed=False, message=f'Get "{request.url}": {words}')
+    except http.HttpFailure as error:
+        return Verdict(passed=False, message=str(error))
+    if 200 <= answer.status < 400:
+        if answer.elsewhere:
+            words = f"Probe terminated redirects, Response body: {answer.body[:MAX_OUTPUT]}"
+            return Verdict(passed=True, message=words)
+        return Verdict(passed=True, message=answer.body[:MAX_OUTPUT])
+    return Verdict(passed=False, message=f"HTTP probe failed with statuscode: {answer.status}")
+
+
+async def ask_tcp(action: TCPSocketAction, target: Target, *, timeout: float) -> Verdict:
+    """Connect; an open port passes."""
+    port = resolve_port(action.port, target.container)
+    if port is None:
+        return _no_port(action.port)
+    host = action.host or target.ip
+    address = f"{http.bracketed(host)}:{port}"
+    try:
+        async with asyncio.timeout(timeout):
+            _, writer = await asyncio.open_connection(host, port)
+    except TimeoutError:
+        return Verdict(passed=False, message=f"dial tcp {address}: i/o timeout")
+    except OSError as error:
+        words = http.words(error)
+        return Verdict(passed=False, message=f"dial tcp {address}: connect: {words}")
+    writer.transport.abort()
+    return Verdict(passed=True)
+
+
+def resolve_port(port: int | str, container: Container) -> int | None:
+    """A port by number, or by the name that the container gives it."""
+    if isinstance(port, int):
+        return port if 0 < port < 65536 else None
+    if port.isdigit():
+        return resolve_port(int(port), container)
+    return next((p.container_port for p in container.ports if p.name == port), None)
+
+
+def _no_port(port: int | str) -> Verdict:
+    return Verdict(passed=False, message=f"couldn't find port: {port!r} in pod", unknown=False)

@@ -1,0 +1,43 @@
+"""postStart and preStop (steps 4 and 7 of the pod's walk).
+
+A hook is asked once, has no threshold and, for postStart, no time limit but the container's own
+life. It is delivered at least once: an agent that was killed while it ran runs preStop again.
+"""
+
+from __future__ import annotations
+
+from agent.containers.interface import Runtime
+from agent.probes.handlers import Target, Verdict, ask_exec, ask_http
+from api.core import LifecycleHandler
+from base.clock import Clock
+
+HTTP_TIMEOUT = 3600.0
+
+
+async def run_hook(
+    handler: LifecycleHandler,
+    target: Target,
+    runtime: Runtime,
+    *,
+    timeout: float | None,
+    clock: Clock,
+) -> Verdict:
+    """Run a hook. `timeout` in seconds; None waits as long as it takes."""
+    if handler.exec is not None:
+        verdict = await ask_exec(handler.exec.command, target.id, runtime, timeout=timeout)
+        if verdict.passed:
+            return verdict
+        said = verdict.message.strip()
+        words = f"Exec lifecycle hook ({_go_list(handler.exec.command)}) failed"
+        return Verdict(passed=False, message=f"{words}: {said}" if said else words)
+    if handler.http_get is not None:
+        return await ask_http(handler.http_get, target, timeout=timeout or HTTP_TIMEOUT)
+    if handler.sleep is not None:
+        seconds = float(handler.sleep.seconds)
+        await clock.sleep(seconds if timeout is None else min(seconds, timeout))
+        return Verdict(passed=True)
+    return Verdict(passed=False, message="invalid handler: it names nothing to do")
+
+
+def _go_list(words: list[str]) -> str:
+    return f"[{' '.join(words)}]"

@@ -1,0 +1,175 @@
+"""One HTTP GET and its answer, for probes and hooks (steps 4 and 5 of the pod's walk).
+
+A client of a page, because what a probe needs is what HTTP libraries hide: no connection is kept,
+no cookie, no proxy, no certificate checked (pods have their own), at most 10 KB read, and a failure
+named in the words that people search for. Redirects are followed on the same host only.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from urllib.parse import urljoin, urlsplit
+
+MAX_BODY = 10 * 1024
+MAX_REDIRECTS = 10
+AGENT = "kube-probe/1.34"
+
+_REDIRECTS = (301, 302, 303, 307, 308)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Get:
+    """What is asked for."""
+
+    scheme: str
+    host: str
+    port: int
+    path: str = "/"
+    headers: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def url(self) -> str:
+        return f"{self.scheme.lower()}://{bracketed(self.host)}:{self.port}{self.path}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """What came back."""
+
+    status: int
+    body: str = ""
+    location: str = ""
+    elsewhere: bool = False
+    """It redirects to another host, which a probe does not ask."""
+
+
+class HttpFailure(Exception):
+    """No answer; the message says why in Go's words."""
+
+
+async def get(request: Get) -> Answer:
+    """Ask, following redirects. Raises HttpFailure. The caller sets the time limit."""
+    first = request.url
+    for _ in range(MAX_REDIRECTS):
+        answer = await _once(request, first)
+        if answer.status not in _REDIRECTS or not answer.location:
+            return answer
+        target = urlsplit(urljoin(request.url, answer.location))
+        if target.hostname != request.host:
+            return replace(answer, elsewhere=True)
+        scheme = target.scheme or request.scheme
+        path = (target.path or "/") + (f"?{target.query}" if target.query else "")
+        port = target.port or (443 if scheme == "https" else 80)
+        request = replace(request, scheme=scheme, port=port, path=path)
+    raise HttpFailure(f'Get "{first}": stopped after {MAX_REDIRECTS} redirects')
+
+
+async def _once(request: Get, url: str) -> Answer:
+    address = f"{bracketed(request.host)}:{request.port}"
+    try:
+        reader, writer = await asyncio.open_connection(
+            request.host, request.port, ssl=_unverified() if _secure(request) else None
+        )
+    except ssl.SSLError as error:
+        raise HttpFailure(f'Get "{url}": tls: {error.reason or error}') from error
+    except OSError as error:
+        raise HttpFailure(f'Get "{url}": dial tcp {address}: connect: {words(error)}') from error
+    try:
+        writer.write(_request(request, address))
+        await writer.drain()
+        return await _answer(reader)
+    except (asyncio.IncompleteReadError, ConnectionError, ssl.SSLError) as error:
+        reason = "EOF" if isinstance(error, asyncio.IncompleteReadError) else words(error)
+        raise HttpFailure(f'Get "{url}": {reason}') from error
+    except (ValueError, asyncio.LimitOverrunError) as error:
+        raise HttpFailure(f'Get "{url}": net/http: malformed HTTP response') from error
+    finally:
+        writer.transport.abort()
+
+
+def _request(request: Get, address: str) -> bytes:
+    headers = {"User-Agent": AGENT, "Accept": "*/*", "Host": address, "Connection": "close"}
+    known = {name.lower(): name for name in headers}
+    for name, value in request.headers:
+        usual = known.get(name.lower(), name)
+        headers.pop(usual, None)
+        # An empty value takes a header of ours away, as in Kubernetes.
+        if value or usual not in ("User-Agent", "Accept"):
+            headers[name] = value
+    lines = [f"GET {request.path or '/'} HTTP/1.1"]
+    lines += [f"{name}: {_clean(value)}" for name, value in headers.items()]
+    return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1", "replace")
+
+
+async def _answer(reader: asyncio.StreamReader) -> Answer:
+    status_line = (await reader.readuntil(b"\r\n")).decode("latin-1").split(" ", 2)
+    if not status_line[0].startswith("HTTP/"):
+        raise ValueError(status_line[0])
+    status = int(status_line[1])
+    headers = await _headers(reader)
+    body = b""
+    if status not in (204, 304):
+        body = await _body(reader, headers)
+    return Answer(
+        status=status,
+        body=body.decode("utf-8", "replace"),
+        location=headers.get("location", ""),
+    )
+
+
+async def _headers(reader: asyncio.StreamReader) -> dict[str, str]:
+    headers: dict[str, str] = {}
+    while (line := await reader.readuntil(b"\r\n")) != b"\r\n":
+        name, _, value = line.decode("latin-1").partition(":")
+        headers[name.strip().lower()] = value.strip()
+    return headers
+
+
+async def _body(reader: asyncio.StreamReader, headers: Mapping[str, str]) -> bytes:
+    """The beginning of the body. Its end does not matter to a probe, so an early one is no error."""
+    wanted = MAX_BODY
+    if headers.get("content-length", "").isdigit():
+        wanted = min(wanted, int(headers["content-length"]))
+    body = b""
+    try:
+        while len(body) < wanted and (piece := await reader.read(wanted - len(body))):
+            body += piece
+            if headers.get("transfer-encoding") == "chunked" and body.endswith(b"0\r\n\r\n"):
+                break
+    except ConnectionError:
+        pass
+    return body
+
+
+def _secure(request: Get) -> bool:
+    return request.scheme.lower() == "https"
+
+
+def _unverified() -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def _clean(value: str) -> str:
+    return value.replace("\r", " ").replace("\n", " ")
+
+
+def bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+def words(error: BaseException) -> str:
+    """`connection refused`: what strerror(3) says, in small letters as Go prints it."""
+    if isinstance(error, OSError) and error.strerror:
+        text = error.strerror
+        # asyncio puts the address into it: "Connect call failed ('10.0.0.1', 80)".
+        if error.errno and "call failed" in text:
+            text = os.strerror(error.errno)
+        return text[:1].lower() + text[1:]
+    return str(error) or type(error).__name__

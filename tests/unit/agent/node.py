@@ -1,0 +1,159 @@
+"""A whole node without a container, a network or a second of waiting: the agent's core over fakes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from agent.containers.fake import FakeRuntime
+from agent.containers.images import Images
+from agent.containers.records import ContainerId, ContainerRecord
+from agent.node.objects import ReferencedObjects
+from agent.pod import names
+from agent.pod.checkpoint import Checkpoints
+from agent.pod.context import AgentContext
+from agent.pod.manager import PodManager
+from agent.pod.pusher import StatusPusher
+from agent.resources.cgroups import Cgroups, Layout
+from agent.spec.dns import ResolvConf
+from agent.spec.facts import NodeFacts
+from agent.volumes.mounts import FakeMounter
+from api.core import Pod
+from base.clock import FakeClock
+from base.errors import TemporaryError
+from base.tasks import TaskGuard
+from tests.unit.agent.fakeapi import FakeApi, FakeRecorder
+
+
+class FakeNetwork:
+    """Addresses by counting."""
+
+    def __init__(self) -> None:
+        self.attached: dict[str, str] = {}
+        self.given = 0
+        self.down = False
+        self.live: set[str] = set()
+
+    async def attach(self, sandbox: ContainerId, pid: int, pod: Pod) -> str:
+        if self.down:
+            raise TemporaryError("network is not ready")
+        if sandbox not in self.attached:
+            self.given += 1
+            self.attached[sandbox] = f"10.244.1.{self.given}"
+        return self.attached[sandbox]
+
+    async def detach(self, sandbox: ContainerId) -> None:
+        self.attached.pop(sandbox, None)
+
+    async def reconcile(self, live: Iterable[ContainerId]) -> None:
+        self.live = set(live)
+
+
+class FakeCgroups(Cgroups):
+    """Ordinary files where the kernel would have its own."""
+
+    def __init__(self, mount: Path) -> None:
+        for controller in ("cpu", "memory", "pids"):
+            (mount / controller).mkdir(parents=True, exist_ok=True)
+        super().__init__(Layout(version=1, root="/test", mount=mount))
+
+    def remove_strays(self, uids: Iterable[str]) -> None:
+        import shutil
+
+        for uid in uids:
+            for path in self._layout.mount.glob(f"**/*pod{uid}"):
+                shutil.rmtree(path)
+
+
+class Node:
+    """One node. `await node.boot()` starts an agent on it, `kill()` ends it as SIGKILL would."""
+
+    def __init__(self, directory: Path, **runtime: Any) -> None:
+        self.directory = directory
+        self.clock = FakeClock()
+        self.api = FakeApi()
+        self.runtime = FakeRuntime(self.clock, **{"images": ["app:1", "pause:1"], **runtime})
+        self.network = FakeNetwork()
+        self.mounter = FakeMounter()
+        self.recorder = FakeRecorder()
+        self.guard: TaskGuard
+        self.manager: PodManager
+
+    async def boot(self, *, api: bool = True) -> PodManager:
+        """Start an agent; without `api` it cannot reach the control plane."""
+        self.guard = TaskGuard("agent")
+        context = self._context()
+        self.manager = manager = PodManager(context)
+        self.guard.start(manager.watch_engine(), name="events")
+        self.guard.start(manager.relist_forever(), name="relist")
+        self.guard.start(context.checkpoints.run(), name="checkpoints")
+        await manager.start()
+        if api:
+            await self.reach_api()
+        return manager
+
+    async def reach_api(self) -> None:
+        """The agent's list of its pods arrives, then every change."""
+        self.api.down = False
+        self.api.subscribe(Pod, self.manager.pod_changed)
+        present = {o.metadata.uid for (kind, _, _), o in self.api.objects.items() if kind is Pod}
+        self.manager.forget_missing(present)
+        await self.manager.api_synced()
+        await self.manager.clean_up()
+
+    async def kill(self) -> None:
+        """Everything the agent had in memory is gone."""
+        self.api._watchers.clear()
+        await self.guard.close()
+
+    async def run(self, seconds: float = 1.0) -> None:
+        await self.clock.run_for(seconds)
+        failure = self.guard._failure
+        if failure is not None:
+            raise failure
+
+    def containers(self, name: str = "") -> list[ContainerRecord]:
+        """All containers of a name; without one all that run."""
+        self.runtime._settle()
+        records = [c.record for c in self.runtime._containers.values()]
+        if not name:
+            return [record for record in records if record.running]
+        return [r for r in records if r.labels.get(names.CONTAINER_NAME) == name]
+
+    def names(self) -> list[str]:
+        """Names of the containers that run, `POD` for sandboxes."""
+        return sorted(r.labels[names.CONTAINER_NAME] for r in self.containers())
+
+    def _context(self) -> AgentContext:
+        facts = NodeFacts(
+            name="node",
+            host_ip="192.0.2.1",
+            engine=self.runtime._info,
+            pods_directory=self.directory / "pods",
+            pause_image="pause:1",
+            memory=4 * 1024**3,
+            allocatable={"cpu": "2", "memory": "4Gi"},
+            cluster_dns=("10.96.0.10",),
+            resolv_conf=ResolvConf(nameservers=("192.0.2.53",)),
+        )
+        cgroups = FakeCgroups(self.directory / "cgroup")
+        from agent.resources.values import CpuMemory
+
+        cgroups.ensure_root(CpuMemory())
+        return AgentContext(
+            runtime=self.runtime,
+            images=Images(self.runtime, clock=self.clock, guard=self.guard),
+            network=self.network,
+            objects=ReferencedObjects(self.api, clock=self.clock),
+            services=lambda: (),
+            cgroups=cgroups,
+            mounter=self.mounter,
+            recorder=self.recorder,
+            client=self.api,
+            pusher=StatusPusher(self.api, self.clock, self.guard),
+            checkpoints=Checkpoints(self.directory / "checkpoints", clock=self.clock),
+            clock=self.clock,
+            guard=self.guard,
+            node=facts,
+        )

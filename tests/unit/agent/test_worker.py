@@ -1,0 +1,627 @@
+"""Pods from beginning to end, over a fake engine and a clock that the test moves."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from agent.containers.records import Channel, ContainerCreate, ContainerId, ExecResult
+from agent.containers.script import Script
+from agent.pod import names
+from api.core import (
+    ConfigMap,
+    ConfigMapKeySelector,
+    ConfigMapVolumeSource,
+    EnvVar,
+    EnvVarSource,
+    ExecAction,
+    HostPathVolumeSource,
+    Lifecycle,
+    LifecycleHandler,
+    NFSVolumeSource,
+    ObjectFieldSelector,
+    Pod,
+    Probe,
+    SleepAction,
+    Volume,
+    VolumeMount,
+)
+from api.meta import ObjectMeta
+from tests.unit.agent.builders import UID, container, make_pod, sidecar
+from tests.unit.agent.node import Node
+
+
+@pytest.fixture
+async def node(tmp_path: Path) -> AsyncIterator[Node]:
+    node = Node(tmp_path)
+    await node.boot()
+    yield node
+    await node.kill()
+
+
+def ready(node: Node) -> str:
+    return next((c.status for c in node.api.pod().status.conditions if c.type == "Ready"), "")
+
+
+def web(node: Node, name: str = "web"):  # type: ignore[no-untyped-def]
+    status = node.api.pod().status
+    every = [*status.init_container_statuses, *status.container_statuses]
+    return next(s for s in every if s.name == name)
+
+
+async def test_a_pod_starts(node: Node) -> None:
+    node.api.put(make_pod())
+    await node.run(0.01)
+    status = node.api.pod().status
+    assert (status.phase, ready(node)) == ("Running", "True")
+    assert (status.pod_ip, status.host_ip) == ("10.244.1.1", "192.0.2.1")
+    assert web(node).container_id.startswith("docker://")
+    assert node.names() == ["POD", "web"]
+    assert [call for call in node.runtime.calls if call[0] != "pull"] == [
+        ("create", f"k8s_POD_pod_ns_{UID}_0"),
+        ("start", f"k8s_POD_pod_ns_{UID}_0"),
+        ("create", f"k8s_web_pod_ns_{UID}_0"),
+        ("start", f"k8s_web_pod_ns_{UID}_0"),
+    ]
+    assert node.recorder.reasons() == ["Pulled", "Created", "Started"]
+
+
+async def test_a_pod_that_starts_at_once_is_told_once(node: Node) -> None:
+    node.api.put(make_pod())
+    await node.run(5)
+    assert [c for c in node.api.calls if c[0] == "patch"] == [("patch", "Pod", "pod")]
+
+
+async def test_the_container_joins_its_sandbox(node: Node) -> None:
+    node.api.put(make_pod())
+    await node.run()
+    box, app = node.containers("POD")[0], node.containers("web")[0]
+    spec = node.runtime.specs[app.id]
+    assert spec.network_mode == spec.ipc_mode == f"container:{box.id}"
+    assert spec.cgroup_parent == f"/test/kubepods/besteffort/pod{UID}"
+    assert node.runtime.specs[box.id].ipc_mode == "shareable"
+    assert node.runtime.specs[box.id].hostname == "pod"
+    assert app.labels[names.SANDBOX_ID] == box.id
+    hosts = (node.directory / "pods" / UID / "etc-hosts").read_text()
+    assert "10.244.1.1\tpod\n" in hosts
+
+
+async def test_a_host_network_pod_has_the_nodes_address(node: Node) -> None:
+    node.network.down = True
+    node.api.put(make_pod(host_network=True))
+    await node.run()
+    assert node.api.pod().status.pod_ip == "192.0.2.1"
+    assert node.runtime.specs[node.containers("POD")[0].id].network_mode == "host"
+
+
+async def test_pods_wait_for_the_network(node: Node) -> None:
+    node.network.down = True
+    node.api.put(make_pod())
+    await node.run(30)
+    assert node.names() == ["POD"]
+    assert "FailedCreatePodSandBox" in node.recorder.reasons()
+    node.network.down = False
+    node.manager.wake_all("network")
+    await node.run(0.1)
+    assert node.names() == ["POD", "web"]
+
+
+# Restarts.
+
+
+async def test_a_crash_loop_over_an_hour(tmp_path: Path) -> None:
+    node = Node(tmp_path, scripts={"web": Script(run_for=1, exit_code=1)})
+    await node.boot()
+    node.api.put(make_pod())
+    created = node.runtime.create
+    made_at: list[float] = []
+
+    async def create(spec: ContainerCreate) -> ContainerId:
+        made_at.append(node.clock.monotonic())
+        return await created(spec)
+
+    node.runtime.create = create  # type: ignore[method-assign]
+    await node.run(900)
+    # At once, then 10, 20, 40, 80, 160, 300 s after each end (each run takes one second).
+    gaps = [round(b - a) for a, b in itertools.pairwise(made_at[1:])]
+    assert gaps == [1, 11, 21, 41, 81, 161, 301]
+    assert web(node).restart_count == len(gaps)
+    waiting = web(node).state.waiting
+    assert waiting is not None and waiting.reason == "CrashLoopBackOff"
+    assert waiting.message.startswith("back-off 5m0s restarting failed container=web pod=pod_ns(")
+    assert len(node.containers("web")) == 1, "old containers are removed"
+    assert node.names() == ["POD"]
+    await node.kill()
+
+
+async def test_a_restart_keeps_the_sandbox_and_the_address(node: Node) -> None:
+    node.api.put(make_pod())
+    await node.run()
+    box = node.containers("POD")[0].id
+    node.runtime.end(node.containers("web")[0].id, exit_code=2)
+    await node.run()
+    assert node.containers("POD")[0].id == box
+    assert node.api.pod().status.pod_ip == "10.244.1.1"
+    assert web(node).restart_count == 1
+    assert web(node).last_state.terminated.exit_code == 2
+    assert len(node.containers("web")) == 2, "the last one is kept for its log"
+
+
+async def test_an_oom_kill_is_told(node: Node) -> None:
+    node.api.put(make_pod())
+    await node.run()
+    node.runtime.end(node.containers("web")[0].id, exit_code=137, oom=True)
+    await node.run()
+    assert web(node).last_state.terminated.reason == "OOMKilled"
+
+
+async def test_a_job_succeeds_and_gives_back_its_sandbox(tmp_path: Path) -> None:
+    node = Node(tmp_path, scripts={"web": Script(run_for=3)})
+    await node.boot()
+    node.api.put(make_pod(policy="Never"))
+    await node.run(5)
+    assert node.api.pod().status.phase == "Succeeded"
+    assert node.names() == []
+    assert len(node.containers("web")) == 1, "its log can still be read"
+    assert node.network.attached == {}
+    assert node.api.pod().status.pod_ip == "10.244.1.1"
+    await node.kill()
+
+
+async def test_termination_messages(tmp_path: Path) -> None:
+    log = ((Channel.STDERR, b"Traceback\n"), (Channel.STDERR, b"Boom\n"))
+    node = Node(tmp_path, scripts={"web": Script(run_for=1, exit_code=1, log=log)})
+    await node.boot()
+    node.api.put(make_pod(container(termination_message_policy="FallbackToLogsOnError")))
+    await node.run(1.5)
+    assert web(node).last_state.terminated.message == "Traceback\nBoom\n"
+    await node.run(1)
+    (tmp_path / "pods" / UID / "containers" / "web" / "2").write_text("in the file")
+    await node.run(11.5)
+    assert web(node).last_state.terminated.message == "in the file"
+    await node.kill()
+
+
+async def test_a_program_that_is_not_there(tmp_path: Path) -> None:
+    node = Node(tmp_path, scripts={"web": Script(start_error='exec: "nope": not found')})
+    await node.boot()
+    node.api.put(make_pod())
+    await node.run(5)
+    last = web(node).last_state.terminated
+    assert (last.reason, last.exit_code) == ("ContainerCannotRun", 128)
+    assert 'exec: "nope": not found' in last.message
+    assert 'Error: failed to start container "web": exec: "nope": not found' in (
+        node.recorder.messages("Failed")
+    )
+    await node.kill()
+
+
+async def test_a_dead_sandbox_is_replaced_with_all_containers(node: Node) -> None:
+    node.api.put(make_pod(container("a"), container("b")))
+    await node.run()
+    box = node.containers("POD")[0]
+    node.runtime.end(box.id, exit_code=137)
+    await node.run(35)
+    assert node.names() == ["POD", "a", "b"]
+    assert node.containers("POD")[0].name.endswith("_1")
+    assert web(node, "a").restart_count == 1
+    assert list(node.network.attached.values()) == [node.api.pod().status.pod_ip]
+    assert node.api.pod().status.pod_ip == "10.244.1.2"
+    assert ready(node) == "True"
+
+
+# Images, configuration, volumes.
+
+
+async def test_an_image_that_does_not_exist(node: Node) -> None:
+    node.api.put(make_pod(container(image="nope:1")))
+    await node.run(0.5)
+    assert web(node).state.waiting.reason == "ErrImagePull"
+    await node.run(2)
+    assert web(node).state.waiting.reason == "ImagePullBackOff"
+    assert web(node).state.waiting.message.startswith('Back-off pulling image "nope:1"')
+    node.runtime.add_image("nope:1")
+    await node.run(15)
+    assert ready(node) == "True"
+
+
+async def test_never_pull(node: Node) -> None:
+    node.api.put(make_pod(container(image="nope:1", image_pull_policy="Never")))
+    await node.run()
+    assert web(node).state.waiting.reason == "ErrImageNeverPull"
+
+
+async def test_a_bad_image_name(node: Node) -> None:
+    node.api.put(make_pod(container(image="Not An Image")))
+    await node.run()
+    assert web(node).state.waiting.reason == "InvalidImageName"
+
+
+def from_config_map(key: str = "k", **options: bool) -> EnvVar:
+    ref = ConfigMapKeySelector(name="settings", key=key, **options)
+    return EnvVar(name="SETTING", value_from=EnvVarSource(config_map_key_ref=ref))
+
+
+async def test_a_missing_config_map_holds_up_the_container_only(node: Node) -> None:
+    node.api.put(make_pod(container(env=[from_config_map()])))
+    await node.run(5)
+    waiting = web(node).state.waiting
+    assert waiting.reason == "CreateContainerConfigError"
+    assert waiting.message == 'configmap "settings" not found'
+    assert 'Error: configmap "settings" not found' in node.recorder.messages("Failed")
+    assert node.names() == ["POD"]
+    node.api.put(ConfigMap(metadata=ObjectMeta(name="settings", namespace="ns"), data={"k": "v"}))
+    await node.run(10)
+    assert ready(node) == "True"
+    assert node.runtime.specs[node.containers("web")[0].id].env["SETTING"] == "v"
+    assert web(node).restart_count == 0
+
+
+async def test_the_pods_address_in_its_environment(node: Node) -> None:
+    ref = EnvVarSource(field_ref=ObjectFieldSelector(field_path="status.podIP"))
+    node.api.put(make_pod(container(env=[EnvVar(name="IP", value_from=ref)])))
+    await node.run()
+    assert node.runtime.specs[node.containers("web")[0].id].env["IP"] == "10.244.1.1"
+
+
+async def test_a_config_map_volume_follows_its_object(node: Node) -> None:
+    source = ConfigMapVolumeSource(name="settings")
+    mount = VolumeMount(name="config", mount_path="/etc/settings")
+    settings = ConfigMap(metadata=ObjectMeta(name="settings", namespace="ns"), data={"k": "v1"})
+    node.api.put(settings)
+    pod = make_pod(
+        container(volume_mounts=[mount]), volumes=[Volume(name="config", config_map=source)]
+    )
+    node.api.put(pod)
+    await node.run()
+    assert ready(node) == "True"
+    path = node.directory / "pods" / UID / "volumes" / "config" / "k"
+    assert path.read_text() == "v1"
+    spec = node.runtime.specs[node.containers("web")[0].id]
+    assert next(m for m in spec.mounts if m.target == "/etc/settings").read_only is True
+    node.api.put(ConfigMap(metadata=ObjectMeta(name="settings", namespace="ns"), data={"k": "v2"}))
+    await node.run(65)
+    assert path.read_text() == "v2"
+    assert web(node).restart_count == 0
+
+
+async def test_a_volume_of_an_unknown_type_says_so(node: Node) -> None:
+    nfs = NFSVolumeSource(server="192.0.2.9", path="/x")
+    node.api.put(make_pod(volumes=[Volume(name="data", nfs=nfs)]))
+    await node.run(5)
+    assert (
+        'volume "data": type nfs is not supported by this agent yet'
+        in (node.recorder.messages("FailedMount")[0])
+    )
+    assert web(node).state.waiting.reason == "ContainerCreating"
+
+
+async def test_a_refused_pod_is_not_started(node: Node) -> None:
+    node.api.put(make_pod(host_users=False))
+    await node.run(60)
+    waiting = web(node).state.waiting
+    assert waiting.reason == "UnsupportedSecurityContext"
+    assert "spec.hostUsers: this agent does not honour it yet" in waiting.message
+    assert node.runtime.specs == {}
+    assert "spec.hostUsers" in node.recorder.told[0][2]
+    node.api.delete_gracefully("pod", "ns", stamp="2026-01-01T00:02:00Z", grace=30)
+    await node.run(1)
+    assert (Pod, "ns", "pod") not in node.api.objects
+
+
+# Init containers and sidecars.
+
+
+async def test_init_containers_one_after_another(tmp_path: Path) -> None:
+    scripts = {"i1": Script(run_for=2), "i2": [Script(run_for=1, exit_code=1), Script(run_for=1)]}
+    node = Node(tmp_path, scripts=scripts)
+    await node.boot()
+    node.api.put(make_pod(container(), inits=[container("i1"), container("i2")]))
+    await node.run(1)
+    assert node.names() == ["POD", "i1"]
+    assert node.api.pod().status.phase == "Pending"
+    await node.run(1.5)
+    assert node.names() == ["POD", "i2"]
+    await node.run(3)
+    assert node.names() == ["POD", "web"]
+    assert web(node, "i2").restart_count == 1
+    assert ready(node) == "True"
+    await node.kill()
+
+
+async def test_a_sidecar_outlives_init_and_ends_last(tmp_path: Path) -> None:
+    node = Node(tmp_path, scripts={"web": Script(run_for=5)})
+    await node.boot()
+    node.api.put(make_pod(container(), inits=[sidecar()], policy="Never"))
+    await node.run(1)
+    assert node.names() == ["POD", "side", "web"]
+    await node.run(6)
+    assert node.names() == []
+    assert node.api.pod().status.phase == "Succeeded"
+    await node.kill()
+
+
+# Probes and hooks.
+
+
+def exec_probe(**fields: int) -> Probe:
+    return Probe(exec=ExecAction(command=["check"]), **fields)
+
+
+class Health:
+    """What `check` answers inside the container."""
+
+    def __init__(self, healthy: bool = True) -> None:
+        self.healthy = healthy
+        self.asked = 0
+
+    def __call__(self, argv: object) -> ExecResult:
+        self.asked += 1
+        return ExecResult(exit_code=0 if self.healthy else 1, output=b"no good")
+
+
+async def probed(tmp_path: Path, health: Health, **probes: Probe) -> Node:
+    node = Node(tmp_path, scripts={"web": Script(exec=health)})
+    await node.boot()
+    node.api.put(make_pod(container(**probes)))
+    return node
+
+
+async def test_readiness_comes_and_goes(tmp_path: Path) -> None:
+    health = Health(False)
+    node = await probed(tmp_path, health, readiness_probe=exec_probe(period_seconds=5))
+    await node.run(1)
+    assert (ready(node), node.api.pod().status.phase) == ("False", "Running")
+    assert "Readiness probe failed: no good" in node.recorder.messages("Unhealthy")
+    health.healthy = True
+    await node.run(5)
+    assert ready(node) == "True"
+    health.healthy = False
+    await node.run(10)
+    assert ready(node) == "True", "two failures are not three"
+    await node.run(5)
+    assert ready(node) == "False"
+    assert web(node).restart_count == 0
+    await node.kill()
+
+
+async def test_liveness_restarts_the_container(tmp_path: Path) -> None:
+    health = Health()
+    node = await probed(tmp_path, health, liveness_probe=exec_probe(period_seconds=10))
+    await node.run(60)
+    assert web(node).restart_count == 0
+    health.healthy = False
+    await node.run(25)
+    assert web(node).restart_count == 0
+    health_was_asked = health.asked
+    await node.run(10)
+    assert web(node).restart_count == 1
+    assert health.asked > health_was_asked
+    assert node.recorder.messages("Killing") == [
+        "Container web failed liveness probe, will be restarted"
+    ]
+    await node.kill()
+
+
+async def test_a_startup_probe_holds_back_the_others(tmp_path: Path) -> None:
+    health = Health(False)
+    node = await probed(
+        tmp_path,
+        health,
+        startup_probe=exec_probe(period_seconds=1, failure_threshold=30),
+        liveness_probe=exec_probe(period_seconds=1, failure_threshold=1),
+    )
+    await node.run(20)
+    assert (web(node).started, web(node).restart_count) == (False, 0)
+    health.healthy = True
+    await node.run(2)
+    assert (web(node).started, ready(node)) == (True, "True")
+    health.healthy = False
+    await node.run(3)
+    assert web(node).restart_count == 1
+    await node.kill()
+
+
+async def test_a_startup_that_takes_too_long(tmp_path: Path) -> None:
+    node = await probed(
+        tmp_path, Health(False), startup_probe=exec_probe(period_seconds=1, failure_threshold=5)
+    )
+    await node.run(7)
+    assert web(node).restart_count == 1
+    assert "Container web failed startup probe, will be restarted" in (
+        node.recorder.messages("Killing")
+    )
+    await node.kill()
+
+
+async def test_initial_delay(tmp_path: Path) -> None:
+    health = Health()
+    node = await probed(tmp_path, health, readiness_probe=exec_probe(initial_delay_seconds=30))
+    await node.run(29)
+    assert (health.asked, ready(node)) == (0, "False")
+    await node.run(2)
+    assert (health.asked, ready(node)) == (1, "True")
+    await node.kill()
+
+
+def hook(command: str = "hook", **fields: object) -> LifecycleHandler:
+    return LifecycleHandler(exec=ExecAction(command=[command]), **fields)  # type: ignore[arg-type]
+
+
+async def test_post_start_failure_restarts(tmp_path: Path) -> None:
+    node = Node(tmp_path, scripts={"web": [Script(exec=Health(False)), Script(exec=Health())]})
+    await node.boot()
+    node.api.put(make_pod(container(lifecycle=Lifecycle(post_start=hook()))))
+    await node.run(1)
+    assert web(node).restart_count == 1
+    assert ready(node) == "True"
+    assert node.recorder.messages("FailedPostStartHook") == [
+        "PostStartHook failed: Exec lifecycle hook ([hook]) failed: no good"
+    ]
+    await node.kill()
+
+
+# Deletion.
+
+
+async def delete(node: Node, grace: int = 30) -> None:
+    node.api.delete_gracefully("pod", "ns", stamp="2026-01-01T00:01:00Z", grace=grace)
+    await node.run(0.1)
+
+
+def gone(node: Node) -> bool:
+    return (Pod, "ns", "pod") not in node.api.objects
+
+
+async def test_a_deleted_pod_leaves_nothing(node: Node) -> None:
+    node.api.put(make_pod(container("a"), container("b")))
+    await node.run()
+    await delete(node)
+    assert gone(node)
+    assert (node.containers(), node.runtime._containers) == ([], {})
+    assert node.network.attached == {}
+    assert list((node.directory / "pods").iterdir()) == []
+    assert not list((node.directory / "cgroup").glob("**/pod*"))
+    assert node.manager.workers == {}
+    stops = [c for c in node.runtime.calls if c[0] == "kill"]
+    assert sorted(stops) == [
+        ("kill", f"k8s_a_pod_ns_{UID}_0"),
+        ("kill", f"k8s_b_pod_ns_{UID}_0"),
+    ]
+    await node.run(5)
+    assert list((node.directory / "checkpoints").glob("*.json")) == []
+
+
+async def test_its_last_status_is_how_it_ended(node: Node) -> None:
+    node.api.put(make_pod())
+    await node.run()
+    await delete(node)
+    last = [body for body in node.api.bodies if "status" in body][-1]["status"]
+    assert last["phase"] == "Succeeded"
+    assert last["containerStatuses"][0]["state"]["terminated"]["reason"] == "Completed"
+
+
+async def test_a_program_that_ignores_term_is_killed_after_its_grace(tmp_path: Path) -> None:
+    node = Node(tmp_path, scripts={"web": Script(ignores_term=True)})
+    await node.boot()
+    node.api.put(make_pod())
+    await node.run()
+    await delete(node)
+    await node.run(29)
+    assert node.names() == ["POD", "web"]
+    await node.run(2)
+    assert gone(node)
+    await node.kill()
+
+
+async def test_a_shorter_grace_period_takes_over(tmp_path: Path) -> None:
+    node = Node(tmp_path, scripts={"web": Script(ignores_term=True)})
+    await node.boot()
+    node.api.put(make_pod())
+    await node.run()
+    await delete(node, grace=3600)
+    await node.run(10)
+    assert not gone(node)
+    await delete(node, grace=2)
+    await node.run(3)
+    assert gone(node)
+    await node.kill()
+
+
+async def test_pre_stop_counts_inside_the_grace_period(tmp_path: Path) -> None:
+    slow = Script(exec_seconds=10, ignores_term=True)
+    node = Node(tmp_path, scripts={"web": slow})
+    await node.boot()
+    node.api.put(make_pod(container(lifecycle=Lifecycle(pre_stop=hook()))))
+    await node.run()
+    await delete(node, grace=30)
+    await node.run(29)
+    assert not gone(node)
+    await node.run(2)
+    assert gone(node)
+    await node.kill()
+
+
+async def test_a_hanging_pre_stop_ends_with_the_grace_period(tmp_path: Path) -> None:
+    node = Node(tmp_path, scripts={"web": Script(exec_seconds=1e9)})
+    await node.boot()
+    node.api.put(make_pod(container(lifecycle=Lifecycle(pre_stop=hook()))))
+    await node.run()
+    await delete(node, grace=5)
+    await node.run(4)
+    assert not gone(node)
+    await node.run(4)
+    assert gone(node)
+    assert "FailedPreStopHook" in node.recorder.reasons()
+    await node.kill()
+
+
+async def test_a_sleeping_pre_stop_delays_term(tmp_path: Path) -> None:
+    node = Node(tmp_path)
+    await node.boot()
+    sleep = Lifecycle(pre_stop=LifecycleHandler(sleep=SleepAction(seconds=5)))
+    node.api.put(make_pod(container(lifecycle=sleep)))
+    await node.run()
+    await delete(node)
+    await node.run(4)
+    assert node.names() == ["POD", "web"]
+    await node.run(2)
+    assert gone(node)
+    await node.kill()
+
+
+async def test_deleting_while_the_image_is_pulled(tmp_path: Path) -> None:
+    node = Node(tmp_path, registry={"slow:1": None})
+    node.runtime.pull_seconds = 1000
+    await node.boot()
+    node.api.put(make_pod(container(image="slow:1")))
+    await node.run(5)
+    await delete(node)
+    await node.run(1)
+    assert gone(node)
+    assert node.runtime._containers == {}
+    await node.kill()
+
+
+async def test_a_forced_deletion_still_lets_the_program_see_term(tmp_path: Path) -> None:
+    node = Node(tmp_path, scripts={"web": Script(term_seconds=0.5)})
+    await node.boot()
+    node.api.put(make_pod())
+    await node.run()
+    node.api.remove(Pod, "pod", "ns")
+    await node.run(0.3)
+    assert node.names() == ["POD", "web"]
+    await node.run(1)
+    assert node.names() == []
+    assert node.manager.workers == {}
+    await node.kill()
+
+
+async def test_a_namesake_is_another_pod(node: Node) -> None:
+    node.api.put(make_pod())
+    await node.run()
+    node.api.remove(Pod, "pod", "ns")
+    twin = make_pod()
+    twin.metadata.uid = "another-uid"
+    node.api.put(twin)
+    await node.run(2)
+    assert node.names() == ["POD", "web"]
+    assert {c.labels[names.POD_UID] for c in node.containers()} == {"another-uid"}
+    assert ready(node) == "True"
+
+
+async def test_a_host_path_survives_its_pod(node: Node, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    (data / "precious").write_text("1")
+    volume = Volume(name="data", host_path=HostPathVolumeSource(path=str(data)))
+    mounts = [VolumeMount(name="data", mount_path="/data")]
+    node.api.put(make_pod(container(volume_mounts=mounts), volumes=[volume]))
+    await node.run()
+    assert ready(node) == "True"
+    await delete(node)
+    assert gone(node)
+    assert (data / "precious").read_text() == "1"
