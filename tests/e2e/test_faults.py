@@ -1,0 +1,213 @@
+"""Updates under load, and losing things: nodes, cables, agents, the control plane."""
+
+import random
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from local.cluster import Cluster
+from tests.e2e.conftest import Kubectl
+from tests.e2e.manifests import container, deployment, pod, service, tolerates_loss, web_container
+from tests.e2e.test_network import addresses, rolled_out
+
+Eventually = Callable[..., Any]
+
+
+def containers_of(cluster: Cluster, kubectl: Kubectl, selector: str) -> dict[str, tuple[str, int]]:
+    """(container id, restarts) by pod name."""
+    pods = kubectl.json("get", "pods", "-l", selector)["items"]
+    return {
+        p["metadata"]["name"]: (
+            p["status"]["containerStatuses"][0]["containerID"],
+            p["status"]["containerStatuses"][0]["restartCount"],
+        )
+        for p in pods
+    }
+
+
+@pytest.fixture
+def load(cluster: Cluster) -> Iterator[Callable[[str], list[str]]]:
+    """Start asking a VIP from a node, again and again; the answer lists what failed, live."""
+    stop = threading.Event()
+    threads: list[threading.Thread] = []
+
+    def begin(vip: str) -> list[str]:
+        failures: list[str] = []
+
+        def ask() -> None:
+            script = f"for i in $(seq 20); do wget -T 3 -qO- http://{vip}/cgi-bin/who || echo FAILED; done 2>&1"
+            while not stop.is_set():
+                told = cluster.exec("node-1", ["sh", "-c", script]).stdout
+                failures.extend(
+                    line for line in told.splitlines() if "FAILED" in line or "wget:" in line
+                )
+
+        thread = threading.Thread(target=ask, daemon=True)
+        threads.append(thread)
+        thread.start()
+        return failures
+
+    yield begin
+    stop.set()
+    for thread in threads:
+        thread.join(timeout=60)
+
+
+def test_a_rolling_update_fails_no_request(
+    kubectl: Kubectl, eventually: Eventually, load: Callable[[str], list[str]]
+) -> None:
+    # Rules need a moment to leave every node: the usual preStop sleep covers it.
+    web = web_container(lifecycle={"preStop": {"exec": {"command": ["sleep", "3"]}}})
+    kubectl.apply(deployment("web", 3, web, terminationGracePeriodSeconds=20))
+    kubectl.apply(service("web"))
+    rolled_out(kubectl, "web")
+    eventually(lambda: len(addresses(kubectl, "web")) == 3)
+    failures = load(kubectl.json("get", "service", "web")["spec"]["clusterIP"])
+    for version in ("2", "3"):
+        kubectl("set", "env", "deployment/web", f"VERSION={version}")
+        rolled_out(kubectl, "web")
+    time.sleep(1)  # the last request of the old pods' ends
+    assert failures == []
+
+
+def test_a_killed_agent_changes_nothing(
+    kubectl: Kubectl, eventually: Eventually, cluster: Cluster
+) -> None:
+    kubectl.apply(deployment("web", 3))
+    kubectl.apply(service("web"))
+    rolled_out(kubectl, "web")
+    before = containers_of(cluster, kubectl, "app=web")
+    for node in cluster.nodes:
+        cluster.kill_agent(node.name)
+    vip = kubectl.json("get", "service", "web")["spec"]["clusterIP"]
+    fetch = ["wget", "-T", "3", "-qO-", f"http://{vip}/cgi-bin/who"]
+    assert cluster.exec("node-1", fetch).stdout.startswith("web-")
+    for node in cluster.nodes:
+        cluster.start_agent(node.name)
+    kubectl("scale", "deployment/web", "--replicas=4")
+    rolled_out(kubectl, "web")
+    after = containers_of(cluster, kubectl, "app=web")
+    assert {name: after[name] for name in before} == before
+
+
+def test_pods_outlive_the_control_plane(
+    kubectl: Kubectl, eventually: Eventually, cluster: Cluster
+) -> None:
+    kubectl.apply(deployment("web", 2))
+    kubectl.apply(service("web"))
+    rolled_out(kubectl, "web")
+    eventually(lambda: len(addresses(kubectl, "web")) == 2)
+    before = containers_of(cluster, kubectl, "app=web")
+    vip = kubectl.json("get", "service", "web")["spec"]["clusterIP"]
+    cluster.kill_control()
+    cluster.kill_agent("node-1")
+    cluster.start_agent("node-1")  # it must manage from its checkpoints
+    fetch = ["wget", "-T", "3", "-qO-", f"http://{vip}/cgi-bin/who"]
+    for _ in range(5):
+        assert cluster.exec("node-1", fetch).stdout.startswith("web-")
+    cluster.start_control()
+    eventually(lambda: kubectl("get", "--raw", "/readyz") == "ok")
+    kubectl("scale", "deployment/web", "--replicas=3")
+    rolled_out(kubectl, "web")
+    after = containers_of(cluster, kubectl, "app=web")
+    assert {name: after[name] for name in before} == before
+
+
+def test_pods_of_a_lost_node_are_replaced(
+    kubectl: Kubectl, eventually: Eventually, cluster: Cluster
+) -> None:
+    kubectl.apply(deployment("web", 3, tolerations=tolerates_loss(3)))
+    kubectl.apply(service("web"))
+    rolled_out(kubectl, "web")
+    cluster.kill("node-3")
+
+    def not_ready() -> bool:
+        return "NotReady" in kubectl("get", "node", "node-3", "--no-headers")
+
+    eventually(not_ready, 90)
+
+    def replaced() -> bool:
+        pods = kubectl.json("get", "pods", "-l", "app=web")["items"]
+        alive = [p for p in pods if not p["metadata"].get("deletionTimestamp")]
+        ready = [p for p in alive if p["spec"].get("nodeName") != "node-3"]
+        return len(ready) == 3 and len(addresses(kubectl, "web")) == 3
+
+    eventually(replaced, 60)
+    cluster.start_node("node-3")
+    eventually(lambda: not not_ready(), 60)
+    eventually(lambda: len(kubectl.json("get", "pods", "-l", "app=web")["items"]) == 3, 60)
+
+
+def test_a_cut_cable_heals(kubectl: Kubectl, eventually: Eventually, cluster: Cluster) -> None:
+    kubectl.apply(deployment("web", 3))
+    rolled_out(kubectl, "web")
+    before = containers_of(cluster, kubectl, "app=web")
+    cluster.cut("node-2")
+    eventually(lambda: "NotReady" in kubectl("get", "node", "node-2", "--no-headers"), 90)
+    cluster.heal("node-2")
+    eventually(lambda: "NotReady" not in kubectl("get", "node", "node-2", "--no-headers"), 60)
+    rolled_out(kubectl, "web")
+    assert containers_of(cluster, kubectl, "app=web") == before, "tolerated for 300 s: nobody moved"
+
+
+def test_kills_at_random_points_and_everything_converges(
+    kubectl: Kubectl, eventually: Eventually, cluster: Cluster, long_run: bool
+) -> None:
+    seed = random.randrange(2**32)
+    print(f"seed {seed}")
+    chance = random.Random(seed)
+    kubectl.apply(deployment("web", 4))
+    kubectl.apply(service("web"))
+    rolled_out(kubectl, "web")
+    nodes = [node.name for node in cluster.nodes]
+    for number in range(30 if long_run else 4):
+        retry = ["set", "env", "deployment/web", f"ROUND={number}"]
+        eventually(lambda retry=retry: kubectl(*retry), 60)
+        time.sleep(chance.uniform(0, 3))
+        victim = chance.choice(["control", *nodes])
+        if victim == "control":
+            cluster.kill_control()
+            cluster.start_control()
+        else:
+            cluster.kill_agent(victim)
+            cluster.start_agent(victim)
+
+    def settled() -> bool:
+        kubectl("rollout", "status", "deployment/web", "--timeout=5s", timeout=20)
+        pods = kubectl.json("get", "pods", "-l", "app=web")["items"]
+        mine = {p["status"]["podIP"] for p in pods if not p["metadata"].get("deletionTimestamp")}
+        return len(pods) == 4 and len(mine) == 4 and sorted(mine) == addresses(kubectl, "web")
+
+    eventually(settled, 120)
+
+    def nothing_left_over() -> bool:
+        pods = kubectl.json("get", "pods", "-A")["items"]
+        wanted = sum(len(p["spec"]["containers"]) + 1 for p in pods)
+        running = sum(len(running_containers(cluster, name)) for name in nodes)
+        return running == wanted
+
+    eventually(nothing_left_over, 60)
+
+
+def running_containers(cluster: Cluster, node: str) -> list[str]:
+    """Ids of the containers that a node's own engine runs."""
+    socket = cluster.node(node).engine.socket
+    command = ["docker", "-H", f"unix://{socket}", "ps", "-q"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True)
+    return done.stdout.split()
+
+
+def test_a_pod_deleted_while_its_agent_was_down_goes(
+    kubectl: Kubectl, eventually: Eventually, cluster: Cluster
+) -> None:
+    kubectl.apply(pod("gone", container(), nodeName="node-2"))
+    kubectl("wait", "--for=condition=Ready", "pod/gone", "--timeout=60s", timeout=70)
+    cluster.kill_agent("node-2")
+    kubectl("delete", "pod", "gone", "--wait=false")
+    assert "Terminating" in kubectl("get", "pod", "gone")
+    cluster.start_agent("node-2")
+    eventually(lambda: "gone" not in kubectl("get", "pods", "--no-headers", check=False))

@@ -1,0 +1,296 @@
+"""One pod on one node: it starts, is looked into, is judged by its probes, and ends."""
+
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.conftest import Kubectl, KubectlError
+from tests.e2e.manifests import BUSYBOX, container, pod
+
+Eventually = Callable[..., Any]
+
+
+def status(kubectl: Kubectl, name: str) -> dict[str, Any]:
+    found: dict[str, Any] = kubectl.json("get", "pod", name)["status"]
+    return found
+
+
+def main_status(kubectl: Kubectl, name: str) -> dict[str, Any]:
+    found: dict[str, Any] = status(kubectl, name)["containerStatuses"][0]
+    return found
+
+
+def ready(kubectl: Kubectl, name: str) -> None:
+    kubectl("wait", "--for=condition=Ready", f"pod/{name}", "--timeout=60s", timeout=70)
+
+
+def test_containers_share_localhost_and_ipc(kubectl: Kubectl) -> None:
+    server = container("httpd -f -p 8080 -h /tmp & wait", name="server")
+    other = container(name="other")
+    kubectl.apply(pod("shared", server, other))
+    ready(kubectl, "shared")
+    kubectl("exec", "shared", "-c", "server", "--", "sh", "-c", "echo hello > /tmp/page")
+    kubectl("exec", "shared", "-c", "server", "--", "sh", "-c", "echo by memory > /dev/shm/note")
+    page = kubectl(
+        "exec", "shared", "-c", "other", "--", "wget", "-qO-", "http://127.0.0.1:8080/page"
+    )
+    assert page == "hello\n"
+    note = kubectl("exec", "shared", "-c", "other", "--", "cat", "/dev/shm/note")
+    assert note == "by memory\n"
+    names = {
+        kubectl("exec", "shared", "-c", c, "--", "hostname").strip() for c in ("server", "other")
+    }
+    assert names == {"shared"}
+
+
+def test_logs_exec_and_describe(kubectl: Kubectl) -> None:
+    kubectl.apply(
+        pod("talker", container("for i in 1 2 3; do echo line $i; done; sleep 1000 & wait"))
+    )
+    ready(kubectl, "talker")
+    assert kubectl("logs", "talker").splitlines() == ["line 1", "line 2", "line 3"]
+    assert kubectl("logs", "talker", "--tail=1") == "line 3\n"
+    assert kubectl("exec", "talker", "--", "echo", "one  two") == "one  two\n"
+    with pytest.raises(KubectlError) as failed:
+        kubectl("exec", "talker", "--", "sh", "-c", "exit 7")
+    assert failed.value.code == 7
+    done = subprocess.run(
+        kubectl.command("exec", "-i", "talker", "--", "cat"),
+        input="through stdin\n",
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=True,
+    )
+    assert done.stdout == "through stdin\n"
+    described = kubectl("describe", "pod", "talker")
+    for word in ("Successfully assigned", "Created container", "Started container", "QoS Class"):
+        assert word in described
+    missing = kubectl("logs", "talker", "-c", "nobody", check=False)
+    assert missing == ""
+
+
+def test_logs_follow_until_the_end(kubectl: Kubectl) -> None:
+    script = "for i in 1 2 3 4 5; do echo tick $i; sleep 0.3; done"
+    kubectl.apply(pod("ticker", container(script), restartPolicy="Never"))
+    kubectl("wait", "--for=jsonpath={.status.phase}=Running", "pod/ticker", "--timeout=60s")
+    told = kubectl("logs", "-f", "ticker", timeout=30)
+    assert told.splitlines() == [f"tick {n}" for n in range(1, 6)]
+
+
+def test_a_pod_that_completes(kubectl: Kubectl, eventually: Eventually) -> None:
+    kubectl.apply(pod("job", container("echo done; exit 0"), restartPolicy="Never"))
+    eventually(lambda: status(kubectl, "job")["phase"] == "Succeeded")
+    row = kubectl("get", "pod", "job", "--no-headers").split()
+    assert row[1:3] == ["0/1", "Completed"]
+    assert kubectl("logs", "job") == "done\n"
+
+
+def test_environment_and_volumes(kubectl: Kubectl) -> None:
+    kubectl("create", "configmap", "settings", "--from-literal=colour=blue")
+    kubectl("create", "secret", "generic", "keys", "--from-literal=password=hush")
+    reader = container(
+        env=[
+            {
+                "name": "COLOUR",
+                "valueFrom": {"configMapKeyRef": {"name": "settings", "key": "colour"}},
+            },
+            {
+                "name": "PASSWORD",
+                "valueFrom": {"secretKeyRef": {"name": "keys", "key": "password"}},
+            },
+            {"name": "WHO", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
+            {"name": "IP", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}},
+            {"name": "BOTH", "value": "$(WHO) is $(COLOUR)"},
+        ],
+        volumeMounts=[
+            {"name": "settings", "mountPath": "/settings"},
+            {"name": "keys", "mountPath": "/keys", "readOnly": True},
+            {"name": "scratch", "mountPath": "/scratch"},
+        ],
+    )
+    volumes = [
+        {"name": "settings", "configMap": {"name": "settings"}},
+        {"name": "keys", "secret": {"secretName": "keys", "defaultMode": 0o400}},
+        {"name": "scratch", "emptyDir": {}},
+    ]
+    kubectl.apply(pod("reader", reader, volumes=volumes))
+    ready(kubectl, "reader")
+    told = kubectl("exec", "reader", "--", "sh", "-c", "echo $BOTH $PASSWORD $IP")
+    assert told.split() == ["reader", "is", "blue", "hush", status(kubectl, "reader")["podIP"]]
+    files = kubectl("exec", "reader", "--", "sh", "-c", "cat /settings/colour /keys/password")
+    assert files == "bluehush"
+    mode = kubectl("exec", "reader", "--", "stat", "-L", "-c", "%a", "/keys/password")
+    assert mode.strip() == "400"
+    with pytest.raises(KubectlError):
+        kubectl("exec", "reader", "--", "touch", "/keys/x")
+
+
+def test_init_containers_run_in_order(kubectl: Kubectl) -> None:
+    mount = [{"name": "work", "mountPath": "/work"}]
+    first = container("sleep 1; echo first > /work/file", name="first", volumeMounts=mount)
+    second = container("echo second >> /work/file", name="second", volumeMounts=mount)
+    app = container("cat /work/file; sleep 1000 & wait", volumeMounts=mount)
+    kubectl.apply(
+        pod(
+            "staged",
+            app,
+            initContainers=[first, second],
+            volumes=[{"name": "work", "emptyDir": {}}],
+        )
+    )
+    ready(kubectl, "staged")
+    assert kubectl("logs", "staged", "-c", "main") == "first\nsecond\n"
+
+
+def test_liveness_restarts(kubectl: Kubectl, eventually: Eventually) -> None:
+    probe = {"exec": {"command": ["cat", "/tmp/alive"]}, "periodSeconds": 1, "failureThreshold": 1}
+    alive = container("touch /tmp/alive; sleep 2; rm /tmp/alive; sleep 1000 & wait")
+    kubectl.apply(pod("sick", {**alive, "livenessProbe": {**probe, "initialDelaySeconds": 1}}))
+    eventually(lambda: main_status(kubectl, "sick")["restartCount"] >= 1)
+    assert status(kubectl, "sick")["phase"] == "Running"
+    events = kubectl("get", "events", "--field-selector", "involvedObject.name=sick")
+    assert "Liveness probe failed" in events
+    assert "will be restarted" in events
+
+
+def test_crash_loop_backs_off(kubectl: Kubectl, eventually: Eventually) -> None:
+    kubectl.apply(pod("crasher", container("echo dying; exit 3")))
+
+    def looping() -> bool:
+        told = main_status(kubectl, "crasher")
+        waiting = told["state"].get("waiting", {})
+        return told["restartCount"] >= 1 and waiting.get("reason") == "CrashLoopBackOff"
+
+    eventually(looping)
+    told = main_status(kubectl, "crasher")
+    assert "back-off 10s restarting failed container" in told["state"]["waiting"]["message"]
+    assert told["lastState"]["terminated"]["exitCode"] == 3
+    assert kubectl("logs", "crasher", "--previous") == "dying\n"
+    assert "CrashLoopBackOff" in kubectl("get", "pod", "crasher")
+
+
+def test_out_of_memory(kubectl: Kubectl, eventually: Eventually) -> None:
+    greedy = container("x=a; while true; do x=$x$x; done", resources={"limits": {"memory": "24Mi"}})
+    kubectl.apply(pod("greedy", greedy, restartPolicy="Never"))
+
+    def killed() -> bool:
+        ended = main_status(kubectl, "greedy")["state"].get("terminated", {})
+        return ended.get("reason") == "OOMKilled" and ended.get("exitCode") == 137
+
+    eventually(killed)
+    assert "OOMKilled" in kubectl("get", "pod", "greedy")
+
+
+def test_limits_are_cgroup_values(kubectl: Kubectl) -> None:
+    limited = container(
+        resources={
+            "requests": {"cpu": "250m", "memory": "32Mi"},
+            "limits": {"cpu": "500m", "memory": "64Mi"},
+        }
+    )
+    kubectl.apply(pod("limited", limited))
+    ready(kubectl, "limited")
+    lines = kubectl("exec", "limited", "--", "cat", "/proc/self/cgroup").splitlines()
+    where = {part: line.split(":")[2] for line in lines for part in line.split(":")[1].split(",")}
+    if "cpu" not in where:
+        pytest.skip("this machine has cgroup v2: the values have other files")
+    assert "/burstable/pod" in where["cpu"]
+    cpu = Path("/sys/fs/cgroup/cpu") / where["cpu"].lstrip("/")
+    memory = Path("/sys/fs/cgroup/memory") / where["memory"].lstrip("/")
+    assert (cpu / "cpu.cfs_quota_us").read_text().strip() == "50000"
+    assert (cpu / "cpu.shares").read_text().strip() == "256"
+    assert (memory / "memory.limit_in_bytes").read_text().strip() == str(64 * 2**20)
+    assert (memory.parent / "memory.limit_in_bytes").read_text().strip() == str(64 * 2**20)
+    assert status(kubectl, "limited")["qosClass"] == "Burstable"
+
+
+def test_a_graceful_end(kubectl: Kubectl, eventually: Eventually) -> None:
+    script = "trap 'echo got TERM; sleep 1; echo bye; exit 0' TERM; echo up; sleep 1000 & wait"
+    hook = {"preStop": {"exec": {"command": ["sh", "-c", "echo preStop > /proc/1/fd/1"]}}}
+    kubectl.apply(
+        pod("polite", container(script, lifecycle=hook), terminationGracePeriodSeconds=20)
+    )
+    ready(kubectl, "polite")
+    follower = subprocess.Popen(
+        kubectl.command("logs", "-f", "polite"), stdout=subprocess.PIPE, text=True
+    )
+    assert follower.stdout is not None
+    assert follower.stdout.readline() == "up\n"
+    began = time.monotonic()
+    kubectl("delete", "pod", "polite", timeout=40)
+    took = time.monotonic() - began
+    told, _ = follower.communicate(timeout=20)
+    assert told.splitlines() == ["preStop", "got TERM", "bye"]
+    assert took < 15, "the pod ended by itself, long before its grace period"
+
+
+def test_a_deaf_pod_is_killed_after_its_grace(kubectl: Kubectl) -> None:
+    kubectl.apply(pod("deaf", container("trap '' TERM; while true; do sleep 1; done")))
+    ready(kubectl, "deaf")
+    began = time.monotonic()
+    kubectl("delete", "pod", "deaf", "--grace-period=3", timeout=40)
+    assert 2.5 < time.monotonic() - began < 15
+
+
+@pytest.mark.parametrize(
+    ("image", "policy", "reasons"),
+    [
+        ("podwright/no-such-image:1", "Never", {"ErrImageNeverPull"}),
+        ("UPPER/case", "IfNotPresent", {"InvalidImageName"}),
+        ("127.0.0.1:1/nowhere:1", "IfNotPresent", {"ErrImagePull", "ImagePullBackOff"}),
+    ],
+)
+def test_image_errors(
+    kubectl: Kubectl, eventually: Eventually, image: str, policy: str, reasons: set[str]
+) -> None:
+    broken = container(image=image, imagePullPolicy=policy)
+    kubectl.apply(pod("broken", broken))
+    eventually(
+        lambda: main_status(kubectl, "broken")["state"].get("waiting", {}).get("reason") in reasons
+    )
+    assert status(kubectl, "broken")["phase"] == "Pending"
+    eventually(
+        lambda: "Warning" in kubectl("get", "events", "--field-selector=involvedObject.name=broken")
+    )
+
+
+def test_a_missing_config_map_is_named(kubectl: Kubectl, eventually: Eventually) -> None:
+    lost = container(
+        env=[{"name": "X", "valueFrom": {"configMapKeyRef": {"name": "none", "key": "k"}}}]
+    )
+    kubectl.apply(pod("lost", lost))
+
+    def waiting() -> bool:
+        told = main_status(kubectl, "lost")["state"].get("waiting", {})
+        return told.get("reason") == "CreateContainerConfigError" and "none" in told["message"]
+
+    eventually(waiting)
+    kubectl("create", "configmap", "none", "--from-literal=k=v")
+    ready(kubectl, "lost")
+
+
+def test_host_network(kubectl: Kubectl, cluster: Any) -> None:
+    kubectl.apply(pod("host", container(), hostNetwork=True))
+    ready(kubectl, "host")
+    found = kubectl.json("get", "pod", "host")
+    node = kubectl.json("get", "node", found["spec"]["nodeName"])
+    address = next(a["address"] for a in node["status"]["addresses"] if a["type"] == "InternalIP")
+    assert found["status"]["podIP"] == found["status"]["hostIP"] == address
+
+
+def test_what_is_not_honoured_is_refused_and_said(kubectl: Kubectl, eventually: Eventually) -> None:
+    weak = pod("confined", {"name": "main", "image": BUSYBOX, "command": ["sleep", "1000"]})
+    weak["spec"]["securityContext"] = {"seLinuxOptions": {"level": "s0:c1,c2"}}
+    kubectl.apply(weak)
+
+    def refused() -> bool:
+        told = kubectl("get", "events", "--field-selector=involvedObject.name=confined")
+        return "seLinuxOptions" in told
+
+    eventually(refused)
+    assert status(kubectl, "confined")["phase"] in ("Pending", "Failed")
