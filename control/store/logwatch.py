@@ -106,6 +106,8 @@ class LogWatch:
     def _collect(self, change: Change) -> None:
         if not self._collecting:
             return  # overflowed earlier in the same group
+        if not self._buffer and not self._behind:
+            self._delivered = max(self._delivered, change.revision - 1)
         self._buffer.append(change)
         self._buffered_bytes += len(change.value or b"") + len(change.previous or b"")
         if len(self._buffer) > BUFFER_CHANGES or self._buffered_bytes > BUFFER_BYTES:

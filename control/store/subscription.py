@@ -168,12 +168,10 @@ class Subscription:
 
     async def __anext__(self) -> CachedEvent:
         await self._filled()
-        if self.closed_reason:
-            raise StopAsyncIteration
         return self._events.popleft()
 
     async def batch(self) -> list[CachedEvent]:
-        """All events that wait, at least one; none when closed."""
+        """All events that wait, at least one. Raises StopAsyncIteration when closed."""
         await self._filled()
         events = list(self._events)
         self._events.clear()
@@ -222,9 +220,11 @@ class Subscription:
         self._cache.attach(self)
 
     async def _filled(self) -> None:
-        """Wait until there is an event to take, or never will be."""
-        while not self._events and not self.closed_reason:
+        """Wait until there is an event to take. Raises StopAsyncIteration if there never will be."""
+        while not self._events:
             self._limit = self._capacity  # a replay larger than that has been taken by now
+            if self.closed_reason:
+                raise StopAsyncIteration
             if self._history is not None:
                 await self._read_history(self._history)
             else:

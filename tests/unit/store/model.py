@@ -115,6 +115,11 @@ class Follower:
         self.prefix = prefix
         self.after = after
         self.watch = store.watch(prefix, after=after)
+        self.progress = 0
+
+    def check_progress(self) -> None:
+        assert self.watch.progress >= self.progress
+        self.progress = self.watch.progress
 
 
 class StoreMachine(RuleBasedStateMachine):
@@ -310,8 +315,11 @@ class StoreMachine(RuleBasedStateMachine):
         for follower in self.followers:
             follower.after = max(follower.after, self.model.compacted)
             follower.watch = self.store.watch(follower.prefix, after=follower.after)
+            follower.progress = 0
 
     @invariant()
     def at_the_same_revision(self) -> None:
         if hasattr(self, "store"):
             assert self.store.revision() == self.model.revision
+        for follower in self.followers:
+            follower.check_progress()

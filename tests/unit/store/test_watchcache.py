@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+from typing import Any
 
 import pytest
 
-from control.store import logwatch
+from control.store import logwatch, watchcache
 from control.store.errors import CompactedError, StoreClosedError
+from control.store.interface import Range
 from control.store.memory import MemoryStore
 from control.store.subscription import CachedEvent, EventType, Interest, Subscription
 from control.store.watchcache import WatchCache
@@ -388,6 +390,50 @@ class TestSlowWatchers:
             assert len(pods.cache.items()) == 10
             assert "compacted" in subscription.closed_reason
             assert not pods.cache.remembers(5)
+
+    async def test_who_subscribes_while_it_begins_anew_misses_nothing(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        class Slow(MemoryStore):
+            turns = 0
+
+            async def range(self, *args: Any, **kwargs: Any) -> Range:
+                for _ in range(self.turns):
+                    await asyncio.sleep(0)
+                return await super().range(*args, **kwargs)
+
+        monkeypatch.setattr(logwatch, "BUFFER_CHANGES", 3)
+        store = Slow()
+        async with running(store) as pods:
+            store.turns = 20
+            for i in range(10):
+                await pods.set(f"{i}")
+            await store.compact(store.revision())
+            for _ in range(10):  # into the middle of the reading
+                await asyncio.sleep(0)
+            missed = pods.cache.subscribe(pods.cache.revision)
+            subscription = pods.cache.subscribe(store.revision())
+            added = await pods.set("new")
+            assert [event.revision for event in await everything(subscription, pods)] == [added]
+            with pytest.raises(CompactedError):
+                await anext(missed)
+
+    async def test_its_revision_stands_for_what_it_shows_while_it_is_at_work(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(watchcache, "_SLICE_SECONDS", -1.0)  # a pause before every revision
+        async with running() as pods:
+            await pods.store.put("/registry/nodes/n", b"{}", expected=0)
+            before = pods.cache.revision
+            assert before == pods.store.revision()
+            written = [await pods.set(f"{i}") for i in range(10)]
+            while (now := pods.cache.revision) < written[-1]:
+                assert now >= before
+                shown = max((entry.revision for entry in pods.cache.items()), default=before)
+                assert shown <= now < written[-1]
+                before = now
+                await asyncio.sleep(0)
+            assert len(pods.cache.items()) == 10
 
 
 class TestBookmarks:
