@@ -1,24 +1,22 @@
 """Kubeconfig files: where the API is, whom to trust, and who we are.
 
 Serves the agent, the command line and the tests, which are clients like any other and read the
-same file as kubectl. Certificates given as data never touch the disk: they are handed to OpenSSL
-through anonymous memory files, because `ssl` loads key pairs from paths only.
+same file as kubectl. Keys that are given as data never touch the disk.
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
-import os
 import ssl
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from base import pki
 from base.errors import PermanentError
 
 
@@ -113,7 +111,7 @@ def _context(cluster: Mapping[str, Any], user: Mapping[str, Any], folder: Path) 
     certificate = _data(user, "client-certificate", folder)
     key = _data(user, "client-key", folder)
     if certificate is not None and key is not None:
-        load_pair(context, certificate, key)
+        pki.use_pair(context, pki.KeyPair(cert_pem=certificate, key_pem=key))
     return context
 
 
@@ -126,19 +124,3 @@ def _data(section: Mapping[str, Any], name: str, folder: Path) -> bytes | None:
     if file := section.get(name):
         return (folder / str(file)).read_bytes()
     return None
-
-
-def load_pair(context: ssl.SSLContext, certificate: bytes, key: bytes) -> None:
-    """Give `context` a certificate and its key without writing either to disk."""
-    with _memory_file(certificate) as certificate_path, _memory_file(key) as key_path:
-        context.load_cert_chain(certificate_path, key_path)
-
-
-@contextmanager
-def _memory_file(content: bytes) -> Iterator[str]:
-    descriptor = os.memfd_create("tls", os.MFD_CLOEXEC)
-    try:
-        os.write(descriptor, content)
-        yield f"/proc/self/fd/{descriptor}"
-    finally:
-        os.close(descriptor)

@@ -23,7 +23,7 @@ from typing import Any, NoReturn
 
 import yaml
 
-from api.jsontree import MAX_DEPTH, Repeating, utf8
+from api.jsontree import MAX_DEPTH, Repeating, parse, utf8
 
 MAX_ALIASED = 20_000  # nodes that aliases may add to what is written
 
@@ -64,6 +64,13 @@ def load(body: bytes) -> Any:
 
 def load_all(body: bytes) -> list[Any]:
     """Every document that is not empty."""
+    if body.lstrip()[:1] == b"{":
+        # Most likely JSON, which is YAML but for details that libyaml does not know (surrogate
+        # pairs), and which is read ten times as fast.
+        try:
+            return [parse(body)]
+        except ValueError:
+            pass
     text = utf8(body)
     builder = _Builder()
     try:

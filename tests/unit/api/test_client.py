@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -17,6 +18,8 @@ from api.core.pod import Binding
 from api.core.references import ObjectReference
 from api.errors import ApiError
 from api.meta import ObjectMeta, Status
+from base import pki
+from base.clock import SystemClock
 from base.errors import PermanentError, TemporaryError
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -225,6 +228,65 @@ async def test_watch_errors(server: Server, client: HttpClient) -> None:
         async for event in client.watch(ConfigMap, resource_version="1"):
             seen.append(event.type)
     assert seen == ["ADDED"]
+
+
+async def test_kubeconfig_with_certificates_inside(tmp_path: Path) -> None:
+    clock = SystemClock()
+    ca = pki.create_ca("test", clock=clock)
+    serving = pki.issue(
+        ca, common_name="server", ip_addresses=["127.0.0.1"], server=True, clock=clock
+    )
+    ours = pki.issue(ca, common_name="alice", client=True, clock=clock)
+    seen: list[Any] = []
+
+    async def answer(request: web.Request) -> web.Response:
+        assert request.transport is not None
+        seen.append(request.transport.get_extra_info("peercert")["subject"])
+        return web.json_response(CONFIG)
+
+    app = web.Application()
+    app.router.add_get("/{path:.*}", answer)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    await runner.setup()
+    context = pki.server_context(serving, ca_pem=ca.cert_pem, require_client_certificate=True)
+    await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context).start()
+    server = f"https://127.0.0.1:{runner.addresses[0][1]}"
+
+    def kubeconfig(authority: bytes) -> Path:
+        def encoded(data: bytes) -> str:
+            return base64.b64encode(data).decode()
+
+        cluster = {"server": server, "certificate-authority-data": encoded(authority)}
+        user = {
+            "client-certificate-data": encoded(ours.cert_pem),
+            "client-key-data": encoded(ours.key_pem),
+        }
+        path = tmp_path / "config"
+        path.write_text(
+            json.dumps(
+                {
+                    "current-context": "c",
+                    "contexts": [{"name": "c", "context": {"cluster": "k", "user": "u"}}],
+                    "clusters": [{"name": "k", "cluster": cluster}],
+                    "users": [{"name": "u", "user": user}],
+                }
+            )
+        )
+        return path
+
+    try:
+        async with HttpClient.from_kubeconfig(kubeconfig(ca.cert_pem)) as client:
+            await client.get(ConfigMap, "a", "n")
+        assert "alice" in str(seen[0])
+        stranger = pki.create_ca("stranger", clock=clock)
+        async with HttpClient.from_kubeconfig(kubeconfig(stranger.cert_pem)) as client:
+            with pytest.raises(TemporaryError) as caught:
+                await client.get(ConfigMap, "a", "n")
+            assert "not signed by the CA" in caught.value.hint
+        with pytest.raises(PermanentError, match="cannot load the certificates"):
+            HttpClient.from_kubeconfig(kubeconfig(b"nonsense"))
+    finally:
+        await runner.cleanup()
 
 
 async def test_kubeconfig(server: Server, tmp_path: Path) -> None:
