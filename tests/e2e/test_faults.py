@@ -39,7 +39,8 @@ def load(cluster: Cluster) -> Iterator[Callable[[str], list[str]]]:
         failures: list[str] = []
 
         def ask() -> None:
-            script = f"for i in $(seq 20); do wget -T 3 -qO- http://{vip}/cgi-bin/who || echo FAILED; done 2>&1"
+            fetch = f"wget -T 3 -qO- http://{vip}/cgi-bin/who || echo FAILED"
+            script = f"for i in $(seq 20); do {fetch}; done 2>&1"
             while not stop.is_set():
                 told = cluster.exec("node-1", ["sh", "-c", script]).stdout
                 failures.extend(
