@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from api.client import Client
 from api.core import ConfigMap, Secret
@@ -66,23 +66,23 @@ class ReferencedObjects:
         async with entry.lock:
             now = self._clock.monotonic()
             if entry.read_at is not None and now - entry.read_at < FRESH:
-                value: T | None = entry.value
-                return value
+                return cast(T | None, entry.value)
             try:
                 self._requests += 1
                 entry.value = await self._client.get(type_, name, namespace)
             except ApiError as error:
                 if not is_not_found(error):
-                    return self._fall_back(entry, error, namespace, name)
+                    _must_be_known(entry, error, namespace, name)
+                    return cast(T | None, entry.value)
                 entry.value = None
             except PodwrightError as error:
-                return self._fall_back(entry, error, namespace, name)
+                _must_be_known(entry, error, namespace, name)
+                return cast(T | None, entry.value)
             entry.read_at = now
-            value = entry.value
-            return value
+            return cast(T | None, entry.value)
 
-    def _fall_back(self, entry: _Entry, error: PodwrightError, namespace: str, name: str) -> Any:
-        """What was read before, unless the node may not read it any more."""
-        if entry.read_at is None or is_forbidden(error):
-            raise TemporaryError(f"{namespace}/{name} cannot be read: {error.message}") from error
-        return entry.value
+
+def _must_be_known(entry: _Entry, error: PodwrightError, namespace: str, name: str) -> None:
+    """What was read before is still good, unless the node may not read it any more."""
+    if entry.read_at is None or is_forbidden(error):
+        raise TemporaryError(f"{namespace}/{name} cannot be read: {error.message}") from error

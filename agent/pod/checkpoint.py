@@ -41,6 +41,7 @@ class Checkpoints:
         self._clock = clock
         self._unsaved: dict[str, Pod] = {}
         self._noted = asyncio.Event()
+        self._writing = asyncio.Lock()
         self._written = 0
 
     def save(self, pod: Pod) -> None:
@@ -63,13 +64,9 @@ class Checkpoints:
 
     async def flush(self) -> None:
         """Write all that is noted now."""
-        while self._unsaved:
-            uid, pod = self._unsaved.popitem()
-            try:
-                await asyncio.to_thread(atomic_write, self._path(uid), _encoder.encode(pod), 0o600)
-            except OSError as error:  # a full disk must not stop pods
-                log.warning("checkpoint of pod %s is not written: %s", uid, error)
-            self._written += 1
+        async with self._writing:
+            while self._unsaved:
+                await self._write(*self._unsaved.popitem())
 
     def load(self) -> list[Pod]:
         """All pods that were wanted when this agent last heard of the API."""
@@ -84,6 +81,13 @@ class Checkpoints:
 
     def statistics(self) -> dict[str, float]:
         return {"checkpoints_written": self._written, "checkpoints_unsaved": len(self._unsaved)}
+
+    async def _write(self, uid: str, pod: Pod) -> None:
+        try:
+            await asyncio.to_thread(atomic_write, self._path(uid), _encoder.encode(pod), 0o600)
+        except OSError as error:  # a full disk must not stop pods
+            log.warning("checkpoint of pod %s is not written: %s", uid, error)
+        self._written += 1
 
     def _path(self, uid: str) -> Path:
         return self._directory / f"{uid}.json"

@@ -1,10 +1,11 @@
 """All pods of this node: who is wanted, who is there, and a worker for each (step 4 of the walk).
 
 Start of an agent:
-1. checkpoints tell what was wanted, Docker's labels what is there: every pod known from a checkpoint
-   gets its worker and its containers, so the node works before (and without) the API;
-2. once the API's list has been seen, pods that it does not have are ended gracefully, and so are
-   containers of pods that nobody knows; their addresses, cgroups and directories are freed.
+1. checkpoints tell what was wanted, Docker's labels what is there;
+2. the API gets a moment to say what is wanted now; when it cannot be reached, the checkpoints stand
+   in for it (`trust_checkpoints`), so the node works without the control plane;
+3. once the API's list has been seen (`api_listed`), pods that it does not have are ended gracefully,
+   and so are containers of pods that nobody knows; what they had on the node is freed.
 
 After that: changes of pods, engine events and a slow relist only wake workers. The relist compares
 and never overwrites: what differs is read anew by the worker, because a list may be older than what
@@ -46,6 +47,8 @@ class PodManager:
         self._finished: set[str] = set()
         """Pods that are done here and wait only for their objects to go (finalizers)."""
         self._api_seen = False
+        self._remembered: dict[str, Pod] = {}
+        """Checkpoints that nobody has asked for yet."""
         self._unclaimed: dict[str, list[ContainerRecord]] = {}
         """What an earlier agent left, until a pod is found that it belongs to."""
         self._relists = 0
@@ -60,11 +63,14 @@ class PodManager:
     # Changes from outside.
 
     async def start(self) -> None:
-        """Take up what an earlier agent left. Waits until the engine answers once."""
-        wanted = {pod.metadata.uid: pod for pod in self.agent.checkpoints.load()}
-        there = await self._list_patiently()
-        self._unclaimed = there
-        for pod in wanted.values():
+        """Find out what an earlier agent left. Waits until the engine answers once."""
+        self._remembered = {pod.metadata.uid: pod for pod in self.agent.checkpoints.load()}
+        self._unclaimed = await self._list_patiently()
+
+    def trust_checkpoints(self) -> None:
+        """The API does not answer: what was wanted last is wanted."""
+        while self._remembered:
+            _, pod = self._remembered.popitem()
             self._add(pod)
 
     def pod_changed(self, old: Pod | None, new: Pod | None) -> None:
@@ -76,6 +82,7 @@ class PodManager:
         uid = new.metadata.uid
         if uid in self._finished:
             return
+        self._remembered.pop(uid, None)
         self.agent.checkpoints.save(new)
         worker = self.workers.get(uid)
         if worker is not None:
@@ -84,16 +91,16 @@ class PodManager:
             self._add(new)
         self._weigh()
 
-    async def api_synced(self) -> None:
-        """The API's whole list has been seen: what it does not have is to go."""
-        self._api_seen = True
-
-    def forget_missing(self, present: set[str]) -> None:
-        """End the pods that the API does not have."""
+    async def api_listed(self, present: set[str]) -> None:
+        """The API's whole list was seen: end the pods that are not in it, and all strays."""
         for uid, worker in self.workers.items():
-            if uid not in present and not worker.context.memory.removed:
+            if uid not in present:
                 log.info("pod %s is not in the API any more", worker.pod.metadata.name)
                 worker.remove()
+        for uid in [uid for uid in self._remembered if uid not in present]:
+            self._add(self._remembered.pop(uid), orphan=True)
+        self._api_seen = True
+        await self.relist()
 
     def wake_all(self, key: str) -> None:
         """Something that made `key` fail has changed for all pods."""

@@ -61,6 +61,8 @@ class _Slot:
     """What the API has, as far as we know."""
     alarm: Alarm
     idle: Alarm
+    version: int = 0
+    """Revision of the object after our last patch: what is older says nothing new."""
     wanted: PodStatus | None = None
     urgent: bool = False
     sending: bool = False
@@ -100,6 +102,19 @@ class StatusPusher:
         if not slot.sending:
             slot.sending = True
             self.guard.start(self._send(uid, slot), name=f"status {slot.namespace}/{slot.name}")
+
+    def heard(self, pod: Pod) -> None:
+        """The API says this of the pod: if somebody changed what we told, tell it again.
+
+        The node controller does that to the pods of a node that was out of reach.
+        """
+        slot = self._slots.get(pod.metadata.uid)
+        if slot is None or slot.sending or slot.gone:
+            return
+        if _version(pod) <= slot.version or not difference(pod.status, slot.base):
+            return
+        told, slot.base = slot.base, pod.status
+        self.submit(pod, told)
 
     async def flush(self, uid: str) -> None:
         """Wait until everything submitted for the pod was told, or its object is gone."""
@@ -164,7 +179,7 @@ class StatusPusher:
             return True
         body = {"metadata": {"uid": uid}, "status": changes}
         try:
-            await self.client.patch(
+            patched = await self.client.patch(
                 Pod,
                 slot.name,
                 slot.namespace,
@@ -182,7 +197,7 @@ class StatusPusher:
         except PodwrightError as error:
             self._failed(slot, error)
             return False
-        slot.base = status
+        slot.base, slot.version = status, _version(patched)
         self._counts.sent += 1
         return True
 
@@ -217,6 +232,11 @@ def _condition_changes(old: list[Any], new: list[Any]) -> list[Any]:
         if condition["type"] in OWN_CONDITIONS and condition != before:
             changed.append(dict.fromkeys(before) | condition)
     return changed
+
+
+def _version(pod: Pod) -> int:
+    text = pod.metadata.resource_version
+    return int(text) if text.isdigit() else 0
 
 
 def _matters(before: PodStatus, after: PodStatus) -> bool:

@@ -105,6 +105,7 @@ class PodWorker:
             grace = pod_grace(pod)
             if grace < pod_grace(before) or before.metadata.deletion_timestamp is None:
                 stop.shorten(self.context, grace)
+        self.context.agent.pusher.heard(pod)
         self.wake()
 
     def remove(self) -> None:

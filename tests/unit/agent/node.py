@@ -91,6 +91,8 @@ class Node:
         await manager.start()
         if api:
             await self.reach_api()
+        else:
+            manager.trust_checkpoints()
         return manager
 
     async def reach_api(self) -> None:
@@ -98,9 +100,7 @@ class Node:
         self.api.down = False
         self.api.subscribe(Pod, self.manager.pod_changed)
         present = {o.metadata.uid for (kind, _, _), o in self.api.objects.items() if kind is Pod}
-        self.manager.forget_missing(present)
-        await self.manager.api_synced()
-        await self.manager.clean_up()
+        await self.manager.api_listed(present)
 
     async def kill(self) -> None:
         """Everything the agent had in memory is gone."""

@@ -1,0 +1,341 @@
+"""An agent that is killed at any moment and starts again: nothing stops, doubles or leaks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from agent.containers.records import ContainerId
+from agent.containers.script import Script
+from api import objects
+from api.core import (
+    EnvVar,
+    EnvVarSource,
+    ExecAction,
+    Pod,
+    Probe,
+    Secret,
+    SecretKeySelector,
+)
+from api.meta import ObjectMeta
+from base.clock import FakeClock
+from tests.unit.agent.builders import UID, container, make_pod
+from tests.unit.agent.node import Node
+
+
+def condition(node: Node, kind: str = "Ready") -> str:
+    return next(c.status for c in node.api.pod().status.conditions if c.type == kind)
+
+
+def sole(node: Node, name: str) -> ContainerId:
+    """The one container of this name, running or not."""
+    found = node.containers(name)
+    assert len(found) == 1, found
+    return found[0].id
+
+
+async def settled(tmp_path: Path, pod: Pod, **runtime: object) -> Node:
+    node = Node(tmp_path, **runtime)
+    await node.boot()
+    node.api.put(pod)
+    await node.run(5)
+    await node.manager.agent.checkpoints.flush()
+    return node
+
+
+async def test_running_containers_are_adopted(tmp_path: Path) -> None:
+    node = await settled(tmp_path, make_pod())
+    before = (sole(node, "POD"), sole(node, "web"))
+    calls, patches = len(node.runtime.calls), len(node.api.bodies)
+    await node.kill()
+    await node.boot()
+    await node.run(120)
+    assert (sole(node, "POD"), sole(node, "web")) == before
+    assert len(node.runtime.calls) == calls, "no container was touched"
+    assert len(node.api.bodies) == patches, "nothing new is told"
+    assert condition(node) == "True"
+    assert node.api.pod().status.container_statuses[0].restart_count == 0
+
+
+async def test_readiness_is_not_forgotten(tmp_path: Path) -> None:
+    probe = Probe(exec=ExecAction(command=["check"]), period_seconds=10)
+    node = await settled(tmp_path, make_pod(container(readiness_probe=probe)))
+    assert condition(node) == "True"
+    patches = len(node.api.bodies)
+    await node.kill()
+    await node.boot()
+    await node.run(60)
+    assert len(node.api.bodies) == patches
+
+
+async def test_a_crash_while_the_agent_was_away(tmp_path: Path) -> None:
+    node = await settled(tmp_path, make_pod())
+    await node.kill()
+    node.runtime.end(sole(node, "web"), exit_code=9)
+    await node.boot()
+    await node.run(5)
+    status = node.api.pod().status.container_statuses[0]
+    assert status.restart_count == 1
+    assert status.last_state.terminated is not None
+    assert status.last_state.terminated.exit_code == 9
+    assert condition(node) == "True"
+
+
+async def test_the_crash_loop_goes_on_where_it_was(tmp_path: Path) -> None:
+    node = await settled(tmp_path, make_pod(), scripts={"web": Script(run_for=1, exit_code=1)})
+    await node.run(100)  # 1, 11, 21 and 41 s apart: the next waits for 80 s
+    count = node.api.pod().status.container_statuses[0].restart_count
+    assert count == 4
+    await node.kill()
+    await node.boot()
+    await node.run(30)
+    assert node.api.pod().status.container_statuses[0].restart_count == count
+    await node.run(50)
+    assert node.api.pod().status.container_statuses[0].restart_count == count + 1
+
+
+async def test_deleted_while_the_agent_was_away(tmp_path: Path) -> None:
+    node = await settled(tmp_path, make_pod())
+    await node.kill()
+    node.api.delete_gracefully("pod", "ns", stamp="2026-01-01T00:01:00Z", grace=30)
+    await node.boot()
+    await node.run(1)
+    assert node.containers() == []
+    assert (Pod, "ns", "pod") not in node.api.objects
+
+
+async def test_removed_while_the_agent_was_away(tmp_path: Path) -> None:
+    node = await settled(tmp_path, make_pod())
+    await node.kill()
+    node.api.remove(Pod, "pod", "ns")
+    await node.boot()
+    await node.run(5)
+    assert node.runtime._containers == {}
+    assert node.network.attached == {}
+    assert node.manager.workers == {}
+
+
+# Without the control plane.
+
+
+async def test_pods_live_on_without_the_control_plane(tmp_path: Path) -> None:
+    node = await settled(tmp_path, make_pod())
+    node.api.down = True
+    await node.kill()
+    await node.boot(api=False)
+    node.runtime.end(sole(node, "web"), exit_code=1)
+    await node.run(5)
+    assert node.names() == ["POD", "web"], "it restarts without anybody's leave"
+    await node.reach_api()
+    await node.run(15)
+    assert node.api.pod().status.container_statuses[0].restart_count == 1
+    assert condition(node) == "True"
+
+
+async def test_nothing_is_ended_before_the_api_has_spoken(tmp_path: Path) -> None:
+    node = await settled(tmp_path, make_pod())
+    await node.run(5)
+    await node.kill()
+    for file in (tmp_path / "checkpoints").iterdir():
+        file.unlink()
+    node.api.down = True
+    await node.boot(api=False)
+    await node.run(300)
+    assert node.names() == ["POD", "web"]
+    await node.reach_api()
+    await node.run(15)
+    assert node.names() == ["POD", "web"], "the API does know it"
+    assert sole(node, "POD") and sole(node, "web")
+
+
+async def test_a_secret_that_cannot_be_read_holds_up_only_new_containers(tmp_path: Path) -> None:
+    ref = SecretKeySelector(name="password", key="p")
+    env = [EnvVar(name="P", value_from=EnvVarSource(secret_key_ref=ref))]
+    node = Node(tmp_path)
+    await node.boot()
+    secret = Secret(metadata=ObjectMeta(name="password", namespace="ns"), data={"p": b"hunter2"})
+    node.api.put(secret)
+    node.api.put(make_pod(container("a", env=env), container("b")))
+    await node.run(5)
+    node.api.down = True
+    await node.kill()
+    await node.boot(api=False)
+    await node.run(5)
+    assert node.names() == ["POD", "a", "b"], "running containers are kept"
+    node.runtime.end(node.containers("a")[0].id, exit_code=1)
+    await node.run(15)
+    assert node.names() == ["POD", "b"]
+    assert any("cannot be read" in words for words in node.recorder.messages("Failed"))
+    await node.reach_api()
+    await node.run(15)
+    assert node.names() == ["POD", "a", "b"]
+
+
+async def test_secrets_are_never_on_disk(tmp_path: Path) -> None:
+    ref = SecretKeySelector(name="password", key="p")
+    env = [EnvVar(name="P", value_from=EnvVarSource(secret_key_ref=ref))]
+    node = Node(tmp_path)
+    await node.boot()
+    secret = Secret(metadata=ObjectMeta(name="password", namespace="ns"), data={"p": b"hunter2"})
+    node.api.put(secret)
+    node.api.put(make_pod(container(env=env)))
+    await node.run(5)
+    assert node.names() == ["POD", "web"]
+    assert list((tmp_path / "checkpoints").glob("*.json"))
+    for path in tmp_path.rglob("*"):
+        if path.is_file():
+            assert b"hunter2" not in path.read_bytes(), path
+
+
+async def test_a_broken_checkpoint_is_set_aside(tmp_path: Path) -> None:
+    node = await settled(tmp_path, make_pod())
+    await node.kill()
+    (tmp_path / "checkpoints" / f"{UID}.json").write_text('{"half')
+    await node.boot()
+    await node.run(5)
+    assert node.names() == ["POD", "web"]
+    assert (tmp_path / "checkpoints" / f"{UID}.broken").exists()
+
+
+async def test_orphans_of_another_node_are_not_ours(tmp_path: Path) -> None:
+    node = await settled(tmp_path, make_pod())
+    await node.kill()
+    for kept in node.runtime._containers.values():
+        labels = {**kept.record.labels, "io.podwright.node": "elsewhere"}
+        kept.record = type(kept.record)(**{**vars(kept.record), "labels": labels})
+    node.api.remove(Pod, "pod", "ns")
+    await node.boot()
+    await node.run(200)
+    assert node.names() == ["POD", "web"]
+
+
+async def test_stray_cgroups_and_directories_are_removed(tmp_path: Path) -> None:
+    node = Node(tmp_path)
+    (tmp_path / "pods" / "ghost" / "volumes").mkdir(parents=True)
+    await node.boot()
+    (tmp_path / "cgroup" / "cpu" / "test" / "kubepods" / "podghost").mkdir()
+    await node.manager.relist()
+    assert list((tmp_path / "pods").iterdir()) == []
+    assert not list((tmp_path / "cgroup").glob("**/podghost"))
+
+
+async def test_a_lost_event_is_made_up_for_by_the_relist(tmp_path: Path) -> None:
+    node = await settled(tmp_path, make_pod())
+    heard = node.manager._note
+    node.manager._note = lambda event: None  # type: ignore[method-assign]
+    node.runtime.end(sole(node, "web"), exit_code=1)
+    await node.run(30)
+    assert node.names() == ["POD"]
+    node.manager._note = heard  # type: ignore[method-assign]
+    await node.run(60)
+    assert node.names() == ["POD", "web"]
+
+
+async def test_an_engine_that_was_away(tmp_path: Path) -> None:
+    node = await settled(tmp_path, make_pod())
+    node.runtime.lose_engine()
+    await node.run(90)
+    assert condition(node) == "True", "what is not known is not told"
+    for kept in list(node.runtime._containers.values()):
+        node.runtime.unreachable = False
+        node.runtime.end(kept.record.id, exit_code=255)
+        node.runtime.unreachable = True
+    node.runtime.recover_engine()
+    await node.run(30)
+    assert node.names() == ["POD", "web"]
+    assert condition(node) == "True"
+
+
+async def test_a_status_that_somebody_changed_is_put_right(tmp_path: Path) -> None:
+    node = await settled(tmp_path, make_pod())
+    pod = objects.copy(node.api.pod())
+    for c in pod.status.conditions:
+        if c.type == "Ready":
+            c.status = "False"
+    node.api.put(pod)
+    await node.run(2)
+    assert condition(node) == "True"
+
+
+# Killed at any moment.
+
+
+class Steps:
+    """Counts the engine's changes, and ends the agent after so many of them."""
+
+    def __init__(self, node: Node, limit: int) -> None:
+        self.left = limit
+        for name in ("create", "start", "kill", "remove"):
+            setattr(node.runtime, name, self._counted(getattr(node.runtime, name)))
+
+    def _counted(self, method):  # type: ignore[no-untyped-def]
+        async def call(*args, **kwargs):  # type: ignore[no-untyped-def]
+            if self.left == 0:
+                await FakeClock().sleep(1)  # the process is dead: it never comes back from here
+            self.left -= 1
+            return await method(*args, **kwargs)
+
+        return call
+
+
+@pytest.mark.parametrize("limit", range(12))
+async def test_killed_while_a_pod_starts(tmp_path: Path, limit: int) -> None:
+    node = Node(tmp_path)
+    await node.boot()
+    steps = Steps(node, limit)
+    node.api.put(make_pod(container("a"), container("b")))
+    await node.run(1)
+    await node.kill()
+    steps.left = -1
+    await node.boot()
+    await node.run(30)
+    assert node.names() == ["POD", "a", "b"]
+    for name in ("POD", "a", "b"):
+        sole(node, name)
+    statuses = node.api.pod().status.container_statuses
+    assert [s.restart_count for s in statuses] == [0, 0]
+    assert len(node.network.attached) == 1
+
+
+@pytest.mark.parametrize("limit", range(12))
+async def test_killed_while_a_pod_ends(tmp_path: Path, limit: int) -> None:
+    node = await settled(tmp_path, make_pod(container("a"), container("b")))
+    steps = Steps(node, limit)
+    node.api.delete_gracefully("pod", "ns", stamp="2026-01-01T00:01:00Z", grace=30)
+    await node.run(1)
+    await node.kill()
+    steps.left = -1
+    await node.boot()
+    await node.run(40)
+    assert node.runtime._containers == {}
+    assert node.network.attached == {}
+    assert (Pod, "ns", "pod") not in node.api.objects
+    assert node.manager.workers == {}
+
+
+async def test_a_finalizer_keeps_the_object_and_nothing_else(tmp_path: Path) -> None:
+    node = await settled(tmp_path, make_pod())
+    pod = objects.copy(node.api.pod())
+    pod.metadata.finalizers = ["example.org/wait"]
+    node.api.put(pod)
+    deleted = node.api.delete
+
+    async def refuse(type_, name, namespace="", **options):  # type: ignore[no-untyped-def]
+        """The API keeps an object that has finalizers."""
+        if node.api.pod().metadata.finalizers:
+            return
+        await deleted(type_, name, namespace, **options)
+
+    node.api.delete = refuse  # type: ignore[method-assign]
+    node.api.delete_gracefully("pod", "ns", stamp="2026-01-01T00:01:00Z", grace=1)
+    await node.run(10)
+    assert node.runtime._containers == {}
+    touched = objects.copy(node.api.pod())
+    touched.metadata.labels = {"a": "b"}
+    node.api.put(touched)
+    await node.run(10)
+    assert node.manager.workers == {}
+    node.api.remove(Pod, "pod", "ns")
+    await node.run(1)
+    assert node.manager._finished == set()
