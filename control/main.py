@@ -67,7 +67,8 @@ async def serve(settings: ControlSettings, *, clock: Clock | None = None) -> Non
             )
             await _start(parts, guard, store, settings, advertised, clock)
             await parts.server.listen(sockets)
-            start_controllers(parts, guard, settings, keys, clock)
+            if settings.controllers:
+                start_controllers(parts, guard, settings, keys, clock)
             _settle()
             log.info("serving on port %d, advertised as %s", settings.port, advertised)
             systemd.notify("READY=1")

@@ -150,6 +150,13 @@ SETTINGS: tuple[Setting, ...] = (
         help="Domain of the cluster's names.",
     ),
     Setting(
+        name="controllers",
+        type=bool,
+        default=True,
+        group=_NODES,
+        help="Run the scheduler and the controllers; without them it is an API server and no more.",
+    ),
+    Setting(
         name="node-monitor-grace-period",
         type=settings.duration,
         default=40.0,
@@ -205,6 +212,7 @@ class ControlSettings:
     service_node_port_range: str = "30000-32767"
     cluster_dns: str = "10.96.0.10"
     cluster_domain: str = "cluster.local"
+    controllers: bool = True
     node_monitor_grace_period: float = 40.0
     default_toleration: float = 300.0
     compaction_interval: float = 300.0

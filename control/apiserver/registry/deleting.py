@@ -22,7 +22,7 @@ from control.apiserver.registry.updating import finished
 from control.store.errors import ConflictError
 from control.store.interface import Delete, KeyValue, Put
 
-_ATTEMPTS = 16
+_ATTEMPTS = 256  # each failed one means that another write succeeded
 _POLICIES = ("Background", "Foreground", "Orphan")
 
 

@@ -24,7 +24,7 @@ from control.apiserver.registry.registry import Registry
 from control.store.errors import ConflictError
 from control.store.interface import Delete, KeyValue, Put
 
-_ATTEMPTS = 16
+_ATTEMPTS = 256  # each failed one means that another write succeeded
 
 Change = Callable[[ApiStruct], Awaitable[Any]]
 """Makes the new object from the current one (private to it), or raises an ApiError."""
