@@ -74,15 +74,16 @@ def attach(netlink: Netlink, cable: Cable) -> None:
     name = veth_name(cable.sandbox)
     with open_namespace(cable.namespace) as inside:
         port = netlink.find(name)
-        again = port is not None
-        if port is not None and not _leads_into(port.peer, cable):
+        again = port is not None and _leads_into(port.peer, cable)
+        if port is not None and not again:
             netlink.delete_link(name)
-            port = None
-        if port is None:
+        if not again:
             _make(netlink, name, inside, cable)
-            port = netlink.link(name)
-    netlink.set_link(port.index, up=True, master=cable.bridge, alias=cable.label)
-    netlink.set_hairpin(port.index)
+    index = netlink.index(name)
+    if again:
+        netlink.set_link(index, up=True, master=cable.bridge)
+    netlink.set_link(index, alias=cable.label)
+    netlink.set_hairpin(index)
     run_inside(cable.namespace, lambda: _configure(cable, again=again))
 
 
@@ -122,14 +123,14 @@ def _leads_into(peer: int, cable: Cable) -> bool:
 def _configure(cable: Cable, *, again: bool) -> None:
     address = IPv4Interface((cable.address, 32))
     with Netlink() as netlink:
-        netlink.set_link(netlink.link("lo").index, up=True)
-        link = netlink.link(POD_LINK)
+        netlink.set_link(netlink.index("lo"), up=True)
+        link = netlink.index(POD_LINK)
         # The node would tell the pod of shorter ways past its routing, and the pod would take them.
         for scope in ("all", POD_LINK):
             Path(f"/proc/sys/net/ipv4/conf/{scope}/accept_redirects").write_text("0")
         if again:
-            for other in netlink.addresses(link.index) - {address}:
-                netlink.delete_address(link.index, other)
-        netlink.ensure_address(link.index, address)
-        netlink.set_link(link.index, up=True)
-        netlink.ensure_route(_EVERYWHERE, link=link.index, gateway=cable.gateway, onlink=True)
+            for other in netlink.addresses(link) - {address}:
+                netlink.delete_address(link, other)
+        netlink.ensure_address(link, address)
+        netlink.set_link(link, up=True)
+        netlink.ensure_route(_EVERYWHERE, link=link, gateway=cable.gateway, onlink=True)

@@ -155,18 +155,10 @@ def _add(draft: _Draft, port: ServicePort, site: Site) -> None:
     internal = local if port.internal_local else cluster
     for vip in port.vips:
         if internal:
-            _enter_vip(draft, vip, where, internal, site)
+            draft.by_address[_number(vip)].append(f"-d {vip}/32 {where} -g {internal.name}")
         elif IPv4Address(vip) not in site.service_cidr:
             draft.refused_addresses[_number(vip)] += _refusals(f"-d {vip}/32 {where}", port)
     _add_external(draft, port, where, cluster, local, site)
-
-
-def _enter_vip(draft: _Draft, vip: str, where: str, target: ChainId, site: Site) -> None:
-    # Whoever is not a pod gets its address replaced, so that the answer comes back over this node.
-    draft.by_address[_number(vip)] += [
-        f"! -s {site.cluster_cidr} -d {vip}/32 {where} -j {MARK_MASQUERADE}",
-        f"-d {vip}/32 {where} -g {target.name}",
-    ]
 
 
 def _add_external(
@@ -242,7 +234,13 @@ def _spread_chain(
         return None
     chain = chain_of(kind, port)
     seconds = port.affinity if site.affinity else 0
-    rules: list[str] = []
+    # Whoever is not a pod gets its address replaced, so that the answer comes back over this node.
+    # (What came in by an external address has been dealt with, and is not addressed to a VIP.)
+    internal = (kind == "SVL") == port.internal_local
+    rules = [
+        f"! -s {site.cluster_cidr} -d {vip}/32 {comment(port.name)} -j {MARK_MASQUERADE}"
+        for vip in (port.vips if internal else ())
+    ]
     if seconds:
         rules += [
             f"{_remembered(_endpoint_chain(port, backend), seconds)} "
