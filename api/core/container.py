@@ -1,4 +1,8 @@
-"""DOC core/container."""
+"""A container of a pod: what to run, how to watch over it, and how it is doing.
+
+The agent makes a container of each entry and runs its probes and hooks (steps 4 and 5 of the
+pod's walk), passes its health on in `ContainerStatus`, and stops it in step 7.
+"""
 
 from typing import Annotated, ClassVar
 
@@ -111,333 +115,502 @@ TerminationMessagePolicy = Annotated[str, enum("File", "FallbackToLogsOnError")]
 
 
 class ContainerPort(ApiStruct, kw_only=True):
-    """DOC ContainerPort."""
+    """A port that the container listens on. Listing it informs people and Services; it opens
+    nothing, except `hostPort`."""
 
     name: Annotated[str, pb(1)] = ""
+    """Name for use in Services and probes, unique within the pod."""
     host_port: Annotated[Int32, pb(2)] = 0
+    """Port of the node that is forwarded here. With `hostNetwork` it must equal `containerPort`."""
     container_port: Annotated[Int32, pb(3)]
+    """Port in the pod, 1 to 65535."""
     protocol: Annotated[Protocol, pb(4)] = ""
+    """`TCP`, `UDP` or `SCTP`. Default: TCP."""
     host_ip: Annotated[str, pb(5)] = ""
+    """Address of the node that `hostPort` is bound to. Default: all of them."""
 
 
 class ConfigMapEnvSource(LocalObjectReference, kw_only=True):
-    """DOC ConfigMapEnvSource."""
+    """All keys of a ConfigMap as environment variables."""
 
     __inline__: ClassVar[Inline] = {1: LocalObjectReference}
     optional: Annotated[bool | None, pb(2)] = None
+    """Go on without it if the ConfigMap is missing. Default: false, the container waits."""
 
 
 class SecretEnvSource(LocalObjectReference, kw_only=True):
-    """DOC SecretEnvSource."""
+    """All keys of a Secret as environment variables."""
 
     __inline__: ClassVar[Inline] = {1: LocalObjectReference}
     optional: Annotated[bool | None, pb(2)] = None
+    """Go on without it if the Secret is missing. Default: false, the container waits."""
 
 
 class EnvFromSource(ApiStruct, kw_only=True):
-    """DOC EnvFromSource."""
+    """Makes an environment variable of every key of a ConfigMap or Secret."""
 
     prefix: Annotated[str, pb(1)] = ""
+    """Put before each key."""
     config_map_ref: Annotated[ConfigMapEnvSource | None, pb(2)] = None
+    """The ConfigMap to read."""
     secret_ref: Annotated[SecretEnvSource | None, pb(3)] = None
+    """The Secret to read."""
 
 
 class ConfigMapKeySelector(LocalObjectReference, kw_only=True):
-    """DOC ConfigMapKeySelector."""
+    """One key of a ConfigMap in the pod's namespace."""
 
     __inline__: ClassVar[Inline] = {1: LocalObjectReference}
     key: Annotated[str, pb(2)]
+    """The key."""
     optional: Annotated[bool | None, pb(3)] = None
+    """Leave the variable out if the ConfigMap or the key is missing. Default: false, the container
+    waits."""
 
 
 class SecretKeySelector(LocalObjectReference, kw_only=True):
-    """DOC SecretKeySelector."""
+    """One key of a Secret in the pod's namespace."""
 
     __inline__: ClassVar[Inline] = {1: LocalObjectReference}
     key: Annotated[str, pb(2)]
+    """The key."""
     optional: Annotated[bool | None, pb(3)] = None
+    """Leave the variable out if the Secret or the key is missing. Default: false, the container
+    waits."""
 
 
 class FileKeySelector(ApiStruct, kw_only=True):
-    """DOC FileKeySelector."""
+    """One variable out of a file that an init container wrote into an emptyDir volume."""
 
     volume_name: Annotated[str, pb(1)]
+    """The volume."""
     path: Annotated[str, pb(2)]
+    """Path of the file in the volume, relative."""
     key: Annotated[str, pb(3)]
+    """Name of the variable in the file."""
     optional: Annotated[bool | None, pb(4)] = None
+    """Leave the variable out if the file or the key is missing. Default: false."""
 
 
 class EnvVarSource(ApiStruct, kw_only=True):
-    """DOC EnvVarSource."""
+    """Where a variable's value comes from. Exactly one must be set."""
 
     field_ref: Annotated[ObjectFieldSelector | None, pb(1)] = None
+    """A field of the pod, such as `metadata.name` or `status.podIP`."""
     resource_field_ref: Annotated[ResourceFieldSelector | None, pb(2)] = None
+    """A request or limit of a container."""
     config_map_key_ref: Annotated[ConfigMapKeySelector | None, pb(3)] = None
+    """A key of a ConfigMap."""
     secret_key_ref: Annotated[SecretKeySelector | None, pb(4)] = None
+    """A key of a Secret."""
     file_key_ref: Annotated[FileKeySelector | None, pb(5)] = None
+    """A key in a file of a volume."""
 
 
 class EnvVar(ApiStruct, kw_only=True):
-    """DOC EnvVar."""
+    """An environment variable."""
 
     name: Annotated[str, pb(1)]
+    """Name of the variable."""
     value: Annotated[str, pb(2)] = ""
+    """The value. `$(NAME)` is replaced by a variable defined earlier; `$$` is a literal `$`.
+    Default: empty."""
     value_from: Annotated[EnvVarSource | None, pb(3)] = None
+    """Where to take the value from; cannot be combined with `value`."""
 
 
 class ContainerResizePolicy(ApiStruct, kw_only=True):
-    """DOC ContainerResizePolicy."""
+    """Whether a change of a resource in a running container needs a restart."""
 
     resource_name: Annotated[ResourceName, pb(1)]
+    """`cpu` or `memory`."""
     restart_policy: Annotated[ResourceResizeRestartPolicy, pb(2)]
+    """`NotRequired` or `RestartContainer`."""
 
 
 class ContainerRestartRuleOnExitCodes(ApiStruct, kw_only=True):
-    """DOC ContainerRestartRuleOnExitCodes."""
+    """Compares the exit code of a container with a list."""
 
     operator: Annotated[ContainerRestartRuleOnExitCodesOperator, pb(1)] = ""
+    """`In` or `NotIn`."""
     values: Annotated[list[Int32], pb(2), LIST_SET] = []
+    """Exit codes, at most 255 of them."""
 
 
 class ContainerRestartRule(ApiStruct, kw_only=True):
-    """DOC ContainerRestartRule."""
+    """What to do when a container exits in a certain way."""
 
     action: Annotated[ContainerRestartRuleAction, pb(1)] = ""
+    """What to do: `Restart`."""
     exit_codes: Annotated[ContainerRestartRuleOnExitCodes | None, pb(2)] = None
+    """The exit codes for which the rule holds."""
 
 
 class ExecAction(ApiStruct, kw_only=True):
-    """DOC ExecAction."""
+    """Runs a command inside the container. Exit code 0 means success."""
 
     command: Annotated[list[str], pb(1), LIST_ATOMIC] = []
+    """The program and its arguments. There is no shell unless you name one."""
 
 
 class HTTPHeader(ApiStruct, kw_only=True):
-    """DOC HTTPHeader."""
+    """One header of a request."""
 
     name: Annotated[str, pb(1)]
+    """Name of the header."""
     value: Annotated[str, pb(2)]
+    """Its value."""
 
 
 class HTTPGetAction(ApiStruct, kw_only=True):
-    """DOC HTTPGetAction."""
+    """Sends an HTTP GET. Status codes from 200 to 399 mean success."""
 
     path: Annotated[str, pb(1)] = ""
+    """Path to ask for. Default: `/`."""
     port: Annotated[IntOrString, pb(2)]
+    """Port number, or the name of one of the container's ports."""
     host: Annotated[str, pb(3)] = ""
+    """Host to connect to. Default: the pod's address."""
     scheme: Annotated[URIScheme, pb(4)] = ""
+    """`HTTP` or `HTTPS`; certificates are not verified. Default: HTTP."""
     http_headers: Annotated[list[HTTPHeader], pb(5), LIST_ATOMIC] = []
+    """Headers to send; the same name may occur more than once."""
 
 
 class TCPSocketAction(ApiStruct, kw_only=True):
-    """DOC TCPSocketAction."""
+    """Opens a TCP connection. Success means that it is accepted."""
 
     port: Annotated[IntOrString, pb(1)]
+    """Port number, or the name of one of the container's ports."""
     host: Annotated[str, pb(2)] = ""
+    """Host to connect to. Default: the pod's address."""
 
 
 class GRPCAction(ApiStruct, kw_only=True):
-    """DOC GRPCAction."""
+    """Asks the gRPC health service. `SERVING` means success."""
 
     port: Annotated[Int32, pb(1)]
+    """Port number."""
     service: Annotated[str | None, pb(2)]
+    """Service name to ask about. Default: empty, the server as a whole."""
 
 
 class ProbeHandler(ApiStruct, kw_only=True):
-    """DOC ProbeHandler."""
+    """How a probe asks. Exactly one way must be chosen."""
 
     exec: Annotated[ExecAction | None, pb(1)] = None
+    """Run a command in the container."""
     http_get: Annotated[HTTPGetAction | None, pb(2)] = None
+    """Send an HTTP request to the container."""
     tcp_socket: Annotated[TCPSocketAction | None, pb(3)] = None
+    """Open a connection to the container."""
     grpc: Annotated[GRPCAction | None, pb(4)] = None
+    """Ask the container's gRPC health service."""
 
 
 class Probe(ProbeHandler, kw_only=True):
-    """DOC Probe."""
+    """A check that is repeated while the container runs."""
 
     __inline__: ClassVar[Inline] = {1: ProbeHandler}
     initial_delay_seconds: Annotated[Int32, pb(2)] = 0
+    """Seconds from the start of the container to the first check. Default: 0."""
     timeout_seconds: Annotated[Int32, pb(3)] = 0
+    """Seconds after which a check without answer counts as failed. Default: 1."""
     period_seconds: Annotated[Int32, pb(4)] = 0
+    """Seconds between checks. Default: 10."""
     success_threshold: Annotated[Int32, pb(5)] = 0
+    """Successes in a row that end a failure. Must be 1 for liveness and startup. Default: 1."""
     failure_threshold: Annotated[Int32, pb(6)] = 0
+    """Failures in a row that count as failed. Default: 3."""
     termination_grace_period_seconds: Annotated[Int64 | None, pb(7)] = None
+    """Seconds that the container gets to stop when this probe has failed. Default: the pod's. Not
+    for readiness probes."""
 
 
 class SleepAction(ApiStruct, kw_only=True):
-    """DOC SleepAction."""
+    """Waits before the container is stopped."""
 
     seconds: Annotated[Int64, pb(1)]
+    """Seconds to wait; not longer than the grace period."""
 
 
 class LifecycleHandler(ApiStruct, kw_only=True):
-    """DOC LifecycleHandler."""
+    """What a lifecycle hook does. Exactly one way must be chosen."""
 
     exec: Annotated[ExecAction | None, pb(1)] = None
+    """Run a command in the container."""
     http_get: Annotated[HTTPGetAction | None, pb(2)] = None
+    """Send an HTTP request to the container."""
     tcp_socket: Annotated[TCPSocketAction | None, pb(3)] = None
+    """Not supported in hooks; kept because the field exists."""
     sleep: Annotated[SleepAction | None, pb(4)] = None
+    """Wait for a while."""
 
 
 class Lifecycle(ApiStruct, kw_only=True):
-    """DOC Lifecycle."""
+    """What to do around the start and the end of a container."""
 
     post_start: Annotated[LifecycleHandler | None, pb(1)] = None
+    """Runs right after the container has started, at the same time as its command. If it fails, the
+    container is stopped."""
     pre_stop: Annotated[LifecycleHandler | None, pb(2)] = None
+    """Runs before the container gets the stop signal. Its time counts towards the grace period."""
     stop_signal: Annotated[Signal | None, pb(3)] = None
+    """Signal that asks the container to stop. Needs `spec.os.name`. Default: the image's, or
+    SIGTERM."""
 
 
 class Container(ApiStruct, kw_only=True):
-    """DOC Container."""
+    """A process with its image, environment, mounts and checks, that runs as part of a pod."""
 
     name: Annotated[str, pb(1)]
+    """Name, unique within the pod; a DNS label. Cannot be changed."""
     image: Annotated[str, pb(2)] = ""
+    """Image to run, such as `nginx:1.27` or `registry:5000/team/app@sha256:…`. The one field of a
+    running pod's container that may be changed; the container is restarted with the new image."""
     command: Annotated[list[str], pb(3), LIST_ATOMIC] = []
+    """Program and first arguments instead of the image's entrypoint. `$(NAME)` is replaced by
+    environment variables."""
     args: Annotated[list[str], pb(4), LIST_ATOMIC] = []
+    """Arguments instead of the image's command. `$(NAME)` is replaced by environment variables."""
     working_dir: Annotated[str, pb(5)] = ""
+    """Folder to start in. Default: the image's."""
     ports: Annotated[
         list[ContainerPort],
         pb(6),
         patch("merge", key="containerPort"),
         list_map("containerPort", "protocol"),
     ] = []
+    """Ports that the container listens on."""
     env_from: Annotated[list[EnvFromSource], pb(19), LIST_ATOMIC] = []
+    """ConfigMaps and Secrets whose keys all become variables. Of equal names the last one wins, and
+    `env` goes before them."""
     env: Annotated[list[EnvVar], pb(7), patch("merge", key="name"), list_map("name")] = []
+    """Environment variables."""
     resources: Annotated[ResourceRequirements, pb(8)] = field(default_factory=ResourceRequirements)
+    """What the container needs and the most it may use."""
     resize_policy: Annotated[list[ContainerResizePolicy], pb(23), LIST_ATOMIC] = []
+    """Whether changes of its resources need a restart."""
     restart_policy: Annotated[ContainerRestartPolicy | None, pb(24)] = None
+    """For init containers, `Always` makes a sidecar: it starts in its turn and keeps running beside
+    the others. For other containers, it replaces the pod's policy."""
     restart_policy_rules: Annotated[list[ContainerRestartRule], pb(25), LIST_ATOMIC] = []
+    """Rules by exit code that go before the restart policy."""
     volume_mounts: Annotated[
         list[VolumeMount], pb(9), patch("merge", key="mountPath"), list_map("mountPath")
     ] = []
+    """Where the pod's volumes appear in the container."""
     volume_devices: Annotated[
         list[VolumeDevice], pb(21), patch("merge", key="devicePath"), list_map("devicePath")
     ] = []
+    """Where raw block volumes appear in the container."""
     liveness_probe: Annotated[Probe | None, pb(10)] = None
+    """When it fails, the container is restarted according to the restart policy."""
     readiness_probe: Annotated[Probe | None, pb(11)] = None
+    """While it fails, the pod gets no traffic from Services."""
     startup_probe: Annotated[Probe | None, pb(22)] = None
+    """Until it succeeds the other probes wait. When it fails, the container is restarted."""
     lifecycle: Annotated[Lifecycle | None, pb(12)] = None
+    """What to do right after the start and before the stop."""
     termination_message_path: Annotated[str, pb(13)] = ""
+    """File whose contents become the message of the terminated state, at most 4096 bytes. Default:
+    `/dev/termination-log`."""
     termination_message_policy: Annotated[TerminationMessagePolicy, pb(20)] = ""
+    """`File` reads that file only; `FallbackToLogsOnError` takes the end of the log if the
+    container failed and the file is empty. Default: File."""
     image_pull_policy: Annotated[PullPolicy, pb(14)] = ""
+    """`Always`, `IfNotPresent` or `Never`. Default: Always if the tag is `latest` or absent, else
+    IfNotPresent."""
     security_context: Annotated[SecurityContext | None, pb(15)] = None
+    """What the process may do."""
     stdin: Annotated[bool, pb(16)] = False
+    """Keep standard input open, for attaching to it. Default: false, reading it meets the end at
+    once."""
     stdin_once: Annotated[bool, pb(17)] = False
+    """Close standard input after the first client has gone. Default: false."""
     tty: Annotated[bool, pb(18)] = False
+    """Give the process a terminal; needs `stdin`. Default: false."""
 
 
 class EphemeralContainerCommon(ApiStruct, kw_only=True):
-    """DOC EphemeralContainerCommon."""
+    """The fields that an ephemeral container shares with other containers."""
 
     name: Annotated[str, pb(1)]
+    """Name, unique within the pod; a DNS label. Cannot be changed."""
     image: Annotated[str, pb(2)] = ""
+    """Image to run, such as `nginx:1.27` or `registry:5000/team/app@sha256:…`. The one field of a
+    running pod's container that may be changed; the container is restarted with the new image."""
     command: Annotated[list[str], pb(3), LIST_ATOMIC] = []
+    """Program and first arguments instead of the image's entrypoint. `$(NAME)` is replaced by
+    environment variables."""
     args: Annotated[list[str], pb(4), LIST_ATOMIC] = []
+    """Arguments instead of the image's command. `$(NAME)` is replaced by environment variables."""
     working_dir: Annotated[str, pb(5)] = ""
+    """Folder to start in. Default: the image's."""
     ports: Annotated[
         list[ContainerPort],
         pb(6),
         patch("merge", key="containerPort"),
         list_map("containerPort", "protocol"),
     ] = []
+    """Ports that the container listens on."""
     env_from: Annotated[list[EnvFromSource], pb(19), LIST_ATOMIC] = []
+    """ConfigMaps and Secrets whose keys all become variables. Of equal names the last one wins, and
+    `env` goes before them."""
     env: Annotated[list[EnvVar], pb(7), patch("merge", key="name"), list_map("name")] = []
+    """Environment variables."""
     resources: Annotated[ResourceRequirements, pb(8)] = field(default_factory=ResourceRequirements)
+    """What the container needs and the most it may use."""
     resize_policy: Annotated[list[ContainerResizePolicy], pb(23), LIST_ATOMIC] = []
+    """Whether changes of its resources need a restart."""
     restart_policy: Annotated[ContainerRestartPolicy | None, pb(24)] = None
+    """For init containers, `Always` makes a sidecar: it starts in its turn and keeps running beside
+    the others. For other containers, it replaces the pod's policy."""
     restart_policy_rules: Annotated[list[ContainerRestartRule], pb(25), LIST_ATOMIC] = []
+    """Rules by exit code that go before the restart policy."""
     volume_mounts: Annotated[
         list[VolumeMount], pb(9), patch("merge", key="mountPath"), list_map("mountPath")
     ] = []
+    """Where the pod's volumes appear in the container."""
     volume_devices: Annotated[
         list[VolumeDevice], pb(21), patch("merge", key="devicePath"), list_map("devicePath")
     ] = []
+    """Where raw block volumes appear in the container."""
     liveness_probe: Annotated[Probe | None, pb(10)] = None
+    """When it fails, the container is restarted according to the restart policy."""
     readiness_probe: Annotated[Probe | None, pb(11)] = None
+    """While it fails, the pod gets no traffic from Services."""
     startup_probe: Annotated[Probe | None, pb(22)] = None
+    """Until it succeeds the other probes wait. When it fails, the container is restarted."""
     lifecycle: Annotated[Lifecycle | None, pb(12)] = None
+    """What to do right after the start and before the stop."""
     termination_message_path: Annotated[str, pb(13)] = ""
+    """File whose contents become the message of the terminated state, at most 4096 bytes. Default:
+    `/dev/termination-log`."""
     termination_message_policy: Annotated[TerminationMessagePolicy, pb(20)] = ""
+    """`File` reads that file only; `FallbackToLogsOnError` takes the end of the log if the
+    container failed and the file is empty. Default: File."""
     image_pull_policy: Annotated[PullPolicy, pb(14)] = ""
+    """`Always`, `IfNotPresent` or `Never`. Default: Always if the tag is `latest` or absent, else
+    IfNotPresent."""
     security_context: Annotated[SecurityContext | None, pb(15)] = None
+    """What the process may do."""
     stdin: Annotated[bool, pb(16)] = False
+    """Keep standard input open, for attaching to it. Default: false, reading it meets the end at
+    once."""
     stdin_once: Annotated[bool, pb(17)] = False
+    """Close standard input after the first client has gone. Default: false."""
     tty: Annotated[bool, pb(18)] = False
+    """Give the process a terminal; needs `stdin`. Default: false."""
 
 
 class EphemeralContainer(EphemeralContainerCommon, kw_only=True):
-    """DOC EphemeralContainer."""
+    """A container that is added to a running pod to look into it. It is never restarted and has no
+    resources of its own."""
 
     __inline__: ClassVar[Inline] = {1: EphemeralContainerCommon}
     target_container_name: Annotated[str, pb(2)] = ""
+    """The container whose processes it sees. Default: none, only its own."""
 
 
 class ContainerStateWaiting(ApiStruct, kw_only=True):
-    """DOC ContainerStateWaiting."""
+    """The container does not run yet, or not at the moment."""
 
     reason: Annotated[str, pb(1)] = ""
+    """Why, in one word, such as `ContainerCreating`, `ImagePullBackOff` or `CrashLoopBackOff`."""
     message: Annotated[str, pb(2)] = ""
+    """Why, in a sentence."""
 
 
 class ContainerStateRunning(ApiStruct, kw_only=True):
-    """DOC ContainerStateRunning."""
+    """The container runs."""
 
     started_at: Annotated[Time | None, pb(1)] = None
+    """When it was started."""
 
 
 class ContainerStateTerminated(ApiStruct, kw_only=True):
-    """DOC ContainerStateTerminated."""
+    """The container has ended."""
 
     exit_code: Annotated[Int32, pb(1)]
+    """Exit code of its first process; 128 plus the signal's number if a signal ended it."""
     signal: Annotated[Int32, pb(2)] = 0
+    """The signal that ended it, if known."""
     reason: Annotated[str, pb(3)] = ""
+    """`Completed`, `Error`, `OOMKilled` or another word."""
     message: Annotated[str, pb(4)] = ""
+    """What the container left in its termination message."""
     started_at: Annotated[Time | None, pb(5)] = None
+    """When it was started."""
     finished_at: Annotated[Time | None, pb(6)] = None
+    """When it ended."""
     container_id: Annotated[str, pb(7)] = ""
+    """Identity of the container in the runtime, such as `docker://…`."""
 
 
 class ContainerState(ApiStruct, kw_only=True):
-    """DOC ContainerState."""
+    """What a container is doing. Exactly one member is set; none means waiting."""
 
     waiting: Annotated[ContainerStateWaiting | None, pb(1)] = None
+    """It does not run yet."""
     running: Annotated[ContainerStateRunning | None, pb(2)] = None
+    """It runs."""
     terminated: Annotated[ContainerStateTerminated | None, pb(3)] = None
+    """It has ended."""
 
 
 class LinuxContainerUser(ApiStruct, kw_only=True):
-    """DOC LinuxContainerUser."""
+    """The user and groups of a container's first process."""
 
     uid: Annotated[Int64, pb(1)]
+    """User ID."""
     gid: Annotated[Int64, pb(2)]
+    """Group ID."""
     supplemental_groups: Annotated[list[Int64], pb(3), LIST_ATOMIC] = []
+    """Further groups."""
 
 
 class ContainerUser(ApiStruct, kw_only=True):
-    """DOC ContainerUser."""
+    """As whom a container's first process was started."""
 
     linux: Annotated[LinuxContainerUser | None, pb(1)] = None
+    """On Linux."""
 
 
 class ContainerStatus(ApiStruct, kw_only=True):
-    """DOC ContainerStatus."""
+    """How one container is doing, as its node reports it."""
 
     name: Annotated[str, pb(1)]
+    """Name of the container."""
     state: Annotated[ContainerState, pb(2)] = field(default_factory=ContainerState)
+    """What it is doing now."""
     last_state: Annotated[ContainerState, pb(3)] = field(default_factory=ContainerState)
+    """How its previous run ended; empty before the first restart."""
     ready: Annotated[bool, pb(4)]
+    """Whether it passes its readiness probe; without one, whether it runs."""
     restart_count: Annotated[Int32, pb(5)]
+    """How often it has been restarted."""
     image: Annotated[str, pb(6)]
+    """Image that it runs."""
     image_id: Annotated[str, pb(7)]
+    """Digest of that image."""
     container_id: Annotated[str, pb(8)] = ""
+    """Identity of the container in the runtime, such as `docker://…`."""
     started: Annotated[bool | None, pb(9)] = None
+    """Whether it runs and has passed its startup probe."""
     allocated_resources: Annotated[dict[str, Quantity], pb(10)] = {}
+    """Requests that the node has set aside for it."""
     resources: Annotated[ResourceRequirements | None, pb(11)] = None
+    """Requests and limits that are in force."""
     volume_mounts: Annotated[
         list[VolumeMountStatus], pb(12), patch("merge", key="mountPath"), list_map("mountPath")
     ] = []
+    """How its volumes are mounted."""
     user: Annotated[ContainerUser | None, pb(13)] = None
+    """As whom its first process was started."""
     allocated_resources_status: Annotated[
         list[ResourceStatus], pb(14), patch("merge", key="name"), list_map("name")
     ] = []
+    """Health of its devices."""
     stop_signal: Annotated[Signal | None, pb(15)] = None
+    """Signal that asks it to stop."""
