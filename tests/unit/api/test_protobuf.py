@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from api import protobuf
 from api.apps import Deployment
 from api.core import ConfigMap, Container, Pod
-from api.core.container import ContainerRestartRuleOnExitCodes, HTTPGetAction, Probe
+from api.core.container import ContainerRestartRuleOnExitCodes
+from api.core.probe import HTTPGetAction, Probe
 from api.core.resources import ResourceRequirements
 from api.core.security import PodSecurityContext
 from api.meta import ManagedFieldsEntry, ObjectMeta
