@@ -132,7 +132,6 @@ def _order_field(result: Tree, rest: Tree, directive: str, shape: Shape | None) 
     if not isinstance(order, list):
         raise MalformedPatchError(f"invalid patch format of setElementOrder list: {_show(order)}")
     rule = _rule(shape, name)
-    _deleted_first(result, rest, name)
     original, patch = result.get(name), rest.get(name)
     if patch is not None and not isinstance(patch, list):
         raise MalformedPatchError(f"expected a list in field {name}, found {_show(patch)}")
@@ -154,12 +153,6 @@ def _order_field(result: Tree, rest: Tree, directive: str, shape: Shape | None) 
         merged = _merge_value(original, patch, rule)
     result[name] = _arranged(merged, order, original or [], identity)
     rest.pop(name, None)
-
-
-def _deleted_first(result: Tree, rest: Tree, name: str) -> None:
-    directive = DELETE_PRIMITIVES + name
-    if directive in rest:
-        _delete_primitives(result, name, rest.pop(directive))
 
 
 def _check_order(patch: Sequence[Any], order: Sequence[Any], identity: _Identity) -> None:
@@ -282,7 +275,7 @@ def _cleaned(value: Any) -> Any:
         return [
             _cleaned(item)
             for item in value
-            if not (isinstance(item, dict) and item.get(PATCH) == "delete")
+            if not (isinstance(item, dict) and item.get(PATCH) in ("delete", "replace"))
         ]
     return value
 

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
 from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import settings
 
 from api import errors, objects
 from api.client import Listed, PatchType, WatchEvent
 from api.meta import ObjectMeta
 from api.scheme import resource_of
 from api.struct import ApiStruct
+
+if os.environ.get("PODWRIGHT_TEST_LONG", "") == "1":
+    settings.register_profile("long", max_examples=5000, deadline=None)
+    settings.load_profile("long")
 
 
 class MemoryClient:

@@ -1,13 +1,9 @@
-"""Patches: the RFCs' examples, properties, strategic merge against kubectl itself."""
+"""Patches: the RFCs' examples, properties, directives, and the words of refusals."""
 
 from __future__ import annotations
 
 import copy
 import json
-import re
-import shutil
-import subprocess
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from api import patch as patches
-from api.core import ConfigMap, Pod, Service
+from api.core import ConfigMap, Pod
 from api.errors import ApiError
 from api.patch import JSON_PATCH, MERGE_PATCH, STRATEGIC_PATCH, jsonpatch, merge, strategic
 from api.patch.faults import MalformedPatchError, PatchError
@@ -227,7 +223,7 @@ def test_strategic_patches_work_or_are_refused(tree: Any, patch: Any) -> None:
     assert json.dumps([tree, patch]) == before
 
 
-# --- strategic merge, and kubectl as its oracle --------------------------------------------------
+# --- strategic merge; test_patch_oracle.py compares more with kubectl itself ---------------------
 
 POD = {
     "apiVersion": "v1",
@@ -247,91 +243,6 @@ POD = {
         "nodeSelector": {"zone": "a"},
     },
 }  # fmt: skip
-SERVICE = {
-    "apiVersion": "v1",
-    "kind": "Service",
-    "metadata": {"name": "s"},
-    "spec": {"ports": [{"port": 80, "name": "http"}, {"port": 443, "name": "https"}]},
-}
-CASES: list[tuple[Any, Any]] = [
-    (POD, {"metadata": {"labels": {"a": None, "c": "3"}}}),
-    (POD, {"spec": {"containers": [{"name": "a", "image": "new"}]}}),
-    (POD, {"spec": {"containers": [{"name": "c", "image": "k"}]}}),
-    (POD, {"spec": {"containers": [{"name": "b", "$patch": "delete"}]}}),
-    (POD, {"spec": {"containers": [{"$patch": "replace"}, {"name": "z", "image": "q"}]}}),
-    (POD, {"spec": {"containers": [{"name": "a", "env": [{"name": "F", "value": "9"}, {"name": "G"}]}]}}),
-    (POD, {"spec": {"containers": [{"name": "a", "env": None}]}}),
-    (POD, {"spec": {"containers": [{"name": "b", "ports": [{"containerPort": 80, "protocol": "UDP"}]}]}}),
-    (POD, {"spec": {"tolerations": [{"key": "n"}]}}),
-    (POD, {"spec": {"nodeSelector": {"$patch": "replace", "disk": "ssd"}}}),
-    (POD, {"spec": {"nodeSelector": {"$patch": "delete"}}}),
-    (POD, {"spec": {"nodeSelector": None}}),
-    (POD, {"spec": {"volumes": [{"name": "v", "$retainKeys": ["name", "configMap"],
-                                 "configMap": {"name": "m"}}]}}),
-    (POD, {"metadata": {"finalizers": ["x/d"]}}),
-    (POD, {"metadata": {"finalizers": ["x/b", "x/e"]}}),
-    (POD, {"metadata": {"$deleteFromPrimitiveList/finalizers": ["x/b"]}}),
-    (POD, {"metadata": {"$setElementOrder/finalizers": ["x/c", "x/a"], "finalizers": ["x/c"]}}),
-    (POD, {"metadata": {"$setElementOrder/finalizers": ["x/c", "x/a"],
-                        "$deleteFromPrimitiveList/finalizers": ["x/b"]}}),
-    (POD, {"spec": {"$setElementOrder/containers": [{"name": "b"}, {"name": "a"}]}}),
-    (POD, {"spec": {"$setElementOrder/containers": [{"name": "b"}, {"name": "n"}, {"name": "a"}],
-                    "containers": [{"name": "n", "image": "q"}]}}),
-    (POD, {"spec": {"$setElementOrder/containers": [{"name": "a"}],
-                    "containers": [{"name": "a", "image": "q"}]}}),
-    (POD, {"spec": {"$setElementOrder/containers": [{"name": "a"}],
-                    "containers": [{"name": "a", "$setElementOrder/env": [{"name": "G"}, {"name": "E"}],
-                                    "env": [{"name": "G", "value": "7"},
-                                            {"$patch": "delete", "name": "F"}]}]}}),
-    (POD, {"spec": {"initContainers": [{"name": "i", "image": "x", "env": None}]}}),
-    (POD, {"spec": {"affinity": {"nodeAffinity": {}}}}),
-    (POD, {"metadata": {"ownerReferences": [{"apiVersion": "v1", "kind": "Node", "name": "n", "uid": "u"}]}}),
-    (SERVICE, {"spec": {"ports": [{"port": 80, "targetPort": 8080}]}}),
-    (SERVICE, {"spec": {"$setElementOrder/ports": [{"port": 443}, {"port": 8080}],
-                        "ports": [{"port": 8080, "name": "x"}, {"port": 80, "$patch": "delete"}]}}),
-    (SERVICE, {"spec": {"selector": {"a": "b"}}}),
-    (SERVICE, {"spec": {"ports": []}}),
-]  # fmt: skip
-TYPES: dict[str, Any] = {"Pod": Pod, "Service": Service}
-
-
-def kubectl() -> str:
-    found = shutil.which("kubectl")
-    if found is None:
-        return ""
-    shown = subprocess.run(
-        [found, "version", "--client", "--output=json"], capture_output=True, text=True, check=False
-    ).stdout
-    minor = re.search(r'"minor": *"(\d+)', shown)
-    return found if minor and int(minor[1]) >= 28 else ""
-
-
-@pytest.mark.parametrize(("tree", "patch"), CASES, ids=range(len(CASES)))
-def test_strategic_is_what_kubectl_does(tree: Any, patch: Any, tmp_path: Path) -> None:
-    program = kubectl()
-    if not program:
-        pytest.skip("the oracle is kubectl 1.28 or later")
-    manifest = tmp_path / "object.json"
-    manifest.write_text(json.dumps(tree))
-    done = subprocess.run(
-        [program, "patch", "--local", "-f", manifest, "-p", json.dumps(patch), "-o", "json"],
-        capture_output=True,
-        text=True,
-        check=True,
-        env={"HOME": str(tmp_path), "KUBECONFIG": str(tmp_path / "none")},
-    )
-    expected = normal(json.loads(done.stdout))
-    assert normal(strategic.apply(tree, patch, TYPES[tree["kind"]])) == expected
-
-
-def normal(tree: Any) -> Any:
-    """kubectl prints Go's empty structs; what is empty says nothing."""
-    if isinstance(tree, dict):
-        kept = {key: normal(value) for key, value in tree.items()}
-        return {key: value for key, value in kept.items() if value not in (None, {}, [], 0)}
-    if isinstance(tree, list):
-        return [normal(item) for item in tree]
-    return tree
 
 
 def names(tree: Any) -> list[str]:
