@@ -125,9 +125,9 @@ class Deployment(ApiStruct, kw_only=True):
     metadata: Annotated[ObjectMeta, pb(1)] = field(default_factory=ObjectMeta)
     """Name, namespace, labels and the other facts that every object has."""
     spec: Annotated[DeploymentSpec, pb(2)]
-    """Which pods should run."""
+    """The wanted state."""
     status: Annotated[DeploymentStatus, pb(3)] = field(default_factory=DeploymentStatus)
-    """How far it has got."""
+    """The observed state. Set by the cluster, ignored in other writes."""
 
 
 class ReplicaSetSpec(ApiStruct, kw_only=True):
@@ -190,6 +190,6 @@ class ReplicaSet(ApiStruct, kw_only=True):
     metadata: Annotated[ObjectMeta, pb(1)] = field(default_factory=ObjectMeta)
     """Name, namespace, labels and the other facts that every object has."""
     spec: Annotated[ReplicaSetSpec, pb(2)]
-    """Which pods should run."""
+    """The wanted state."""
     status: Annotated[ReplicaSetStatus, pb(3)] = field(default_factory=ReplicaSetStatus)
-    """How many are there."""
+    """The observed state. Set by the cluster, ignored in other writes."""

@@ -37,6 +37,6 @@ class Scale(ApiStruct, kw_only=True):
     metadata: Annotated[ObjectMeta, pb(1)] = field(default_factory=ObjectMeta)
     """Name, namespace, labels and the other facts that every object has."""
     spec: Annotated[ScaleSpec, pb(2)] = field(default_factory=ScaleSpec)
-    """The wanted size."""
+    """The wanted state."""
     status: Annotated[ScaleStatus, pb(3)]
-    """The present size."""
+    """The observed state. Set by the cluster, ignored in other writes."""

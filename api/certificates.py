@@ -111,8 +111,8 @@ class CertificateSigningRequest(ApiStruct, kw_only=True):
     metadata: Annotated[ObjectMeta, pb(1)] = field(default_factory=ObjectMeta)
     """Name, namespace, labels and the other facts that every object has."""
     spec: Annotated[CertificateSigningRequestSpec, pb(2)]
-    """What is asked for."""
+    """The request and who made it."""
     status: Annotated[CertificateSigningRequestStatus, pb(3)] = field(
         default_factory=CertificateSigningRequestStatus
     )
-    """What has become of it."""
+    """The decision and the certificate."""

@@ -42,4 +42,4 @@ class Lease(ApiStruct, kw_only=True):
     metadata: Annotated[ObjectMeta, pb(1)] = field(default_factory=ObjectMeta)
     """Name, namespace, labels and the other facts that every object has."""
     spec: Annotated[LeaseSpec, pb(2)] = field(default_factory=LeaseSpec)
-    """Who holds it."""
+    """The holder and its times."""

@@ -66,6 +66,6 @@ class Namespace(ApiStruct, kw_only=True):
     metadata: Annotated[ObjectMeta, pb(1)] = field(default_factory=ObjectMeta)
     """Name, namespace, labels and the other facts that every object has."""
     spec: Annotated[NamespaceSpec, pb(2)] = field(default_factory=NamespaceSpec)
-    """What holds it back."""
+    """The wanted state."""
     status: Annotated[NamespaceStatus, pb(3)] = field(default_factory=NamespaceStatus)
-    """Whether it is in use."""
+    """The observed state. Set by the cluster, ignored in other writes."""

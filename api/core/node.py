@@ -254,6 +254,6 @@ class Node(ApiStruct, kw_only=True):
     metadata: Annotated[ObjectMeta, pb(1)] = field(default_factory=ObjectMeta)
     """Name, namespace, labels and the other facts that every object has."""
     spec: Annotated[NodeSpec, pb(2)] = field(default_factory=NodeSpec)
-    """What the cluster wants from it."""
+    """The wanted state."""
     status: Annotated[NodeStatus, pb(3)]
-    """How it is doing. Set by its agent."""
+    """The observed state. Set by the cluster, ignored in other writes."""

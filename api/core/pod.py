@@ -314,9 +314,9 @@ class Pod(ApiStruct, kw_only=True):
     metadata: Annotated[ObjectMeta, pb(1)] = field(default_factory=ObjectMeta)
     """Name, namespace, labels and the other facts that every object has."""
     spec: Annotated[PodSpec, pb(2)]
-    """What should run."""
+    """The wanted state."""
     status: Annotated[PodStatus, pb(3)] = field(default_factory=PodStatus)
-    """How it is doing. Set by the node."""
+    """The observed state. Set by the cluster, ignored in other writes."""
 
 
 class PodTemplateSpec(ApiStruct, kw_only=True):

@@ -170,6 +170,6 @@ class Service(ApiStruct, kw_only=True):
     metadata: Annotated[ObjectMeta, pb(1)] = field(default_factory=ObjectMeta)
     """Name, namespace, labels and the other facts that every object has."""
     spec: Annotated[ServiceSpec, pb(2)] = field(default_factory=ServiceSpec)
-    """Which pods are meant and how they are reached."""
+    """The wanted state."""
     status: Annotated[ServiceStatus, pb(3)] = field(default_factory=ServiceStatus)
-    """What was provided."""
+    """The observed state. Set by the cluster, ignored in other writes."""
