@@ -69,9 +69,10 @@ class Lab:
         assert process.stdout.readline(), f"server did not start: {argv}"
         return process
 
-    def serve(self, namespace: str, answer: str, *, port: int = 80) -> None:
-        """Answer every TCP connection and UDP packet with `answer` and the address it came from."""
-        self.start(namespace, _SERVER, answer, str(port))
+    def serve(self, namespace: str, answer: str, *, port: int = 80, address: str = "") -> None:
+        """Answer every TCP connection and UDP packet with `answer` and the address it came from. A
+        machine with several addresses must say which: UDP answers else come from any of them."""
+        self.start(namespace, _SERVER, answer, str(port), address)
 
 
 def run(namespace: str, *argv: str, check: bool = True) -> str:
@@ -150,10 +151,10 @@ def config(
 
 _SERVER = """
 import socket, sys, threading
-answer, port = sys.argv[1], int(sys.argv[2])
-tcp = socket.create_server(("", port), backlog=100)
+answer, port, address = sys.argv[1], int(sys.argv[2]), sys.argv[3]
+tcp = socket.create_server((address, port), backlog=100)
 udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-udp.bind(("", port))
+udp.bind((address, port))
 def datagrams():
     while True:
         _, peer = udp.recvfrom(2000)

@@ -153,6 +153,16 @@ async def test_a_vip_is_spread_over_all_endpoints(
         assert client == ("10.244.1.1" if name == pods[0].name else pods[0].address)
 
 
+async def test_a_vip_leads_to_a_node_itself(trio: tuple[Cluster, list[Pod]]) -> None:
+    cluster, pods = trio
+    cluster.lab.serve(cluster.namespaces[0], "host", port=8080, address="192.0.2.11")
+    host = Pod("host", cluster.namespaces[0], "192.0.2.11", cluster.nodes[0])
+    await cluster.publish([service()], [endpoints([host])])
+    for udp in (False, True):
+        for client in (pods[0].namespace, pods[2].namespace, *cluster.namespaces):
+            assert answers(client, VIP, 80, times=1, udp=udp) == {"host"}
+
+
 @pytest.mark.parametrize("filtering", ["0", "1"])
 async def test_a_pod_reaches_itself_through_its_vip(
     trio: tuple[Cluster, list[Pod]], filtering: str

@@ -12,11 +12,17 @@ import pytest
 from base.clock import SystemClock
 from netplugin import HostPort, NodeNetwork
 from netplugin.namespaces import run_inside
+from netplugin.rules.ruleset import observe
 from tests.integration.netplugin.cluster import Cluster, endpoints, service
 from tests.integration.netplugin.lab import Lab, ask, config, run
 
 VIP = "10.96.1.1"
 FOREIGN = "-A INPUT -p tcp -m tcp --dport 9999 -j DROP"
+
+
+def is_nft(namespace: str) -> bool:
+    """The legacy backend announces no changes and keeps its tables for ever."""
+    return "nf_tables" in run(namespace, "iptables", "-V")
 
 
 async def until(condition: Callable[[], bool], *, seconds: float = 10) -> None:
@@ -61,12 +67,39 @@ async def test_a_flushed_firewall_is_repaired_and_foreign_rules_stay(
         run(namespace, "iptables", *FOREIGN.split())
         run(namespace, "iptables", "-F", "FORWARD")
         assert not answers(namespace)
+        if not is_nft(namespace):
+            node._look()  # what the upkeep timer does
         await until(lambda: answers(namespace), seconds=5)
         assert answers(pod.namespace)
         saved = run(namespace, "iptables-save")
         assert saved.count(FOREIGN) == 1
         assert saved.count("-A FORWARD -m comment --comment podwright -j PW-FORWARD") == 1
         assert node.statistics()["rules_repairs"] >= 1
+    finally:
+        await cluster.close()
+
+
+async def test_rules_are_spelled_as_the_kernel_spells_them(lab: Lab, tmp_path: Path) -> None:
+    cluster = Cluster(lab, tmp_path)
+    node = await cluster.add_node()
+    await cluster.add_node()
+    try:
+        await cluster.meet()
+        ports = [HostPort(host_port=8000, container_port=8080, host_ip="192.0.2.11")]
+        pods = [await cluster.add_pod(node, f"web-{n}", host_ports=ports[n:]) for n in range(3)]
+        await cluster.publish(
+            [
+                service(node_port=30080, external_ips=["203.0.113.1"]),
+                service("kept", "10.96.1.2", session_affinity="ClientIP"),
+                service("near", "10.96.1.3", node_port=30081, external_traffic_policy="Local"),
+                service("none", "10.96.1.4", node_port=30082, external_ips=["203.0.113.2"]),
+                *(service(f"more-{n}", f"10.96.2.{n}") for n in range(20)),
+            ],
+            [endpoints(pods, of=name) for name in ("web", "kept", "near", "more-1", "more-2")],
+        )
+        saved = run(cluster.namespaces[0], "iptables-save")
+        assert observe(saved).chains == node._firewall._desired().chains
+        assert await node._rule_worker.run(node._firewall.verify) == []
     finally:
         await cluster.close()
 
@@ -163,6 +196,8 @@ async def test_teardown_leaves_the_machine_as_it_was(lab: Lab, tmp_path: Path, d
     lab.plug(namespace, switch, "n1", "192.0.2.11/24")
     run(namespace, "iptables", *FOREIGN.split())  # the filter table was there, nat was not
     run(namespace, "ip", "route", "add", "203.0.113.0/24", "via", "192.0.2.1")
+    if not is_nft(namespace):
+        run(namespace, "iptables", "-t", "nat", "-L")
     before = state_of(namespace)
     cluster = Cluster(lab, tmp_path)
     node = await cluster.add_node()
