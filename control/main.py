@@ -75,8 +75,7 @@ async def serve(settings: ControlSettings, *, clock: Clock | None = None) -> Non
             await _until_stopped(stop, guard)
             systemd.notify("STOPPING=1")
             log.info("stopping")
-            await parts.server.close(settings.shutdown_grace)
-            await parts.agents.close()
+            await parts.close(settings.shutdown_grace)
     finally:
         await store.close()
 

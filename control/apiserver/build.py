@@ -63,6 +63,13 @@ class ApiParts:
         for kind in self.registry.kinds:
             await kind.cache.synced()
 
+    async def close(self, grace: float) -> None:
+        """Take no more requests, and end those that run: watches at once, others in time."""
+        self.server.stop_listening()
+        self.watches.close()
+        await self.server.close(grace)
+        await self.agents.close()
+
     def client(self, name: str) -> LocalClient:
         """The API for a part of this process, which acts as `name`."""
         return LocalClient(self.registry, in_process(name))

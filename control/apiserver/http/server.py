@@ -75,6 +75,7 @@ class ApiServer:
     async def close(self, grace: float) -> None:
         """Let requests end for `grace` seconds, then cut what is left. Safe to call twice."""
         self.stop_listening()
+        self._server.pre_shutdown()  # connections between two requests have nothing to wait for
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._server.shutdown(grace), grace + 1.0)
 

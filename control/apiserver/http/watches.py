@@ -29,7 +29,7 @@ from control.apiserver.registry.kinds import Kind
 from control.apiserver.registry.registry import Registry
 from control.apiserver.registry.watching import Opened, open_watch
 from control.store.errors import CompactedError
-from control.store.subscription import CachedEvent
+from control.store.subscription import CachedEvent, Subscription
 
 BOOKMARK_SECONDS = 60.0
 WRITE_DEADLINE = 30.0
@@ -49,12 +49,17 @@ class WatchStreams:
         self._registry = registry
         self._clock = clock
         self._random = random_source
-        self._active = 0
+        self._open: set[Subscription] = set()
         self._served = 0
         self._stalled = 0
 
     def statistics(self) -> dict[str, float]:
-        return {"active": self._active, "served": self._served, "stalled": self._stalled}
+        return {"active": len(self._open), "served": self._served, "stalled": self._stalled}
+
+    def close(self) -> None:
+        """End every watch, politely: clients go on elsewhere, or here after a restart."""
+        for subscription in self._open:
+            subscription.close("the server is shutting down")
 
     async def serve(
         self, request: ApiRequest, kind: Kind[Any], options: ListOptions, presenter: Presenter
@@ -69,7 +74,7 @@ class WatchStreams:
             }
         )
         response.enable_chunked_encoding()
-        self._active += 1
+        self._open.add(opened.subscription)
         self._served += 1
         stream = _Stream(kind, presenter, response, options.allow_watch_bookmarks)
         try:
@@ -80,7 +85,7 @@ class WatchStreams:
             self._stalled += 1
             _abort(request.http)
         finally:
-            self._active -= 1
+            self._open.discard(opened.subscription)
             opened.subscription.close()
         return response
 
