@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from api import decode, errors, patch
+from api import decode, errors, objects, patch
 from api.errors import ApiError
 from api.struct import ApiStruct
 from control.apiserver.registry.call import Call
 from control.apiserver.registry.kinds import Kind
-from control.apiserver.registry.updating import Change
+from control.apiserver.registry.updating import Change, check_name
 
 T = TypeVar("T", bound=ApiStruct)
 
@@ -26,7 +26,9 @@ def patcher(kind: Kind[Any], call: Call, body: bytes, content_type: str) -> Chan
     apply = applier(call, body, content_type)
 
     async def change(current: ApiStruct) -> Any:
-        return apply(current)
+        before, patched = objects.meta(current), apply(current)
+        check_name(kind, objects.meta(patched), before.namespace, before.name)
+        return patched
 
     return change
 
