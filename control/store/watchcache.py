@@ -203,6 +203,8 @@ class WatchCache:
                     # stays readable meanwhile, but watchers have missed events.
                     self._loaded.clear()
                     self._close_subscriptions("the history it was following has been compacted")
+                except StoreClosedError:
+                    return  # closed while loading
         finally:
             self._close_subscriptions("the store was closed")
             for _, reached in self._waiters:

@@ -23,6 +23,7 @@ from tests.unit.store.model import drain
 
 ROOT = Path(__file__).parents[3]
 SIZE = 4 << 20
+DISK = "podwright-store-"
 
 
 async def open_store(directory: Path) -> SqliteStore:
@@ -33,14 +34,24 @@ async def open_store(directory: Path) -> SqliteStore:
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     if os.geteuid() != 0:
         pytest.skip("mounting a small file system needs root")
-    target = tmp_path / "podwright-store-disk"
+    unmount_leftovers()
+    target = tmp_path / "disk"
     target.mkdir()
+    name = f"{DISK}{os.getpid()}"
     options = f"size={SIZE},mode=700"
-    subprocess.run(["mount", "-t", "tmpfs", "-o", options, "podwright", target], check=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", options, name, target], check=True)
     try:
         yield target
     finally:
         subprocess.run(["umount", "--lazy", target], check=True)
+
+
+def unmount_leftovers() -> None:
+    """Of runs that were killed: a mount's name says whose it is."""
+    for line in Path("/proc/self/mounts").read_text().splitlines():
+        name, target = line.split()[:2]
+        if name.startswith(DISK) and not Path("/proc", name.removeprefix(DISK)).exists():
+            subprocess.run(["umount", "--lazy", target], check=False)
 
 
 def fill_disk(disk: Path, leave: int) -> Path:
