@@ -38,7 +38,7 @@ class Agent:
             engine=self.engine,
             server=self.server,
             capacity=self.capacity,
-            join=None if daemons.joined(self.member) else join(),
+            join=None if daemons.joined(self.member, self.server) else join(),
             options=self.options,
         )
         processes.spawn(

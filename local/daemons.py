@@ -1,4 +1,4 @@
-"""The command lines of the control plane and the agents of a local cluster. Pure.
+"""The command lines of the control plane and the agents of a local cluster.
 
 Serves the start of every daemon on the walk. The settings themselves are documented where they
 live, in control/settings.py and agent/settings.py; here stands only how a local cluster sets them.
@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from agent.node.join import existing_access
 from local.topology import Capacity, Member
 
 CONTROL_PORT = 6443
@@ -89,9 +90,10 @@ def agent(
     return _podwright("agent", [*arguments, *options], environment)
 
 
-def joined(member: Member) -> bool:
+def joined(member: Member, server: str) -> bool:
     """Whether the agent has its certificate, and needs no token."""
-    return (member.data / "agent" / "kubeconfig").exists()
+    access = existing_access(member.data / "agent" / "pki")
+    return access is not None and access.server == server
 
 
 def _podwright(name: str, arguments: list[str], environment: Mapping[str, str]) -> Command:

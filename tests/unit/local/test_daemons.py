@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from agent import settings as agent_settings
 from control import settings as control_settings
 from local import daemons, topology
 
@@ -46,3 +47,34 @@ def test_a_control_plane_on_the_machine_itself() -> None:
     assert loaded.advertise_address is None
     assert loaded.listen_fd == ()
     assert loaded.port == daemons.CONTROL_PORT
+
+
+def test_an_agent_that_is_to_join() -> None:
+    member = PLAN.nodes[0]
+    command = daemons.agent(
+        member,
+        engine="unix:///run/x/docker.sock",
+        server="https://198.18.0.2:6443",
+        join=daemons.Join(token="abcdef.0123456789abcdef", ca_hash="sha256:" + "0" * 64),
+        capacity=topology.Capacity(cpu=2, memory=2**30),
+    )
+    assert not any("0123456789abcdef" in word for word in command.argv), "seen by everybody in ps"
+    loaded = agent_settings.load(flags(command), command.environment)
+    assert member.cable is not None
+    assert loaded.token == "abcdef.0123456789abcdef"
+    assert loaded.node_ip == str(member.cable.address.ip)
+    assert loaded.amounts(loaded.capacity) == {"cpu": "2", "memory": "1Gi"}
+    assert loaded.cgroup_root == f"/{member.cgroup_root}"
+
+
+def test_an_agent_of_the_machine_itself_that_has_joined() -> None:
+    command = daemons.agent(
+        MACHINE.nodes[0],
+        engine="unix:///var/run/docker.sock",
+        server="https://127.0.0.1:6443",
+        join=None,
+        capacity=None,
+    )
+    loaded = agent_settings.load(flags(command), {})
+    assert (loaded.join, loaded.node_ip, loaded.capacity) == (None, None, ())
+    assert loaded.node_name == "here"
