@@ -1,14 +1,11 @@
-"""The API as its users see it: one interface, here over HTTP.
+"""The API over HTTP: `HttpClient`, and the names of the interface it answers.
 
-Serves every step of the pod's walk: scheduler, controllers, agent and command line all speak to the
-API through `Client`. The control plane's own parts use the in-process implementation
-(`control.apiserver.local`); everybody else uses `HttpClient`.
+Serves every step of the pod's walk that happens outside the control plane: the agent, the command
+line and the tests. What a client can do is said in `api.interface`, and may be imported from here.
 
 Concurrency: one event loop; a client may be shared by any number of tasks. Each watch holds one
 connection, and the number of connections is not limited, since a limit would let watches starve
-requests. No queue. Errors: the server's answers are `ApiError`, a connection that fails is a
-`TemporaryError`; nothing is retried here, because only the caller knows whether that is safe.
-A watch that breaks is opened again by the informer.
+requests. No queue. Nothing is retried; a watch that breaks is opened again by the informer.
 """
 
 from __future__ import annotations
@@ -16,11 +13,9 @@ from __future__ import annotations
 import socket
 import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Generic, Protocol, Self, TypeVar
+from typing import Any, Generic, Self, TypeVar
 from urllib.parse import quote
 
 import aiohttp
@@ -28,10 +23,13 @@ import msgspec
 from yarl import URL
 
 from api import errors, kubeconfig, objects
-from api.meta import DeleteOptions, ListMeta, Preconditions, Status, StatusDetails
+from api.interface import Client, Listed, PatchType, WatchEvent, delete_options
+from api.meta import ListMeta, Status, StatusDetails
 from api.scheme import Resource, resource_of
 from api.struct import ApiStruct
 from base.errors import TemporaryError
+
+__all__ = ["Client", "HttpClient", "Listed", "PatchType", "WatchEvent", "delete_options"]
 
 T = TypeVar("T", bound=ApiStruct)
 
@@ -46,137 +44,6 @@ _KEEPALIVE = (
     (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 5),
     (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3),
 )
-
-
-class PatchType(StrEnum):
-    """How a patch is to be understood: its media type."""
-
-    JSON = "application/json-patch+json"
-    MERGE = "application/merge-patch+json"
-    STRATEGIC = "application/strategic-merge-patch+json"
-    APPLY = "application/apply-patch+yaml"
-
-
-@dataclass(frozen=True, slots=True)
-class Listed(Generic[T]):
-    """One page of a list, with the revision it shows and the token of the next page."""
-
-    items: list[T]
-    resource_version: str
-    continue_: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class WatchEvent(Generic[T]):
-    """One change: ADDED, MODIFIED, DELETED, or BOOKMARK, which has no object, only a revision."""
-
-    type: str
-    object: T | None
-    resource_version: str
-
-
-class Client(Protocol):
-    """What can be asked of the API. Every method may raise ApiError or TemporaryError."""
-
-    async def get(
-        self, type_: type[T], name: str, namespace: str = "", *, resource_version: str = ""
-    ) -> T:
-        """One object."""
-        ...
-
-    async def list(
-        self,
-        type_: type[T],
-        namespace: str = "",
-        *,
-        label_selector: str = "",
-        field_selector: str = "",
-        limit: int = 0,
-        continue_: str = "",
-        resource_version: str = "",
-    ) -> Listed[T]:
-        """The objects of a namespace, or of all when it is empty."""
-        ...
-
-    async def create(self, obj: T, *, namespace: str = "", dry_run: bool = False) -> T:
-        """Store a new object; returns it as stored. Not safe to call twice."""
-        ...
-
-    async def create_subresource(
-        self,
-        type_: type[ApiStruct],
-        name: str,
-        namespace: str,
-        subresource: str,
-        body: ApiStruct,
-    ) -> Any:
-        """POST to a subresource: binding, eviction, token. Returns the body's type or a Status."""
-        ...
-
-    async def update(self, obj: T, *, subresource: str = "") -> T:
-        """Replace an object, or its subresource; a resourceVersion in it must be the current."""
-        ...
-
-    async def patch(
-        self,
-        type_: type[T],
-        name: str,
-        namespace: str,
-        body: Any,
-        *,
-        patch_type: PatchType = PatchType.MERGE,
-        subresource: str = "",
-    ) -> T:
-        """Change parts of an object, or of its subresource."""
-        ...
-
-    async def delete(
-        self,
-        type_: type[ApiStruct],
-        name: str,
-        namespace: str = "",
-        *,
-        grace_period_seconds: int | None = None,
-        propagation_policy: str | None = None,
-        uid: str | None = None,
-        resource_version: str | None = None,
-    ) -> None:
-        """Delete an object, or begin to, when it has finalizers or ends gracefully."""
-        ...
-
-    def watch(
-        self,
-        type_: type[T],
-        namespace: str = "",
-        *,
-        resource_version: str,
-        label_selector: str = "",
-        field_selector: str = "",
-        timeout: float | None = None,
-    ) -> AsyncIterator[WatchEvent[T]]:
-        """Every change after `resource_version`, bookmarks included, until `timeout`.
-
-        Raises ApiError with code 410 when that revision is no longer kept.
-        """
-        ...
-
-
-def delete_options(
-    *,
-    grace_period_seconds: int | None = None,
-    propagation_policy: str | None = None,
-    uid: str | None = None,
-    resource_version: str | None = None,
-) -> DeleteOptions:
-    """The body of a delete request."""
-    preconditions = None
-    if uid is not None or resource_version is not None:
-        preconditions = Preconditions(uid=uid, resource_version=resource_version)
-    return DeleteOptions(
-        grace_period_seconds=grace_period_seconds,
-        propagation_policy=propagation_policy,
-        preconditions=preconditions,
-    )
 
 
 class _ListBody(msgspec.Struct, Generic[T]):
@@ -212,7 +79,7 @@ class HttpClient:
         self.server = server.rstrip("/")
         self._ssl_context = ssl_context
         self._token = token
-        self._tls_server_name = tls_server_name
+        self._tls_server_name = tls_server_name or None
         self._user_agent = user_agent
         self._session: aiohttp.ClientSession | None = None
         self._requests = 0
@@ -381,7 +248,9 @@ class HttpClient:
         self._requests += 1
         self._watches += 1
         try:
-            async with self._open().get(url, headers=headers, timeout=limits) as response:
+            async with self._open().get(
+                url, headers=headers, timeout=limits, server_hostname=self._tls_server_name
+            ) as response:
                 _keep_alive(response)
                 if response.status >= 400:
                     raise _api_error(response, await response.read())
@@ -413,7 +282,12 @@ class HttpClient:
         self._requests += 1
         try:
             async with self._open().request(
-                method, url, data=body, headers=headers, timeout=limits
+                method,
+                url,
+                data=body,
+                headers=headers,
+                timeout=limits,
+                server_hostname=self._tls_server_name,
             ) as response:
                 answer = await response.read()
         except (aiohttp.ClientError, OSError, TimeoutError) as error:

@@ -21,10 +21,10 @@ from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from api import objects, timestamps
-from api.client import Client
 from api.core.event import Event, EventSource
 from api.core.references import ObjectReference
 from api.errors import ApiError, is_not_found
+from api.interface import Client
 from api.meta import ObjectMeta
 from api.struct import ApiStruct
 from base.clock import Clock

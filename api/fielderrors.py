@@ -32,6 +32,8 @@ class ErrorKind(StrEnum):
     INTERNAL = "InternalError"
 
 
+_SHOWN = 1000  # characters of a value that a message repeats
+
 _WORDS = {
     ErrorKind.NOT_FOUND: "Not found",
     ErrorKind.REQUIRED: "Required value",
@@ -179,5 +181,7 @@ def _show(value: Any) -> str:
 
 
 def _quote(text: str) -> str:
-    """As Go's %q, for the characters that matter."""
+    """As Go's %q, for the characters that matter; an answer need not repeat a megabyte."""
+    if len(text) > _SHOWN:
+        text = f"{text[:_SHOWN]}..."
     return json.dumps(text, ensure_ascii=False)

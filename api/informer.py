@@ -20,15 +20,16 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable
 from typing import Generic, TypeVar
 
 from api import errors, objects
-from api.client import Client, WatchEvent
+from api.errors import ApiError
+from api.interface import Client, WatchEvent
 from api.objects import Key
 from api.struct import ApiStruct
 from base.clock import Clock
-from base.errors import PodwrightError
+from base.errors import PodwrightError, TemporaryError
 
 log = logging.getLogger(__name__)
 
@@ -159,6 +160,8 @@ class Informer(Generic[T]):
     async def _back_off(self, error: PodwrightError) -> None:
         delay = min(BACKOFF_MAX, BACKOFF_FIRST * 2 ** min(self._failures, 16))
         delay *= 0.5 + self._jitter()
+        if isinstance(error, ApiError | TemporaryError):
+            delay = max(delay, error.retry_after or 0.0)
         self._failures += 1
         log.warning("%s: %s; next try in %.1f s", self._name, error, delay)
         await self._clock.sleep(delay)
@@ -203,10 +206,15 @@ class Informer(Generic[T]):
             field_selector=self._field_selector,
             timeout=shortest + (longest - shortest) * self._jitter(),
         )
-        async for event in events:
-            self._failures = 0
-            self._events += 1
-            self._apply(event)
+        try:
+            async for event in events:
+                self._failures = 0
+                self._events += 1
+                self._apply(event)
+        finally:
+            # A handler that raised leaves the generator open, and with it its connection.
+            if isinstance(events, AsyncGenerator):
+                await events.aclose()
         if self._events == before and self._clock.monotonic() - began < SHORT_WATCH:
             raise PodwrightError("the watch ended at once, without an event")
         self._failures = 0
@@ -228,7 +236,7 @@ class Informer(Generic[T]):
             if before.uid != after.uid:
                 self._remove(key, old)
                 old = None
-            elif before.resource_version == after.resource_version:
+            elif before.resource_version == after.resource_version != "":
                 return  # seen already, before a list or a watch began anew
         self._objects[key] = new
         self._reindex(key, old, new)

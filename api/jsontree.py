@@ -122,6 +122,20 @@ def check_depth(tree: Any, limit: int = MAX_DEPTH) -> None:
     raise ValueError(_TOO_DEEP)
 
 
+def repeated(tree: Any, path: str = "") -> list[str]:
+    """The paths of all keys that were written more than once."""
+    found: list[str] = []
+    if isinstance(tree, dict):
+        if isinstance(tree, Repeating):
+            found.extend(f"{path}.{key}".removeprefix(".") for key in tree.repeated)
+        for key, value in tree.items():
+            found.extend(repeated(value, f"{path}.{key}"))
+    elif isinstance(tree, list):
+        for position, value in enumerate(tree):
+            found.extend(repeated(value, f"{path}[{position}]"))
+    return found
+
+
 def plain(tree: Any) -> Any:
     """The tree without what only the decoder needs to know (spelling, repetition)."""
     if isinstance(tree, dict):

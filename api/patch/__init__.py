@@ -29,8 +29,12 @@ __all__ = ["ACCEPTED", "JSON_PATCH", "MERGE_PATCH", "STRATEGIC_PATCH", "Malforme
            "PatchError", "apply", "apply_tree"]  # fmt: skip
 
 
-def apply(tree: Any, body: bytes, content_type: str, type_: type[ApiStruct]) -> Any:
+def apply(
+    tree: Any, body: bytes, content_type: str, type_: type[ApiStruct], *, strict: bool = False
+) -> Any:
     """The tree that results from a PATCH request's body.
+
+    `strict` refuses a patch that repeats a key; the fields it names, `decode.convert` looks at.
 
     Raises:
         ApiError: 400, 415 or 422.
@@ -39,9 +43,12 @@ def apply(tree: Any, body: bytes, content_type: str, type_: type[ApiStruct]) -> 
     if media_type not in ACCEPTED:
         raise errors.unsupported_media_type(ACCEPTED)
     try:
-        patch = jsontree.parse(body)
+        patch, repeating = jsontree.parse_counting(body)
     except ValueError as error:
         raise errors.bad_request(f"the patch is not JSON: {error}") from None
+    if strict and repeating:
+        listed = ", ".join(f'duplicate field "{path}"' for path in jsontree.repeated(patch))
+        raise errors.bad_request(f"strict decoding error: {listed}")
     return apply_tree(tree, patch, media_type, type_)
 
 

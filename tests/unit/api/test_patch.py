@@ -287,6 +287,14 @@ def test_strategic_refused(patch: Any, message: str) -> None:
     assert message in str(caught.value)
 
 
+def test_repeated_keys() -> None:
+    body = b'{"data":{"a":"1","a":"2"}}'
+    assert patches.apply({}, body, MERGE_PATCH, ConfigMap) == {"data": {"a": "2"}}
+    with pytest.raises(ApiError) as caught:
+        patches.apply({}, body, MERGE_PATCH, ConfigMap, strict=True)
+    assert str(caught.value) == 'strict decoding error: duplicate field "data.a"'
+
+
 def test_answers() -> None:
     tree = {"data": {"a": "1"}}
     body = b'{"data":{"b":"2"}}'

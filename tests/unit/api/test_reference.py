@@ -13,7 +13,7 @@ import pytest
 from api import apps, autoscaling, certificates, coordination, core, decode, discovery, meta
 from api.scheme import RESOURCES
 from api.shapes import Kind, Shape, shape_of
-from api.struct import ApiStruct, Leaf, fields
+from api.struct import ApiStruct, Leaf, StringEnum, fields
 
 REFERENCE = Path(__file__).resolve().parents[3].parent / "shared" / "reference"
 
@@ -109,6 +109,27 @@ def compare(info: Any, field: dict[str, Any], where: str) -> None:
     assert kind == list_type, where
     if list_type == "map":
         assert list(info.list_type.keys) == field.get("listMapKeys"), where
+
+    atomic = "atomic" in (field.get("mapType"), field.get("structType"))
+    assert info.atomic is atomic, where
+
+
+def our_enums() -> list[tuple[str, str, tuple[str, ...]]]:
+    found = []
+    for group, module in MODULES.items():
+        for name, value in vars(module).items():
+            for extra in getattr(value, "__metadata__", ()):
+                if isinstance(extra, StringEnum):
+                    found.append((group, name, extra.values))
+    return found
+
+
+@pytest.mark.parametrize(("group", "name", "values"), our_enums())
+def test_enumeration(group: str, name: str, values: tuple[str, ...]) -> None:
+    theirs = published()[group]["enums"].get(name)
+    if theirs is None:  # another group's, imported
+        theirs = next(g["enums"][name] for g in published().values() if name in g["enums"])
+    assert set(values) - {""} == set(theirs) - {""}
 
 
 PLAIN = {
