@@ -4,7 +4,9 @@ Every step of the network part of the pod's walk goes through here: bridge, veth
 routes, VXLAN. A `Netlink` is one socket, opened in the network namespace of the thread that made it
 and speaking to that namespace for ever after, whatever the thread does later.
 
-Concurrency: an object belongs to the thread that made it; nothing here is locked.
+Concurrency: an object belongs to the thread that made it; nothing here is locked. That thread runs
+no event loop, because pyroute2 runs one of asyncio's own in it; a process on uvloop must choose that
+by `loop_factory`, not by the global policy, or pyroute2 would get a uvloop, which knows no netlink.
 Invariants: `ensure_*` and `delete_*` may be called twice; a kernel error becomes a `NetlinkError`
 naming what was attempted, with the errno kept.
 """
@@ -14,7 +16,7 @@ from __future__ import annotations
 import errno
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
@@ -22,9 +24,10 @@ from types import TracebackType
 from typing import Any, Self
 
 from pyroute2 import IPRoute
+from pyroute2.netlink.exceptions import NetlinkDumpInterrupted
 from pyroute2.netlink.exceptions import NetlinkError as KernelError
 
-from base.errors import PermanentError
+from base.errors import PermanentError, TemporaryError
 
 ROUTE_PROTOCOL = 112
 """Marks the routes that are ours (`ip route show proto 112`); rt_protos gives no meaning to it."""
@@ -34,6 +37,7 @@ _PERMANENT = 0x80  # NUD_PERMANENT
 _SCOPE_LINK = 253
 _SCOPE_GLOBAL = 0
 _MAIN_TABLE = 254
+_DUMPS = 5
 
 
 class NetlinkError(PermanentError):
@@ -99,6 +103,18 @@ class Netlink:
     ) -> None:
         self.close()
 
+    @staticmethod
+    def _dump(request: Callable[..., Iterable[Any]], *arguments: Any, **options: Any) -> list[Any]:
+        """A whole list from the kernel; asked for again when it changed while it was being read."""
+        for _ in range(_DUMPS):
+            try:
+                return list(request(*arguments, **options))
+            except NetlinkDumpInterrupted:
+                continue
+            except KernelError as error:
+                raise _translated(error, "cannot read the kernel's tables") from error
+        raise TemporaryError(f"the kernel's tables changed during each of {_DUMPS} readings")
+
     # -- links ---------------------------------------------------------------------------------
 
     def find(self, name: str) -> Link | None:
@@ -136,13 +152,12 @@ class Netlink:
         return _link(messages[0]) if messages else None
 
     def links(self) -> list[Link]:
-        return [_link(message) for message in self._ip.get_links()]
+        return [_link(message) for message in self._dump(self._ip.get_links)]
 
     def find_by_address(self, address: IPv4Address) -> Link | None:
         """The link that carries this address."""
-        for message in self._ip.get_addr(family=socket.AF_INET, local=str(address)):
-            return self.by_index(message["index"])
-        return None
+        messages = self._dump(self._ip.get_addr, family=socket.AF_INET, local=str(address))
+        return self.by_index(messages[0]["index"]) if messages else None
 
     def add_bridge(self, name: str, *, mac: str = "", mtu: int = 0) -> Link:
         # forward_delay 0 and no spanning tree: a port forwards the moment it is up.
@@ -251,7 +266,7 @@ class Netlink:
         only = {"index": index} if index else {}
         return {
             IPv4Interface(f"{message.get_attr('IFA_LOCAL')}/{message['prefixlen']}")
-            for message in self._ip.get_addr(family=socket.AF_INET, **only)
+            for message in self._dump(self._ip.get_addr, family=socket.AF_INET, **only)
         }
 
     def ensure_address(self, index: int, address: IPv4Interface) -> None:
@@ -302,8 +317,8 @@ class Netlink:
     def routes(self, *, protocol: int = ROUTE_PROTOCOL) -> list[Route]:
         """The main table's routes of this protocol."""
         found = []
-        for message in self._ip.get_routes(
-            proto=protocol, family=socket.AF_INET, table=_MAIN_TABLE
+        for message in self._dump(
+            self._ip.get_routes, proto=protocol, family=socket.AF_INET, table=_MAIN_TABLE
         ):
             gateway = message.get_attr("RTA_GATEWAY")
             found.append(
@@ -343,7 +358,7 @@ class Netlink:
         """The permanent ones: those that somebody configured."""
         return {
             Neighbour(index, message.get_attr("NDA_LLADDR") or "", message.get_attr("NDA_DST"))
-            for message in self._ip.get_neighbours(family=socket.AF_INET, ifindex=index)
+            for message in self._dump(self._ip.get_neighbours, family=socket.AF_INET, ifindex=index)
             if message["state"] & _PERMANENT
         }
 
@@ -365,7 +380,7 @@ class Netlink:
         """A VXLAN's forwarding table: which node is behind which MAC."""
         return {
             Neighbour(index, message.get_attr("NDA_LLADDR"), message.get_attr("NDA_DST"))
-            for message in self._ip.fdb("dump", ifindex=index)
+            for message in self._dump(self._ip.fdb, "dump", ifindex=index)
             if message.get_attr("NDA_DST")
         }
 

@@ -111,6 +111,9 @@ class NodeNetwork:
         """Ensure a sandbox's place in the network. `netns`: a pid in it, or a path; `pod`:
         `namespace/name`, for people."""
         ports = tuple(host_ports)
+        for port in ports:
+            if port.host_ip.startswith("127."):
+                log.warning("%s: hostPort %d on loopback does not work", pod, port.host_port)
         attachment = await self._link_worker.run(
             lambda: self._links.attach(sandbox_id, netns, pod=pod, host_ports=ports)
         )
@@ -126,7 +129,8 @@ class NodeNetwork:
         await self._link_worker.run(lambda: self._links.detach(sandbox_id))
 
     async def reconcile(self, live: Collection[str]) -> list[str]:
-        """Give up the places of all sandboxes but these; returns which."""
+        """Give up the places of all sandboxes but these; returns which. Not while a sandbox that is
+        missing in `live` is being attached."""
         keep = frozenset(live)
         dead = await self._link_worker.run(lambda: self._links.dead(keep))
         for sandbox in dead:

@@ -106,13 +106,16 @@ class Upstream:
             return _usable(self._source.fixed, self._source.own)
         try:
             changed = self._source.file.stat().st_mtime
+            if changed == self._read[0]:
+                return self._read[1]
+            text = self._source.file.read_text()
         except OSError:
             return ()
-        if changed != self._read[0]:
-            conf = resolvconf.parse(self._source.file.read_text())
+        else:
+            conf = resolvconf.parse(text)
             self._read = (changed, _usable(conf.nameservers, self._source.own))
             log.info("upstream resolvers: %s", self._read[1] or "none")
-        return self._read[1]
+            return self._read[1]
 
     def statistics(self) -> dict[str, float]:
         return {

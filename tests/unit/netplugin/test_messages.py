@@ -39,7 +39,7 @@ def server(*, loaded: bool = True) -> DnsServer:
         address=IPv4Address("127.0.0.1"),
         domain="cluster.local",
         nothing=zone(),
-        upstream=Upstream(Source(file=Path("/nonexistent"), own=IPv4Address("127.0.0.1"))),
+        upstream=Upstream(Source(file=Path("/dev/null/none"), own=IPv4Address("127.0.0.1"))),
         guard=TaskGuard("test"),
         shuffle=random.Random(1),
     )

@@ -73,7 +73,7 @@ async def resolver(behaviour: Behaviour) -> AsyncIterator[Resolver]:
 
 
 def asking(*places: str) -> Upstream:
-    return Upstream(Source(fixed=places, file=Path("/nonexistent"), own=OWN))
+    return Upstream(Source(fixed=places, file=Path("/dev/null/none"), own=OWN))
 
 
 @pytest.fixture(autouse=True)
@@ -128,7 +128,7 @@ async def test_a_resolver_that_asks_us_back_does_not_multiply() -> None:
         waiting.append(asyncio.get_running_loop().create_task(asked.ask(query(), tcp=False)))
 
     async with resolver(ask_back) as looping:
-        asked._source = Source(fixed=(looping.place,), file=Path("/nonexistent"), own=OWN)
+        asked._source = Source(fixed=(looping.place,), file=Path("/dev/null/none"), own=OWN)
         with pytest.raises(NoAnswerError):
             await asked.ask(query(), tcp=False)
         results = await asyncio.gather(*waiting, return_exceptions=True)
