@@ -11,6 +11,7 @@ from api.discovery import Endpoint, EndpointConditions, EndpointPort, EndpointSl
 from api.meta import ObjectMeta
 from base.clock import SystemClock
 from netplugin import HostPort, Mode, NodeNetwork, Peer
+from netplugin.overlay import Plan
 from netplugin.proxy.model import SERVICE_NAME_LABEL
 from tests.integration.netplugin.lab import Lab, config
 
@@ -56,8 +57,8 @@ class Cluster:
         await network.setup()
         return network
 
-    async def meet(self) -> None:
-        """Tell every node of the others."""
+    async def meet(self) -> list[Plan]:
+        """Tell every node of the others; which way each chose to whom."""
         peers = [
             Peer(
                 node=network.config.node_name,
@@ -66,8 +67,7 @@ class Cluster:
             )
             for network in self.nodes
         ]
-        for network in self.nodes:
-            await network.set_peers(peers)
+        return [await network.set_peers(peers) for network in self.nodes]
 
     async def add_pod(
         self, node: NodeNetwork, name: str, *, host_ports: Sequence[HostPort] = ()

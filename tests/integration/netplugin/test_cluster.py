@@ -95,13 +95,7 @@ async def test_auto_tunnels_to_a_peer_behind_a_router(cluster: Cluster, lab: Lab
         cluster.namespaces, ("192.0.2.1", "192.0.2.1", "198.51.100.1"), strict=True
     ):
         run(namespace, "ip", "route", "add", "default", "via", gateway)
-    await cluster.meet()
-    plan = await near[0].set_peers(
-        [
-            # met above; said again to see the decision
-            *near[0]._links._peers  # type: ignore[misc]
-        ]
-    )
+    plan = (await cluster.meet())[0]
     assert [peer.node for peer in plan.direct] == ["node-2"]
     assert [peer.node for peer in plan.tunnelled] == ["node-3"]
     here = await cluster.add_pod(near[0], "here")

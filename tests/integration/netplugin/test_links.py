@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import time
 from collections.abc import Callable
+from dataclasses import replace
 from ipaddress import IPv4Address
 from pathlib import Path
 from typing import TypeVar
@@ -95,7 +98,7 @@ def test_a_cable_into_an_earlier_namespace_is_remade(lab: Lab, host: Host) -> No
     old, new = lab.namespace("old"), lab.namespace("new")
     host.attach(host.cable(old, "10.244.1.2"))
     cable = host.cable(old, "10.244.1.2")
-    host.attach(Cable(**{**vars(cable), "namespace": new}))
+    host.attach(replace(cable, namespace=new))
     assert reaches(new, "10.244.1.1")
     assert "eth0" not in run(old, "ip", "link")
 
@@ -111,6 +114,23 @@ def test_a_namespace_with_a_foreign_eth0_is_refused(lab: Lab, host: Host) -> Non
 def test_a_namespace_that_is_gone_is_named(host: Host) -> None:
     with pytest.raises(PermanentError, match="/run/netns/netplugin-nobody"):
         host.attach(host.cable("netplugin-nobody", "10.244.1.2"))
+
+
+def test_a_namespace_may_be_given_by_a_process_in_it(host: Host) -> None:
+    with subprocess.Popen(["unshare", "--net", "sleep", "60"]) as process:
+        try:
+            wait_for_namespace(process.pid)
+            host.attach(replace(host.cable("pod", "10.244.1.2"), namespace=process.pid))
+            assert reaches(host.namespace, "10.244.1.2")
+        finally:
+            process.kill()
+
+
+def wait_for_namespace(pid: int) -> None:
+    deadline = time.monotonic() + 5
+    while Path(f"/proc/{pid}/ns/net").readlink() == Path("/proc/self/ns/net").readlink():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 def test_detach_removes_the_cable_once(lab: Lab, host: Host) -> None:

@@ -22,7 +22,7 @@ from netplugin import NodeNetwork
 from netplugin.namespaces import run_inside
 from netplugin.proxy.model import SERVICE_NAME_LABEL
 from tests.integration.netplugin.cluster import Cluster, Pod, endpoints, service
-from tests.integration.netplugin.lab import Lab
+from tests.integration.netplugin.lab import Lab, config
 
 DNS = "10.96.0.10"
 
@@ -77,8 +77,6 @@ async def start(cluster: Cluster, resolv_conf: str) -> Pod:
     cluster.lab.plug(namespace, cluster.switch, "n1", "192.0.2.11/24")
     file = cluster.state / "resolv.conf"
     file.write_text(resolv_conf)
-    from tests.integration.netplugin.lab import config
-
     settings = replace(
         config(1, state=cluster.state / "node-1", namespace=namespace, serve_dns=True),
         resolv_conf=file,

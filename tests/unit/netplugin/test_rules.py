@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -44,8 +46,6 @@ def a_port(**more: object) -> ServicePort:
 
 
 def config() -> NetworkConfig:
-    from pathlib import Path
-
     return NetworkConfig(
         node_name="node-1",
         node_ip=IPv4Address(NODE),
@@ -226,8 +226,6 @@ def test_what_gets_the_nodes_address(packet: Packet, fate: str) -> None:
 
 
 def test_affinity_without_kernel_support_still_serves() -> None:
-    from dataclasses import replace
-
     ruleset = rules.build([a_port(affinity=60)], replace(SITE, affinity=False))
     assert not any("recent" in rule for rows in ruleset.chains.values() for rule in rows)
     kept = rules.build([a_port(affinity=60)], SITE)

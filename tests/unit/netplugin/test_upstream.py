@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from ipaddress import IPv4Address
@@ -155,7 +156,5 @@ def test_resolv_conf_is_followed_and_never_leads_to_ourselves(tmp_path: Path) ->
     file.write_text("nameserver 10.96.0.10\nnameserver 192.0.2.53\nnameserver fe80::1\n")
     assert asked.resolvers() == (("192.0.2.53", 53),)
     file.write_text("nameserver 192.0.2.54\n")
-    import os
-
     os.utime(file, (1, 1))
     assert asked.resolvers() == (("192.0.2.54", 53),)
