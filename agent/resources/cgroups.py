@@ -112,8 +112,8 @@ class Cgroups:
                 self.remove_pod(uid, qos)
 
     def directory(self, uid: str, qos: str, controller: str) -> Path:
-        """Where one controller keeps its files of the pod."""
-        parts = _pod_parts(uid, qos, systemd=self._layout.systemd)
+        """Where one controller keeps its files of the pod; without a uid, of all pods together."""
+        parts = () if not uid else _pod_parts(uid, qos, systemd=self._layout.systemd)
         return self._tree(controller) / self._relative(parts)
 
     def statistics(self) -> dict[str, float]:

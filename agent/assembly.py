@@ -1,0 +1,418 @@
+"""Putting the agent together, in the order in which its parts need each other (step 4 of the walk).
+
+    engine facts → cgroups, pause image → pod manager (what is there) → informers (what is wanted)
+                 → node registered → pod range → network → Services; serving certificate → server
+
+Pods start as soon as the API's list is there; those that need an address wait for the network. When
+the API is away, checkpoints stand in for it after `api-patience`, and the rest goes on in the
+background whenever it can.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network
+
+from agent.containers import pause
+from agent.containers.errors import RuntimeFailure
+from agent.containers.images import Images
+from agent.containers.interface import Runtime
+from agent.containers.records import EngineInfo
+from agent.node import join, machine
+from agent.node.engine import EngineHealth
+from agent.node.heartbeat import Heartbeat
+from agent.node.join import Access
+from agent.node.network import LateNetwork, NetworkFeed, PluginNetwork
+from agent.node.nodestatus import MEMORY_LEFT, NodeIdentity
+from agent.node.objects import ReferencedObjects
+from agent.node.observer import NodeObserver
+from agent.pod.checkpoint import Checkpoints
+from agent.pod.context import AgentContext
+from agent.pod.lookup import Pods, PodsUsage
+from agent.pod.manager import PodManager
+from agent.pod.pusher import StatusPusher
+from agent.resources.cgroups import Cgroups, Layout
+from agent.resources.values import CpuMemory, allocatable, cpu_shares
+from agent.server.server import AgentServer
+from agent.settings import AgentSettings
+from agent.spec import dns
+from agent.spec.facts import NodeFacts
+from agent.volumes.mounts import KernelMounter
+from api import quantity
+from api.client import HttpClient
+from api.core import Node, Pod, Service
+from api.discovery import EndpointSlice
+from api.events import EventRecorder
+from api.informer import Informer
+from base import pki
+from base.clock import Clock
+from base.errors import PermanentError, PodwrightError
+from base.files import atomic_write
+from base.pki import KeyPair
+from base.tasks import TaskGuard
+from netplugin.node import NodeNetwork
+from netplugin.records import Mode, NetworkConfig
+
+log = logging.getLogger(__name__)
+
+RETRY = 2.0
+POD_CIDR_FILE = "pod-cidr"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parts:
+    """What an agent is made of."""
+
+    settings: AgentSettings
+    name: str
+    address: str
+    runtime: Runtime
+    access: Access
+    client: HttpClient
+    clock: Clock
+    guard: TaskGuard
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Informers:
+    pods: Informer[Pod]
+    nodes: Informer[Node]
+    services: Informer[Service]
+    slices: Informer[EndpointSlice]
+
+
+class Agent:
+    """A whole agent."""
+
+    def __init__(self, parts: Parts, engine: EngineInfo) -> None:
+        self.parts = parts
+        settings, clock, guard = parts.settings, parts.clock, parts.guard
+        self.identity = identity(parts, engine)
+        self.layout = Layout(
+            version=engine.cgroup_version,
+            systemd=engine.cgroup_driver == "systemd",
+            root=settings.cgroup_root,
+        )
+        self.informers = _informers(parts)
+        self.recorder = EventRecorder(parts.client, "kubelet", parts.name, clock=clock)
+        self.late_network = LateNetwork()
+        self.network: NodeNetwork | None = None
+        self.network_feed: NetworkFeed | None = None
+        self.server: AgentServer | None = None
+        self.manager = PodManager(self._context(engine))
+        self.health = EngineHealth(parts.runtime, settings.pause_image, clock=clock)
+        self.manager.on_engine = self.health.heard
+        self.observer = NodeObserver(
+            self.identity,
+            engine,
+            health=self.health,
+            network=self.late_network,
+            usage=self._usage(),
+            runtime=parts.runtime,
+            state_dir=settings.state_dir,
+            clock=clock,
+        )
+        self.heartbeat = Heartbeat(
+            parts.client, self.identity, observe=self.observer.observe, clock=clock, guard=guard
+        )
+        self.health.on_change = self.heartbeat.wake
+
+    @classmethod
+    async def make(cls, parts: Parts) -> Agent:
+        """Wait for the engine, and prepare the machine for pods."""
+        engine = await _engine(parts)
+        agent = cls(parts, engine)
+        capacity = agent.identity.capacity
+        reserved = parts.settings.amounts(parts.settings.system_reserved)
+        memory = quantity.value(capacity["memory"]) - quantity.value(reserved.get("memory", "0"))
+        shares = cpu_shares(quantity.milli(capacity["cpu"]))
+        agent.manager.agent.cgroups.ensure_root(CpuMemory(cpu_shares=shares, memory=memory))
+        await pause.ensure_image(parts.runtime, parts.settings.pause_image)
+        return agent
+
+    async def start(self) -> None:
+        """Start everything; returns once the node works, with the API or without it."""
+        parts, guard, manager = self.parts, self.parts.guard, self.manager
+        guard.start(self.recorder.run(), name="events")
+        guard.start(manager.agent.checkpoints.run(), name="checkpoints")
+        guard.start(self.health.watch(), name="engine health")
+        # First listen, then look: what happens in between is heard.
+        guard.start(manager.watch_engine(), name="engine events")
+        await manager.start()
+        guard.start(manager.relist_forever(), name="relist")
+        for informer in (
+            self.informers.services,
+            self.informers.pods,
+            self.informers.nodes,
+            self.informers.slices,
+        ):
+            guard.start(informer.run(), name=repr(informer))
+        listed = guard.start(self._take_list(), name="pods of this node")
+        registered = guard.start(self._report(), name="node")
+        guard.start(self._bring_up_network(), name="network")
+        guard.start(self._serve(), name="server")
+        patience = parts.settings.api_patience
+        await asyncio.wait((listed, registered), timeout=patience)
+        if not listed.done():
+            log.warning("the API does not answer; working from checkpoints")
+            manager.trust_checkpoints()
+
+    async def close(self) -> None:
+        """Let go of everything; containers and the network stay. May be called twice."""
+        if self.server is not None:
+            await self.server.close()
+        if self.network is not None:
+            await self.network.close()
+
+    # Pods.
+
+    def _context(self, engine: EngineInfo) -> AgentContext:
+        parts, settings = self.parts, self.parts.settings
+        facts = NodeFacts(
+            name=parts.name,
+            host_ip=parts.address,
+            engine=engine,
+            pods_directory=settings.state_dir / "pods",
+            pause_image=settings.pause_image,
+            memory=quantity.value(self.identity.capacity["memory"]),
+            allocatable=self.identity.allocatable,
+            cluster_domain=settings.cluster_domain,
+            cluster_dns=(settings.cluster_dns,),
+            resolv_conf=_resolvers(settings),
+        )
+        return AgentContext(
+            runtime=parts.runtime,
+            images=Images(parts.runtime, clock=parts.clock, guard=parts.guard),
+            network=self.late_network,
+            objects=ReferencedObjects(parts.client, clock=parts.clock),
+            services=self.informers.services.items,
+            cgroups=Cgroups(self.layout),
+            mounter=KernelMounter(),
+            recorder=self.recorder,
+            client=parts.client,
+            pusher=StatusPusher(parts.client, parts.clock, parts.guard),
+            checkpoints=Checkpoints(settings.state_dir / "checkpoints", clock=parts.clock),
+            clock=parts.clock,
+            guard=parts.guard,
+            node=facts,
+        )
+
+    async def _take_list(self) -> None:
+        # A container's environment names the services there are when it starts.
+        await self.informers.services.synced()
+        self.informers.pods.subscribe(self.manager.pod_changed)
+        await self.informers.pods.synced()
+        present = {pod.metadata.uid for pod in self.informers.pods.items()}
+        await self.manager.api_listed(present)
+
+    # Node.
+
+    async def _report(self) -> None:
+        await self.observer.refresh()
+        await self.heartbeat.register_patiently()
+        guard = self.parts.guard
+        guard.start(self.heartbeat.renew_forever(), name="lease")
+        guard.start(self.heartbeat.report_forever(), name="node status")
+        guard.start(self.observer.refresh_forever(), name="images")
+
+    # Network.
+
+    async def _bring_up_network(self) -> None:
+        pod_cidr = await self._pod_cidr()
+        config = _network_config(self.parts, pod_cidr)
+        while True:
+            self.network = network = NodeNetwork(config, self.parts.clock)
+            try:
+                await network.setup()
+                break
+            except PodwrightError as error:
+                log.error("the pod network does not come up: %s", error)
+                self.observer.network_error = error.message
+                self.heartbeat.wake()
+                await network.close()
+                await self.parts.clock.sleep(RETRY * 5)
+        self.parts.guard.start(network.failed(), name="network")
+        self.late_network.use(PluginNetwork(network))
+        self.network_feed = NetworkFeed(
+            network,
+            own=self.parts.name,
+            nodes=self.informers.nodes,
+            services=self.informers.services,
+            slices=self.informers.slices,
+            clock=self.parts.clock,
+            guard=self.parts.guard,
+        )
+        self.network_feed.start()
+        self.manager.wake_all("network")
+        self.heartbeat.wake()
+
+    async def _pod_cidr(self) -> str:
+        """This node's pod range: given once by the control plane, then remembered."""
+        file = self.parts.settings.state_dir / POD_CIDR_FILE
+        if file.exists():
+            return file.read_text().strip()
+        given: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+
+        def changed(old: Node | None, new: Node | None) -> None:
+            if new is None or new.metadata.name != self.parts.name or given.done():
+                return
+            if new.spec.pod_cidr:
+                given.set_result(new.spec.pod_cidr)
+
+        self.informers.nodes.subscribe(changed)
+        pod_cidr = await given
+        atomic_write(file, f"{pod_cidr}\n")
+        return pod_cidr
+
+    # Server.
+
+    async def _serve(self) -> None:
+        """Serve as soon as there is a certificate; renew it and the client's for ever."""
+        parts, settings = self.parts, self.parts.settings
+        access, context = parts.access, parts.access.context
+        if access.joined and context is not None:
+            client = join.Wanted(
+                signer=join.CLIENT_SIGNER,
+                usages=join.CLIENT_USAGES,
+                name=join.CLIENT,
+                node=parts.name,
+            )
+            renewal = join.keep_fresh(
+                parts.client,
+                client,
+                settings.pki_dir,
+                clock=parts.clock,
+                use=lambda pair: pki.use_pair(context, pair),
+            )
+            parts.guard.start(renewal, name="client certificate")
+        settings.pki_dir.mkdir(parents=True, exist_ok=True)
+        first: asyncio.Queue[KeyPair] = asyncio.Queue()
+        renewal = join.keep_fresh(
+            parts.client,
+            join.serving(parts.name, parts.address),
+            settings.pki_dir,
+            clock=parts.clock,
+            use=first.put_nowait,
+        )
+        parts.guard.start(renewal, name="serving certificate")
+        tls = pki.server_context(await first.get(), ca_pem=access.ca_pem)
+        self.server = self._server()
+        try:
+            await self.server.start(host=settings.listen_address, port=settings.port, tls=tls)
+        except OSError as error:
+            raise PermanentError(
+                f"cannot listen on {settings.listen_address}:{settings.port}: {error.strerror}",
+                hint=f"`ss -ltnp sport = :{settings.port}` shows who does. Choose another --port.",
+            ) from error
+        while True:
+            pki.use_pair(tls, await first.get(), ca_pem=access.ca_pem)
+
+    def _server(self) -> AgentServer:
+        manager = self.manager
+        return AgentServer(
+            node_name=self.parts.name,
+            runtime=self.parts.runtime,
+            pods=Pods(manager),
+            usage_source=self._usage(),
+            statistics={
+                "pods": manager.statistics,
+                "status": manager.agent.pusher.statistics,
+                "images": manager.agent.images.statistics,
+                "engine": self.parts.runtime.statistics,
+                "events": self.recorder.statistics,
+                "node": self.heartbeat.statistics,
+                "cgroups": manager.agent.cgroups.statistics,
+                "checkpoints": manager.agent.checkpoints.statistics,
+                "client": self.parts.client.statistics,
+            },
+            clock=self.parts.clock,
+        )
+
+    def _usage(self) -> PodsUsage:
+        return PodsUsage(self.manager, version=self.layout.version, systemd=self.layout.systemd)
+
+
+def identity(parts: Parts, engine: EngineInfo) -> NodeIdentity:
+    """The node as it registers itself."""
+    settings = parts.settings
+    capacity = machine.capacity(
+        engine, max_pods=settings.max_pods, overrides=settings.amounts(settings.capacity)
+    )
+    reserved = settings.amounts(settings.system_reserved)
+    architecture = machine.architecture()
+    labels = {
+        "kubernetes.io/hostname": parts.name,
+        "kubernetes.io/arch": architecture,
+        "kubernetes.io/os": "linux",
+        "beta.kubernetes.io/arch": architecture,
+        "beta.kubernetes.io/os": "linux",
+    }
+    return NodeIdentity(
+        name=parts.name,
+        address=parts.address,
+        port=settings.port,
+        capacity=capacity,
+        allocatable=allocatable(capacity, reserved, MEMORY_LEFT),
+        info=machine.system_info(engine),
+        labels=labels | dict(one.split("=", 1) for one in settings.node_label),
+        annotations=limitations(engine),
+    )
+
+
+def limitations(engine: EngineInfo) -> dict[str, str]:
+    """What this machine lacks, said once on its Node; what is affected is clamped or refused."""
+    lacks = []
+    if not engine.can_lower_oom_score:
+        lacks.append("CAP_SYS_RESOURCE (OOM scores below 0 are set to 0)")
+    if not engine.can_run_privileged:
+        lacks.append("full capabilities (privileged containers are refused)")
+    if not engine.apparmor:
+        lacks.append("AppArmor (pods that ask for a profile are refused)")
+    return {"podwright.io/machine-lacks": "; ".join(lacks)} if lacks else {}
+
+
+def _informers(parts: Parts) -> _Informers:
+    client, clock = parts.client, parts.clock
+    return _Informers(
+        pods=Informer(client, Pod, field_selector=f"spec.nodeName={parts.name}", clock=clock),
+        nodes=Informer(client, Node, clock=clock),
+        services=Informer(client, Service, clock=clock),
+        slices=Informer(client, EndpointSlice, clock=clock),
+    )
+
+
+async def _engine(parts: Parts) -> EngineInfo:
+    """What the engine says of itself; waits for one that is not up yet."""
+    while True:
+        try:
+            return await parts.runtime.info()
+        except RuntimeFailure as error:
+            log.warning("waiting for the container engine: %s", error)
+            await parts.clock.sleep(RETRY)
+
+
+def _resolvers(settings: AgentSettings) -> dns.ResolvConf:
+    try:
+        return dns.parse(settings.resolv_conf.read_text())
+    except OSError as error:
+        log.warning("%s cannot be read: %s", settings.resolv_conf, error.strerror)
+        return dns.ResolvConf()
+
+
+def _network_config(parts: Parts, pod_cidr: str) -> NetworkConfig:
+    settings = parts.settings
+    return NetworkConfig(
+        node_name=parts.name,
+        node_ip=IPv4Address(parts.address),
+        pod_cidr=IPv4Network(pod_cidr),
+        cluster_cidr=IPv4Network(settings.cluster_cidr),
+        service_cidr=IPv4Network(settings.service_cidr),
+        cluster_dns=IPv4Address(settings.cluster_dns),
+        state_dir=settings.state_dir / "network",
+        domain=settings.cluster_domain,
+        bridge=settings.bridge,
+        mode=Mode(settings.network_mode),
+        resolv_conf=settings.resolv_conf,
+    )

@@ -1,0 +1,201 @@
+"""The node's signs of life: its object, its Lease, its status (before step 3 of the pod's walk).
+
+Two rhythms, as in Kubernetes: the Lease is renewed every 10 s and costs the server next to nothing;
+the status is looked at every 10 s, and told when it changed, or every five minutes. A control plane
+that is away is no reason to do anything but try again. A Node that somebody deleted is registered
+anew.
+
+Intervals are measured on the monotonic clock: a jump of the wall clock must not silence a node.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from agent.node.nodestatus import (
+    NodeIdentity,
+    NodeObserved,
+    node_status,
+    same_but_for_heartbeats,
+)
+from agent.pod.alarm import Alarm
+from api import timestamps
+from api.client import Client, PatchType
+from api.coordination import Lease, LeaseSpec
+from api.core import Node, NodeStatus
+from api.errors import ApiError, is_already_exists, is_not_found
+from api.meta import ObjectMeta, OwnerReference
+from base.clock import Clock
+from base.errors import PodwrightError
+from base.tasks import TaskGuard
+
+log = logging.getLogger(__name__)
+
+LEASE_NAMESPACE = "kube-node-lease"
+LEASE_SECONDS = 40
+RENEW = 10.0
+LOOK = 10.0
+TELL_AT_LEAST = 300.0
+RETRY = 2.0
+
+
+class Heartbeat:
+    """Keeps the Node object and its Lease current."""
+
+    def __init__(
+        self,
+        client: Client,
+        identity: NodeIdentity,
+        *,
+        observe: Callable[[], NodeObserved],
+        clock: Clock,
+        guard: TaskGuard,
+    ) -> None:
+        self._client = client
+        self._identity = identity
+        self._observe = observe
+        self._clock = clock
+        self._alarm = Alarm("node status", clock=clock, guard=guard)
+        self._told: NodeStatus | None = None
+        self._told_at = 0.0
+        self._uid = ""
+        self._lease_failures = 0
+        self._status_told = 0
+
+    def wake(self) -> None:
+        """Something about the node has changed: look now."""
+        self._alarm.ring()
+
+    async def register(self) -> Node:
+        """Make the Node, or bring the labels of an existing one up to date."""
+        identity = self._identity
+        status = node_status(identity, self._observe(), previous=(), now=self._clock.now())
+        node = Node(
+            metadata=ObjectMeta(
+                name=identity.name,
+                labels=dict(identity.labels),
+                annotations=dict(identity.annotations),
+            ),
+            status=status,
+        )
+        try:
+            made = await self._client.create(node)
+            log.info("registered node %s", identity.name)
+        except ApiError as error:
+            if not is_already_exists(error):
+                raise
+            meta = {"labels": dict(identity.labels), "annotations": dict(identity.annotations)}
+            made = await self._client.patch(Node, identity.name, "", {"metadata": meta})
+        self._uid = made.metadata.uid
+        self._told = made.status
+        await self.tell(force=True)
+        return made
+
+    async def register_patiently(self) -> Node:
+        """Register, however long the control plane is away."""
+        while True:
+            try:
+                return await self.register()
+            except PodwrightError as error:
+                log.warning("node is not registered yet: %s", error)
+                await self._clock.sleep(RETRY)
+
+    async def report_forever(self) -> None:
+        """Look at the node every 10 s, or when woken, and tell what is new."""
+        while True:
+            await self._alarm.wait(LOOK)
+            try:
+                await self.tell()
+            except ApiError as error:
+                if is_not_found(error):
+                    log.warning("the Node object is gone; registering anew")
+                    await self.register_patiently()
+                else:
+                    log.warning("node status is not told: %s", error)
+            except PodwrightError as error:
+                log.warning("node status is not told: %s", error)
+
+    async def tell(self, *, force: bool = False) -> None:
+        """Send the status if there is something new, or if it is time."""
+        before = self._told
+        status = node_status(
+            self._identity,
+            self._observe(),
+            previous=() if before is None else before.conditions,
+            now=self._clock.now(),
+        )
+        recent = self._clock.monotonic() - self._told_at < TELL_AT_LEAST
+        if not force and recent and before is not None and same_but_for_heartbeats(before, status):
+            return
+        await self._client.patch(
+            Node,
+            self._identity.name,
+            "",
+            {"status": _body(status)},
+            patch_type=PatchType.STRATEGIC,
+            subresource="status",
+        )
+        self._told, self._told_at = status, self._clock.monotonic()
+        self._status_told += 1
+
+    async def renew_forever(self) -> None:
+        """Renew the Lease every 10 s."""
+        lease: Lease | None = None
+        while True:
+            try:
+                lease = await self._renew(lease)
+                self._lease_failures = 0
+            except PodwrightError as error:
+                lease = None  # whatever it was, begin with what the API has
+                self._lease_failures += 1
+                log.warning("lease is not renewed: %s", error)
+            await self._clock.sleep(RENEW if self._lease_failures == 0 else RETRY)
+
+    def statistics(self) -> dict[str, float]:
+        return {
+            "node_status_told": self._status_told,
+            "lease_failures_in_a_row": self._lease_failures,
+        }
+
+    async def _renew(self, lease: Lease | None) -> Lease:
+        name = self._identity.name
+        if lease is None:
+            try:
+                lease = await self._client.get(Lease, name, LEASE_NAMESPACE)
+            except ApiError as error:
+                if not is_not_found(error):
+                    raise
+                return await self._client.create(self._new_lease())
+        spec = LeaseSpec(
+            holder_identity=name,
+            lease_duration_seconds=LEASE_SECONDS,
+            acquire_time=lease.spec.acquire_time,
+            renew_time=timestamps.now_micro_string(self._clock),
+            lease_transitions=lease.spec.lease_transitions,
+        )
+        return await self._client.update(msgspec.structs.replace(lease, spec=spec))
+
+    def _new_lease(self) -> Lease:
+        name = self._identity.name
+        owners = []
+        if self._uid:
+            owners = [OwnerReference(api_version="v1", kind="Node", name=name, uid=self._uid)]
+        return Lease(
+            metadata=ObjectMeta(name=name, namespace=LEASE_NAMESPACE, owner_references=owners),
+            spec=LeaseSpec(
+                holder_identity=name,
+                lease_duration_seconds=LEASE_SECONDS,
+                renew_time=timestamps.now_micro_string(self._clock),
+            ),
+        )
+
+
+def _body(status: NodeStatus) -> dict[str, Any]:
+    """The status as a patch: conditions merge by type, the rest is replaced."""
+    body: dict[str, Any] = msgspec.to_builtins(status)
+    body["addresses"] = [{"$patch": "replace"}, *body.get("addresses", [])]
+    return body

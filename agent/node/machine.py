@@ -1,0 +1,126 @@
+"""What kind of machine this is (before step 4 of the pod's walk): read once at start."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import platform
+import re
+import shutil
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+
+from agent.containers.records import EngineInfo
+from api import quantity
+from api.core import NodeSystemInfo
+from base.errors import PermanentError
+
+KUBELET_VERSION = "v1.34.0+podwright"
+_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386"}
+_HOSTNAME = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Disk:
+    """A file system, in bytes and inodes."""
+
+    total: int
+    available: int
+    inodes: int
+    inodes_free: int
+
+
+def architecture() -> str:
+    """As Go and Kubernetes call it."""
+    machine = platform.machine()
+    return _ARCHITECTURES.get(machine, machine)
+
+
+def default_node_name() -> str:
+    """The host's name, in small letters. Raises PermanentError when no node can be called so."""
+    name = socket.gethostname().lower()
+    if not _HOSTNAME.fullmatch(name):
+        raise PermanentError(
+            f"the host name {name!r} cannot be a node's name", hint="Give --node-name."
+        )
+    return name
+
+
+def default_address() -> str:
+    """The address from which this machine reaches others; nothing is sent."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))
+        except OSError as error:
+            raise PermanentError(
+                "this machine has no route to anywhere, so its address cannot be guessed",
+                hint="Give --node-ip.",
+            ) from error
+        return str(ipaddress.ip_address(probe.getsockname()[0]))
+
+
+def system_info(engine: EngineInfo) -> NodeSystemInfo:
+    """`status.nodeInfo`."""
+    return NodeSystemInfo(
+        machine_id=_first("/etc/machine-id", "/var/lib/dbus/machine-id"),
+        system_uuid=_first("/sys/class/dmi/id/product_uuid"),
+        boot_id=_first("/proc/sys/kernel/random/boot_id"),
+        kernel_version=engine.kernel_version,
+        os_image=engine.operating_system,
+        container_runtime_version=f"docker://{engine.version}",
+        kubelet_version=KUBELET_VERSION,
+        kube_proxy_version=KUBELET_VERSION,
+        operating_system="linux",
+        architecture=architecture(),
+    )
+
+
+def capacity(engine: EngineInfo, *, max_pods: int, overrides: dict[str, str]) -> dict[str, str]:
+    """`status.capacity`: what the machine has, or what it was declared to have."""
+    found = {
+        "cpu": quantity.from_milli(engine.cpus * 1000),
+        "memory": quantity.from_bytes(engine.memory // 1024 * 1024),
+        "pods": str(max_pods),
+    }
+    if (storage := disk(Path(engine.root_dir))) is not None:
+        found["ephemeral-storage"] = quantity.from_bytes(storage.total // 1024 * 1024)
+    return found | {name: quantity.canonical(value) for name, value in overrides.items()}
+
+
+def disk(path: Path) -> Disk | None:
+    """The file system that `path` is on; None when it cannot be asked."""
+    while not path.exists() and path != path.parent:
+        path = path.parent
+    try:
+        usage, facts = shutil.disk_usage(path), os.statvfs(path)
+    except OSError:
+        return None
+    return Disk(
+        total=usage.total, available=usage.free, inodes=facts.f_files, inodes_free=facts.f_favail
+    )
+
+
+def available_memory() -> int:
+    """Bytes that programs could get without swapping."""
+    for line in Path("/proc/meminfo").read_text().splitlines():
+        if line.startswith("MemAvailable:"):
+            return int(line.split()[1]) * 1024
+    return 0
+
+
+def processes() -> tuple[int, int]:
+    """How many processes and threads there are, and how many there may be."""
+    running = int(Path("/proc/loadavg").read_text().split()[3].partition("/")[2])
+    limits = (Path("/proc/sys/kernel/pid_max"), Path("/proc/sys/kernel/threads-max"))
+    return running, min(int(path.read_text()) for path in limits)
+
+
+def _first(*paths: str) -> str:
+    for path in paths:
+        try:
+            if text := Path(path).read_text().strip():
+                return text
+        except OSError:
+            continue
+    return ""

@@ -1,0 +1,191 @@
+"""NodeStatus from what is observed (before step 3 of the pod's walk: the scheduler reads it). Pure.
+
+Conditions use the kubelet's reasons and messages. A heartbeat moves every time it is told; a
+transition only when the status changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from agent.containers.records import ImageRecord
+from agent.node.machine import Disk
+from api import timestamps
+from api.core import (
+    ContainerImage,
+    DaemonEndpoint,
+    NodeAddress,
+    NodeCondition,
+    NodeDaemonEndpoints,
+    NodeStatus,
+    NodeSystemInfo,
+)
+
+MEMORY_LEFT = 100 * 1024 * 1024
+NODE_DISK_LEFT, IMAGE_DISK_LEFT, INODES_LEFT = 0.10, 0.15, 0.05
+"""Eviction thresholds of Kubernetes: below them the node reports pressure."""
+PIDS_LEFT = 0.05
+MAX_IMAGES = 50
+ENGINE_PATIENCE = 15.0
+"""Seconds that the engine may be away (a restart of its daemon) before the node is not ready."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class NodeObserved:
+    """The node at one moment."""
+
+    engine_away_for: float = 0.0
+    """Seconds since the engine answered last; 0 while it answers."""
+    engine_error: str = ""
+    network_ready: bool = True
+    network_error: str = ""
+    memory_available: int = 2**62
+    node_disk: Disk | None = None
+    image_disk: Disk | None = None
+    pids: tuple[int, int] = (0, 1)
+    images: Sequence[ImageRecord] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class NodeIdentity:
+    """What does not change while the agent runs."""
+
+    name: str
+    address: str
+    port: int
+    capacity: Mapping[str, str]
+    allocatable: Mapping[str, str]
+    info: NodeSystemInfo
+    labels: Mapping[str, str] = field(default_factory=dict)
+    annotations: Mapping[str, str] = field(default_factory=dict)
+
+
+def node_status(
+    identity: NodeIdentity,
+    observed: NodeObserved,
+    *,
+    previous: Sequence[NodeCondition],
+    now: datetime,
+) -> NodeStatus:
+    """The status to report."""
+    return NodeStatus(
+        capacity=dict(identity.capacity),
+        allocatable=dict(identity.allocatable),
+        conditions=[_condition(said, previous=previous, now=now) for said in _conditions(observed)],
+        addresses=[
+            NodeAddress(type="InternalIP", address=identity.address),
+            NodeAddress(type="Hostname", address=identity.name),
+        ],
+        daemon_endpoints=NodeDaemonEndpoints(kubelet_endpoint=DaemonEndpoint(port=identity.port)),
+        node_info=identity.info,
+        images=[_image(image) for image in _largest(observed.images)],
+    )
+
+
+@dataclass(frozen=True)
+class _Said:
+    type: str
+    status: bool
+    reason: str
+    message: str
+
+
+def _conditions(observed: NodeObserved) -> list[_Said]:
+    memory = observed.memory_available < MEMORY_LEFT
+    disk = _short(observed.node_disk, NODE_DISK_LEFT) or _short(
+        observed.image_disk, IMAGE_DISK_LEFT
+    )
+    running, most = observed.pids
+    pids = most - running < most * PIDS_LEFT
+    return [
+        _network(observed),
+        _pressure("MemoryPressure", memory, "InsufficientMemory", "SufficientMemory", "memory"),
+        _pressure("DiskPressure", disk, "DiskPressure", "NoDiskPressure", "disk"),
+        _pressure("PIDPressure", pids, "InsufficientPID", "SufficientPID", "PID"),
+        _ready(observed),
+    ]
+
+
+def _ready(observed: NodeObserved) -> _Said:
+    if observed.engine_away_for >= ENGINE_PATIENCE:
+        words = f"container runtime is down: {observed.engine_error or 'it does not answer'}"
+        return _Said("Ready", False, "RuntimeDown", words)
+    if not observed.network_ready:
+        words = f"container runtime network not ready: {observed.network_error}"
+        return _Said("Ready", False, "KubeletNotReady", words)
+    return _Said("Ready", True, "KubeletReady", "kubelet is posting ready status")
+
+
+def _network(observed: NodeObserved) -> _Said:
+    if observed.network_ready:
+        return _Said("NetworkUnavailable", False, "RouteCreated", "the pod network is up")
+    return _Said("NetworkUnavailable", True, "NoRouteCreated", observed.network_error)
+
+
+_WORDS = {
+    "memory": (
+        "kubelet has insufficient memory available",
+        "kubelet has sufficient memory available",
+    ),
+    "disk": ("kubelet has disk pressure", "kubelet has no disk pressure"),
+    "PID": ("kubelet has insufficient PID available", "kubelet has sufficient PID available"),
+}
+
+
+def _pressure(type_: str, there: bool, bad: str, good: str, what: str) -> _Said:
+    reason = f"KubeletHas{bad if there else good}"
+    return _Said(type_, there, reason, _WORDS[what][0 if there else 1])
+
+
+def _short(disk: Disk | None, least: float) -> bool:
+    if disk is None:
+        return False
+    # File systems that make inodes as they go say they have none.
+    inodes = disk.inodes > 0 and disk.inodes_free < disk.inodes * INODES_LEFT
+    return disk.available < disk.total * least or inodes
+
+
+def _condition(said: _Said, *, previous: Sequence[NodeCondition], now: datetime) -> NodeCondition:
+    before = next((c for c in previous if c.type == said.type), None)
+    text = "True" if said.status else "False"
+    same = before is not None and before.status == text
+    stamp = timestamps.format(now)
+    return NodeCondition(
+        type=said.type,
+        status=text,
+        last_heartbeat_time=stamp,
+        last_transition_time=(
+            before.last_transition_time if same and before is not None else stamp
+        ),
+        reason=said.reason,
+        message=said.message,
+    )
+
+
+def _largest(images: Sequence[ImageRecord]) -> list[ImageRecord]:
+    named = [image for image in images if image.tags or image.digests]
+    return sorted(named, key=lambda image: (-image.size, image.id))[:MAX_IMAGES]
+
+
+def _image(image: ImageRecord) -> ContainerImage:
+    return ContainerImage(names=[*image.digests, *image.tags], size_bytes=image.size)
+
+
+def same_but_for_heartbeats(left: NodeStatus, right: NodeStatus) -> bool:
+    """Whether telling the second after the first would tell anything new."""
+    return _still(left) == _still(right)
+
+
+def _still(status: NodeStatus) -> object:
+    conditions = [(c.type, c.status, c.reason, c.message) for c in status.conditions]
+    return (
+        conditions,
+        status.capacity,
+        status.allocatable,
+        status.addresses,
+        status.images,
+        status.node_info,
+        status.daemon_endpoints,
+    )
