@@ -24,6 +24,8 @@ from netplugin.rules.ruleset import ChainId, Observed, Rules, Ruleset
 
 log = logging.getLogger(__name__)
 
+_REMOVALS = 3
+
 
 class Firewall(Protocol):
     """The two verbs of iptables that we use."""
@@ -110,8 +112,14 @@ class RuleKeeper:
 
     def remove(self) -> None:
         """Take everything of ours out of the kernel."""
-        self._applied = None
-        self.apply(Ruleset())
+        for attempt in range(_REMOVALS):
+            self._applied = None
+            try:
+                self.apply(Ruleset())
+                break
+            except TemporaryError:  # somebody changed the firewall between our look and our change
+                if attempt == _REMOVALS - 1:
+                    raise
         self._applied = None
 
     def forget(self) -> None:

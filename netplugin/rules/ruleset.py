@@ -72,8 +72,9 @@ class Observed:
     """Our part of what the kernel holds."""
 
     chains: Mapping[ChainId, Rules]
-    jumps: frozenset[tuple[str, str, str]]
-    """(table, chain, rule), spelled as the kernel does."""
+    jumps: tuple[tuple[str, str, str], ...]
+    """(table, chain, rule), spelled as the kernel does; each as often as it is there: a reload by
+    somebody else may bring one back while we do the same."""
     pinned: frozenset[ChainId]
     """Chains of ours that a foreign rule jumps to: they can be emptied, not deleted."""
 
@@ -104,7 +105,7 @@ def comment(text: str) -> str:
 def observe(save: str) -> Observed:
     """Read our part out of the text of `iptables-save`."""
     chains: dict[ChainId, list[str]] = {}
-    jumps: set[tuple[str, str, str]] = set()
+    jumps: list[tuple[str, str, str]] = []
     pinned: set[ChainId] = set()
     table = ""
     for line in save.splitlines():
@@ -118,12 +119,12 @@ def observe(save: str) -> Observed:
                 chains.setdefault(ChainId(table, name), []).append(rule)
             elif (target := _our_target(rule)) is not None:
                 if f"--comment {OWNER} " in rule:
-                    jumps.add((table, name, rule))
+                    jumps.append((table, name, rule))
                 else:
                     pinned.add(ChainId(table, target))
     return Observed(
         {chain: tuple(rules) for chain, rules in chains.items()},
-        frozenset(jumps),
+        tuple(jumps),
         frozenset(pinned),
     )
 
@@ -159,7 +160,7 @@ def difference(observed: Observed, desired: Ruleset) -> Changes:
 
 def between(old: Ruleset, new: Ruleset) -> Changes:
     """The difference when the kernel is known to hold `old`."""
-    jumps = frozenset((jump.table, jump.chain, jump.rule) for jump in old.jumps)
+    jumps = tuple((jump.table, jump.chain, jump.rule) for jump in old.jumps)
     return difference(Observed(old.chains, jumps, frozenset()), new)
 
 
