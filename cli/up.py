@@ -7,8 +7,10 @@ command again repairs what is missing and reports the rest.
 from __future__ import annotations
 
 import argparse
+import http.client
 from collections.abc import Sequence
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from api.client import HttpClient
 from api.core import Service
@@ -182,22 +184,19 @@ def _wait(
 
 
 def _ask_services(cluster: Cluster, objects: Sequence[ApiStruct], progress: Progress) -> list[str]:
-    """The answer of each service to an HTTP request through its VIP."""
-    node = cluster.description.nodes[0]
+    """The answer of each service to an HTTP request through its VIP, made on a node."""
+    node = cluster.nodes[0]
     answers = []
     for service in objects:
         if not isinstance(service, Service) or not overview.speaks_http(service):
             continue
         url = overview.vip_url(service)
-        progress(f"asking {url}, from {node}")
+        progress(f"asking {url}, from {node.name}")
         answer: list[str] = []
 
         def ask(url: str = url, answer: list[str] = answer) -> bool:
-            done = cluster.exec(
-                node, [str(images.busybox()), "wget", "-q", "-T", "3", "-O", "-", url]
-            )
-            answer[:] = done.text.strip().splitlines()[:5]
-            return done.returncode == 0
+            answer[:] = node.inside(lambda: fetch(url)).splitlines()[:5]
+            return bool(answer)
 
         # The rules of a node follow the readiness of a pod within moments, not at once.
         if not wait_for(ask, timeout=15, interval=0.2):
@@ -205,6 +204,21 @@ def _ask_services(cluster: Cluster, objects: Sequence[ApiStruct], progress: Prog
                 f"service {service.metadata.name} does not answer on {url}",
                 hint="`kubectl get endpointslices` shows who should; `podwright status` who runs.",
             )
-        answers += ["", f"{service.metadata.name} answers on {url}, asked from {node}:"]
+        answers += ["", f"{service.metadata.name} answers on {url}, asked from {node.name}:"]
         answers += [f"  {line}" for line in answer]
     return answers
+
+
+def fetch(url: str, timeout: float = 3.0) -> str:
+    """What a plain HTTP request is answered, errors of the service included; empty when by nobody."""
+    parts = urlsplit(url)
+    connection = http.client.HTTPConnection(parts.hostname or "", parts.port or 80, timeout=timeout)
+    try:
+        connection.request("GET", parts.path)
+        answer = connection.getresponse()
+        text = answer.read(10_000).decode(errors="replace").strip()
+        return text or f"(nothing, with status {answer.status})"
+    except (OSError, http.client.HTTPException):
+        return ""
+    finally:
+        connection.close()

@@ -7,10 +7,10 @@ found running is left running, without our containers and images.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, TypeVar
 
 from agent.containers.interface import Runtime
 from agent.pod.names import NODE
@@ -23,6 +23,8 @@ from local.host.processes import Process
 from local.host.waiting import wait_for
 from local.state import EngineOrigin
 from local.topology import Member
+
+T = TypeVar("T")
 
 SOCKET = Path("/var/run/docker.sock")
 UNITS = ("docker.service", "docker.socket")
@@ -122,6 +124,9 @@ class MachineNode:
 
     def exec(self, argv: Sequence[str], *, timeout: float = EXEC_TIMEOUT) -> Completed:
         return run(argv, timeout=timeout, check=False)
+
+    def inside(self, work: Callable[[], T]) -> T:
+        return work()
 
     def entrance(self) -> list[str]:
         return []

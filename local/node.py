@@ -8,9 +8,10 @@ attempt left half done.
 from __future__ import annotations
 
 import signal
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import TypeVar
 
 from base.errors import PermanentError
 from base.process import Completed, run
@@ -19,6 +20,9 @@ from local.host import processes, traces, wiring
 from local.host.engines import Engine
 from local.host.processes import Process
 from local.topology import Cable, Capacity, Member, Switch
+from netplugin import namespaces
+
+T = TypeVar("T")
 
 EXEC_TIMEOUT = 120.0
 
@@ -102,6 +106,11 @@ class Node:
     def exec(self, argv: Sequence[str], *, timeout: float = EXEC_TIMEOUT) -> Completed:
         """Run a command on the node, that is in its network."""
         return run([*self.entrance(), *argv], timeout=timeout, check=False)
+
+    def inside(self, work: Callable[[], T]) -> T:
+        """Call a function in the node's network, where the sockets it opens then are."""
+        self.check_running()
+        return namespaces.run_inside(self.member.namespace_path, work)
 
     def entrance(self) -> list[str]:
         """The command in front of a command that is to run on the node."""
