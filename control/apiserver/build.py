@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry
@@ -23,8 +23,8 @@ from control.apiserver.agents.agents import Agents
 from control.apiserver.agents.podstreams import PodStreams
 from control.apiserver.discovery.openapi.serving import OpenApi
 from control.apiserver.http.handlers import ResourceHandlers, Subresources
-from control.apiserver.http.metrics import HttpMetrics
-from control.apiserver.http.paths import Paths
+from control.apiserver.http.metrics import HttpMetrics, Statistics
+from control.apiserver.http.paths import Check, Paths
 from control.apiserver.http.pipeline import Pipeline
 from control.apiserver.http.server import ApiServer
 from control.apiserver.http.subresources import SmallSubresources
@@ -104,7 +104,7 @@ def build(
     metrics.register(http_metrics)
     paths = Paths(
         checks={"ping": _well},
-        ready_checks={"store": _well},
+        ready_checks=_ready_checks(registry),
         metrics=metrics,
         server_address=f"{advertised}:{settings.port}",
         openapi={"openapi": openapi.serve},
@@ -122,6 +122,9 @@ def build(
         slow_request=settings.slow_request,
         max_body=settings.max_body_size,
     )
+    metrics.register(Statistics("store", lambda: {"": store.statistics()}))
+    metrics.register(Statistics("watch", lambda: {"": watches.statistics()}))
+    metrics.register(Statistics("watch_cache", lambda: _caches(registry), label="resource"))
     context = pki.server_context(keys.server, ca_pem=keys.ca.cert_pem)
     server = ApiServer(pipeline, context, max_body=settings.max_body_size)
     return ApiParts(
@@ -158,6 +161,10 @@ def make_registry(
     return registry
 
 
+def _caches(registry: Registry) -> dict[str, Mapping[str, float]]:
+    return {kind.resource.qualified_name: kind.cache.statistics() for kind in registry.kinds}
+
+
 def _subresources(registry: Registry, agents: Agents) -> Subresources:
     small, streams = SmallSubresources(registry), PodStreams(registry, agents)
     return {
@@ -167,6 +174,17 @@ def _subresources(registry: Registry, agents: Agents) -> Subresources:
         "exec": streams.exec,
         "attach": streams.attach,
     }
+
+
+def _ready_checks(registry: Registry) -> dict[str, Check]:
+    async def store() -> str:
+        return registry.write_failure
+
+    async def caches() -> str:
+        empty = [kind.resource.plural for kind in registry.kinds if not kind.cache.revision]
+        return f"not loaded yet: {', '.join(empty)}" if empty else ""
+
+    return {"store": store, "watch-caches": caches}
 
 
 async def _well() -> str:

@@ -57,6 +57,7 @@ class Registry:
         self.clock = clock
         self.identity = identity
         self.admission = Chain()  # set by `build`: its plugins read through this registry
+        self.write_failure = ""  # why the last write failed; "" when it did not
         self.companions: dict[type[ApiStruct], Companion] = {}
         self._kinds: dict[type[ApiStruct], Kind[Any]] = {kind.resource.type: kind for kind in kinds}
 
@@ -89,13 +90,19 @@ class Registry:
     async def commit(self, write: Put | Delete, beside: Sequence[Put | Delete] = ()) -> int:
         """Write an object and what goes with it. Raises the store's ConflictError as it is."""
         try:
-            if beside:
-                return await self.store.txn([write, *beside])
-            if isinstance(write, Put):
-                return await self.store.put(write.key, write.value, expected=write.expected)
-            return await self.store.delete(write.key, expected=write.expected)
+            revision = await self._write(write, beside)
         except (BusyError, UnwritableError, StoreClosedError) as error:
+            self.write_failure = str(error)
             raise translate(error) from error
+        self.write_failure = ""
+        return revision
+
+    async def _write(self, write: Put | Delete, beside: Sequence[Put | Delete]) -> int:
+        if beside:
+            return await self.store.txn([write, *beside])
+        if isinstance(write, Put):
+            return await self.store.put(write.key, write.value, expected=write.expected)
+        return await self.store.delete(write.key, expected=write.expected)
 
     def statistics(self) -> dict[str, float]:
         return {"kinds": len(self._kinds), "revision": self.store.revision()}
