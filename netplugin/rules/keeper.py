@@ -89,7 +89,8 @@ class RuleKeeper:
             return []
         wrong = [chain.name for chain in (*changes.replaced, *changes.deleted)]
         wrong += [f"{jump.chain} -> {jump.target}" for jump in changes.inserted]
-        log.warning("repairing %d firewall chains: %s", len(wrong), ", ".join(wrong[:10]))
+        wrong += [f"{chain}: {rule}" for _, chain, rule in changes.removed]
+        log.warning("repairing %d places in the firewall: %s", len(wrong), ", ".join(wrong[:10]))
         desired = self._applied
         self._restore(changes)
         self._applied = desired
