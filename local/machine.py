@@ -9,20 +9,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import NoReturn, TypeVar
 
 from agent.containers.interface import Runtime
 from agent.pod.names import NODE
+from base.clock import SystemClock
 from base.errors import PermanentError
 from base.process import Completed, run
 from local.agents import Agent
-from local.host import engines, images, processes, traces
+from local.host import blocking, engines, images, processes, traces
 from local.host.engines import Engine
 from local.host.processes import Process
 from local.host.waiting import wait_for
 from local.state import EngineOrigin
 from local.topology import Member
+from netplugin.node import NodeNetwork
+from netplugin.records import NetworkConfig
 
 T = TypeVar("T")
 
@@ -105,6 +109,7 @@ class MachineNode:
     def erase(self) -> None:
         self.agent.stop()
         self._remove_containers()
+        self._tear_down_network()
         if isinstance(self.engine, Engine):
             self.engine.kill()
         else:
@@ -174,6 +179,27 @@ class MachineNode:
                     await runtime.remove_image(image)
 
         images.with_engines([self.engine.url], remove)
+
+    def _tear_down_network(self) -> None:
+        """Links, routes and rules that the agent made on the machine. Its records say what was there
+        before; of the ranges only their form matters here."""
+        records = self.member.data / "agent" / "network"
+        if not records.exists():
+            return
+        config = NetworkConfig(
+            node_name=self.name,
+            node_ip=IPv4Address("127.0.0.1"),
+            pod_cidr=IPv4Network("10.244.0.0/24"),
+            cluster_cidr=IPv4Network("10.244.0.0/16"),
+            service_cidr=IPv4Network("10.96.0.0/12"),
+            cluster_dns=IPv4Address("10.96.0.10"),
+            state_dir=records,
+        )
+
+        async def tear_down() -> None:
+            await NodeNetwork(config, SystemClock()).teardown()
+
+        blocking.wait(tear_down)
 
 
 def has_systemd() -> bool:
