@@ -24,7 +24,7 @@ import pytest
 from local.cluster import Cluster
 from local.host import images
 
-STATE = Path("/tmp/podwright-e2e")
+STATE = Path(os.environ.get("PODWRIGHT_TEST_STATE", "/tmp/podwright-e2e"))
 FAILURES = Path(os.environ.get("PODWRIGHT_TEST_LOGS", "/tmp/podwright-e2e-failures"))
 NODES = ("node-1", "node-2", "node-3")
 OLDEST_KUBECTL = (1, 28)
