@@ -11,6 +11,7 @@ from api.selectors import from_label_selector
 from api.struct import StringEnum
 
 MAX_PORT = 65535
+MAX_ID = 2**31 - 1
 
 
 def enum_values(alias: Any) -> tuple[str, ...]:
@@ -71,6 +72,27 @@ def check_port_or_name(path: Path, port: int | str) -> Iterator[FieldError]:
         yield invalid(path, port, why)
 
 
+def check_one_source(
+    path: Path, choices: dict[str, Any], *, value: str = ""
+) -> Iterator[FieldError]:
+    """Exactly one source of a variable, and none beside a literal `value`; blames the whole."""
+    chosen = sum(source is not None for source in choices.values())
+    if not chosen:
+        *names, last = (f"`{name}`" for name in choices)
+        yield invalid(path, "", f"must specify one of: {', '.join(names)} or {last}")
+    elif value:
+        yield invalid(path, "", "may not be specified when `value` is not empty")
+    elif chosen > 1:
+        yield invalid(path, "", "may not have more than one field specified at a time")
+
+
+def check_id(path: Path, value: int | None) -> Iterator[FieldError]:
+    """A user or group ID; None passes."""
+    if value is not None:
+        for why in validation.in_range(value, 0, MAX_ID):
+            yield invalid(path, value, why)
+
+
 def check_non_negative(path: Path, value: int | None) -> Iterator[FieldError]:
     """Zero or more; None passes."""
     if value is not None and value < 0:
@@ -81,7 +103,7 @@ def check_exactly_one(path: Path, choices: dict[str, Any], what: str) -> Iterato
     """Exactly one member of a union may be set (an explicit empty object counts as set)."""
     chosen = [name for name, value in choices.items() if value is not None]
     if not chosen:
-        yield required(path, f"must specify {what}")
+        yield required(path, f"must specify a {what}")
     for name in chosen[1:]:
         from_field = path.child(name)
         yield forbidden(from_field, f"may not specify more than 1 {what}")

@@ -5,6 +5,9 @@ any object is created, updated, patched, deleted and watched; everything that di
 kinds is a method here, overridden in `control/resources/GROUP/KIND.py`. All methods are pure
 functions of the objects given: no store, no clock but the one passed in, no other objects.
 
+On every write `default` comes first, then `prepare_*`, then admission, then `validate*`: what is
+prepared and validated is complete.
+
 Objects handed to `default` and `prepare_*` are private to the request and may be changed in
 place; `old` is the stored object, shared with every reader, and must never be changed.
 """

@@ -124,10 +124,13 @@ def _duration(csr: CertificateSigningRequest) -> str:
 
 
 def _condition(csr: CertificateSigningRequest) -> str:
-    words = [c.type for c in csr.status.conditions if c.type in (*_DECISIONS, "Failed")]
+    types = {condition.type for condition in csr.status.conditions}
+    words = ["Denied" if "Denied" in types else "Approved" if "Approved" in types else "Pending"]
+    if "Failed" in types:
+        words.append("Failed")
     if csr.status.certificate:
         words.append("Issued")
-    return ",".join(words) or "Pending"
+    return ",".join(words)
 
 
 STRATEGY = CsrStrategy(resource_of(CertificateSigningRequest))

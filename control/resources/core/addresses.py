@@ -6,13 +6,18 @@ from ipaddress import ip_address
 from api.fielderrors import FieldError, Path, invalid
 
 
-def endpoint_address_errors(path: Path, value: str) -> Iterator[FieldError]:
-    """An address that other machines can reach: not unspecified, loopback or link-local."""
+def endpoint_address_errors(path: Path, value: str, *, version: int = 0) -> Iterator[FieldError]:
+    """An address that other machines can reach: not unspecified, loopback or link-local.
+
+    `version` is 4 or 6 where the address must be of that family.
+    """
     try:
         address = ip_address(value)
     except ValueError:
         yield invalid(path, value, "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)")
         return
+    if version and address.version != version:
+        yield invalid(path, value, f"must be an IPv{version} address")
     if address.is_unspecified:
         yield invalid(path, value, "may not be unspecified (0.0.0.0 or ::)")
     if address.is_loopback:

@@ -6,7 +6,7 @@ from typing import Generic, TypeVar
 
 from api import validation
 from api.core import ConfigMap, Secret, ServiceAccount
-from api.fielderrors import FieldError, Path, duplicate, forbidden, invalid, required, too_long
+from api.fielderrors import FieldError, Path, forbidden, invalid, required, too_long
 from api.scheme import resource_of
 from control.resources.checks import check_immutable
 from control.resources.columns import AGE
@@ -19,6 +19,9 @@ _NEEDED_KEYS = {
     "kubernetes.io/ssh-auth": ("ssh-privatekey",),
     "kubernetes.io/tls": ("tls.crt", "tls.key"),
 }
+_JSON_KEYS = (".dockerconfigjson", ".dockercfg")
+_CREDENTIALS = ("username", "password")
+ACCOUNT_ANNOTATION = "kubernetes.io/service-account.name"
 
 T = TypeVar("T", ConfigMap, Secret)
 
@@ -53,11 +56,15 @@ class ConfigMapStrategy(_DataStrategy[ConfigMap]):
     def validate(self, obj: ConfigMap) -> list[FieldError]:
         errors = list(_key_errors(Path("data"), obj.data))
         errors += _key_errors(Path("binaryData"), obj.binary_data)
-        errors += [duplicate(Path("data").key(k), k) for k in obj.data if k in obj.binary_data]
+        errors += [
+            invalid(Path("data").key(key), key, "duplicate of key present in binaryData")
+            for key in obj.data
+            if key in obj.binary_data
+        ]
         size = sum(len(text.encode()) for text in obj.data.values())
         size += sum(len(data) for data in obj.binary_data.values())
         if size > MAX_DATA_BYTES:
-            errors.append(too_long(Path(""), MAX_DATA_BYTES))
+            errors.append(too_long(Path("data"), MAX_DATA_BYTES))
         return errors
 
     def validate_update(self, new: ConfigMap, old: ConfigMap) -> list[FieldError]:
@@ -89,20 +96,7 @@ class SecretStrategy(_DataStrategy[Secret]):
         errors = list(_key_errors(path, obj.data))
         if sum(len(data) for data in obj.data.values()) > MAX_DATA_BYTES:
             errors.append(too_long(path, MAX_DATA_BYTES))
-        errors += [
-            required(path.key(key), "")
-            for key in _NEEDED_KEYS.get(obj.type, ())
-            if key not in obj.data
-        ]
-        if obj.type == "kubernetes.io/basic-auth" and not obj.data.keys() & {
-            "username",
-            "password",
-        }:
-            errors.append(required(path.key("username"), "or `password` must be given"))
-        for key in (".dockerconfigjson", ".dockercfg"):
-            if key in _NEEDED_KEYS.get(obj.type, ()) and key in obj.data:
-                errors += _json_errors(path.key(key), obj.data[key])
-        return errors
+        return [*errors, *_type_errors(obj, path)]
 
     def validate_update(self, new: Secret, old: Secret) -> list[FieldError]:
         return [
@@ -137,13 +131,29 @@ def _key_errors(path: Path, keys: Iterable[str]) -> Iterator[FieldError]:
             yield invalid(path.key(key), key, why)
 
 
-def _json_errors(path: Path, data: bytes) -> list[FieldError]:
+def _type_errors(secret: Secret, path: Path) -> Iterator[FieldError]:
+    """Whether what the type promises is there."""
+    for key in _NEEDED_KEYS.get(secret.type, ()):
+        if key not in secret.data or (key == "ssh-privatekey" and not secret.data[key]):
+            yield required(path.key(key), "")
+        elif key in _JSON_KEYS:
+            yield from _json_errors(path.key(key), secret.data[key])
+    if secret.type == "kubernetes.io/basic-auth" and not secret.data.keys() & set(_CREDENTIALS):
+        for key in _CREDENTIALS:
+            yield required(path.key(key), "")
+    if secret.type == "kubernetes.io/service-account-token":
+        if not secret.metadata.annotations.get(ACCOUNT_ANNOTATION):
+            yield required(Path("metadata").child("annotations").key(ACCOUNT_ANNOTATION), "")
+
+
+def _json_errors(path: Path, data: bytes) -> Iterator[FieldError]:
     """The value itself is a secret and must not appear in the message."""
     try:
-        json.loads(data)
+        sound = isinstance(json.loads(data), dict)
     except ValueError:
-        return [invalid(path, "<secret contents redacted>", "must be valid JSON")]
-    return []
+        sound = False
+    if not sound:
+        yield invalid(path, "<secret contents redacted>", "must be a JSON object")
 
 
 CONFIG_MAP = ConfigMapStrategy(resource_of(ConfigMap))

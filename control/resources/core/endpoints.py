@@ -61,16 +61,20 @@ def _address_errors(address: EndpointAddress, path: Path) -> Iterator[FieldError
 def _shown(endpoints: Endpoints) -> str:
     """The first addresses with their ports, then how many more there are, as kubectl prints."""
     all_of_them = [
-        f"{address.ip}:{port.port}"
+        address.ip if port is None else _host_port(address.ip, port.port)
         for subset in endpoints.subsets
-        for port in subset.ports
+        for port in subset.ports or (None,)
         for address in subset.addresses
     ]
     if not all_of_them:
-        return ",".join(a.ip for s in endpoints.subsets for a in s.addresses) or NONE
+        return NONE
     text = ",".join(all_of_them[:SHOWN])
     more = len(all_of_them) - SHOWN
     return f"{text} + {more} more..." if more > 0 else text
+
+
+def _host_port(ip: str, port: int) -> str:
+    return f"[{ip}]:{port}" if ":" in ip else f"{ip}:{port}"
 
 
 STRATEGY = EndpointsStrategy(resource_of(Endpoints))

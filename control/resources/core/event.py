@@ -89,7 +89,8 @@ def _count(event: Event) -> int:
 
 
 def _object(event: Event) -> str:
-    return f"{event.involved_object.kind.lower()}/{event.involved_object.name}"
+    kind, name = event.involved_object.kind.lower(), event.involved_object.name
+    return f"{kind}/{name}" if name else kind
 
 
 def _source(event: Event) -> str:

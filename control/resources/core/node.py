@@ -44,6 +44,14 @@ class NodeStrategy(Strategy[Node]):
         ),
     )
 
+    def default(self, obj: Node) -> None:
+        if obj.spec.pod_cidr and not obj.spec.pod_cidrs:
+            obj.spec.pod_cidrs = [obj.spec.pod_cidr]
+        elif obj.spec.pod_cidrs and not obj.spec.pod_cidr:
+            obj.spec.pod_cidr = obj.spec.pod_cidrs[0]
+        if obj.status.capacity and not obj.status.allocatable:
+            obj.status.allocatable = dict(obj.status.capacity)
+
     def prepare_create(self, obj: Node) -> None:
         """The status a registering agent sends along is kept (it saves a second write)."""
 
@@ -52,10 +60,10 @@ class NodeStrategy(Strategy[Node]):
 
     def validate_update(self, new: Node, old: Node) -> list[FieldError]:
         errors = self.validate(new)
-        if old.spec.pod_cidr and new.spec.pod_cidr != old.spec.pod_cidr:
+        if old.spec.pod_cidrs and new.spec.pod_cidrs != old.spec.pod_cidrs:
             errors.append(
                 forbidden(
-                    Path("spec").child("podCIDR"),
+                    Path("spec").child("podCIDRs"),
                     'node updates may not change podCIDR except from "" to valid',
                 )
             )
@@ -95,10 +103,15 @@ def _node_errors(node: Node) -> Iterator[FieldError]:
         if (taint.key, taint.effect) in seen:
             yield duplicate(where, f"{taint.key}:{taint.effect}")
         seen.add((taint.key, taint.effect))
-    cidrs = node.spec.pod_cidrs or ([node.spec.pod_cidr] if node.spec.pod_cidr else [])
-    for number, cidr in enumerate(cidrs):
+    for number, cidr in enumerate(node.spec.pod_cidrs):
         for why in validation.cidr(cidr):
             yield invalid(Path("spec").child("podCIDRs").index(number), cidr, why)
+    if node.spec.pod_cidrs and node.spec.pod_cidr != node.spec.pod_cidrs[0]:
+        yield invalid(
+            Path("spec").child("podCIDRs").index(0),
+            node.spec.pod_cidrs[0],
+            "must be the same as `podCIDR`",
+        )
     yield from _status_errors(node)
 
 

@@ -1,15 +1,15 @@
 """Pod: the unit that runs. Walk steps 1 and 7: what may be written, and how a pod is deleted."""
 
-from collections.abc import Iterable
-from datetime import datetime
+from collections.abc import Iterator
 
-from api import pods, timestamps, validation
-from api.core import ContainerStatus, Pod
+from api import pods, validation
+from api.core import Pod
 from api.fielderrors import FieldError, Path, forbidden, invalid
 from api.meta import DeleteOptions
 from api.scheme import resource_of
-from control.resources.columns import AGE, NONE, human_duration
-from control.resources.podspec.defaults import default_pod_spec
+from control.resources.columns import AGE, NONE
+from control.resources.core import podcells
+from control.resources.podspec.defaults import default_pod_only, default_pod_spec
 from control.resources.podspec.spec import pod_spec_errors
 from control.resources.podspec.updates import pod_update_errors
 from control.resources.strategy import Column, Strategy
@@ -19,14 +19,19 @@ class PodStrategy(Strategy[Pod]):
     """Pods are created Pending, keep their spec, and are deleted with a grace period."""
 
     columns = (
-        Column("Ready", "string", lambda pod, now: _ready(pod), description="Containers ready."),
         Column(
-            "Status", "string", lambda pod, now: status_word(pod), description="What the pod does."
+            "Ready", "string", lambda pod, now: podcells.ready(pod), description="Containers ready."
+        ),
+        Column(
+            "Status",
+            "string",
+            lambda pod, now: podcells.status_word(pod),
+            description="What the pod does.",
         ),
         Column(
             "Restarts",
             "string",
-            lambda pod, now: _restarts(pod, now),
+            lambda pod, now: podcells.restarts(pod, now),
             description="Container restarts.",
         ),
         AGE,
@@ -38,11 +43,14 @@ class PodStrategy(Strategy[Pod]):
             lambda pod, now: pod.status.nominated_node_name or NONE,
             priority=1,
         ),
-        Column("Readiness Gates", "string", lambda pod, now: _gates(pod), priority=1),
+        Column(
+            "Readiness Gates", "string", lambda pod, now: podcells.readiness_gates(pod), priority=1
+        ),
     )
 
     def default(self, obj: Pod) -> None:
         default_pod_spec(obj.spec)
+        default_pod_only(obj.spec)
 
     def prepare_create(self, obj: Pod) -> None:
         super().prepare_create(obj)
@@ -59,6 +67,13 @@ class PodStrategy(Strategy[Pod]):
     def validate(self, obj: Pod) -> list[FieldError]:
         path = Path("spec")
         errors = list(pod_spec_errors(obj.spec, path))
+        if obj.spec.node_name and obj.spec.scheduling_gates:
+            errors.append(
+                forbidden(
+                    path.child("nodeName"),
+                    "cannot be set until all schedulingGates have been cleared",
+                )
+            )
         if obj.spec.ephemeral_containers:
             errors.append(
                 forbidden(
@@ -81,8 +96,7 @@ class PodStrategy(Strategy[Pod]):
         where = Path("status").child("nominatedNodeName")
         for why in validation.dns1123_subdomain(nominated) if nominated else ():
             errors.append(invalid(where, nominated, why))
-        errors += _restarted_backwards(new, old)
-        return errors
+        return [*errors, *_restarted_backwards(new, old)]
 
     def fields(self, obj: Pod) -> dict[str, str]:
         return {
@@ -121,128 +135,34 @@ class PodStrategy(Strategy[Pod]):
             grace = 30
         if not obj.spec.node_name or pods.is_terminal(obj):
             return 0
-        return max(grace, 0)
+        return grace if grace >= 0 else 1
 
 
-def _restarted_backwards(new: Pod, old: Pod) -> list[FieldError]:
+def _restarted_backwards(new: Pod, old: Pod) -> Iterator[FieldError]:
     """A container of a pod that must not restart cannot leave the terminated state."""
     if old.spec.restart_policy == "Always":
-        return []
-    errors = []
-    finished = {
-        status.name
-        for status in old.status.container_statuses
-        if status.state.terminated is not None
-        and (old.spec.restart_policy == "Never" or status.state.terminated.exit_code == 0)
-    }
-    where = Path("status").child("containerStatuses")
-    for number, status in enumerate(new.status.container_statuses):
-        if status.name in finished and status.state.terminated is None:
-            errors.append(
-                forbidden(
-                    where.index(number).child("state"),
+        return
+    sidecars = {c.name for c in old.spec.init_containers if c.restart_policy == "Always"}
+    for name, before, after in (
+        ("containerStatuses", old.status.container_statuses, new.status.container_statuses),
+        (
+            "initContainerStatuses",
+            old.status.init_container_statuses,
+            new.status.init_container_statuses,
+        ),
+    ):
+        finished = {
+            status.name
+            for status in before
+            if status.state.terminated is not None
+            and (old.spec.restart_policy == "Never" or status.state.terminated.exit_code == 0)
+        }
+        for number, status in enumerate(after):
+            if status.name in finished - sidecars and status.state.terminated is None:
+                yield forbidden(
+                    Path("status").child(name).index(number).child("state"),
                     "may not be transitioned to non-terminated state",
                 )
-            )
-    return errors
-
-
-def _ready(pod: Pod) -> str:
-    sidecars = {c.name for c in pod.spec.init_containers if c.restart_policy == "Always"}
-    ready = sum(status.ready for status in pod.status.container_statuses)
-    ready += sum(s.ready for s in pod.status.init_container_statuses if s.name in sidecars)
-    return f"{ready}/{len(pod.spec.containers) + len(sidecars)}"
-
-
-def _restarts(pod: Pod, now: datetime) -> str:
-    statuses = _counted(pod)
-    restarts = sum(status.restart_count for status in statuses)
-    finished = [
-        status.last_state.terminated.finished_at
-        for status in statuses
-        if status.last_state.terminated is not None and status.last_state.terminated.finished_at
-    ]
-    if not restarts or not finished:
-        return str(restarts)
-    ago = human_duration((now - timestamps.parse(max(finished))).total_seconds())
-    return f"{restarts} ({ago} ago)"
-
-
-def _counted(pod: Pod) -> list[ContainerStatus]:
-    """While init containers run, their restarts count; afterwards the app containers' do."""
-    if any(_init_pending(status) for status in pod.status.init_container_statuses):
-        return pod.status.init_container_statuses
-    return pod.status.container_statuses
-
-
-def _init_pending(status: ContainerStatus) -> bool:
-    terminated = status.state.terminated
-    return not (terminated is not None and terminated.exit_code == 0) and not status.started
-
-
-def status_word(pod: Pod) -> str:
-    """The STATUS column: phase, unless a container's or the pod's own reason says more."""
-    word = pod.status.reason or pod.status.phase
-    if any(
-        c.type == "PodScheduled" and c.reason == "SchedulingGated" for c in pod.status.conditions
-    ):
-        word = "SchedulingGated"
-    initialising = _init_word(pod)
-    if initialising is not None:
-        word = initialising
-    else:
-        word = _container_word(pod.status.container_statuses, word)
-        if word == "Completed" and any(
-            status.ready and status.state.running is not None
-            for status in pod.status.container_statuses
-        ):
-            word = "Running" if pods.is_ready(pod) else "NotReady"
-    if pod.metadata.deletion_timestamp:
-        if pod.status.reason == "NodeLost":
-            return "Unknown"
-        if not pods.is_terminal(pod):
-            return "Terminating"
-    return word
-
-
-def _init_word(pod: Pod) -> str | None:
-    total = len(pod.spec.init_containers)
-    for number, status in enumerate(pod.status.init_container_statuses):
-        if not _init_pending(status):
-            continue
-        terminated, waiting = status.state.terminated, status.state.waiting
-        if terminated is not None:
-            return "Init:" + _terminated_word(
-                terminated.reason, terminated.signal, terminated.exit_code
-            )
-        if waiting is not None and waiting.reason not in ("", "PodInitializing"):
-            return f"Init:{waiting.reason}"
-        return f"Init:{number}/{total}"
-    return None
-
-
-def _container_word(statuses: Iterable[ContainerStatus], word: str) -> str:
-    for status in reversed(list(statuses)):
-        waiting, terminated = status.state.waiting, status.state.terminated
-        if waiting is not None and waiting.reason:
-            word = waiting.reason
-        elif terminated is not None:
-            word = _terminated_word(terminated.reason, terminated.signal, terminated.exit_code)
-    return word
-
-
-def _terminated_word(reason: str, signal: int, exit_code: int) -> str:
-    if reason:
-        return reason
-    return f"Signal:{signal}" if signal else f"ExitCode:{exit_code}"
-
-
-def _gates(pod: Pod) -> str:
-    if not pod.spec.readiness_gates:
-        return NONE
-    wanted = {gate.condition_type for gate in pod.spec.readiness_gates}
-    true = sum(c.type in wanted and c.status == "True" for c in pod.status.conditions)
-    return f"{true}/{len(wanted)}"
 
 
 STRATEGY = PodStrategy(resource_of(Pod))

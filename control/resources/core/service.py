@@ -31,6 +31,7 @@ from control.resources.checks import (
     check_unique,
 )
 from control.resources.columns import AGE, NONE, join_or_none
+from control.resources.core.addresses import endpoint_address_errors
 from control.resources.strategy import Column, Strategy, mask_trailing_dash
 
 HEADLESS = "None"
@@ -54,7 +55,9 @@ class ServiceStrategy(Strategy[Service]):
         spec = obj.spec
         spec.type = spec.type or "ClusterIP"
         spec.session_affinity = spec.session_affinity or "None"
-        if spec.session_affinity == "ClientIP" and spec.session_affinity_config is None:
+        if spec.session_affinity == "None":
+            spec.session_affinity_config = None
+        elif spec.session_affinity == "ClientIP" and _affinity_seconds(spec) is None:
             spec.session_affinity_config = SessionAffinityConfig(
                 client_ip=ClientIPConfig(timeout_seconds=DEFAULT_AFFINITY_SECONDS)
             )
@@ -62,7 +65,7 @@ class ServiceStrategy(Strategy[Service]):
             spec.internal_traffic_policy = spec.internal_traffic_policy or "Cluster"
             spec.ip_families = spec.ip_families or ["IPv4"]
             spec.ip_family_policy = spec.ip_family_policy or "SingleStack"
-        if spec.type in ("NodePort", "LoadBalancer"):
+        if _externally_accessible(spec):
             spec.external_traffic_policy = spec.external_traffic_policy or "Cluster"
         if spec.type == "LoadBalancer" and spec.allocate_load_balancer_node_ports is None:
             spec.allocate_load_balancer_node_ports = True
@@ -76,20 +79,14 @@ class ServiceStrategy(Strategy[Service]):
                 port.target_port = port.port
 
     def prepare_update(self, new: Service, old: Service) -> None:
-        """What a client left out of a replace is carried over: the addresses it was given."""
+        """The addresses it was given are carried over, or dropped where the type has no use for them.
+
+        A client leaves them out of a replace, or changes the type alone with a patch.
+        """
         super().prepare_update(new, old)
-        if new.spec.type == "ExternalName":
-            return
-        if not new.spec.cluster_ip and old.spec.type != "ExternalName":
-            new.spec.cluster_ip = old.spec.cluster_ip
-            new.spec.cluster_ips = list(old.spec.cluster_ips)
-        if new.spec.type in ("NodePort", "LoadBalancer"):
-            given = {(p.port, p.protocol): p.node_port for p in old.spec.ports}
-            taken = {port.node_port for port in new.spec.ports}
-            for port in new.spec.ports:
-                known = given.get((port.port, port.protocol), 0)
-                if port.node_port == 0 and known not in taken:
-                    port.node_port = known
+        new.spec.type = new.spec.type or "ClusterIP"
+        _drop_what_the_type_has_not(new.spec, old.spec)
+        _carry_over(new.spec, old.spec)
 
     def validate_name(self, name: str, *, generated: bool) -> list[str]:
         return validation.dns1035_label(mask_trailing_dash(name) if generated else name)
@@ -116,6 +113,67 @@ class ServiceStrategy(Strategy[Service]):
         return False
 
 
+def _has_cluster_ip(spec: ServiceSpec) -> bool:
+    return spec.type != "ExternalName"
+
+
+def _has_node_ports(spec: ServiceSpec) -> bool:
+    if spec.type == "LoadBalancer":
+        return spec.allocate_load_balancer_node_ports is not False
+    return spec.type == "NodePort"
+
+
+def _externally_accessible(spec: ServiceSpec) -> bool:
+    if spec.type in ("NodePort", "LoadBalancer"):
+        return True
+    return spec.type == "ClusterIP" and bool(spec.external_ips)
+
+
+def _affinity_seconds(spec: ServiceSpec) -> int | None:
+    config = spec.session_affinity_config
+    if config is None or config.client_ip is None:
+        return None
+    return config.client_ip.timeout_seconds
+
+
+def _drop_what_the_type_has_not(new: ServiceSpec, old: ServiceSpec) -> None:
+    """After a change of type, fields of the old type that the client did not touch go."""
+    if _has_cluster_ip(old) and not _has_cluster_ip(new):
+        if new.cluster_ips == old.cluster_ips:
+            new.cluster_ip, new.cluster_ips = "", []
+        if new.ip_families == old.ip_families:
+            new.ip_families = []
+        if new.ip_family_policy == old.ip_family_policy:
+            new.ip_family_policy = None
+    if _has_node_ports(old) and not _has_node_ports(new):
+        given = {port.node_port for port in old.ports}
+        for port in new.ports:
+            port.node_port = 0 if port.node_port in given else port.node_port
+    if _externally_accessible(old) and not _externally_accessible(new):
+        if new.external_traffic_policy == old.external_traffic_policy:
+            new.external_traffic_policy = ""
+    if old.type == "LoadBalancer" != new.type:
+        if new.allocate_load_balancer_node_ports == old.allocate_load_balancer_node_ports:
+            new.allocate_load_balancer_node_ports = None
+        if new.load_balancer_class == old.load_balancer_class:
+            new.load_balancer_class = None
+
+
+def _carry_over(new: ServiceSpec, old: ServiceSpec) -> None:
+    if _has_cluster_ip(old) and _has_cluster_ip(new):
+        new.cluster_ip = new.cluster_ip or old.cluster_ip
+        if not new.cluster_ips and new.cluster_ip == old.cluster_ip:
+            new.cluster_ips = list(old.cluster_ips)
+    if _has_node_ports(old) and _has_node_ports(new):
+        given = {port.name: port.node_port for port in old.ports}
+        taken = {port.node_port for port in new.ports}
+        for port in new.ports:
+            known = given.get(port.name, 0)
+            if port.node_port == 0 and known not in taken:
+                port.node_port = known
+                taken.add(known)
+
+
 def _spec_errors(spec: ServiceSpec, path: Path) -> Iterator[FieldError]:
     yield from check_enum(path.child("type"), spec.type, ServiceType, needed=True)
     if not spec.ports and spec.cluster_ip != HEADLESS and spec.type != "ExternalName":
@@ -132,7 +190,7 @@ def _spec_errors(spec: ServiceSpec, path: Path) -> Iterator[FieldError]:
         spec.external_traffic_policy,
         ServiceExternalTrafficPolicy,
     )
-    if spec.external_traffic_policy and spec.type not in ("NodePort", "LoadBalancer"):
+    if spec.external_traffic_policy and not _externally_accessible(spec):
         yield invalid(
             path.child("externalTrafficPolicy"),
             spec.external_traffic_policy,
@@ -149,10 +207,50 @@ def _spec_errors(spec: ServiceSpec, path: Path) -> Iterator[FieldError]:
         yield from check_enum(where, family, IPFamily, needed=True)
         if family == "IPv6":
             yield invalid(where, family, "not configured on this cluster")
+    if spec.ip_family_policy == "RequireDualStack":
+        yield invalid(
+            path.child("ipFamilyPolicy"),
+            spec.ip_family_policy,
+            "this cluster is not configured for dual-stack services",
+        )
+    for number, address in enumerate(spec.external_ips):
+        yield from endpoint_address_errors(path.child("externalIPs").index(number), address)
+    yield from _load_balancer_errors(spec, path)
+
+
+def _load_balancer_errors(spec: ServiceSpec, path: Path) -> Iterator[FieldError]:
+    for number, network in enumerate(spec.load_balancer_source_ranges):
+        where = path.child("loadBalancerSourceRanges").index(number)
+        yield from check_text(where, network.strip(), validation.cidr)
+    if spec.type == "LoadBalancer":
+        return
+    for name, value in (
+        ("allocateLoadBalancerNodePorts", spec.allocate_load_balancer_node_ports),
+        ("loadBalancerClass", spec.load_balancer_class),
+        ("loadBalancerSourceRanges", spec.load_balancer_source_ranges or None),
+    ):
+        if value is not None:
+            yield forbidden(path.child(name), "may only be used when `type` is 'LoadBalancer'")
+    if spec.health_check_node_port:
+        yield invalid(
+            path.child("healthCheckNodePort"),
+            spec.health_check_node_port,
+            "may only be set when `type` is 'LoadBalancer' and `externalTrafficPolicy` is 'Local'",
+        )
 
 
 def _ports_errors(spec: ServiceSpec, path: Path) -> Iterator[FieldError]:
     seen: set[tuple[int, str]] = set()
+    node_ports = [
+        (path.index(number).child("nodePort"), (port.node_port, port.protocol))
+        for number, port in enumerate(spec.ports)
+        if port.node_port
+    ]
+    yield from (
+        duplicate(where, pair[0])
+        for number, (where, pair) in enumerate(node_ports)
+        if any(pair == earlier for _, earlier in node_ports[:number])
+    )
     for number, port in enumerate(spec.ports):
         where = path.index(number)
         if len(spec.ports) > 1 and not port.name:
@@ -163,6 +261,9 @@ def _ports_errors(spec: ServiceSpec, path: Path) -> Iterator[FieldError]:
         yield from check_enum(where.child("protocol"), port.protocol, Protocol, needed=True)
         yield from check_port_or_name(where.child("targetPort"), port.target_port)
         yield from check_port(where.child("nodePort"), port.node_port, needed=False)
+        if port.app_protocol is not None:
+            at = where.child("appProtocol")
+            yield from check_text(at, port.app_protocol, validation.qualified_name)
         if port.node_port and spec.type not in ("NodePort", "LoadBalancer"):
             yield forbidden(
                 where.child("nodePort"), f"may not be used when `type` is '{spec.type}'"
@@ -182,17 +283,10 @@ def _ports_errors(spec: ServiceSpec, path: Path) -> Iterator[FieldError]:
 
 
 def _affinity_errors(spec: ServiceSpec, path: Path) -> Iterator[FieldError]:
-    config = spec.session_affinity_config
-    where = path.child("sessionAffinityConfig")
-    if spec.session_affinity == "None":
-        if config is not None:
-            yield forbidden(where, "must not be set when session affinity is None")
+    if spec.session_affinity != "ClientIP":
         return
-    seconds = (
-        config.client_ip.timeout_seconds
-        if config is not None and config.client_ip is not None
-        else None
-    )
+    seconds = _affinity_seconds(spec)
+    where = path.child("sessionAffinityConfig")
     if seconds is None or not 1 <= seconds <= MAX_AFFINITY_SECONDS:
         yield invalid(
             where.child("clientIP", "timeoutSeconds"),
@@ -203,10 +297,17 @@ def _affinity_errors(spec: ServiceSpec, path: Path) -> Iterator[FieldError]:
 
 def _address_errors(spec: ServiceSpec, path: Path) -> Iterator[FieldError]:
     if spec.type == "ExternalName":
-        if spec.cluster_ip and spec.cluster_ip != HEADLESS:
-            yield forbidden(path.child("clusterIP"), "may not be set for ExternalName services")
+        for name, value in (
+            ("clusterIPs", spec.cluster_ips),
+            ("ipFamilies", spec.ip_families),
+            ("ipFamilyPolicy", spec.ip_family_policy),
+        ):
+            if value:
+                yield forbidden(path.child(name), "may not be set for ExternalName services")
         yield from check_text(
-            path.child("externalName"), spec.external_name.rstrip("."), validation.dns1123_subdomain
+            path.child("externalName"),
+            spec.external_name.removesuffix("."),
+            validation.dns1123_subdomain,
         )
         return
     if spec.cluster_ip == HEADLESS and spec.type in ("NodePort", "LoadBalancer"):

@@ -13,6 +13,7 @@ from control.resources.core.addresses import endpoint_address_errors
 from control.resources.strategy import Column, Strategy
 
 ADDRESS_TYPES = ("IPv4", "IPv6", "FQDN")
+_VERSIONS = {"IPv4": 4, "IPv6": 6}
 MAX_ENDPOINTS = 1000
 MAX_ADDRESSES = 100
 MAX_PORTS = 20000
@@ -79,7 +80,8 @@ def _endpoint_errors(endpoint: Endpoint, path: Path, address_type: str) -> Itera
         if address_type == "FQDN":
             yield from check_text(where.index(number), address, validation.dns1123_subdomain)
         else:
-            yield from endpoint_address_errors(where.index(number), address)
+            version = _VERSIONS.get(address_type, 0)
+            yield from endpoint_address_errors(where.index(number), address, version=version)
     if endpoint.hostname is not None:
         yield from check_text(path.child("hostname"), endpoint.hostname, validation.dns1123_label)
     if endpoint.node_name is not None:

@@ -19,7 +19,7 @@ DEFAULT_TOKEN_SECONDS = 3600
 
 
 def default_pod_spec(spec: PodSpec) -> None:
-    """Fill a pod spec in place."""
+    """Fill a pod spec in place, of a pod or of a template."""
     spec.restart_policy = spec.restart_policy or "Always"
     spec.dns_policy = spec.dns_policy or "ClusterFirst"
     spec.scheduler_name = spec.scheduler_name or "default-scheduler"
@@ -27,17 +27,30 @@ def default_pod_spec(spec: PodSpec) -> None:
         spec.termination_grace_period_seconds = DEFAULT_GRACE_PERIOD_SECONDS
     if spec.security_context is None:
         spec.security_context = PodSecurityContext()
-    if spec.enable_service_links is None:
-        spec.enable_service_links = True
     if spec.service_account and not spec.service_account_name:
         spec.service_account_name = spec.service_account
     spec.service_account = spec.service_account_name
     for volume in spec.volumes:
         _default_volume(volume)
     for container in (*spec.init_containers, *spec.containers):
-        _default_container(container, host_network=spec.host_network)
+        _default_container(container)
     for debugger in spec.ephemeral_containers:
-        _default_container(debugger, host_network=spec.host_network)
+        _default_container(debugger)
+
+
+def default_pod_only(spec: PodSpec) -> None:
+    """What is filled in on pods but not in templates, so that a template stays as it was written.
+
+    Runs after `default_pod_spec`.
+    """
+    if spec.enable_service_links is None:
+        spec.enable_service_links = True
+    for container in (*spec.init_containers, *spec.containers):
+        resources = container.resources
+        if resources.limits:
+            resources.requests = {**resources.limits, **resources.requests}
+        for port in container.ports if spec.host_network else ():
+            port.host_port = port.host_port or port.container_port
 
 
 def default_pull_policy(image: str) -> str:
@@ -49,7 +62,7 @@ def default_pull_policy(image: str) -> str:
     return "Always" if tag in ("", "latest") else "IfNotPresent"
 
 
-def _default_container(container: Container | EphemeralContainer, *, host_network: bool) -> None:
+def _default_container(container: Container | EphemeralContainer) -> None:
     container.termination_message_path = (
         container.termination_message_path or "/dev/termination-log"
     )
@@ -59,15 +72,10 @@ def _default_container(container: Container | EphemeralContainer, *, host_networ
     )
     for port in container.ports:
         port.protocol = port.protocol or "TCP"
-        if host_network and port.host_port == 0:
-            port.host_port = port.container_port
     for variable in container.env:
         source = variable.value_from
         if source is not None and source.field_ref is not None:
             source.field_ref.api_version = source.field_ref.api_version or "v1"
-    resources = container.resources
-    if resources.limits:
-        resources.requests = {**resources.limits, **resources.requests}
     for probe in _probes(container):
         _default_probe(probe)
     if container.lifecycle is not None:
@@ -105,6 +113,14 @@ def _default_volume(volume: Volume) -> None:
             source.default_mode = DEFAULT_FILE_MODE
     if volume.host_path is not None and volume.host_path.type is None:
         volume.host_path.type = ""
+    if volume.image is not None:
+        volume.image.pull_policy = volume.image.pull_policy or default_pull_policy(
+            volume.image.reference
+        )
+    if volume.ephemeral is not None and volume.ephemeral.volume_claim_template is not None:
+        claim = volume.ephemeral.volume_claim_template.spec
+        claim.volume_mode = claim.volume_mode or "Filesystem"
+    _default_remote_volume(volume)
     if volume.downward_api is not None:
         for item in volume.downward_api.items:
             if item.field_ref is not None:
@@ -116,3 +132,21 @@ def _default_volume(volume: Volume) -> None:
         for item in projection.downward_api.items if projection.downward_api is not None else ():
             if item.field_ref is not None:
                 item.field_ref.api_version = item.field_ref.api_version or "v1"
+
+
+def _default_remote_volume(volume: Volume) -> None:
+    if volume.iscsi is not None:
+        volume.iscsi.iscsi_interface = volume.iscsi.iscsi_interface or "default"
+    if volume.rbd is not None:
+        volume.rbd.pool = volume.rbd.pool or "rbd"
+        volume.rbd.user = volume.rbd.user or "admin"
+        volume.rbd.keyring = volume.rbd.keyring or "/etc/ceph/keyring"
+    if volume.scale_io is not None:
+        volume.scale_io.storage_mode = volume.scale_io.storage_mode or "ThinProvisioned"
+        volume.scale_io.fs_type = volume.scale_io.fs_type or "xfs"
+    disk = volume.azure_disk
+    if disk is not None:
+        disk.caching_mode = disk.caching_mode or "ReadWrite"
+        disk.kind = disk.kind or "Shared"
+        disk.fs_type = disk.fs_type or "ext4"
+        disk.read_only = bool(disk.read_only)

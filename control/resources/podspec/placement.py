@@ -15,8 +15,15 @@ from api.core import (
     UnsatisfiableConstraintAction,
 )
 from api.core.pod import PodSpec
+from api.core.scheduling import NodeInclusionPolicy
 from api.fielderrors import FieldError, Path, duplicate, forbidden, invalid, not_supported, required
-from control.resources.checks import check_enum, check_labels, check_selector, check_text
+from control.resources.checks import (
+    check_enum,
+    check_labels,
+    check_selector,
+    check_text,
+    check_unique,
+)
 
 MAX_WEIGHT = 100
 _REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
@@ -35,9 +42,13 @@ def placement_errors(spec: PodSpec, path: Path) -> Iterator[FieldError]:
     yield from _spread_errors(
         spec.topology_spread_constraints, path.child("topologySpreadConstraints")
     )
-    for number, gate in enumerate(spec.scheduling_gates):
-        where = path.child("schedulingGates").index(number).child("name")
-        yield from check_text(where, gate.name, validation.qualified_name)
+    gates = [
+        (path.child("schedulingGates").index(number), gate.name)
+        for number, gate in enumerate(spec.scheduling_gates)
+    ]
+    for where, name in gates:
+        yield from check_text(where, name, validation.qualified_name)
+    yield from check_unique(path, gates)
 
 
 def toleration_errors(toleration: Toleration, path: Path) -> Iterator[FieldError]:
@@ -195,9 +206,22 @@ def _spread_errors(
         if pair in seen:
             yield duplicate(where, f"{{{pair[0]}, {pair[1]}}}")
         seen.add(pair)
-        if constraint.min_domains is not None and constraint.min_domains <= 0:
-            yield invalid(
-                where.child("minDomains"), constraint.min_domains, "must be greater than zero"
-            )
+        yield from _domain_errors(constraint, where)
         if constraint.label_selector is not None:
             yield from check_selector(where.child("labelSelector"), constraint.label_selector)
+
+
+def _domain_errors(constraint: TopologySpreadConstraint, path: Path) -> Iterator[FieldError]:
+    """Which places count: how many at least, and nodes that the pod could not use anyway."""
+    least, action = constraint.min_domains, constraint.when_unsatisfiable
+    where = path.child("minDomains")
+    if least is not None and least <= 0:
+        yield invalid(where, least, "must be greater than zero")
+    if least is not None and action != "DoNotSchedule":
+        words = f"can only use minDomains if whenUnsatisfiable=DoNotSchedule, not {action}"
+        yield invalid(where, least, words)
+    for name, policy in (
+        ("nodeAffinityPolicy", constraint.node_affinity_policy),
+        ("nodeTaintsPolicy", constraint.node_taints_policy),
+    ):
+        yield from check_enum(path.child(name), policy, NodeInclusionPolicy)

@@ -22,12 +22,17 @@ from control.resources.checks import (
     is_negative,
 )
 from control.resources.podspec.containers import (
-    app_container_errors,
     container_errors,
+    host_network_errors,
     host_port_conflicts,
-    init_container_errors,
 )
 from control.resources.podspec.placement import placement_errors
+from control.resources.podspec.probes import (
+    app_container_errors,
+    init_container_errors,
+    stop_signal_errors,
+)
+from control.resources.podspec.security import pod_security_errors
 from control.resources.podspec.volumes import volume_errors
 
 MAX_NAMESERVERS = 3
@@ -36,10 +41,12 @@ MAX_SEARCH_CHARACTERS = 2048
 MAX_DEADLINE = 2**31 - 1
 
 
-def pod_spec_errors(spec: PodSpec, path: Path) -> Iterator[FieldError]:
-    """Every error of a pod spec."""
+def pod_spec_errors(
+    spec: PodSpec, path: Path, *, in_template: bool = False
+) -> Iterator[FieldError]:
+    """Every error of a pod spec; a template may still leave out what only a pod must say."""
     yield from volume_errors(spec.volumes, path.child("volumes"))
-    yield from _container_list_errors(spec, path)
+    yield from _container_list_errors(spec, path, in_template=in_template)
     yield from check_enum(
         path.child("restartPolicy"), spec.restart_policy, RestartPolicy, needed=True
     )
@@ -47,13 +54,13 @@ def pod_spec_errors(spec: PodSpec, path: Path) -> Iterator[FieldError]:
     yield from _dns_errors(spec, path)
     yield from _lifetime_errors(spec, path)
     yield from _identity_errors(spec, path)
-    yield from _security_errors(spec, path)
+    yield from pod_security_errors(spec, path)
 
 
 def template_errors(template: PodTemplateSpec, path: Path) -> Iterator[FieldError]:
     """A pod template of a workload that keeps its pods running: restartPolicy must be Always."""
     yield from check_labels(path.child("metadata", "labels"), template.metadata.labels)
-    yield from pod_spec_errors(template.spec, path.child("spec"))
+    yield from pod_spec_errors(template.spec, path.child("spec"), in_template=True)
     if template.spec.restart_policy not in ("", "Always"):
         yield not_supported(
             path.child("spec", "restartPolicy"), template.spec.restart_policy, ("Always",)
@@ -70,7 +77,7 @@ def template_errors(template: PodTemplateSpec, path: Path) -> Iterator[FieldErro
         )
 
 
-def _container_list_errors(spec: PodSpec, path: Path) -> Iterator[FieldError]:
+def _container_list_errors(spec: PodSpec, path: Path, *, in_template: bool) -> Iterator[FieldError]:
     volumes = frozenset(volume.name for volume in spec.volumes)
     app = [(path.child("containers").index(n), c) for n, c in enumerate(spec.containers)]
     init = [(path.child("initContainers").index(n), c) for n, c in enumerate(spec.init_containers)]
@@ -83,24 +90,31 @@ def _container_list_errors(spec: PodSpec, path: Path) -> Iterator[FieldError]:
     named = [(where, container.name) for where, container in chain(init, app)]
     named += [(where, container.name) for where, container in debug]
     yield from check_unique(path, ((where.child("name"), name) for where, name in named))
+    system = spec.os.name if spec.os is not None else ""
     for where, container in chain(init, app):
-        yield from container_errors(container, where, volumes, host_network=spec.host_network)
+        yield from container_errors(container, where, volumes)
+        yield from stop_signal_errors(container, where, os=system)
+    grace = max(spec.termination_grace_period_seconds or 0, 0)
     for where, container in app:
-        yield from app_container_errors(container, where)
+        yield from app_container_errors(container, where, grace)
         if container.restart_policy is not None:
             yield forbidden(where.child("restartPolicy"), "may not be set for non-init containers")
     for where, container in init:
-        yield from init_container_errors(container, where)
+        yield from init_container_errors(container, where, grace)
     for where, debugger in debug:
-        yield from container_errors(debugger, where, volumes, host_network=False)
+        yield from container_errors(debugger, where, volumes)
     yield from host_port_conflicts(app)
+    if spec.host_network:
+        yield from host_network_errors(app, in_template=in_template)
 
 
 def _dns_errors(spec: PodSpec, path: Path) -> Iterator[FieldError]:
     yield from check_enum(path.child("dnsPolicy"), spec.dns_policy, DNSPolicy, needed=True)
     config = spec.dns_config
     where = path.child("dnsConfig")
-    if spec.dns_policy == "None" and (config is None or not config.nameservers):
+    if spec.dns_policy == "None" and config is None:
+        yield required(where, "must provide `dnsConfig` when `dnsPolicy` is None")
+    elif spec.dns_policy == "None" and config is not None and not config.nameservers:
         yield required(
             where.child("nameservers"),
             "must provide at least one DNS nameserver when `dnsPolicy` is None",
@@ -120,21 +134,18 @@ def _dns_config_errors(config: PodDNSConfig, path: Path) -> Iterator[FieldError]
         yield from check_text(
             path.child("nameservers").index(number), server, validation.ip_address
         )
-    if (
-        len(config.searches) > MAX_SEARCHES
-        or len(" ".join(config.searches)) > MAX_SEARCH_CHARACTERS
-    ):
-        yield invalid(
-            path.child("searches"),
-            config.searches,
-            f"must not have more than {MAX_SEARCHES} search paths"
-            f" of {MAX_SEARCH_CHARACTERS} characters in all",
-        )
+    searches = path.child("searches")
+    if len(config.searches) > MAX_SEARCHES:
+        words = f"must not have more than {MAX_SEARCHES} search paths"
+        yield invalid(searches, config.searches, words)
+    if len(" ".join(config.searches)) > MAX_SEARCH_CHARACTERS:
+        words = f"must not have more than {MAX_SEARCH_CHARACTERS} characters (including spaces)"
+        yield invalid(searches, config.searches, f"{words} in the search list")
     for number, search in enumerate(config.searches):
         if search != ".":
             yield from check_text(
-                path.child("searches").index(number),
-                search.rstrip("."),
+                searches.index(number),
+                search.removesuffix(".").replace("_", "-"),  # resolvers know names with underscores
                 validation.dns1123_subdomain,
             )
     for number, option in enumerate(config.options):
@@ -190,33 +201,6 @@ def _identity_errors(spec: PodSpec, path: Path) -> Iterator[FieldError]:
             path.child("readinessGates").index(number).child("conditionType"),
             gate.condition_type,
             validation.qualified_name,
-        )
-
-
-def _security_errors(spec: PodSpec, path: Path) -> Iterator[FieldError]:
-    security = spec.security_context
-    if security is not None:
-        where = path.child("securityContext")
-        for name, value in (
-            ("runAsUser", security.run_as_user),
-            ("runAsGroup", security.run_as_group),
-            ("fsGroup", security.fs_group),
-        ):
-            yield from check_non_negative(where.child(name), value)
-        for number, group in enumerate(security.supplemental_groups):
-            yield from check_non_negative(where.child("supplementalGroups").index(number), group)
-        yield from check_unique(
-            where,
-            (
-                (where.child("sysctls").index(n).child("name"), sysctl.name)
-                for n, sysctl in enumerate(security.sysctls)
-            ),
-        )
-    if spec.host_pid and spec.share_process_namespace:
-        yield invalid(
-            path.child("shareProcessNamespace"),
-            True,
-            "ShareProcessNamespace and HostPID cannot both be enabled",
         )
     if spec.os is not None and spec.os.name not in ("linux", "windows"):
         yield not_supported(path.child("os", "name"), spec.os.name, ("linux", "windows"))

@@ -9,9 +9,10 @@ from collections.abc import Iterator
 
 import msgspec
 
-from api.core import PodSpec, Toleration
+from api.core import Affinity, NodeSelectorTerm, PodSpec, Toleration
 from api.fielderrors import FieldError, Path, forbidden, invalid
 
+_REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
 _ALLOWED = (
     "`spec.containers[*].image`,`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,"
     "`spec.tolerations` (only additions to existing tolerations),"
@@ -29,6 +30,8 @@ def pod_update_errors(new: PodSpec, old: PodSpec, path: Path) -> Iterator[FieldE
     yield from _deadline_errors(new, old, path)
     yield from _toleration_errors(new.tolerations, old.tolerations, path.child("tolerations"))
     yield from _gate_errors(new, old, path)
+    if old.scheduling_gates:
+        yield from _tightening_errors(new, old, path)
     if _comparable(new, old) != old:
         yield forbidden(path, f"pod updates may not change fields other than {_ALLOWED}")
 
@@ -52,14 +55,49 @@ def _comparable(new: PodSpec, old: PodSpec) -> PodSpec:
     grace = old.termination_grace_period_seconds
     if grace is not None and grace < 0 and new.termination_grace_period_seconds == 1:
         copy.termination_grace_period_seconds = grace
-    if old.scheduling_gates and not old.node_name:
-        copy.node_selector = old.node_selector if _tightens(new, old) else new.node_selector
-        copy.affinity = old.affinity if old.affinity is None else new.affinity
+    if old.scheduling_gates:
+        copy.node_selector = old.node_selector
+        copy.affinity = _with_node_affinity_of(new.affinity, old.affinity)
     return copy
 
 
-def _tightens(new: PodSpec, old: PodSpec) -> bool:
-    return all(new.node_selector.get(key) == value for key, value in old.node_selector.items())
+def _with_node_affinity_of(new: Affinity | None, old: Affinity | None) -> Affinity | None:
+    node = old.node_affinity if old is not None else None
+    if new is None:
+        return Affinity(node_affinity=node) if node is not None else None
+    copy = msgspec.structs.replace(new, node_affinity=node)
+    return None if old is None and copy == Affinity() else copy
+
+
+def _tightening_errors(new: PodSpec, old: PodSpec, path: Path) -> Iterator[FieldError]:
+    """A pod that is held back may be narrowed to fewer nodes, so that quotas can place it."""
+    kept = all(new.node_selector.get(key) == value for key, value in old.node_selector.items())
+    if not kept:
+        yield invalid(
+            path.child("nodeSelector"),
+            new.node_selector,
+            "only additions to spec.nodeSelector are allowed (no mutations or deletions)",
+        )
+    before, after = _required_terms(old), _required_terms(new)
+    where = path.child("affinity", "nodeAffinity", _REQUIRED, "nodeSelectorTerms")
+    if not before:
+        return
+    if len(after) != len(before):
+        words = "no additions/deletions to non-empty NodeSelectorTerms list are allowed"
+        yield invalid(where, after, words)
+        return
+    for number, (theirs, mine) in enumerate(zip(before, after, strict=True)):
+        expressions = mine.match_expressions[: len(theirs.match_expressions)]
+        fields = mine.match_fields[: len(theirs.match_fields)]
+        if expressions != theirs.match_expressions or fields != theirs.match_fields:
+            words = "only additions are allowed (no mutations or deletions)"
+            yield invalid(where.index(number), mine, words)
+
+
+def _required_terms(spec: PodSpec) -> list[NodeSelectorTerm]:
+    node = spec.affinity.node_affinity if spec.affinity is not None else None
+    selector = node.required_during_scheduling_ignored_during_execution if node else None
+    return selector.node_selector_terms if selector is not None else []
 
 
 def _deadline_errors(new: PodSpec, old: PodSpec, path: Path) -> Iterator[FieldError]:

@@ -22,11 +22,8 @@ from control.resources.checks import (
     check_unique,
     is_negative,
 )
-from control.resources.podspec.containers import (
-    field_path_errors,
-    relative_path_errors,
-    resource_field_errors,
-)
+from control.resources.podspec.containers import relative_path_errors
+from control.resources.podspec.environment import field_path_errors, resource_field_errors
 
 MAX_MODE = 0o777
 MIN_TOKEN_SECONDS = 600
@@ -117,7 +114,7 @@ def _file_path_errors(value: str, path: Path) -> Iterator[FieldError]:
         yield required(path, "")
         return
     yield from relative_path_errors(value, path)
-    if value.startswith(".."):
+    if value.startswith("..") and not value.startswith("../") and value != "..":
         yield invalid(path, value, "must not start with '..'")
 
 
@@ -126,11 +123,14 @@ def _downward_errors(items: Sequence[DownwardAPIVolumeFile], path: Path) -> Iter
         where = path.index(number)
         yield from _file_path_errors(item.path, where.child("path"))
         yield from _mode_errors(item.mode, where.child("mode"))
-        yield from check_exactly_one(
-            where,
-            {"fieldRef": item.field_ref, "resourceFieldRef": item.resource_field_ref},
-            "one of: `fieldRef` or `resourceFieldRef`",
-        )
+        if item.field_ref is None and item.resource_field_ref is None:
+            yield required(where, "one of fieldRef and resourceFieldRef is required")
+        elif item.field_ref is not None and item.resource_field_ref is not None:
+            yield invalid(
+                where,
+                item.path,
+                "fieldRef and resourceFieldRef can not be specified simultaneously",
+            )
         if item.field_ref is not None:
             yield from field_path_errors(
                 item.field_ref.field_path,
@@ -139,10 +139,8 @@ def _downward_errors(items: Sequence[DownwardAPIVolumeFile], path: Path) -> Iter
             )
         if item.resource_field_ref is not None:
             yield from resource_field_errors(
-                item.resource_field_ref.resource, where.child("resourceFieldRef", "resource")
+                item.resource_field_ref, where.child("resourceFieldRef"), in_volume=True
             )
-            if not item.resource_field_ref.container_name:
-                yield required(where.child("resourceFieldRef", "containerName"), "")
 
 
 def _projected_errors(source: ProjectedVolumeSource, path: Path) -> Iterator[FieldError]:
