@@ -8,6 +8,8 @@ rule changes and not fifty; a failure is tried again.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import logging
 from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv4Network
@@ -30,19 +32,29 @@ log = logging.getLogger(__name__)
 GATHER = 0.05
 """Seconds in which further changes are waited for."""
 RETRY = 5.0
+PATIENCE = 5.0
+"""Seconds a pod waits for the network of an agent that has just started before it complains."""
 
 
 class LateNetwork:
-    """A `PodNetwork` that comes up later."""
+    """A `PodNetwork` that comes up later. Who wants to attach before waits for it a little."""
 
     def __init__(self) -> None:
         self._real: PodNetwork = NoNetwork()
-        self.ready = False
+        self._up = asyncio.Event()
+
+    @property
+    def ready(self) -> bool:
+        return self._up.is_set()
 
     def use(self, network: PodNetwork) -> None:
-        self._real, self.ready = network, True
+        self._real = network
+        self._up.set()
 
     async def attach(self, sandbox: ContainerId, pid: int, pod: Pod) -> str:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(PATIENCE):
+                await self._up.wait()
         return await self._real.attach(sandbox, pid, pod)
 
     async def detach(self, sandbox: ContainerId) -> None:

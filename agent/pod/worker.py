@@ -202,8 +202,17 @@ class PodWorker:
             now=agent.clock.now(),
         )
         if now != self.reported:
+            self._tell_back_off(self.reported, now)
             self.reported = now
             agent.pusher.submit(self.pod, now)
+
+    def _tell_back_off(self, before: PodStatus, now: PodStatus) -> None:
+        known = _backing_off(before)
+        meta = self.pod.metadata
+        for name in sorted(_backing_off(now) - known):
+            message = f"Back-off restarting failed container {name} in pod "
+            message += f"{meta.name}_{meta.namespace}({meta.uid})"
+            self.context.warn("BackOff", message, container=name)
 
     def _next_wake(self, decision: Plan) -> float:
         waits = [float("inf") if decision.wake_in is None else decision.wake_in]
@@ -277,3 +286,12 @@ class PodWorker:
             memory.messages[id] = await termination_message(self.context, memory.records[id])
         for order in self.context.stops.values():
             order.alarm.ring()
+
+
+def _backing_off(status: PodStatus) -> set[str]:
+    """Containers in a crash loop."""
+    return {
+        each.name
+        for each in (*status.init_container_statuses, *status.container_statuses)
+        if each.state.waiting is not None and each.state.waiting.reason == "CrashLoopBackOff"
+    }

@@ -134,6 +134,9 @@ async def test_a_crash_loop_over_an_hour(tmp_path: Path) -> None:
     assert waiting.message.startswith("back-off 5m0s restarting failed container=web pod=pod_ns(")
     assert len(node.containers("web")) == 1, "old containers are removed"
     assert node.names() == ["POD"]
+    backoffs = node.recorder.messages("BackOff")
+    assert backoffs[0] == f"Back-off restarting failed container web in pod pod_ns({UID})"
+    assert len(backoffs) == len(gaps)
     await node.kill()
 
 
