@@ -57,8 +57,8 @@ def check_namespace(kind: Kind[Any], metadata: ObjectMeta, namespace: str) -> No
 async def _prepare(registry: Registry, kind: Kind[Any], call: Call, obj: Any) -> None:
     """Default, admit, validate: everything that may refuse the object before it is written."""
     strategy = kind.strategy
-    strategy.prepare_create(obj)
     strategy.default(obj)
+    strategy.prepare_create(obj)
     request = Attributes(
         operation=Operation.CREATE,
         resource=kind.resource,

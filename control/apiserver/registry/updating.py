@@ -112,11 +112,11 @@ async def prepare(
     """Everything that may refuse the change before it is written."""
     strategy = kind.strategy
     keep_server_owned(new.metadata, old.metadata)
+    strategy.default(new)
     if subresource:
         strategy.prepare_subresource(subresource, new, old)
     else:
         strategy.prepare_update(new, old)
-    strategy.default(new)
     request = Attributes(
         operation=Operation.UPDATE,
         resource=kind.resource,
