@@ -67,6 +67,12 @@ def parser() -> argparse.ArgumentParser:
         "(default: one node, which is this machine itself)",
     )
     made.add_argument(
+        "--own-engine",
+        action="store_true",
+        help="without --nodes: run a Docker Engine for this cluster alone, even if the machine's "
+        "own runs (default: use the machine's own, or start one if it has none)",
+    )
+    made.add_argument(
         "--kubeconfig",
         type=Path,
         metavar="PATH",
@@ -94,12 +100,15 @@ def make(arguments: argparse.Namespace, progress: Progress) -> Cluster:
         existing = Cluster.find(folder, report=progress)
         if existing is not None and existing.description.shape is Shape.NAMESPACES:
             return existing
-        return Cluster.create_machine(name, folder, report=progress)
+        return Cluster.create_machine(
+            name, folder, report=progress, own_engine=arguments.own_engine
+        )
     return Cluster.create(name, arguments.nodes, folder, report=progress)
 
 
 def how_to_go_on(cluster: Cluster, kubeconfig: Path) -> str:
     """The last lines of `up`."""
+    program = "./podwright" if Path("podwright").is_file() else "podwright"
     which = "" if cluster.name == clusters.DEFAULT_NAME else f" --name {cluster.name}"
     if cluster.topology.state.parent != clusters.DEFAULT_STATE and which:
         which += f" --state-dir {cluster.topology.state.parent}"
@@ -111,8 +120,8 @@ def how_to_go_on(cluster: Cluster, kubeconfig: Path) -> str:
             "How to go on:",
             f"  export KUBECONFIG={kubeconfig}",
             "  kubectl get pods -A -o wide",
-            f"  podwright status{which}     # what runs, and whether it is well",
-            f"  podwright down{which}       # remove every trace",
+            f"  {program} status{which}     # what runs, and whether it is well",
+            f"  {program} down{which}       # remove every trace",
         ]
     )
 
@@ -137,7 +146,7 @@ def _place_kubeconfig(cluster: Cluster, wanted: Path | None) -> Path:
 
 def _load_images(cluster: Cluster, documents: Sequence[Document], progress: Progress) -> None:
     for image in sorted(manifests.images(documents) & set(images.OURS)):
-        progress(f"making the image {image}")
+        progress(f"making sure of the image {image}")
         cluster.load_image(image)
 
 

@@ -30,7 +30,7 @@ from local.daemons import CONTROL_PORT, Join
 from local.host import images, processes, traces, wiring
 from local.machine import MachineEngine, MachineNode
 from local.node import EXEC_TIMEOUT, Node
-from local.state import Description, Shape
+from local.state import Description, EngineOrigin, Shape
 from local.topology import Topology
 
 Report = Callable[[str], None]
@@ -85,7 +85,13 @@ class Cluster:
 
     @classmethod
     def create_machine(
-        cls, name: str, state_dir: Path, *, report: Report = silent, node_name: str = ""
+        cls,
+        name: str,
+        state_dir: Path,
+        *,
+        report: Report = silent,
+        node_name: str = "",
+        own_engine: bool = False,
     ) -> Cluster:
         """A cluster whose one node is this machine."""
         plan = topology.plan_machine(name, _resolved(state_dir), node_name or _host_name())
@@ -98,7 +104,7 @@ class Cluster:
             shape=Shape.MACHINE,
             nodes=[node.name for node in plan.nodes],
             port=CONTROL_PORT,
-            engine=machine.choose_engine(),
+            engine=EngineOrigin.OWN if own_engine else machine.choose_engine(),
         )
         state.save(plan.state, description)
         return cls._of(description, plan.state, report)
@@ -186,7 +192,7 @@ class Cluster:
         """Start what does not run; returns when every node is Ready."""
         with state.locked(self.topology.state):
             self.start_control()
-            self._on_all_nodes("starting the engine of", lambda node: node.start())
+            self._on_all_nodes("starting", lambda node: node.start(), unless=_is_up)
             for node in self.nodes:
                 if node.agent.process() is None:
                     self.report(f"starting the agent of {node.name}")
@@ -298,7 +304,7 @@ class Cluster:
 
             images.with_engines(targets, build)
             return
-        source = source or MachineEngine(origin=state.EngineOrigin.FOUND).url
+        source = source or MachineEngine(origin=EngineOrigin.FOUND).url
 
         async def copy(runtimes: list[Runtime]) -> None:
             await images.copy(runtimes[0], runtimes[1:], reference)
@@ -311,16 +317,27 @@ class Cluster:
         token = access.create_token(self.kubeconfig, seconds=TOKEN_SECONDS)
         return Join(token=str(token), ca_hash=self.control.ca_hash())
 
-    def _on_all_nodes(self, what: str, act: Callable[[Node | MachineNode], None]) -> None:
+    def _on_all_nodes(
+        self,
+        what: str,
+        act: Callable[[Node | MachineNode], None],
+        *,
+        unless: Callable[[Node | MachineNode], bool] = lambda node: False,
+    ) -> None:
         """At once: most of the time goes into waiting for engines."""
 
         def step(node: Node | MachineNode) -> None:
-            self.report(f"{what} {node.name}")
-            act(node)
+            if not unless(node):
+                self.report(f"{what} {node.name}")
+                act(node)
 
         with ThreadPoolExecutor(max_workers=8, thread_name_prefix="node") as pool:
             for result in [pool.submit(step, node) for node in self.nodes]:
                 result.result()
+
+
+def _is_up(node: Node | MachineNode) -> bool:
+    return node.plugged() and node.connected() and node.engine.running()
 
 
 def _resolved(folder: Path) -> Path:

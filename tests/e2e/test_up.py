@@ -6,7 +6,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -14,14 +14,15 @@ import pytest
 from local import topology
 from local.cluster import Cluster
 from local.host import processes
+from netplugin import namespaces
 
 ROOT = Path(__file__).resolve().parents[2]
 STATE = Path("/tmp/podwright-e2e-up")
 
 
-def podwright(*argv: str, code: int = 0, timeout: float = 240) -> str:
+def podwright(*argv: str, code: int = 0, timeout: float = 240, entrance: Sequence[str] = ()) -> str:
     done = subprocess.run(
-        [sys.executable, "-P", "-m", "cli", *argv],
+        [*entrance, sys.executable, "-P", "-m", "cli", *argv],
         capture_output=True,
         text=True,
         timeout=timeout,
@@ -79,6 +80,52 @@ def test_from_nothing_to_an_answer_through_the_vip_and_back(state: Path) -> None
     podwright("down", "--name", "walk")
     assert traces(slug) == []
     assert not (state / "walk").exists()
+
+
+MACHINE = "podwright-e2e-machine"
+
+
+@pytest.fixture
+def machine() -> Iterator[list[str]]:
+    """The entrance to a network that stands for a machine's own, so that nothing real is touched."""
+    namespaces.delete_namespace(MACHINE)
+    namespaces.create_namespace(MACHINE)
+    namespaces.create_bridge(MACHINE, "uplink")
+    namespaces.set_address(MACHINE, "uplink", "198.19.255.2/24")
+    namespaces.add_route(MACHINE, "default", gateway="198.19.255.1")
+    try:
+        yield ["nsenter", f"--net={topology.NAMESPACE_ROOT / MACHINE}", "--"]
+    finally:
+        namespaces.delete_namespace(MACHINE)
+
+
+def test_a_machine_as_its_own_node_is_left_as_it_was(state: Path, machine: list[str]) -> None:
+    def network() -> list[str]:
+        shown = [["ip", "-o", "link"], ["ip", "route"], ["iptables-save"], ["sysctl", "-a"]]
+        texts = [
+            subprocess.run([*machine, *argv], capture_output=True, text=True, check=True).stdout
+            for argv in shown
+        ]
+        texts[3] = re.sub(r"(?m)^(?!net\.ipv4\.(ip_forward|conf\.all\.)).*\n", "", texts[3])
+        return [re.sub(r"(?m)^#.*\n|\[\d+:\d+\]", "", text) for text in texts]
+
+    before = network()
+    up = ["up", "examples/hello.yaml", "--name", "alone", "--own-engine"]
+    output = podwright(*up, entrance=machine)
+    assert re.search(r"Hello from hello-\w+-\w+", output)
+    assert "deployment/hello unchanged" in podwright(*up, entrance=machine)
+    assert "All is well." in podwright("status", "--name", "alone", entrance=machine)
+    cluster = Cluster.find(state / "alone")
+    assert cluster is not None
+    [node] = cluster.nodes
+    refused = podwright("node", "kill", node.name, "--name", "alone", code=1, entrance=machine)
+    assert "is this machine itself" in refused
+    assert network() != before
+
+    podwright("down", "--name", "alone", entrance=machine)
+    assert network() == before
+    assert traces(cluster.topology.slug) == []
+    assert not (state / "alone").exists()
 
 
 def test_a_manifest_that_never_gets_ready_is_explained(state: Path) -> None:
