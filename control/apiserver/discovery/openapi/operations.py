@@ -66,7 +66,9 @@ def _paths_of(components: Components, resource: Resource) -> Iterator[tuple[str,
     collection = resource.path("{namespace}" if resource.namespaced else "")
     maker = _Operations(components, resource)
     if resource.namespaced:
-        yield resource.path(), {"get": maker.read("list", "", many, _LIST)}
+        everywhere = maker.read("list", "", many, _LIST)
+        everywhere["operationId"] += "ForAllNamespaces"
+        yield resource.path(), {"get": everywhere}
     yield (
         collection,
         {
