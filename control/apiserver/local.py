@@ -30,6 +30,7 @@ from control.store.subscription import Subscription
 T = TypeVar("T", bound=ApiStruct)
 
 _BOOKMARK_SECONDS = 60.0
+_SLICE = 200  # objects decoded at once
 _CAPACITY = 10_000
 """Events that may wait for an informer: it shares the loop, and a reconcile may keep it busy."""
 
@@ -77,7 +78,11 @@ class LocalClient:
             resource_version=resource_version,
         )
         page = await reading.list_(self._registry, kind, options, namespace=namespace)
-        items = [kind.decode(body) for body in page.items]
+        items: list[T] = []
+        for number, body in enumerate(page.items):
+            if number and number % _SLICE == 0:
+                await asyncio.sleep(0)  # others want the loop, too
+            items.append(kind.decode(body))
         return Listed(items, str(page.revision), page.continue_)
 
     async def create(self, obj: T, *, namespace: str = "", dry_run: bool = False) -> T:

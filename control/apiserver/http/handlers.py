@@ -78,7 +78,7 @@ class ResourceHandlers:
             self._registry, kind, list_options(request), namespace=request.target.namespace
         )
         presenter = self._presenter(request, kind)
-        body = responses.as_media_type(presenter.many(page), form.media_type)
+        body = responses.as_media_type(await presenter.many(page), form.media_type)
         return responses.json_response(body, content_type=form.media_type)
 
     async def watch(self, request: ApiRequest, kind: Kind[Any]) -> web.StreamResponse:
@@ -169,7 +169,7 @@ class ResourceHandlers:
                 raise
             removed.append(one.body)
         answer = Page(removed, page.revision, page.continue_, page.remaining)
-        body = self._presenter(request, kind).many(answer)
+        body = await self._presenter(request, kind).many(answer)
         return responses.json_response(body)
 
     def _presenter(self, request: ApiRequest, kind: Kind[Any]) -> Presenter:

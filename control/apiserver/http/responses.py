@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import zlib
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
 
 import msgspec
 from aiohttp import web
@@ -21,6 +21,7 @@ from control.apiserver.http.negotiation import JSON, YAML
 _ENCODER = msgspec.json.Encoder()
 _GZIP_FROM = 128 * 1024
 _GZIP_LEVEL = 1
+_PIECES_FROM = 1024 * 1024
 _GZIP_WINDOW = 31  # a gzip header around the deflate stream
 
 STREAM_CHUNK = 256 * 1024
@@ -74,21 +75,29 @@ def add_warnings(headers: CIMultiDict[str], warnings: Iterable[str]) -> None:
 
 
 async def finish(request: web.BaseRequest, response: web.StreamResponse) -> web.StreamResponse:
-    """Compress a large answer for a client that asked for it."""
+    """Compress a large answer for a client that asked for it; send a very large one in pieces."""
     if not isinstance(response, web.Response) or response.prepared:
         return response
     body = response.body
-    if (
-        not isinstance(body, bytes)
-        or len(body) < _GZIP_FROM
-        or "Content-Encoding" in response.headers
-        or "gzip" not in request.headers.get("Accept-Encoding", "")
-    ):
+    if not isinstance(body, bytes) or len(body) < _GZIP_FROM:
         return response
-    response.body = await asyncio.to_thread(compress, body)
-    response.headers["Content-Encoding"] = "gzip"
-    response.headers["Vary"] = "Accept-Encoding"
+    if "Content-Encoding" not in response.headers and "gzip" in request.headers.get(
+        "Accept-Encoding", ""
+    ):
+        body = response.body = await asyncio.to_thread(compress, body)
+        response.headers["Content-Encoding"] = "gzip"
+        response.headers["Vary"] = "Accept-Encoding"
+    if len(body) > _PIECES_FROM:
+        response.body = _pieces(body)
     return response
+
+
+async def _pieces(body: bytes) -> AsyncIterator[bytes]:
+    """The writer waits after each piece until the client has taken it: encrypting tens of megabytes
+    in one go would hold the loop, and the connection's buffer would hold them a second time."""
+    view = memoryview(body)
+    for start in range(0, len(body), STREAM_CHUNK):
+        yield bytes(view[start : start + STREAM_CHUNK])
 
 
 def compress(body: bytes, level: int = _GZIP_LEVEL) -> bytes:

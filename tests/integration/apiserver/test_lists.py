@@ -158,3 +158,11 @@ async def test_what_cannot_be_produced_is_not_acceptable(api: Api, maps: str) ->
     assert (code, status["reason"]) == (406, "NotAcceptable")
     both = "application/vnd.kubernetes.protobuf,application/json"
     assert (await api.get(maps, headers={"Accept": both}))[0] == 200
+
+
+async def test_very_large_answers_arrive_whole(api: Api, maps: str) -> None:
+    for number in range(4):
+        await api.ok("POST", maps, config_map(f"huge{number}", data={"k": "x" * 700_000}))
+    for encoding in ("gzip", "identity"):
+        answer = await api.ok("GET", maps, headers={"Accept-Encoding": encoding})
+        assert [len(item["data"]["k"]) for item in answer["items"]] == [700_000] * 4
