@@ -106,7 +106,7 @@ def _request(request: Get, address: str) -> bytes:
 
 
 async def _answer(reader: asyncio.StreamReader) -> Answer:
-    status_line = (await reader.readuntil(b"\r\n")).decode("latin-1").split(" ", 2)
+    status_line = (await _line(reader)).split(" ", 2)
     if not status_line[0].startswith("HTTP/"):
         raise ValueError(status_line[0])
     status = int(status_line[1])
@@ -123,10 +123,15 @@ async def _answer(reader: asyncio.StreamReader) -> Answer:
 
 async def _headers(reader: asyncio.StreamReader) -> dict[str, str]:
     headers: dict[str, str] = {}
-    while (line := await reader.readuntil(b"\r\n")) != b"\r\n":
-        name, _, value = line.decode("latin-1").partition(":")
+    while line := await _line(reader):
+        name, _, value = line.partition(":")
         headers[name.strip().lower()] = value.strip()
     return headers
+
+
+async def _line(reader: asyncio.StreamReader) -> str:
+    """A line without its end, which may be a bare newline: CGI scripts write that, and Go reads it."""
+    return (await reader.readuntil(b"\n")).rstrip(b"\r\n").decode("latin-1")
 
 
 async def _body(reader: asyncio.StreamReader, headers: Mapping[str, str]) -> bytes:
