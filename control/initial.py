@@ -1,7 +1,7 @@
 """The objects every cluster begins with: namespaces, its own Service and endpoints, the DNS Service.
 
-Made at every start where they are missing, through the same API as everything else, so that
-somebody's change of them survives, and somebody's deletion does not for long. What must follow the
+Made where they are missing, at start and every minute after, through the same API as everything
+else: somebody's change of them survives, somebody's deletion does not for long. What must follow the
 machine (the address behind `default/kubernetes`) is brought up to date.
 """
 
@@ -27,6 +27,7 @@ from api.discovery import Endpoint, EndpointConditions, EndpointSlice
 from api.discovery import EndpointPort as SlicePort
 from api.meta import ObjectMeta
 from api.struct import ApiStruct
+from base.clock import Clock
 from control.settings import ControlSettings
 
 log = logging.getLogger(__name__)
@@ -34,14 +35,25 @@ log = logging.getLogger(__name__)
 T = TypeVar("T", bound=ApiStruct)
 
 NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
+RESYNC_SECONDS = 60.0
 _HTTPS = 443
+
+
+async def keep(client: Client, settings: ControlSettings, advertised: str, clock: Clock) -> None:
+    """Ensure them for ever. What fails once (a namespace still going away) is tried again."""
+    while True:
+        await clock.sleep(RESYNC_SECONDS)
+        try:
+            await ensure(client, settings, advertised)
+        except errors.ApiError as error:
+            log.warning("an initial object cannot be made now: %s", error)
 
 
 async def ensure(client: Client, settings: ControlSettings, advertised: str) -> None:
     """Make what is missing."""
     for name in NAMESPACES:
         await _ensure(client, Namespace(metadata=ObjectMeta(name=name)))
-    await _ensure(client, kubernetes_service(settings.kubernetes_service_ip))
+    await _ensure(client, kubernetes_service(settings.kubernetes_service_ip, settings.port))
     await _ensure(client, dns_service(settings.cluster_dns))
     if ipaddress.ip_address(advertised).is_loopback:
         log.warning(
@@ -76,7 +88,7 @@ async def _ensure(client: Client, obj: ApiStruct) -> bool:
     return False
 
 
-def kubernetes_service(address: str) -> Service:
+def kubernetes_service(address: str, port: int) -> Service:
     """How pods reach the API."""
     return Service(
         metadata=ObjectMeta(
@@ -86,7 +98,7 @@ def kubernetes_service(address: str) -> Service:
         ),
         spec=ServiceSpec(
             cluster_ip=address,
-            ports=[ServicePort(name="https", port=_HTTPS, target_port=6443, protocol="TCP")],
+            ports=[ServicePort(name="https", port=_HTTPS, target_port=port, protocol="TCP")],
         ),
     )
 

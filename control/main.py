@@ -94,7 +94,9 @@ async def _start(
     await parts.start(guard)
     policy = KeepByAge(settings.compaction_interval)
     guard.start(run_compaction(store, clock=clock, policy=policy), name="compaction")
-    await initial.ensure(parts.client("system:apiserver"), settings, advertised)
+    client = parts.client("system:apiserver")
+    await initial.ensure(client, settings, advertised)
+    guard.start(initial.keep(client, settings, advertised, clock), name="initial objects")
 
 
 def start_controllers(

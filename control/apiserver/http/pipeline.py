@@ -122,9 +122,10 @@ class Pipeline:
     ) -> web.StreamResponse:
         await self._authorize(Access(user=user, verb=http.method.lower(), path=path))
         handler = self._paths.get(parts[0])
-        if handler is None:
+        reads = http.method in ("GET", "HEAD")
+        if handler is None or (parts[0] in ("api", "apis") and not reads):
             return responses.page_not_found()
-        if http.method not in ("GET", "HEAD"):
+        if not reads:
             return responses.text_response("405 method not allowed\n", code=405)
         return await handler(http, parts, query)
 
