@@ -101,6 +101,7 @@ class Agent:
         self.network: NodeNetwork | None = None
         self.network_feed: NetworkFeed | None = None
         self.server: AgentServer | None = None
+        self._registered = asyncio.Event()
         self.manager = PodManager(self._context(engine))
         self.health = EngineHealth(parts.runtime, settings.pause_image, clock=clock)
         self.manager.on_engine = self.health.heard
@@ -212,6 +213,7 @@ class Agent:
     async def _report(self) -> None:
         await self.observer.refresh()
         await self.heartbeat.register_patiently()
+        self._registered.set()
         guard = self.parts.guard
         guard.start(self.heartbeat.renew_forever(), name="lease")
         guard.start(self.heartbeat.report_forever(), name="node status")
@@ -288,6 +290,8 @@ class Agent:
             )
             parts.guard.start(renewal, name="client certificate")
         settings.pki_dir.mkdir(parents=True, exist_ok=True)
+        # The certificate is given for the addresses that the Node object tells.
+        await self._registered.wait()
         first: asyncio.Queue[KeyPair] = asyncio.Queue()
         renewal = join.keep_fresh(
             parts.client,

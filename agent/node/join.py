@@ -45,6 +45,7 @@ CLIENT, SERVING, CA_FILE = "client", "server", "ca.crt"
 KUBECONFIG = "kubeconfig"
 
 POLL = 1.0
+PATIENT_LOOKS = 20
 RETRY = 5.0
 RENEW_AT = 2 / 3
 LOOK_EVERY = 3600.0
@@ -147,7 +148,7 @@ async def obtain(client: Client, wanted: Wanted, directory: Path, *, clock: Cloc
         key_pem=key_pem,
     )
     name = _request_name(wanted, key_pem)
-    told = False
+    asked = 0
     while True:
         try:
             csr = await _asked(client, name, wanted, request.csr_pem)
@@ -174,10 +175,11 @@ async def obtain(client: Client, wanted: Wanted, directory: Path, *, clock: Cloc
                 raise PermanentError(
                     f"certificate request {name} was {condition.type.lower()}: {condition.message}"
                 )
-        if not told:
-            told = True
+        asked += 1
+        if asked == PATIENT_LOOKS:
             log.info("waiting for certificate request %s to be approved", name)
-        await clock.sleep(POLL if told else 0.0)
+        # Approval takes the control plane a moment, a person longer.
+        await clock.sleep(min(POLL, 0.05 * asked))
 
 
 async def keep_fresh(

@@ -12,11 +12,11 @@ from pathlib import Path
 from agent.volumes.base import VolumeContext, VolumeError
 from agent.volumes.mounts import remove_tree
 from api import quantity
+from api.core import EmptyDirVolumeSource
 
 
 async def set_up(context: VolumeContext) -> Path:
-    source = context.volume.empty_dir
-    assert source is not None
+    source = context.volume.empty_dir or EmptyDirVolumeSource()
     path = context.directory
     path.mkdir(parents=True, exist_ok=True)
     if source.medium == "Memory":

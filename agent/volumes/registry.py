@@ -106,7 +106,8 @@ class PodVolumes:
         )
         for kind, volume, result in zip(kinds, pod.spec.volumes, results, strict=True):
             if isinstance(result, VolumeError):
-                raise VolumeError(f'volume "{volume.name}": {result.message}') from result
+                words = f'MountVolume.SetUp failed for volume "{volume.name}" : {result.message}'
+                raise VolumeError(words) from result
             if isinstance(result, BaseException):
                 raise result
             self.paths[volume.name] = result

@@ -1,0 +1,463 @@
+"""The node towards the cluster: status, heartbeats, peers, settings, certificates."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from ipaddress import IPv4Address, IPv4Network
+from pathlib import Path
+
+import pytest
+
+from agent.assembly import limitations
+from agent.containers.records import ImageId, ImageRecord
+from agent.containers.script import FAKE_ENGINE
+from agent.node import join, machine
+from agent.node.engine import EngineHealth
+from agent.node.heartbeat import Heartbeat
+from agent.node.machine import Disk
+from agent.node.network import host_ports, peers
+from agent.node.nodestatus import (
+    NodeIdentity,
+    NodeObserved,
+    node_status,
+    same_but_for_heartbeats,
+)
+from agent.settings import load
+from api.certificates import CertificateSigningRequest, CertificateSigningRequestStatus
+from api.coordination import Lease
+from api.core import (
+    ContainerPort,
+    Node,
+    NodeAddress,
+    NodeCondition,
+    NodeSpec,
+    NodeStatus,
+)
+from api.meta import ObjectMeta
+from base import pki
+from base.clock import FakeClock
+from base.errors import PermanentError
+from base.settings import SettingsError
+from base.tasks import TaskGuard
+from netplugin.records import HostPort, Peer
+from tests.unit.agent.builders import NOW, container, make_pod, sidecar
+from tests.unit.agent.fakeapi import FakeApi
+
+IDENTITY = NodeIdentity(
+    name="node-1",
+    address="192.0.2.1",
+    port=10250,
+    capacity={"cpu": "2", "memory": "4Gi", "pods": "110"},
+    allocatable={"cpu": "2", "memory": "3996Mi", "pods": "110"},
+    info=machine.system_info(FAKE_ENGINE),
+    labels={"kubernetes.io/hostname": "node-1"},
+)
+FULL = Disk(total=1000, available=50, inodes=100, inodes_free=90)
+ROOMY = Disk(total=1000, available=500, inodes=100, inodes_free=90)
+NO_INODES = Disk(total=1000, available=500, inodes=100, inodes_free=2)
+NO_COUNT = Disk(total=1000, available=500, inodes=0, inodes_free=0)
+
+
+def conditions(observed: NodeObserved) -> dict[str, tuple[str, str]]:
+    status = node_status(IDENTITY, observed, previous=(), now=NOW)
+    return {c.type: (c.status, c.reason) for c in status.conditions}
+
+
+CONDITIONS = [
+    (NodeObserved(), "Ready", "True", "KubeletReady"),
+    (NodeObserved(engine_away_for=5), "Ready", "True", "KubeletReady"),
+    (NodeObserved(engine_away_for=20), "Ready", "False", "RuntimeDown"),
+    (NodeObserved(network_ready=False), "Ready", "False", "KubeletNotReady"),
+    (NodeObserved(network_ready=False), "NetworkUnavailable", "True", "NoRouteCreated"),
+    (NodeObserved(), "NetworkUnavailable", "False", "RouteCreated"),
+    (NodeObserved(), "MemoryPressure", "False", "KubeletHasSufficientMemory"),
+    (
+        NodeObserved(memory_available=50 * 1024**2),
+        "MemoryPressure",
+        "True",
+        "KubeletHasInsufficientMemory",
+    ),
+    (NodeObserved(node_disk=ROOMY), "DiskPressure", "False", "KubeletHasNoDiskPressure"),
+    (NodeObserved(node_disk=FULL), "DiskPressure", "True", "KubeletHasDiskPressure"),
+    (NodeObserved(image_disk=FULL), "DiskPressure", "True", "KubeletHasDiskPressure"),
+    (NodeObserved(node_disk=NO_INODES), "DiskPressure", "True", "KubeletHasDiskPressure"),
+    (NodeObserved(node_disk=NO_COUNT), "DiskPressure", "False", "KubeletHasNoDiskPressure"),
+    (NodeObserved(pids=(98, 100)), "PIDPressure", "True", "KubeletHasInsufficientPID"),
+    (NodeObserved(pids=(10, 100)), "PIDPressure", "False", "KubeletHasSufficientPID"),
+]
+
+
+@pytest.mark.parametrize(("observed", "kind", "status", "reason"), CONDITIONS)
+def test_conditions(observed: NodeObserved, kind: str, status: str, reason: str) -> None:
+    assert conditions(observed)[kind] == (status, reason)
+
+
+def test_heartbeats_move_and_transitions_do_not() -> None:
+    first = node_status(IDENTITY, NodeObserved(), previous=(), now=NOW)
+    later = node_status(
+        IDENTITY, NodeObserved(), previous=first.conditions, now=NOW + timedelta(minutes=1)
+    )
+    assert same_but_for_heartbeats(first, later)
+    ready = next(c for c in later.conditions if c.type == "Ready")
+    assert ready.last_heartbeat_time == "2026-01-01T12:01:00Z"
+    assert ready.last_transition_time == "2026-01-01T12:00:00Z"
+    down = node_status(
+        IDENTITY,
+        NodeObserved(engine_away_for=99, engine_error="no such socket"),
+        previous=later.conditions,
+        now=NOW + timedelta(minutes=2),
+    )
+    assert not same_but_for_heartbeats(later, down)
+    ready = next(c for c in down.conditions if c.type == "Ready")
+    assert ready.message == "container runtime is down: no such socket"
+    assert ready.last_transition_time == "2026-01-01T12:02:00Z"
+
+
+def test_images_are_the_largest_that_have_a_name() -> None:
+    images = [
+        ImageRecord(id=ImageId(f"sha256:{n}"), tags=(f"i:{n}",), digests=(), size=n)
+        for n in range(80)
+    ]
+    nameless = ImageRecord(id=ImageId("sha256:x"), tags=(), digests=(), size=10**9)
+    status = node_status(IDENTITY, NodeObserved(images=[*images, nameless]), previous=(), now=NOW)
+    assert len(status.images) == 50
+    assert status.images[0].names == ["i:79"]
+
+
+# Heartbeats.
+
+
+class Beating:
+    def __init__(self) -> None:
+        self.clock = FakeClock()
+        self.api = FakeApi()
+        self.guard = TaskGuard("test")
+        self.observed = NodeObserved()
+        self.heartbeat = Heartbeat(
+            self.api,
+            IDENTITY,
+            observe=lambda: self.observed,
+            clock=self.clock,
+            guard=self.guard,
+        )
+
+    async def start(self) -> None:
+        await self.heartbeat.register_patiently()
+        self.guard.start(self.heartbeat.renew_forever(), name="lease")
+        self.guard.start(self.heartbeat.report_forever(), name="status")
+
+    def node(self) -> Node:
+        found: Node = self.api.objects[Node, "", "node-1"]
+        return found
+
+    def count(self, verb: str, kind: str) -> int:
+        return len([c for c in self.api.calls if c[:2] == (verb, kind)])
+
+
+async def test_a_node_registers_and_keeps_quiet() -> None:
+    beating = Beating()
+    await beating.start()
+    assert beating.node().metadata.labels["kubernetes.io/hostname"] == "node-1"
+    told = beating.count("patch", "Node")
+    await beating.clock.run_for(290)
+    assert beating.count("patch", "Node") == told, "nothing has changed"
+    await beating.clock.run_for(20)
+    assert beating.count("patch", "Node") == told + 1, "five minutes are over"
+    assert beating.count("update", "Lease") == 31
+    await beating.guard.close()
+
+
+async def test_a_change_is_told_within_ten_seconds_or_at_once() -> None:
+    beating = Beating()
+    await beating.start()
+    beating.observed = NodeObserved(network_ready=False, network_error="no")
+    await beating.clock.run_for(10)
+    ready = next(c for c in beating.node().status.conditions if c.type == "Ready")
+    assert ready.status == "False"
+    beating.observed = NodeObserved()
+    beating.heartbeat.wake()
+    await beating.clock.run_for(0)
+    ready = next(c for c in beating.node().status.conditions if c.type == "Ready")
+    assert ready.status == "True"
+    await beating.guard.close()
+
+
+async def test_an_api_that_is_away_is_waited_for() -> None:
+    beating = Beating()
+    beating.api.down = True
+    starting = beating.guard.start(beating.start(), name="start")
+    await beating.clock.run_for(60)
+    assert not starting.done()
+    beating.api.down = False
+    await beating.clock.run_for(5)
+    assert starting.done()
+    beating.api.down = True
+    await beating.clock.run_for(120)
+    beating.api.down = False
+    await beating.clock.run_for(5)
+    renewed = beating.api.objects[Lease, "kube-node-lease", "node-1"].spec.renew_time
+    assert renewed >= "2026-01-01T00:03:05"
+    await beating.guard.close()
+
+
+async def test_a_node_that_was_deleted_registers_anew() -> None:
+    beating = Beating()
+    await beating.start()
+    beating.api.remove(Node, "node-1")
+    beating.observed = NodeObserved(pids=(99, 100))
+    await beating.clock.run_for(15)
+    assert beating.node().metadata.name == "node-1"
+    await beating.guard.close()
+
+
+async def test_an_existing_node_keeps_what_others_put_on_it() -> None:
+    beating = Beating()
+    beating.api.put(
+        Node(
+            metadata=ObjectMeta(name="node-1", labels={"mine": "1"}),
+            spec=NodeSpec(pod_cidr="10.244.1.0/24"),
+            status=NodeStatus(node_info=IDENTITY.info),
+        )
+    )
+    await beating.start()
+    node = beating.node()
+    assert node.spec.pod_cidr == "10.244.1.0/24"
+    assert node.metadata.labels == {"mine": "1", "kubernetes.io/hostname": "node-1"}
+    await beating.guard.close()
+
+
+async def test_a_clock_that_jumps_does_not_silence_the_lease() -> None:
+    beating = Beating()
+    await beating.start()
+    before = beating.count("update", "Lease")
+    beating.clock.jump(-3600)
+    await beating.clock.run_for(60)
+    assert beating.count("update", "Lease") == before + 6
+    await beating.guard.close()
+
+
+async def test_engine_health() -> None:
+    from agent.containers.fake import FakeRuntime
+
+    clock = FakeClock()
+    runtime = FakeRuntime(clock)
+    health = EngineHealth(runtime, "pause", clock=clock)
+    changes = []
+    health.on_change = lambda: changes.append(health.away_for)
+    guard = TaskGuard("test")
+    guard.start(health.watch(), name="watch")
+    await clock.run_for(30)
+    assert (health.away_for, changes) == (0.0, [])
+    runtime.lose_engine()
+    await clock.run_for(30)
+    assert 20 <= health.away_for <= 30 and len(changes) == 1
+    runtime.recover_engine()
+    await clock.run_for(10)
+    assert health.away_for == 0.0 and len(changes) == 2
+    await guard.close()
+
+
+def test_what_the_machine_lacks_is_said_once() -> None:
+    poor = replace(FAKE_ENGINE, can_lower_oom_score=False, can_run_privileged=False)
+    said = limitations(poor)["podwright.io/machine-lacks"]
+    assert "CAP_SYS_RESOURCE" in said and "privileged" in said and "AppArmor" in said
+    rich = replace(FAKE_ENGINE, security_options=("name=apparmor",))
+    assert limitations(rich) == {}
+
+
+# Network.
+
+
+def node(name: str, cidr: str = "", address: str = "") -> Node:
+    addresses = [NodeAddress(type="Hostname", address=name)]
+    if address:
+        addresses.append(NodeAddress(type="InternalIP", address=address))
+    return Node(
+        metadata=ObjectMeta(name=name),
+        spec=NodeSpec(pod_cidr=cidr),
+        status=NodeStatus(node_info=IDENTITY.info, addresses=addresses),
+    )
+
+
+def test_peers_are_the_other_nodes_that_are_complete() -> None:
+    nodes = [
+        node("own", "10.244.0.0/24", "192.0.2.1"),
+        node("c", "10.244.2.0/24", "192.0.2.3"),
+        node("b", "10.244.1.0/24", "192.0.2.2"),
+        node("without-range", "", "192.0.2.4"),
+        node("without-address", "10.244.4.0/24"),
+    ]
+    assert peers(nodes, own="own") == [
+        Peer(node=n, pod_cidr=IPv4Network(cidr), address=IPv4Address(ip))
+        for n, cidr, ip in (
+            ("b", "10.244.1.0/24", "192.0.2.2"),
+            ("c", "10.244.2.0/24", "192.0.2.3"),
+        )
+    ]
+
+
+def test_host_ports() -> None:
+    ports = [
+        ContainerPort(container_port=80, host_port=8080, protocol="TCP"),
+        ContainerPort(container_port=53, host_port=5353, protocol="UDP", host_ip="192.0.2.1"),
+        ContainerPort(container_port=90, host_port=9090, host_ip="0.0.0.0"),
+        ContainerPort(container_port=1234),
+    ]
+    side = sidecar(ports=[ContainerPort(container_port=1, host_port=10)])
+    pod = make_pod(container(ports=ports), inits=[side, container("i")])
+    assert host_ports(pod) == (
+        HostPort(host_port=10, container_port=1, protocol="TCP"),
+        HostPort(host_port=8080, container_port=80, protocol="TCP"),
+        HostPort(host_port=5353, container_port=53, protocol="UDP", host_ip="192.0.2.1"),
+        HostPort(host_port=9090, container_port=90, protocol="TCP"),
+    )
+
+
+# Settings.
+
+
+def test_settings() -> None:
+    settings = load(
+        ["--node-name=n", "--capacity=cpu=500m", "--capacity=memory=1024Mi", "--config=/dev/null"],
+        {"PODWRIGHT_AGENT_TOKEN": "abc.def"},
+    )
+    assert settings.amounts(settings.capacity) == {"cpu": "500m", "memory": "1Gi"}
+    assert settings.token == "abc.def"
+    assert "abc.def" not in repr(settings)
+    assert settings.max_pods == 110
+
+
+@pytest.mark.parametrize(
+    ("argv", "words"),
+    [
+        (["--capacity=cpu"], "a resource and its amount"),
+        (["--capacity=cpu=lots"], "a resource and its amount"),
+        (["--node-ip=here"], "an IP address"),
+        (["--join=https://x", "--kubeconfig=/x"], "exclude each other"),
+        (["--cluster-dns=192.0.2.1"], "outside of --service-cidr"),
+        (["--network-mode=magic"], "magic"),
+    ],
+)
+def test_wrong_settings(argv: list[str], words: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        load([*argv, "--config=/dev/null"], {})
+    assert words in caught.value.message
+
+
+# Certificates.
+
+
+async def obtained(
+    api: FakeApi, wanted: join.Wanted, directory: Path, clock: FakeClock
+) -> pki.KeyPair:
+    """A certificate, with the time that it takes."""
+    guard = TaskGuard("test")
+    obtaining = guard.start(join.obtain(api, wanted, directory, clock=clock), name="obtain")
+    await clock.run_for(5)
+    try:
+        return await obtaining
+    finally:
+        await guard.close()
+
+
+class Signer:
+    """Approves and signs like the control plane."""
+
+    def __init__(self, api: FakeApi, clock: FakeClock) -> None:
+        self.ca = pki.create_ca("test", clock=clock)
+        self.clock = clock
+        self.api = api
+        self.signed = 0
+        self.deny = False
+        api.subscribe(CertificateSigningRequest, self._changed)
+
+    def _changed(self, old: object, new: CertificateSigningRequest | None) -> None:
+        if old is not None or new is None:
+            return
+        self.signed += 1
+        status = CertificateSigningRequestStatus(
+            certificate=pki.sign_csr(
+                self.ca, new.spec.request, client=True, server=True, clock=self.clock
+            )
+        )
+        if self.deny:
+            from api.certificates import CertificateSigningRequestCondition
+
+            status = CertificateSigningRequestStatus(
+                conditions=[
+                    CertificateSigningRequestCondition(type="Denied", status="True", message="no")
+                ]
+            )
+        self.api.put(CertificateSigningRequest(metadata=new.metadata, spec=new.spec, status=status))
+
+
+async def test_a_certificate_is_asked_for_once_and_renewed_in_time(tmp_path: Path) -> None:
+    clock, api = FakeClock(), FakeApi()
+    signer = Signer(api, clock)
+    guard = TaskGuard("test")
+    used: list[pki.KeyPair] = []
+    wanted = join.serving("node-1", "192.0.2.1")
+    guard.start(
+        join.keep_fresh(api, wanted, tmp_path, clock=clock, use=used.append), name="renewal"
+    )
+    await clock.run_for(60)
+    assert (len(used), signer.signed) == (1, 1)
+    facts = pki.read_certificate(used[0].cert_pem)
+    assert facts.subject.common_name == "system:node:node-1"
+    assert (tmp_path / "server.key").stat().st_mode & 0o777 == 0o600
+    await clock.run_for(86400 * 200)  # an hour at a time
+    assert signer.signed == 1
+    await clock.run_for(86400 * 60)
+    assert signer.signed == 2
+    assert used[-1].cert_pem != used[0].cert_pem
+    await guard.close()
+
+
+async def test_a_node_that_moved_asks_for_its_new_address(tmp_path: Path) -> None:
+    clock, api = FakeClock(), FakeApi()
+    Signer(api, clock)
+    pair = await obtained(api, join.serving("n", "192.0.2.1"), tmp_path, clock)
+    assert not join.due(pair, join.serving("n", "192.0.2.1"), clock)
+    assert join.due(pair, join.serving("n", "192.0.2.2"), clock)
+
+
+async def test_a_killed_request_is_found_again(tmp_path: Path) -> None:
+    clock, api = FakeClock(), FakeApi()
+    wanted = join.serving("n", "192.0.2.1")
+    guard = TaskGuard("test")
+    guard.start(join.obtain(api, wanted, tmp_path, clock=clock), name="first")
+    await clock.run_for(5)
+    await guard.close()
+    signer = Signer(api, clock)  # approves what is there
+    pair = await obtained(api, wanted, tmp_path, clock)
+    assert signer.signed == 1
+    assert pki.matches_key(pair)
+
+
+async def test_a_denied_request_says_why(tmp_path: Path) -> None:
+    clock, api = FakeClock(), FakeApi()
+    signer = Signer(api, clock)
+    signer.deny = True
+    with pytest.raises(PermanentError, match="was denied: no"):
+        await obtained(api, join.serving("n", "192.0.2.1"), tmp_path, clock)
+
+
+def test_access_of_a_node_that_has_joined(tmp_path: Path) -> None:
+    assert join.existing_access(tmp_path / "nothing") is None
+    clock = FakeClock()
+    ca = pki.create_ca("test", clock=clock)
+    pair = pki.issue(ca, common_name="system:node:n", client=True, clock=clock)
+    pki.store(pair, tmp_path, "client")
+    (tmp_path / "ca.crt").write_bytes(ca.cert_pem)
+    (tmp_path / "server").write_text("https://192.0.2.1:6443\n")
+    access = join.existing_access(tmp_path)
+    assert access is not None and access.server == "https://192.0.2.1:6443"
+    join.write_kubeconfig(tmp_path / "kubeconfig", access.server, tmp_path)
+    given = join.given_access(tmp_path / "kubeconfig")
+    assert (given.server, given.ca_pem, given.joined) == (access.server, ca.cert_pem, False)
+
+
+def test_condition_type_is_api() -> None:
+    status = node_status(IDENTITY, NodeObserved(), previous=(), now=NOW)
+    assert all(isinstance(c, NodeCondition) for c in status.conditions)

@@ -1,0 +1,385 @@
+"""Counting answers, asking over real loopback sockets, and keeping time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+
+from agent.containers.fake import FakeRuntime
+from agent.containers.records import ContainerCreate, ContainerId, ExecResult
+from agent.containers.script import Script
+from agent.probes.handlers import Target, Verdict, ask, resolve_port
+from agent.probes.hooks import run_hook
+from agent.probes.runner import PodProbes, Turned, Wanted
+from agent.probes.state import Count, Kind, Timing, count, timing
+from api.core import (
+    ContainerPort,
+    ExecAction,
+    HTTPGetAction,
+    HTTPHeader,
+    LifecycleHandler,
+    Probe,
+    SleepAction,
+    TCPSocketAction,
+)
+from base.clock import FakeClock
+from base.tasks import TaskGuard
+from tests.unit.agent.builders import container
+
+# Counting.
+
+SEQUENCES = [
+    # answers, successes, failures, verdicts after each
+    ("+", 1, 3, [True]),
+    ("---", 1, 3, [None, None, False]),
+    ("--+--", 1, 3, [None, None, True, True, True]),
+    ("+---", 1, 3, [True, True, True, False]),
+    ("+---+", 1, 3, [True, True, True, False, True]),
+    ("+--+---", 1, 3, [True, True, True, True, True, True, False]),
+    ("++", 2, 1, [None, True]),
+    ("+-++", 2, 1, [None, False, False, True]),
+    ("-", 1, 1, [False]),
+]
+
+
+@pytest.mark.parametrize(("answers", "successes", "failures", "verdicts"), SEQUENCES)
+def test_thresholds(
+    answers: str, successes: int, failures: int, verdicts: list[bool | None]
+) -> None:
+    times = Timing(successes=successes, failures=failures)
+    counted, seen = Count(), []
+    for answer in answers:
+        counted = count(counted, answer == "+", times)
+        seen.append(counted.verdict)
+    assert seen == verdicts
+
+
+def test_defaults() -> None:
+    assert timing(Probe()) == Timing(initial_delay=0, period=10, timeout=1, successes=1, failures=3)
+
+
+# Asking.
+
+
+@asynccontextmanager
+async def serving(
+    answer: Callable[[bytes], bytes | None],
+) -> AsyncIterator[tuple[int, list[bytes]]]:
+    """A server on loopback; yields its port and the requests it got."""
+    requests: list[bytes] = []
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            request = await reader.readuntil(b"\r\n\r\n")
+        except asyncio.IncompleteReadError:
+            writer.close()
+            return
+        requests.append(request)
+        body = answer(request)
+        if body is None:
+            await asyncio.Event().wait()
+        else:
+            writer.write(body)
+        writer.close()
+
+    server = await asyncio.start_server(handle, "127.0.0.1", 0)
+    try:
+        yield server.sockets[0].getsockname()[1], requests
+    finally:
+        server.close()
+
+
+def status(code: int, headers: str = "", body: str = "body") -> Callable[[bytes], bytes]:
+    text = f"HTTP/1.1 {code} Words\r\n{headers}\r\n{body}"
+    return lambda request: text.encode()
+
+
+async def http(port: int | str, *, timeout: float = 5.0, **fields: object) -> Verdict:
+    action = HTTPGetAction(**{"path": "/healthz", "port": port, **fields})  # type: ignore[arg-type]
+    target = Target(container=container(), id=ContainerId("x"), ip="127.0.0.1")
+    return await ask(Probe(http_get=action), target, FakeRuntime(FakeClock()), timeout=timeout)
+
+
+STATUSES = [
+    (200, True, "body"),
+    (204, True, ""),
+    (299, True, "body"),
+    (304, True, ""),
+    (399, True, "body"),
+    (400, False, "HTTP probe failed with statuscode: 400"),
+    (404, False, "HTTP probe failed with statuscode: 404"),
+    (500, False, "HTTP probe failed with statuscode: 500"),
+    (503, False, "HTTP probe failed with statuscode: 503"),
+]
+
+
+@pytest.mark.parametrize(("code", "passed", "message"), STATUSES)
+async def test_http_statuses(code: int, passed: bool, message: str) -> None:
+    async with serving(status(code)) as (port, _):
+        assert await http(port) == Verdict(passed=passed, message=message)
+
+
+async def test_the_request() -> None:
+    headers = [HTTPHeader(name="X-A", value="1"), HTTPHeader(name="Host", value="web.example")]
+    async with serving(status(200)) as (port, requests):
+        await http(port, path="ready?x=1", http_headers=headers)
+    lines = requests[0].decode().split("\r\n")
+    assert lines[0] == "GET /ready?x=1 HTTP/1.1"
+    assert "Host: web.example" in lines and "X-A: 1" in lines
+    assert "Connection: close" in lines
+    assert not any(line.lower().startswith("cookie") for line in lines)
+
+
+async def test_nobody_listens() -> None:
+    async with serving(status(200)) as (port, _):
+        pass
+    verdict = await http(port)
+    assert verdict == Verdict(
+        passed=False,
+        message=f'Get "http://127.0.0.1:{port}/healthz": '
+        f"dial tcp 127.0.0.1:{port}: connect: connection refused",
+    )
+
+
+async def test_no_answer_in_time() -> None:
+    async with serving(lambda request: None) as (port, _):
+        verdict = await http(port, timeout=0.05)
+    assert verdict.message == (
+        f'Get "http://127.0.0.1:{port}/healthz": '
+        "context deadline exceeded (Client.Timeout exceeded while awaiting headers)"
+    )
+
+
+@pytest.mark.parametrize(
+    "answer", [b"", b"nonsense\r\n\r\n", b"HTTP/1.1 abc\r\n\r\n", b"HTTP/1.1 200"]
+)
+async def test_no_http(answer: bytes) -> None:
+    async with serving(lambda request: answer) as (port, _):
+        verdict = await http(port)
+    assert not verdict.passed and verdict.message.startswith('Get "http://127.0.0.1')
+
+
+async def test_lines_may_end_in_a_bare_newline_as_cgi_scripts_write_them() -> None:
+    text = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\n\nhello\n"
+    async with serving(lambda request: text) as (port, _):
+        assert (await http(port)).passed
+
+
+async def test_redirects_on_the_same_host_are_followed() -> None:
+    def answer(request: bytes) -> bytes:
+        if request.startswith(b"GET /healthz"):
+            return status(302, "Location: /broken\r\n")(request)
+        return status(500)(request)
+
+    async with serving(answer) as (port, requests):
+        verdict = await http(port)
+    assert verdict.message == "HTTP probe failed with statuscode: 500"
+    assert len(requests) == 2
+
+
+async def test_redirects_to_another_host_pass() -> None:
+    elsewhere = status(302, "Location: http://elsewhere.example/\r\n")
+    async with serving(elsewhere) as (port, requests):
+        verdict = await http(port)
+    assert verdict.passed and len(requests) == 1
+
+
+async def test_endless_redirects_fail() -> None:
+    async with serving(status(302, "Location: /healthz\r\n")) as (port, _):
+        verdict = await http(port)
+    assert "stopped after 10 redirects" in verdict.message
+
+
+async def test_a_large_body_is_not_read_to_its_end() -> None:
+    async with serving(status(200, body="x" * 1_000_000)) as (port, _):
+        verdict = await http(port)
+    assert verdict.passed and len(verdict.message) <= 1024
+
+
+async def tcp(port: int) -> Verdict:
+    target = Target(container=container(), id=ContainerId("x"), ip="127.0.0.1")
+    probe = Probe(tcp_socket=TCPSocketAction(port=port))
+    return await ask(probe, target, FakeRuntime(FakeClock()), timeout=1)
+
+
+async def test_tcp() -> None:
+    async with serving(status(200)) as (port, _):
+        assert (await tcp(port)).passed
+    assert await tcp(port) == Verdict(
+        passed=False, message=f"dial tcp 127.0.0.1:{port}: connect: connection refused"
+    )
+
+
+PORTS = [
+    (80, 80),
+    ("80", 80),
+    ("http", 8080),
+    ("nobody", None),
+    (0, None),
+    (70000, None),
+]
+
+
+@pytest.mark.parametrize(("port", "expected"), PORTS)
+def test_ports_by_name(port: int | str, expected: int | None) -> None:
+    spec = container(ports=[ContainerPort(name="http", container_port=8080)])
+    assert resolve_port(port, spec) == expected
+
+
+async def test_a_port_that_is_not_named() -> None:
+    assert "couldn't find port" in (await http("nobody")).message
+
+
+async def inside(script: Script) -> tuple[FakeRuntime, Target, FakeClock]:
+    clock = FakeClock()
+    runtime = FakeRuntime(clock, scripts={"web": script}, images=["app"])
+    id = await runtime.create(ContainerCreate(name="web", image="app"))
+    await runtime.start(id)
+    return runtime, Target(container=container(), id=id, ip="127.0.0.1"), clock
+
+
+EXECS = [
+    (ExecResult(exit_code=0, output=b"fine"), Verdict(passed=True, message="fine")),
+    (ExecResult(exit_code=1, output=b"bad"), Verdict(passed=False, message="bad")),
+    (
+        ExecResult(exit_code=-1, output=b"", timed_out=True),
+        Verdict(passed=False, message='command "check it" timed out'),
+    ),
+]
+
+
+@pytest.mark.parametrize(("result", "verdict"), EXECS)
+async def test_exec(result: ExecResult, verdict: Verdict) -> None:
+    runtime, target, _ = await inside(Script(exec=lambda argv: result))
+    probe = Probe(exec=ExecAction(command=["check", "it"]))
+    assert await ask(probe, target, runtime, timeout=1) == verdict
+
+
+async def test_exec_into_a_container_that_is_gone_says_nothing() -> None:
+    runtime, target, _ = await inside(Script(run_for=0))
+    verdict = await ask(Probe(exec=ExecAction(command=["x"])), target, runtime, timeout=1)
+    assert verdict.unknown
+
+
+# Hooks.
+
+
+async def test_a_sleeping_hook() -> None:
+    runtime, target, clock = await inside(Script())
+    hook = LifecycleHandler(sleep=SleepAction(seconds=5))
+    sleeping = asyncio.create_task(run_hook(hook, target, runtime, timeout=30, clock=clock))
+    await clock.run_for(4)
+    assert not sleeping.done()
+    await clock.run_for(2)
+    assert (await sleeping).passed
+
+
+async def test_a_failing_hook_says_what_it_ran() -> None:
+    runtime, target, clock = await inside(
+        Script(exec=lambda argv: ExecResult(exit_code=2, output=b"oops\n"))
+    )
+    hook = LifecycleHandler(exec=ExecAction(command=["a", "b"]))
+    verdict = await run_hook(hook, target, runtime, timeout=None, clock=clock)
+    assert verdict.message == "Exec lifecycle hook ([a b]) failed: oops"
+
+
+# Keeping time.
+
+
+class Watch:
+    """A pod's probes over a fake container whose health the test decides."""
+
+    def __init__(self) -> None:
+        self.healthy = True
+        self.asked: list[float] = []
+        self.turned: list[Turned] = []
+        self.complaints = 0
+
+    async def start(
+        self, probe: Probe, *, started_ago: float = 0.0, adopted: bool = False
+    ) -> Callable[[float], Awaitable[None]]:
+        def check(argv: object) -> ExecResult:
+            self.asked.append(self.clock.monotonic())
+            return ExecResult(exit_code=0 if self.healthy else 1, output=b"")
+
+        self.runtime, self.target, self.clock = await inside(Script(exec=check))
+        self.guard = TaskGuard("test")
+        self.probes = PodProbes(
+            self.runtime,
+            clock=self.clock,
+            guard=self.guard,
+            tell=self.turned.append,
+            complain=lambda kind, target, verdict: self._complained(),
+            jitter=lambda: 0.5,
+        )
+        self.wanted = Wanted(
+            probe=probe, target=self.target, started_ago=started_ago, adopted=adopted
+        )
+        self.probes.sync({(self.target.id, Kind.LIVENESS): self.wanted})
+        return self.clock.run_for
+
+    def _complained(self) -> None:
+        self.complaints += 1
+
+
+def exec_probe(**fields: int) -> Probe:
+    return Probe(exec=ExecAction(command=["check"]), **fields)
+
+
+TIMES = [
+    (exec_probe(period_seconds=10), 0.0, False, [0, 10, 20]),
+    (exec_probe(period_seconds=5, initial_delay_seconds=7), 0.0, False, [7, 12, 17, 22]),
+    (exec_probe(period_seconds=10, initial_delay_seconds=30), 25.0, False, [5, 15]),
+    (exec_probe(period_seconds=10), 1000.0, True, [5, 15]),
+]
+
+
+@pytest.mark.parametrize(("probe", "started_ago", "adopted", "moments"), TIMES)
+async def test_when_a_probe_asks(
+    probe: Probe, started_ago: float, adopted: bool, moments: list[float]
+) -> None:
+    watch = Watch()
+    run = await watch.start(probe, started_ago=started_ago, adopted=adopted)
+    await run(24)
+    assert watch.asked == pytest.approx(moments)
+    await watch.guard.close()
+
+
+async def test_only_turns_are_told() -> None:
+    watch = Watch()
+    run = await watch.start(exec_probe(period_seconds=1))
+    await run(10)
+    assert [t.passed for t in watch.turned] == [True]
+    watch.healthy = False
+    await run(10)
+    assert [t.passed for t in watch.turned] == [True, False]
+    assert watch.complaints == 10
+    watch.healthy = True
+    await run(1)
+    assert [t.passed for t in watch.turned] == [True, False, True]
+    await watch.guard.close()
+
+
+async def test_a_probe_that_is_not_wanted_stops() -> None:
+    watch = Watch()
+    run = await watch.start(exec_probe(period_seconds=1))
+    await run(3)
+    watch.probes.stop()
+    asked = len(watch.asked)
+    await run(10)
+    assert len(watch.asked) == asked
+    assert len(watch.probes) == 0
+    await watch.guard.close()
+
+
+async def test_syncing_again_does_not_restart_a_probe() -> None:
+    watch = Watch()
+    run = await watch.start(exec_probe(period_seconds=10))
+    await run(5)
+    watch.probes.sync({(watch.target.id, Kind.LIVENESS): watch.wanted})
+    await run(4)
+    assert len(watch.asked) == 1
+    await watch.guard.close()

@@ -1,0 +1,464 @@
+"""Volumes on an ordinary directory: contents, modes, swaps and what is refused."""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agent.spec.fieldref import Place
+from agent.volumes import atomic
+from agent.volumes.atomic import File
+from agent.volumes.base import VolumeError
+from agent.volumes.mounts import FakeMounter, remove_tree
+from agent.volumes.registry import TYPES, PodVolumes, volume_type
+from agent.volumes.subpath import bind_subpath
+from api.core import (
+    ConfigMap,
+    ConfigMapProjection,
+    ConfigMapVolumeSource,
+    DownwardAPIVolumeFile,
+    DownwardAPIVolumeSource,
+    EmptyDirVolumeSource,
+    HostPathVolumeSource,
+    KeyToPath,
+    NFSVolumeSource,
+    ObjectFieldSelector,
+    PodSecurityContext,
+    ProjectedVolumeSource,
+    ResourceFieldSelector,
+    Secret,
+    SecretProjection,
+    SecretVolumeSource,
+    ServiceAccountTokenProjection,
+    Volume,
+    VolumeProjection,
+)
+from api.meta import ObjectMeta
+from base.errors import TemporaryError
+from tests.unit.agent.builders import UID, make_pod
+
+NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
+PLACE = Place(node="n", host_ip="192.0.2.1", allocatable={"cpu": "2"})
+
+
+@dataclass
+class Objects:
+    """ConfigMaps and Secrets that exist."""
+
+    config_maps: dict[str, ConfigMap] = field(default_factory=dict)
+    secrets: dict[str, Secret] = field(default_factory=dict)
+    down: bool = False
+
+    async def config_map(self, namespace: str, name: str) -> ConfigMap | None:
+        if self.down:
+            raise TemporaryError("away")
+        return self.config_maps.get(name)
+
+    async def secret(self, namespace: str, name: str) -> Secret | None:
+        if self.down:
+            raise TemporaryError("away")
+        return self.secrets.get(name)
+
+
+def config(**data: str) -> ConfigMap:
+    return ConfigMap(metadata=ObjectMeta(name="c"), data=data, binary_data={"bin": b"\x00\xff"})
+
+
+class World:
+    def __init__(self, directory: Path) -> None:
+        self.objects = Objects(
+            config_maps={"c": config(a="1", b="2")},
+            secrets={"s": Secret(metadata=ObjectMeta(name="s"), data={"pw": b"hunter2"})},
+        )
+        self.mounter = FakeMounter()
+        self.volumes = PodVolumes(directory, objects=self.objects, mounter=self.mounter)
+
+    async def set_up(self, **source: object) -> Path:
+        pod = make_pod(volumes=[Volume(name="v", **source)])  # type: ignore[arg-type]
+        await self.volumes.set_up(pod, PLACE)
+        return self.volumes.paths["v"]
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World(tmp_path)
+
+
+def contents(directory: Path) -> dict[str, bytes]:
+    """The files that a program sees, without the machinery of the swap."""
+    return {
+        str(path.relative_to(directory)): path.read_bytes()
+        for path in directory.rglob("*")
+        if path.is_file() and not str(path.relative_to(directory)).startswith("..")
+    } | {
+        str(Path(link.name) / path.relative_to(link.resolve())): path.read_bytes()
+        for link in directory.iterdir()
+        if link.is_symlink() and link.is_dir() and not link.name.startswith("..")
+        for path in link.resolve().rglob("*")
+        if path.is_file()
+    }
+
+
+# The atomic writer.
+
+
+def files(**content: str) -> dict[str, File]:
+    return {name: File(content=text.encode(), mode=0o644) for name, text in content.items()}
+
+
+def test_files_change_all_at_once(tmp_path: Path) -> None:
+    assert atomic.write(tmp_path, files(a="1", b="1"), group=None, now=NOW)
+    old = (tmp_path / "..data").readlink()
+    seen_through_the_old_set = (tmp_path / old / "b").read_text()
+    assert atomic.write(tmp_path, files(a="2", c="2"), group=None, now=NOW)
+    assert contents(tmp_path) == {"a": b"2", "c": b"2"}
+    assert seen_through_the_old_set == "1"
+    assert not (tmp_path / old).exists()
+    assert (tmp_path / "a").readlink() == Path("..data/a")
+
+
+def test_nothing_changes_when_the_content_does_not(tmp_path: Path) -> None:
+    atomic.write(tmp_path, files(a="1"), group=None, now=NOW)
+    before = (tmp_path / "..data").readlink()
+    assert not atomic.write(tmp_path, files(a="1"), group=None, now=NOW)
+    assert (tmp_path / "..data").readlink() == before
+
+
+def test_a_changed_mode_is_a_change(tmp_path: Path) -> None:
+    atomic.write(tmp_path, files(a="1"), group=None, now=NOW)
+    assert atomic.write(tmp_path, {"a": File(content=b"1", mode=0o400)}, group=None, now=NOW)
+    assert stat.S_IMODE((tmp_path / "a").stat().st_mode) == 0o400
+
+
+def test_paths_with_folders(tmp_path: Path) -> None:
+    nested = {"x/y/z": File(content=b"1", mode=0o644), "x/w": File(content=b"2", mode=0o644)}
+    atomic.write(tmp_path, nested, group=None, now=NOW)
+    assert (tmp_path / "x" / "y" / "z").read_text() == "1"
+    assert (tmp_path / "x").readlink() == Path("..data/x")
+
+
+@pytest.mark.parametrize("name", ["/etc/passwd", "../x", "a/../../x", "..data", ""])
+def test_paths_that_lead_out(tmp_path: Path, name: str) -> None:
+    with pytest.raises(VolumeError, match="invalid path"):
+        atomic.write(tmp_path, {name: File(content=b"", mode=0o644)}, group=None, now=NOW)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_killed_writer_left_is_cleaned_up(tmp_path: Path) -> None:
+    atomic.write(tmp_path, files(a="1"), group=None, now=NOW)
+    (tmp_path / "..2026_01_01_00_00_00.000000009").mkdir()
+    (tmp_path / "..data_tmp").symlink_to("nowhere")
+    (tmp_path / "a").unlink()
+    atomic.write(tmp_path, files(a="1"), group=None, now=NOW)
+    assert (tmp_path / "a").read_text() == "1"
+    atomic.write(tmp_path, files(a="2"), group=None, now=NOW)
+    assert len([p for p in tmp_path.iterdir() if p.is_dir() and not p.is_symlink()]) == 1
+
+
+SETS = st.dictionaries(st.text("abc", min_size=1, max_size=3), st.binary(max_size=8), max_size=5)
+
+
+@given(sets=st.lists(SETS, min_size=1, max_size=6))
+def test_the_last_set_is_what_is_there(
+    tmp_path_factory: pytest.TempPathFactory, sets: list[Mapping[str, bytes]]
+) -> None:
+    directory = tmp_path_factory.mktemp("atomic")
+    for one in sets:
+        wanted = {name: File(content=data, mode=0o644) for name, data in one.items()}
+        atomic.write(directory, wanted, group=None, now=NOW)
+        assert contents(directory) == dict(one)
+
+
+# Types.
+
+
+async def test_config_maps(world: World) -> None:
+    path = await world.set_up(config_map=ConfigMapVolumeSource(name="c"))
+    assert contents(path) == {"a": b"1", "b": b"2", "bin": b"\x00\xff"}
+    assert world.mounter.mounted == {}
+    assert world.volumes.read_only == {"v"}
+
+
+async def test_chosen_keys_and_modes(world: World) -> None:
+    items = [KeyToPath(key="a", path="x/one", mode=0o400), KeyToPath(key="b", path="two")]
+    path = await world.set_up(
+        config_map=ConfigMapVolumeSource(name="c", items=items, default_mode=0o600)
+    )
+    assert contents(path) == {"x/one": b"1", "two": b"2"}
+    assert stat.S_IMODE((path / "x" / "one").stat().st_mode) == 0o400
+    assert stat.S_IMODE((path / "two").stat().st_mode) == 0o600
+
+
+async def test_secrets_lie_in_memory(world: World) -> None:
+    path = await world.set_up(secret=SecretVolumeSource(secret_name="s", default_mode=0o400))
+    assert contents(path) == {"pw": b"hunter2"}
+    assert stat.S_IMODE((path / "pw").stat().st_mode) == 0o400
+    assert world.mounter.mounted == {str(path): "tmpfs:0"}
+
+
+async def test_the_downward_api(world: World) -> None:
+    items = [
+        DownwardAPIVolumeFile(
+            path="labels", field_ref=ObjectFieldSelector(field_path="metadata.labels")
+        ),
+        DownwardAPIVolumeFile(
+            path="cpu",
+            resource_field_ref=ResourceFieldSelector(container_name="web", resource="limits.cpu"),
+        ),
+    ]
+    path = await world.set_up(downward_api=DownwardAPIVolumeSource(items=items))
+    assert contents(path) == {"labels": b"", "cpu": b"2"}
+
+
+async def test_projected_sources_together(world: World) -> None:
+    sources = [
+        VolumeProjection(
+            config_map=ConfigMapProjection(name="c", items=[KeyToPath(key="a", path="a")])
+        ),
+        VolumeProjection(secret=SecretProjection(name="s")),
+    ]
+    path = await world.set_up(projected=ProjectedVolumeSource(sources=sources))
+    assert contents(path) == {"a": b"1", "pw": b"hunter2"}
+
+
+REFUSED = [
+    (
+        {"config_map": ConfigMapVolumeSource(name="none")},
+        'MountVolume.SetUp failed for volume "v" : configmap "none" not found',
+    ),
+    (
+        {"secret": SecretVolumeSource(secret_name="none")},
+        'MountVolume.SetUp failed for volume "v" : secret "none" not found',
+    ),
+    (
+        {"config_map": ConfigMapVolumeSource(name="c", items=[KeyToPath(key="x", path="x")])},
+        "references non-existent config key: x",
+    ),
+    (
+        {"nfs": NFSVolumeSource(server="s", path="/")},
+        'volume "v": type nfs is not supported by this agent yet',
+    ),
+    (
+        {"empty_dir": EmptyDirVolumeSource(medium="HugePages")},
+        'emptyDir medium "HugePages" is not supported',
+    ),
+    ({"host_path": HostPathVolumeSource(path="relative")}, "must be absolute"),
+    ({"host_path": HostPathVolumeSource(path="/x/../y")}, "must be absolute"),
+    (
+        {
+            "projected": ProjectedVolumeSource(
+                sources=[
+                    VolumeProjection(
+                        service_account_token=ServiceAccountTokenProjection(path="token")
+                    )
+                ]
+            )
+        },
+        "projected source service account token is not supported",
+    ),
+    (
+        {
+            "projected": ProjectedVolumeSource(
+                sources=[VolumeProjection(config_map=ConfigMapProjection(name="c"))] * 2
+            )
+        },
+        "given by more than one source",
+    ),
+]
+
+
+@pytest.mark.parametrize(("source", "words"), REFUSED)
+async def test_what_cannot_be_set_up(world: World, source: dict[str, object], words: str) -> None:
+    with pytest.raises(VolumeError) as caught:
+        await world.set_up(**source)
+    assert words in caught.value.message
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        {"config_map": ConfigMapVolumeSource(name="none", optional=True)},
+        {"secret": SecretVolumeSource(secret_name="none", optional=True)},
+        {
+            "config_map": ConfigMapVolumeSource(
+                name="c", items=[KeyToPath(key="x", path="x")], optional=True
+            )
+        },
+    ],
+)
+async def test_what_is_optional_may_be_missing(world: World, source: dict[str, object]) -> None:
+    assert contents(await world.set_up(**source)) == {}
+
+
+async def test_an_api_that_is_away_leaves_what_was_written(world: World, tmp_path: Path) -> None:
+    source = {"config_map": ConfigMapVolumeSource(name="c")}
+    await world.set_up(**source)
+    world.objects.down = True
+    assert contents(await world.set_up(**source))["a"] == b"1"
+    other = World(tmp_path / "other")
+    other.objects.down = True
+    with pytest.raises(TemporaryError):
+        await other.set_up(secret=SecretVolumeSource(secret_name="s"))
+
+
+async def test_an_empty_directory_in_memory_is_bounded(world: World) -> None:
+    path = await world.set_up(empty_dir=EmptyDirVolumeSource(medium="Memory", size_limit="1Mi"))
+    assert world.mounter.mounted == {str(path): f"tmpfs:{1024**2}"}
+
+
+async def test_an_empty_directory_is_everybodys(world: World) -> None:
+    path = await world.set_up(empty_dir=EmptyDirVolumeSource())
+    assert stat.S_IMODE(path.stat().st_mode) == 0o777
+    assert await world.set_up() == path, "a volume without a source is an emptyDir"
+
+
+HOST_PATHS = [
+    # type, what is there, outcome ("": well)
+    ("", "", ""),
+    (None, "directory", ""),
+    ("Directory", "directory", ""),
+    ("Directory", "file", "is not a directory"),
+    ("Directory", "", "does not exist"),
+    ("File", "file", ""),
+    ("File", "directory", "is not a file"),
+    ("File", "", "does not exist"),
+    ("DirectoryOrCreate", "", ""),
+    ("DirectoryOrCreate", "directory", ""),
+    ("DirectoryOrCreate", "file", "is not a directory"),
+    ("FileOrCreate", "", ""),
+    ("FileOrCreate", "directory", "is not a file"),
+    ("Socket", "file", "is not a socket"),
+    ("CharDevice", "file", "is not a character device"),
+    ("BlockDevice", "file", "is not a block device"),
+    ("Nonsense", "file", "is unknown"),
+]
+
+
+@pytest.mark.parametrize(("kind", "there", "words"), HOST_PATHS)
+async def test_host_paths(
+    world: World, tmp_path: Path, kind: str | None, there: str, words: str
+) -> None:
+    target = tmp_path / "host" / "x"
+    target.parent.mkdir()
+    if there == "directory":
+        target.mkdir()
+    elif there == "file":
+        target.touch()
+    source = HostPathVolumeSource(path=str(target), type=kind)
+    if words:
+        with pytest.raises(VolumeError, match=words):
+            await world.set_up(host_path=source)
+        return
+    assert await world.set_up(host_path=source) == target
+    assert target.exists()
+    pod = make_pod(volumes=[Volume(name="v", host_path=source)])
+    await world.volumes.tear_down(pod, PLACE)
+    assert target.exists(), "what is the node's stays"
+
+
+async def test_a_device(world: World) -> None:
+    source = HostPathVolumeSource(path="/dev/null", type="CharDevice")
+    assert await world.set_up(host_path=source) == Path("/dev/null")
+
+
+async def test_everything_is_taken_away(world: World, tmp_path: Path) -> None:
+    pod = make_pod(
+        volumes=[
+            Volume(name="e", empty_dir=EmptyDirVolumeSource(medium="Memory")),
+            Volume(name="c", config_map=ConfigMapVolumeSource(name="c")),
+            Volume(name="s", secret=SecretVolumeSource(secret_name="s")),
+        ]
+    )
+    await world.volumes.set_up(pod, PLACE)
+    assert world.volumes.follows_api(pod)
+    for _ in range(2):
+        await world.volumes.tear_down(pod, PLACE)
+    assert world.mounter.mounted == {}
+    assert list((tmp_path / "volumes").iterdir()) == []
+
+
+def test_every_type_names_a_field_of_the_api() -> None:
+    for kind in TYPES:
+        assert kind.field in Volume.__struct_fields__
+    assert volume_type(Volume(name="x")).field == "empty_dir"
+
+
+async def test_fs_group_owns_the_files(world: World, tmp_path: Path) -> None:
+    import os
+
+    if os.geteuid() != 0:
+        pytest.skip("needs root to give files away")
+    pod = make_pod(
+        volumes=[
+            Volume(name="e", empty_dir=EmptyDirVolumeSource()),
+            Volume(name="s", secret=SecretVolumeSource(secret_name="s", default_mode=0o400)),
+        ],
+        security_context=PodSecurityContext(fs_group=4321),
+    )
+    await world.volumes.set_up(pod, PLACE)
+    directory = world.volumes.paths["e"].stat()
+    assert (directory.st_gid, stat.S_IMODE(directory.st_mode)) == (4321, 0o2777)
+    secret = (world.volumes.paths["s"] / "pw").stat()
+    assert (secret.st_gid, stat.S_IMODE(secret.st_mode)) == (4321, 0o440)
+
+
+# subPath.
+
+
+@pytest.mark.parametrize(
+    ("sub_path", "words"),
+    [
+        ("/etc", "must be relative"),
+        ("../etc", "must be relative"),
+        ("a/../../etc", "must be relative"),
+        ("way-out", "leads out of its volume"),
+        ("way-out/passwd", "leads out of its volume"),
+        ("missing", "does not exist"),
+    ],
+)
+def test_no_way_out_of_a_volume(tmp_path: Path, sub_path: str, words: str) -> None:
+    volume, mounter = tmp_path / "volume", FakeMounter()
+    volume.mkdir()
+    (volume / "way-out").symlink_to("/etc")
+    with pytest.raises(VolumeError, match=words):
+        bind_subpath(volume, sub_path, tmp_path / "t", mounter=mounter, read_only=True)
+    assert mounter.mounted == {}
+
+
+def test_a_subpath_that_is_missing_is_made(tmp_path: Path) -> None:
+    volume, mounter = tmp_path / "volume", FakeMounter()
+    volume.mkdir()
+    target = tmp_path / "t" / UID
+    bind_subpath(volume, "a/b", target, mounter=mounter, read_only=False)
+    assert (volume / "a" / "b").is_dir() and target.is_dir()
+    assert mounter.mounted[str(target)].startswith("/proc/")
+
+
+def test_links_inside_the_volume_are_fine(tmp_path: Path) -> None:
+    volume, mounter = tmp_path / "volume", FakeMounter()
+    volume.mkdir()
+    atomic.write(volume, files(a="1"), group=None, now=NOW)
+    target = bind_subpath(volume, "a", tmp_path / "t", mounter=mounter, read_only=True)
+    assert target.is_file()
+
+
+def test_nothing_is_removed_while_something_is_mounted(tmp_path: Path) -> None:
+    class Stuck(FakeMounter):
+        def unmount(self, target: Path) -> None:
+            pass
+
+    mounter = Stuck()
+    precious = tmp_path / "pod" / "mounted" / "precious"
+    precious.parent.mkdir(parents=True)
+    precious.touch()
+    mounter.bind("/somewhere", precious.parent)
+    with pytest.raises(Exception, match="still mounted"):
+        remove_tree(tmp_path / "pod", mounter)
+    assert precious.exists()
