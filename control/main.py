@@ -66,6 +66,8 @@ async def serve(settings: ControlSettings, *, clock: Clock | None = None) -> Non
                 settings=settings, store=store, keys=keys, advertised=advertised, clock=clock
             )
             await _start(parts, guard, store, settings, advertised, clock)
+            renewal = pki.keep(settings, advertised, clock, keys, parts.renew)
+            guard.start(renewal, name="certificates")
             await parts.server.listen(sockets)
             if settings.controllers:
                 start_controllers(parts, guard, settings, keys, clock)

@@ -1,7 +1,8 @@
 """The control plane's keys: the cluster's CA, its own certificates, the administrator's kubeconfig.
 
-Made on the first start, before anything listens. On every start certificates that are close to their
-end, lack a name they should have, or are of another CA are issued anew; the CA is never replaced.
+Made on the first start, before anything listens. On every start, and twice a day while it runs,
+certificates that are close to their end, lack a name they should have, or are of another CA are
+issued anew; nothing needs to be restarted for it. The CA is never replaced.
 
     ca.crt, ca.key                          the cluster's CA; whoever has the key is the cluster
     apiserver.crt/.key                      what the API server presents
@@ -11,11 +12,12 @@ end, lack a name they should have, or are of another CA are issued anew; the CA 
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import ipaddress
 import logging
 import socket
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -33,6 +35,7 @@ log = logging.getLogger(__name__)
 CLUSTER = "podwright"
 ADMIN = "kubernetes-admin"
 KUBELET_CLIENT = "kube-apiserver-kubelet-client"
+_CHECK_SECONDS = 12 * 3600.0
 _RENEW_SHARE = 3
 """A leaf is issued anew when less than a third of its life is left."""
 
@@ -83,6 +86,22 @@ def ensure(settings: ControlSettings, advertised: str, clock: Clock) -> ControlK
     keys = ControlKeys(ca=ca, server=server, kubelet_client=kubelet_client, admin=admin)
     _write_kubeconfig(settings, keys)
     return keys
+
+
+async def keep(
+    settings: ControlSettings,
+    advertised: str,
+    clock: Clock,
+    current: ControlKeys,
+    renewed: Callable[[ControlKeys], None],
+) -> None:
+    """Renew certificates in time, for ever; `renewed` is told of new ones."""
+    while True:
+        await clock.sleep(_CHECK_SECONDS)
+        found = await asyncio.to_thread(ensure, settings, advertised, clock)
+        if found != current:
+            renewed(found)
+            current = found
 
 
 def server_names(

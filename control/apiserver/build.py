@@ -63,6 +63,11 @@ class ApiParts:
         for kind in self.registry.kinds:
             await kind.cache.synced()
 
+    def renew(self, keys: ControlKeys) -> None:
+        """Use renewed certificates; connections that are open stay."""
+        self.server.renew(keys.server, keys.ca.cert_pem)
+        self.agents.renew(keys.kubelet_client)
+
     async def close(self, grace: float) -> None:
         """Take no more requests, and end those that run: watches at once, others in time."""
         self.server.stop_listening()

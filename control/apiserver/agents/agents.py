@@ -33,10 +33,11 @@ class Agents:
         self._unverified.check_hostname = False
         self._unverified.verify_mode = ssl.CERT_NONE
         self._session: aiohttp.ClientSession | None = None
-        self._streams = 0
 
-    def statistics(self) -> dict[str, float]:
-        return {"streams": self._streams}
+    def renew(self, pair: KeyPair) -> None:
+        """Show another certificate from now on."""
+        for context in (self._verified, self._unverified):
+            pki.use_pair(context, pair)
 
     def of(self, pod: Pod) -> Agent:
         """The agent of the pod's node."""

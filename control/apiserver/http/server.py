@@ -21,6 +21,8 @@ from aiohttp.http_parser import RawRequestMessage
 from aiohttp.streams import StreamReader
 from aiohttp.web_protocol import RequestHandler
 
+from base import pki
+from base.pki import KeyPair
 from control.apiserver.http.pipeline import Pipeline
 
 log = logging.getLogger(__name__)
@@ -56,6 +58,10 @@ class ApiServer:
             "connections": len(self._server.connections),
             "requests": self._server.requests_count,
         }
+
+    def renew(self, pair: KeyPair, ca_pem: bytes) -> None:
+        """Present another certificate on every connection made from now on."""
+        pki.use_pair(self._context, pair, ca_pem=ca_pem)
 
     async def listen(self, sockets: Sequence[socket.socket]) -> None:
         """Begin to serve. The sockets belong to the server from now on."""

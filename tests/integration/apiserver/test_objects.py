@@ -302,3 +302,28 @@ async def test_scale_reads_and_writes_replicas(api: Api, namespace: str) -> None
 async def test_system_namespaces_stay(api: Api) -> None:
     code, status = await api.delete("/api/v1/namespaces/kube-system")
     assert code == 403 and "may not be deleted" in status["message"]
+
+
+async def test_unknown_fields_are_warned_of_refused_or_ignored(api: Api, maps: str) -> None:
+    body = {**config_map("a"), "dota": {}}
+    code, made = await api.post(maps, body)
+    assert code == 201 and "dota" not in made
+    assert api.warnings == ['299 - "unknown field \\"dota\\""']
+    code, _ = await api.put(f"{maps}/a?fieldValidation=Ignore", body)
+    assert code == 200 and not api.warnings
+    code, status = await api.put(f"{maps}/a?fieldValidation=Strict", body)
+    assert (code, status["message"]) == (400, 'strict decoding error: unknown field "dota"')
+    code, status = await api.request(
+        "PATCH",
+        f"{maps}/a?fieldValidation=Strict",
+        {"dota": {}},
+        content_type="application/merge-patch+json",
+    )
+    assert code == 400 and 'unknown field "dota"' in status["message"]
+
+
+async def test_fields_without_effect_are_named(api: Api, namespace: str) -> None:
+    path = f"/api/v1/namespaces/{namespace}/pods"
+    spec = {"containers": [{"name": "c", "image": "i"}], "priorityClassName": "high"}
+    await api.ok("POST", path, {"metadata": {"name": "p"}, "spec": spec})
+    assert any("spec.priorityClassName" in warning for warning in api.warnings)

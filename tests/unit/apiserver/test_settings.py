@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 from pathlib import Path
 
@@ -83,6 +84,22 @@ def test_leaves_are_renewed_before_their_end_and_the_ca_never(loaded: ControlSet
     clock.advance(timedelta(days=60).total_seconds())
     later = pki.ensure(loaded, "192.0.2.7", clock)
     assert later.ca == first.ca and later.server != first.server and later.admin != first.admin
+
+
+async def test_certificates_are_renewed_while_it_runs(loaded: ControlSettings) -> None:
+    clock = FakeClock()
+    first = pki.ensure(loaded, "192.0.2.7", clock)
+    told: list[pki.ControlKeys] = []
+    keeping = asyncio.ensure_future(pki.keep(loaded, "192.0.2.7", clock, first, told.append))
+    async with asyncio.timeout(20):
+        while not told:
+            if clock.sleepers:  # else it is at work, in a thread that knows nothing of this clock
+                clock.advance(timedelta(days=30).total_seconds())
+            await asyncio.sleep(0.001)
+    keeping.cancel()
+    assert told[0].ca == first.ca and told[0].server != first.server
+    end = keys.read_certificate(first.server.cert_pem).not_after
+    assert clock.now() < end
 
 
 def test_a_new_name_means_a_new_certificate(tmp_path: Path, loaded: ControlSettings) -> None:
