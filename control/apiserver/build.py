@@ -22,9 +22,9 @@ from control.admission.plugins import default_chain
 from control.apiserver.agents.agents import Agents
 from control.apiserver.agents.podstreams import PodStreams
 from control.apiserver.discovery.openapi.serving import OpenApi
+from control.apiserver.discovery.paths import Check, Paths
 from control.apiserver.http.handlers import ResourceHandlers, Subresources
 from control.apiserver.http.metrics import HttpMetrics, Statistics
-from control.apiserver.http.paths import Check, Paths
 from control.apiserver.http.pipeline import Pipeline
 from control.apiserver.http.server import ApiServer
 from control.apiserver.http.subresources import SmallSubresources

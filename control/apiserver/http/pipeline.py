@@ -10,6 +10,7 @@ that a write which has reached the store is durable or not, whoever still listen
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import random
 import uuid
@@ -35,7 +36,12 @@ ResourceHandler = Callable[[ApiRequest], Awaitable[web.StreamResponse]]
 PathHandler = Callable[[web.BaseRequest, list[str], Query], Awaitable[web.StreamResponse]]
 
 _MAX_AUDIT_ID = 64
+# A client that asks to act with somebody else's rights must never act with its own instead.
+_IMPERSONATION = ("Impersonate-User", "Impersonate-Group", "Impersonate-Uid")
+_STREAMS = frozenset({"log", "exec", "attach"})  # subresources that last as long as they like
 _LONG_RUNNING = frozenset({"watch", "connect"})
+REQUEST_TIMEOUT = 60.0
+"""Seconds until a request that is no stream is given up; its write may still happen."""
 
 
 class Pipeline:
@@ -107,10 +113,23 @@ class Pipeline:
             audit_id=audit_id,
             max_body=self._max_body,
         )
-        response = await self._resources(request)
+        if target.subresource in _STREAMS:
+            verb = "connect"
+        response = await self._handle(request, verb)
         if request.call.warnings and not response.prepared:
             responses.add_warnings(response.headers, request.call.warnings)
         return verb, response
+
+    async def _handle(self, request: ApiRequest, verb: str) -> web.StreamResponse:
+        if verb in _LONG_RUNNING:
+            return await self._resources(request)
+        try:
+            async with asyncio.timeout(REQUEST_TIMEOUT):
+                return await self._resources(request)
+        except TimeoutError:
+            raise errors.timeout(
+                f"request did not complete within {REQUEST_TIMEOUT:.0f} s; it may still take effect"
+            ) from None
 
     async def _serve_path(
         self,
@@ -133,6 +152,11 @@ class Pipeline:
         transport = http.transport
         if transport is None:
             raise ConnectionResetError("the client is gone")
+        for name in _IMPERSONATION:
+            if name in http.headers:
+                raise errors.forbidden(
+                    None, "", f"{name}: impersonation is not served yet, and must not be ignored"
+                )
         tls = transport.get_extra_info("ssl_object")
         certificate = tls.getpeercert(binary_form=True) if tls is not None else None
         return await self._authenticator.authenticate(

@@ -284,3 +284,8 @@ def test_keys_are_private(server: Server) -> None:
         assert path.stat().st_mode & 0o777 == 0o600
     assert server.kubeconfig.stat().st_mode & 0o777 == 0o600
     assert (server.directory / "pki").stat().st_mode & 0o777 == 0o700
+
+
+async def test_impersonation_is_refused_rather_than_ignored(api: Api) -> None:
+    code, status = await api.get("/api/v1/secrets", headers={"Impersonate-User": "jane"})
+    assert code == 403 and "impersonation is not served yet" in status["message"]

@@ -26,10 +26,10 @@ import api
 from api import errors
 from api.scheme import group_versions
 from base.process import run_async
+from control.apiserver.discovery.documents import Document
 from control.apiserver.discovery.openapi.generate import file_name
 from control.apiserver.discovery.version import GIT_VERSION
 from control.apiserver.http import responses
-from control.apiserver.http.documents import Document
 from control.apiserver.http.negotiation import JSON, parse_accept
 from control.apiserver.http.query import Query
 

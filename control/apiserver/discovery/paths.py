@@ -12,9 +12,9 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry, generate_latest
 
 from control.apiserver.discovery import groups
+from control.apiserver.discovery.documents import Document
 from control.apiserver.discovery.version import version
 from control.apiserver.http import responses
-from control.apiserver.http.documents import Document
 from control.apiserver.http.negotiation import parse_accept
 from control.apiserver.http.pipeline import PathHandler
 from control.apiserver.http.query import Query
