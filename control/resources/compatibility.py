@@ -3,78 +3,151 @@
 A write that sets one is answered with a `Warning` header that names it; `docs/compatibility.md`
 is generated from this table (a test keeps them equal); and whoever gives a field its behaviour
 removes its row here in the same change. Fields whose absence would weaken isolation are not
-listed: the agent refuses pods that set them (`agent/pod/refusals.py`).
+listed: the agent refuses pods that set them (`agent/spec/refusals.py`).
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from api import apps, core
+from api import apps, coordination, core, discovery
+from api.core.volume import VolumeSource
 from api.struct import ApiStruct, fields
+
+Holds = Callable[[Any], bool]
+
+
+def _is_set(value: Any) -> bool:
+    return value is not None and value != [] and value != "" and value != {}
 
 
 @dataclass(frozen=True, slots=True)
 class NotYet:
-    """A field by its wire path below the object (`[*]` steps through a list), and what is missing."""
+    """A field by its wire path below the object, and what is missing.
+
+    `[*]` steps through a list, `[name]` to one entry of a map. The row speaks when the field is
+    set, or where `holds` is given, when that is true of its value; `when` says so in words.
+    """
 
     path: str
     missing: str
+    when: str = ""
+    holds: Holds = _is_set
 
+
+MOUNTABLE = ("emptyDir", "hostPath", "configMap", "secret", "downwardAPI", "projected")
+"""Volume types that the agent has (a unit test compares with its own list)."""
 
 _NO_PREEMPTION = "pods are scheduled in order of arrival and nothing is preempted yet"
 _NO_POD_AFFINITY = "the scheduler does not read it yet"
-_NO_VOLUME = "the agent cannot mount this volume type yet, the pod waits with a FailedMount event"
+_NO_VOLUME = "the agent cannot mount it yet; the pod waits with a FailedMount event"
+_NO_BALANCER = "no load balancer is provisioned yet"
+_NO_TOKEN = "no service account token is mounted yet"
 
-POD_SPEC: tuple[NotYet, ...] = (
-    NotYet("affinity.podAffinity", _NO_POD_AFFINITY),
-    NotYet("affinity.podAntiAffinity", _NO_POD_AFFINITY),
-    NotYet("topologySpreadConstraints", _NO_POD_AFFINITY),
-    NotYet("preemptionPolicy", _NO_PREEMPTION),
-    NotYet("priority", _NO_PREEMPTION),
-    NotYet("priorityClassName", _NO_PREEMPTION),
-    NotYet("automountServiceAccountToken", "no service account token is mounted yet"),
-    NotYet("resourceClaims", "devices are not allocated yet"),
-    NotYet("resources", "pod-level resources are not enforced yet"),
-    NotYet("setHostnameAsFQDN", "the hostname stays the short one"),
-    NotYet("hostnameOverride", "the hostname follows `hostname` or the pod's name"),
-    *(
-        NotYet(f"{containers}[*].{field}", missing)
-        for containers in ("containers", "initContainers")
-        for field, missing in (
-            ("resizePolicy", "pods cannot be resized in place yet"),
-            ("restartPolicyRules", "only the pod's restartPolicy counts"),
-            ("volumeDevices", "block devices cannot be attached yet"),
-            ("lifecycle.stopSignal", "the image's stop signal is used"),
-            ("livenessProbe.grpc", "gRPC probes are not made yet, the container counts as healthy"),
-            ("readinessProbe.grpc", "gRPC probes are not made yet, the container counts as ready"),
-            ("startupProbe.grpc", "gRPC probes are not made yet, the container counts as started"),
-        )
+_CONTAINER: tuple[NotYet, ...] = (
+    NotYet("env[*].valueFrom.fileKeyRef", "the container waits with CreateContainerConfigError"),
+    NotYet("resizePolicy", "pods cannot be resized in place yet"),
+    NotYet("resources.limits[ephemeral-storage]", "the use of disks is not limited yet"),
+    NotYet("restartPolicyRules", "only the restart policies count"),
+    NotYet(
+        "volumeMounts[*].recursiveReadOnly",
+        "mounts below the volume stay writable",
+        when="it is `IfPossible`; with `Enabled` the pod is refused",
+        holds=lambda mode: mode == "IfPossible",
     ),
-    *(
-        NotYet(f"volumes[*].{source}", _NO_VOLUME)
-        for source in ("persistentVolumeClaim", "csi", "ephemeral", "image", "nfs", "iscsi", "fc")
+    NotYet("livenessProbe.grpc", "gRPC probes are not made yet; it never restarts the container"),
+    NotYet("readinessProbe.grpc", "gRPC probes are not made yet; the container is never ready"),
+    NotYet(
+        "startupProbe.grpc", "gRPC probes are not made yet; the container never counts as started"
     ),
-)
-
-SERVICE: tuple[NotYet, ...] = (
-    NotYet("spec.externalIPs", "only the cluster IP and node ports are answered"),
-    NotYet("spec.loadBalancerIP", "no load balancer is provisioned yet"),
-    NotYet("spec.loadBalancerClass", "no load balancer is provisioned yet"),
-    NotYet("spec.loadBalancerSourceRanges", "no load balancer is provisioned yet"),
-    NotYet("spec.trafficDistribution", "endpoints are chosen at random"),
 )
 
 
 def _below(prefix: str, rows: tuple[NotYet, ...]) -> tuple[NotYet, ...]:
-    return tuple(NotYet(f"{prefix}.{row.path}", row.missing) for row in rows)
+    return tuple(NotYet(f"{prefix}.{row.path}", row.missing, row.when, row.holds) for row in rows)
 
+
+POD_SPEC: tuple[NotYet, ...] = (
+    NotYet("affinity.podAffinity", _NO_POD_AFFINITY),
+    NotYet("affinity.podAntiAffinity", _NO_POD_AFFINITY),
+    NotYet("automountServiceAccountToken", _NO_TOKEN, holds=lambda value: value is True),
+    *_below("containers[*]", _CONTAINER),
+    *_below("initContainers[*]", _CONTAINER),
+    NotYet("preemptionPolicy", _NO_PREEMPTION),
+    NotYet("priority", _NO_PREEMPTION),
+    NotYet("priorityClassName", _NO_PREEMPTION),
+    NotYet("securityContext.fsGroupChangePolicy", "ownership is set anew at every start"),
+    NotYet("securityContext.seLinuxChangePolicy", "SELinux labels are not set"),
+    NotYet("topologySpreadConstraints", _NO_POD_AFFINITY),
+    NotYet(
+        "volumes[*].emptyDir.medium",
+        "the agent cannot make a volume of huge pages yet; the pod waits with a FailedMount event",
+        when="it is not `Memory`",
+        holds=lambda medium: medium.startswith("HugePages"),
+    ),
+    NotYet(
+        "volumes[*].emptyDir",
+        "its `sizeLimit` is not enforced on disk yet",
+        when="it has a `sizeLimit` and is not in memory",
+        holds=lambda source: source is not None and source.size_limit and not source.medium,
+    ),
+    *(
+        NotYet(f"volumes[*].projected.sources[*].{source}", _NO_VOLUME)
+        for source in ("clusterTrustBundle", "podCertificate", "serviceAccountToken")
+    ),
+    *(
+        NotYet(f"volumes[*].{field.wire}", _NO_VOLUME)
+        for field in sorted(fields(VolumeSource), key=lambda field: field.wire)
+        if field.wire not in MOUNTABLE
+    ),
+)
+
+SERVICE: tuple[NotYet, ...] = (
+    NotYet(
+        "spec.healthCheckNodePort",
+        "nodes do not answer health checks of load balancers yet",
+        holds=bool,  # 0 means none
+    ),
+    NotYet("spec.loadBalancerClass", _NO_BALANCER),
+    NotYet("spec.loadBalancerIP", _NO_BALANCER),
+    NotYet("spec.trafficDistribution", "endpoints are chosen at random"),
+    NotYet(
+        "spec.type",
+        f"{_NO_BALANCER}; node ports work, and addresses that somebody writes into the status",
+        when="it is `LoadBalancer`",
+        holds=lambda type_: type_ == "LoadBalancer",
+    ),
+)
+
+SERVICE_ACCOUNT: tuple[NotYet, ...] = (
+    NotYet("automountServiceAccountToken", _NO_TOKEN, holds=lambda value: value is True),
+    NotYet("imagePullSecrets", "they are not added to its pods yet; name them in the pod"),
+    NotYet("secrets", "pods may mount any Secret of their namespace"),
+)
+
+NODE: tuple[NotYet, ...] = (
+    NotYet("spec.configSource", "agents take their settings from flags, environment and file"),
+    NotYet("spec.externalID", "nobody reads it any more"),
+)
+
+ENDPOINT_SLICE: tuple[NotYet, ...] = (
+    NotYet("endpoints[*].hints", "endpoints are chosen at random"),
+)
+
+LEASE: tuple[NotYet, ...] = (
+    NotYet("spec.preferredHolder", "there are no coordinated elections"),
+    NotYet("spec.strategy", "there are no coordinated elections"),
+)
 
 NOT_YET: dict[type[ApiStruct], tuple[NotYet, ...]] = {
     core.Pod: _below("spec", POD_SPEC),
-    core.Service: SERVICE,
     apps.ReplicaSet: _below("spec.template.spec", POD_SPEC),
     apps.Deployment: _below("spec.template.spec", POD_SPEC),
+    core.Service: SERVICE,
+    core.ServiceAccount: SERVICE_ACCOUNT,
+    core.Node: NODE,
+    discovery.EndpointSlice: ENDPOINT_SLICE,
+    coordination.Lease: LEASE,
 }
 
 
@@ -83,27 +156,28 @@ def warnings(obj: ApiStruct) -> list[str]:
     return [
         f"{path}: accepted, but without effect: {row.missing}"
         for row in NOT_YET.get(type(obj), ())
-        for path in _set_paths(obj, row.path.split("."), "")
+        for path, value in _values(obj, row.path.split("."), "")
+        if row.holds(value)
     ]
 
 
-def _set_paths(value: Any, steps: list[str], path: str) -> Iterator[str]:
-    """The concrete paths at which the pattern meets a field that differs from its zero value."""
+def _values(value: Any, steps: list[str], path: str) -> Iterator[tuple[str, Any]]:
+    """Where the pattern leads in this object: each concrete path with its value."""
     if not steps:
-        if value is not None and value != [] and value != "" and value != {}:
-            yield path
+        yield path, value
         return
     if value is None:
         return
-    step, rest = steps[0], steps[1:]
-    name = step.removesuffix("[*]")
+    name, _, bracket = steps[0].removesuffix("]").partition("[")
     child = getattr(value, attribute(type(value), name))
     where = f"{path}.{name}" if path else name
-    if step == name:
-        yield from _set_paths(child, rest, where)
-        return
-    for number, item in enumerate(child):
-        yield from _set_paths(item, rest, f"{where}[{number}]")
+    if not bracket:
+        yield from _values(child, steps[1:], where)
+    elif bracket != "*":
+        yield from _values(child.get(bracket), steps[1:], f"{where}[{bracket}]")
+    else:
+        for number, item in enumerate(child):
+            yield from _values(item, steps[1:], f"{where}[{number}]")
 
 
 def attribute(type_: type[ApiStruct], wire: str) -> str:

@@ -22,6 +22,7 @@ from api.core import (
     SELinuxOptions,
     Sysctl,
     VolumeDevice,
+    VolumeMount,
     WindowsSecurityContextOptions,
 )
 from tests.unit.agent.builders import container, make_pod
@@ -266,6 +267,14 @@ def test_block_devices() -> None:
     devices = [VolumeDevice(name="x", device_path="/dev/x")]
     refused = refusal(make_pod(container(volume_devices=devices)), FAKE_ENGINE)
     assert refused is not None and refused.reason == "UnsupportedPodField"
+
+
+def test_writable_mounts_below_a_read_only_one_are_refused() -> None:
+    mount = VolumeMount(
+        name="data", mount_path="/data", read_only=True, recursive_read_only="Enabled"
+    )
+    refused = refusal(make_pod(container(volume_mounts=[mount])), FAKE_ENGINE)
+    assert refused is not None and refused.field.endswith("volumeMounts[*].recursiveReadOnly")
 
 
 ALLOWED = [

@@ -80,12 +80,14 @@ ROWS = [(type_, row.path) for type_, rows in NOT_YET.items() for row in rows]
 @pytest.mark.parametrize(("type_", "path"), ROWS, ids=[f"{t.__name__}-{p}" for t, p in ROWS])
 def test_a_row_of_the_compatibility_table_is_a_field(type_: type[ApiStruct], path: str) -> None:
     at: Any = type_
-    for step in path.split("."):
-        name = step.removesuffix("[*]")
+    steps = path.split(".")
+    for step in steps:
+        name, _, bracket = step.removesuffix("]").partition("[")
         found = [field for field in fields(at) if field.wire == name]
         assert found, f"{at.__name__} has no field {name}"
-        is_list = typing.get_origin(plain(found[0].type)) is list
-        assert is_list == step.endswith("[*]") or step == path.split(".")[-1], f"{step} in {path}"
+        container = typing.get_origin(plain(found[0].type))
+        wanted = {"": None, "*": list}.get(bracket, dict)
+        assert container is wanted or step == steps[-1], f"{step} in {path}"
         at = element(found[0].type)
 
 

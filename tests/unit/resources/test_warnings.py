@@ -1,0 +1,122 @@
+"""Fields without effect are named to whoever sets them, and nobody else is bothered."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.unit.resources.examples import SOUND, Change, complete, strategy_of
+
+C0 = "spec.containers[0]"
+
+QUIET: list[tuple[str, Change]] = [
+    ("Pod", {}),
+    ("Pod", {"spec.automountServiceAccountToken": False}),
+    (
+        "Pod",
+        {"spec.volumes": [{"name": "a", "emptyDir": {"medium": "Memory", "sizeLimit": "1Mi"}}]},
+    ),
+    (
+        "Pod",
+        {
+            f"{C0}.volumeMounts": [
+                {"name": "data", "mountPath": "/a", "recursiveReadOnly": "Disabled"}
+            ]
+        },
+    ),
+    ("Service", {"spec.externalIPs": ["10.1.1.1"], "spec.sessionAffinity": "ClientIP"}),
+    ("ServiceAccount", {"automountServiceAccountToken": False}),
+]
+
+LOUD: list[tuple[str, Change, str]] = [
+    ("Pod", {"spec.priorityClassName": "high"}, "spec.priorityClassName"),
+    ("Pod", {"spec.priority": 0}, "spec.priority"),
+    (
+        "Pod",
+        {
+            "spec.topologySpreadConstraints": [
+                {"maxSkew": 1, "topologyKey": "a", "whenUnsatisfiable": "ScheduleAnyway"}
+            ]
+        },
+        "spec.topologySpreadConstraints",
+    ),
+    ("Pod", {"spec.affinity": {"podAffinity": {}}}, "spec.affinity.podAffinity"),
+    ("Pod", {"spec.automountServiceAccountToken": True}, "spec.automountServiceAccountToken"),
+    (
+        "Pod",
+        {"spec.containers[1].livenessProbe": {"grpc": {"port": 1}}},
+        "spec.containers[1].livenessProbe.grpc",
+    ),
+    (
+        "Pod",
+        {"spec.initContainers[1].startupProbe": {"grpc": {"port": 1}}},
+        "spec.initContainers[1].startupProbe.grpc",
+    ),
+    (
+        "Pod",
+        {f"{C0}.resources.limits[ephemeral-storage]": "1Gi"},
+        f"{C0}.resources.limits[ephemeral-storage]",
+    ),
+    (
+        "Pod",
+        {
+            f"{C0}.env[0]": {
+                "name": "a",
+                "valueFrom": {"fileKeyRef": {"volumeName": "v", "path": "p", "key": "k"}},
+            }
+        },
+        f"{C0}.env[0].valueFrom.fileKeyRef",
+    ),
+    (
+        "Pod",
+        {"spec.volumes": [{"name": "a", "nfs": {"server": "s", "path": "/"}}]},
+        "spec.volumes[0].nfs",
+    ),
+    (
+        "Pod",
+        {"spec.volumes": [{"name": "a", "emptyDir": {"sizeLimit": "1Mi"}}]},
+        "spec.volumes[0].emptyDir",
+    ),
+    ("Pod", {}, "spec.volumes[5].projected.sources[1].serviceAccountToken"),
+    (
+        "Deployment",
+        {"spec.template.spec.preemptionPolicy": "Never"},
+        "spec.template.spec.preemptionPolicy",
+    ),
+    ("ReplicaSet", {"spec.template.spec.priority": 5}, "spec.template.spec.priority"),
+    ("Service", {"spec.type": "LoadBalancer"}, "spec.type"),
+    ("Service", {"spec.trafficDistribution": "PreferClose"}, "spec.trafficDistribution"),
+    ("ServiceAccount", {"imagePullSecrets": [{"name": "a"}]}, "imagePullSecrets"),
+    ("EndpointSlice", {"endpoints[0].hints": {"forZones": [{"name": "a"}]}}, "endpoints[0].hints"),
+    ("Lease", {"spec.strategy": "OldestEmulationVersion"}, "spec.strategy"),
+]
+
+
+def warned(kind: str, change: Change) -> set[str]:
+    """The paths that are warned of."""
+    return {text.partition(":")[0] for text in strategy_of(kind).warnings(complete(kind, change))}
+
+
+# The example of a Pod sets a few of these fields, because they must be accepted.
+COMMON = warned("Pod", {})
+
+
+@pytest.mark.parametrize(("kind", "change"), QUIET)
+def test_quiet(kind: str, change: Change) -> None:
+    assert warned(kind, change) <= (COMMON if kind == "Pod" else set())
+
+
+@pytest.mark.parametrize(("kind", "change", "path"), LOUD, ids=[row[2] for row in LOUD])
+def test_loud(kind: str, change: Change, path: str) -> None:
+    assert path in warned(kind, change)
+
+
+def test_the_text_says_what_is_missing() -> None:
+    text = strategy_of("Pod").warnings(complete("Pod", {"spec.priority": 1}))
+    assert "spec.priority: accepted, but without effect: pods are scheduled in order" in "\n".join(
+        text
+    )
+
+
+def test_plain_objects_are_never_warned_of() -> None:
+    for kind in SOUND.keys() - {"Pod"}:
+        assert not strategy_of(kind).warnings(complete(kind)), kind
