@@ -253,6 +253,13 @@ def is_forbidden(error: BaseException | None) -> bool:
     return _has_reason(error, "Forbidden")
 
 
+def is_namespace_terminating(error: BaseException | None) -> bool:
+    """Refused because the object's namespace is going away; trying again is useless."""
+    if not isinstance(error, ApiError) or error.status.details is None:
+        return False
+    return any(cause.reason == "NamespaceTerminating" for cause in error.status.details.causes)
+
+
 def is_too_many_requests(error: BaseException | None) -> bool:
     """Asked to try again later."""
     return _has_reason(error, "TooManyRequests")

@@ -12,15 +12,19 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from api import objects
-from api.errors import is_conflict
+from api.errors import is_conflict, is_namespace_terminating
 from api.objects import Key
 from api.struct import ApiStruct
-from base.errors import PodwrightError
+from base.errors import PodwrightError, TemporaryError
 from base.tasks import TaskGuard
 from base.workqueue import WorkQueue
 from control.controllers.context import Context
 
 T = TypeVar("T", bound=ApiStruct)
+
+
+class Behind(TemporaryError):
+    """The informer does not show our own last write yet: look again in a moment, say nothing."""
 
 
 class Controller(ABC):
@@ -103,8 +107,12 @@ class Controller(ABC):
         try:
             again = await self.reconcile(key)
         except PodwrightError as error:
-            self._failures += 1
-            level = logging.DEBUG if is_conflict(error) else logging.WARNING
+            if is_namespace_terminating(error):
+                self.queue.forget(key)  # whatever is missing there is missing for good
+                return
+            expected = is_conflict(error) or isinstance(error, Behind)
+            self._failures += not expected
+            level = logging.DEBUG if expected else logging.WARNING
             self.log.log(level, "%s: %s; will try again", key, error)
             self.queue.add_rate_limited(key)
         except Exception:

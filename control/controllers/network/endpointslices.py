@@ -17,6 +17,7 @@ from api.meta import ObjectMeta
 from api.objects import Key
 from base.errors import PodwrightError
 from control.controllers.context import Context
+from control.controllers.controller import Behind
 from control.controllers.expectations import LAPSE_SECONDS, Expectations
 from control.controllers.network.backends import Backend, Ports, backends
 from control.controllers.network.watching import BackendController
@@ -204,12 +205,12 @@ class EndpointSliceController(BackendController):
         """Refuse to decide on slices older than our own last write of them.
 
         Raises:
-            PodwrightError: the informer has not caught up; the queue tries again in a moment.
+            Behind: the informer has not caught up; the queue tries again in a moment.
         """
         pieces = list(existing)
         for piece in pieces:
             if int(piece.metadata.resource_version) < self._written.get(piece.metadata.uid, 0):
-                raise PodwrightError("waiting to see the slices that were just written")
+                raise Behind("waiting to see the slices that were just written")
         return pieces
 
     def _note(self, piece: EndpointSlice) -> None:

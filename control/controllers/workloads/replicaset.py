@@ -15,7 +15,7 @@ import msgspec
 from api import conditions, objects, pods, timestamps
 from api.apps import ReplicaSet, ReplicaSetCondition, ReplicaSetStatus
 from api.core import Pod
-from api.errors import is_not_found
+from api.errors import is_namespace_terminating, is_not_found
 from api.meta import ObjectMeta
 from api.objects import Key
 from api.selectors import Selector, from_label_selector
@@ -294,6 +294,8 @@ class ReplicaSetController(Controller):
         try:
             pod = await self.client.create(pod_from_template(rs))
         except PodwrightError as error:
+            if is_namespace_terminating(error):
+                raise
             self._recorder.event(rs, "Warning", "FailedCreate", f"Error creating: {error}")
             return str(error)
         if self._pods.get(pod.metadata.name, pod.metadata.namespace) is None:
