@@ -7,10 +7,9 @@ command again repairs what is missing and reports the rest.
 from __future__ import annotations
 
 import argparse
-import http.client
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from api.client import HttpClient
 from api.core import Service
@@ -204,8 +203,10 @@ def _ask_services(cluster: Cluster, objects: Sequence[ApiStruct], progress: Prog
         answer: list[str] = []
 
         def ask(url: str = url, answer: list[str] = answer) -> bool:
-            answer[:] = node.inside(lambda: fetch(url)).splitlines()[:5]
-            return bool(answer)
+            with suppress(OSError):
+                answer[:] = cluster.fetch(node.name, url).splitlines()[:5]
+                return True
+            return False
 
         # The rules of a node follow the readiness of a pod within moments, not at once.
         if not wait_for(ask, timeout=15, interval=0.2):
@@ -216,18 +217,3 @@ def _ask_services(cluster: Cluster, objects: Sequence[ApiStruct], progress: Prog
         answers += ["", f"{service.metadata.name} answers on {url}, asked from {node.name}:"]
         answers += [f"  {line}" for line in answer]
     return answers
-
-
-def fetch(url: str, timeout: float = 3.0) -> str:
-    """What a plain HTTP request is answered, errors of the service included; empty when by nobody."""
-    parts = urlsplit(url)
-    connection = http.client.HTTPConnection(parts.hostname or "", parts.port or 80, timeout=timeout)
-    try:
-        connection.request("GET", parts.path)
-        answer = connection.getresponse()
-        text = answer.read(10_000).decode(errors="replace").strip()
-        return text or f"(nothing, with status {answer.status})"
-    except (OSError, http.client.HTTPException):
-        return ""
-    finally:
-        connection.close()

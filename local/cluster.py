@@ -27,7 +27,7 @@ from base.process import Completed
 from local import access, control, machine, state, topology
 from local.control import ControlPlane
 from local.daemons import CONTROL_PORT, Join
-from local.host import images, processes, traces, wiring
+from local.host import http, images, processes, traces, wiring
 from local.machine import MachineEngine, MachineNode
 from local.node import EXEC_TIMEOUT, Node
 from local.state import Description, EngineOrigin, Shape
@@ -291,6 +291,10 @@ class Cluster:
 
     def exec(self, node: str, argv: Sequence[str], *, timeout: float = EXEC_TIMEOUT) -> Completed:
         return self.node(node).exec(argv, timeout=timeout)
+
+    def fetch(self, node: str, url: str, *, timeout: float = 3.0) -> str:
+        """What a plain HTTP request is answered that a node makes. Raises OSError if by nobody."""
+        return self.node(node).inside(lambda: http.fetch(url, timeout=timeout))
 
     def load_image(self, reference: str, *, nodes: Sequence[str] = (), source: str = "") -> None:
         """Make an image of ours, or copy one from the machine's own engine (or from `source`), into
