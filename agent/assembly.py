@@ -20,6 +20,7 @@ from agent.containers.errors import RuntimeFailure
 from agent.containers.images import Images
 from agent.containers.interface import Runtime
 from agent.containers.records import EngineInfo
+from agent.effects.context import AgentContext
 from agent.node import join, machine
 from agent.node.engine import EngineHealth
 from agent.node.heartbeat import Heartbeat
@@ -29,7 +30,6 @@ from agent.node.nodestatus import MEMORY_LEFT, NodeIdentity
 from agent.node.objects import ReferencedObjects
 from agent.node.observer import NodeObserver
 from agent.pod.checkpoint import Checkpoints
-from agent.pod.context import AgentContext
 from agent.pod.lookup import Pods, PodsUsage
 from agent.pod.manager import PodManager
 from agent.pod.pusher import StatusPusher

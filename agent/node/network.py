@@ -15,8 +15,8 @@ from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv4Network
 
 from agent.containers.records import ContainerId
+from agent.effects.network import NoNetwork, PodNetwork
 from agent.pod.alarm import Alarm
-from agent.pod.network import NoNetwork, PodNetwork
 from api.core import Node, Pod, Service
 from api.discovery import EndpointSlice
 from api.informer import Informer

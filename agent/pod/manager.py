@@ -22,8 +22,8 @@ from collections.abc import Callable
 
 from agent.containers.errors import RuntimeFailure
 from agent.containers.records import ContainerRecord, EventKind, RuntimeEvent
+from agent.effects.context import AgentContext
 from agent.pod import names
-from agent.pod.context import AgentContext
 from agent.pod.worker import PodWorker
 from agent.resources.values import sum_shares
 from agent.volumes.mounts import remove_tree
@@ -256,7 +256,10 @@ class PodManager:
         directory = self.agent.node.pods_directory
         for path in directory.iterdir() if directory.is_dir() else ():
             if path.name not in known and path.is_dir():
-                remove_tree(path, self.agent.mounter)
+                try:
+                    remove_tree(path, self.agent.mounter)
+                except PodwrightError as error:
+                    log.warning("directory of a pod that is no more stays: %s", error)
 
 
 def _orphan(uid: str, records: list[ContainerRecord]) -> Pod:

@@ -92,13 +92,11 @@ class PodMemory:
                 ago = (self.clock.now() - timestamps.parse(began)).total_seconds()
             self.started_at = self.clock.monotonic() - max(0.0, ago)
 
-    def fail(
-        self, key: str, reason: str, message: str, retry_in: float | None, longest: float = 10.0
-    ) -> None:
+    def fail(self, key: str, reason: str, message: str, retry_in: float | None) -> None:
         """An action failed; without `retry_in` it rests longer each time."""
         before = self.failures.get(key)
         count = before.count + 1 if before is not None else 1
-        wait = retry_delay(count, longest=longest) if retry_in is None else retry_in
+        wait = retry_delay(count) if retry_in is None else retry_in
         self.failures[key] = Failed(
             reason=reason,
             message=message,

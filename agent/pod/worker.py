@@ -24,15 +24,16 @@ from typing import Any
 
 from agent.containers.errors import NotFound, RuntimeFailure
 from agent.containers.records import ContainerId, ContainerRecord, EventKind, RuntimeEvent
-from agent.pod import actions, names, sandbox, start, stop
+from agent.effects import sandbox, start, stop
+from agent.effects.context import AgentContext, PodContext, StepFailed
+from agent.effects.lastwords import termination_message
+from agent.effects.probing import Probing
+from agent.pod import actions, names
 from agent.pod.actions import Action, Plan, PrepareVolumes
 from agent.pod.alarm import Alarm
-from agent.pod.context import AgentContext, PodContext, StepFailed
-from agent.pod.lastwords import termination_message
 from agent.pod.memory import PodMemory
 from agent.pod.observed import PodObserved
 from agent.pod.plan import plan
-from agent.pod.probing import Probing
 from agent.pod.status import status
 from agent.pod.teardown import pod_grace
 from agent.spec.refusals import refusal
@@ -47,7 +48,6 @@ Effect = Callable[[PodContext, Any], Awaitable[None]]
 
 REFRESH_VOLUMES = 60.0
 """Seconds between two looks at the ConfigMaps and Secrets that volumes show."""
-VOLUME_RETRY = 30.0
 
 _EFFECTS: dict[type[Any], Effect] = {
     actions.CreateSandbox: sandbox.create,

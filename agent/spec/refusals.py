@@ -185,6 +185,15 @@ REFUSALS: tuple[Rule, ...] = (
         reason=REASON_POD,
     ),
     Rule(
+        field="spec.containers[*].volumeMounts[*].recursiveReadOnly",
+        why="mounts below a read-only mount stay as they are",
+        pod=lambda p, e: any(
+            mount.recursive_read_only == "Enabled"
+            for _, c in _containers(p)
+            for mount in c.volume_mounts
+        ),
+    ),
+    Rule(
         field="spec.containers[*].volumeDevices",
         why="raw block volumes are not attached",
         pod=lambda p, e: any(c.volume_devices for _, c in _containers(p)),

@@ -18,10 +18,10 @@ from agent.containers import pause
 from agent.containers.images import Images
 from agent.containers.records import ContainerRecord
 from agent.containers.runtime import DockerRuntime
+from agent.effects.context import AgentContext
 from agent.node.objects import ReferencedObjects
 from agent.pod import names
 from agent.pod.checkpoint import Checkpoints
-from agent.pod.context import AgentContext
 from agent.pod.manager import PodManager
 from agent.pod.pusher import StatusPusher
 from agent.resources.cgroups import MOUNT, Cgroups, Layout

@@ -9,10 +9,10 @@ from typing import Any
 from agent.containers.fake import FakeRuntime
 from agent.containers.images import Images
 from agent.containers.records import ContainerId, ContainerRecord
+from agent.effects.context import AgentContext
 from agent.node.objects import ReferencedObjects
 from agent.pod import names
 from agent.pod.checkpoint import Checkpoints
-from agent.pod.context import AgentContext
 from agent.pod.manager import PodManager
 from agent.pod.pusher import StatusPusher
 from agent.resources.cgroups import Cgroups, Layout

@@ -277,6 +277,14 @@ def test_writable_mounts_below_a_read_only_one_are_refused() -> None:
     assert refused is not None and refused.field.endswith("volumeMounts[*].recursiveReadOnly")
 
 
+def test_recursively_read_only_mounts() -> None:
+    for mode, expected in (("Enabled", True), ("IfPossible", False), ("Disabled", False)):
+        mounts = [VolumeMount(name="v", mount_path="/v", recursive_read_only=mode)]
+        assert (refusal(make_pod(container(volume_mounts=mounts)), FAKE_ENGINE) is not None) is (
+            expected
+        )
+
+
 ALLOWED = [
     {},
     {"host_pid": True, "host_ipc": True, "host_network": True},

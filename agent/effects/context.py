@@ -10,10 +10,10 @@ from typing import Protocol
 from agent.containers.images import Images
 from agent.containers.interface import Runtime
 from agent.containers.records import ContainerId
+from agent.effects.network import PodNetwork
 from agent.pod.alarm import Alarm
 from agent.pod.checkpoint import Checkpoints
 from agent.pod.memory import PodMemory
-from agent.pod.network import PodNetwork
 from agent.pod.pusher import StatusPusher
 from agent.resources.cgroups import Cgroups
 from agent.spec.facts import NodeFacts

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from agent.containers.records import ContainerId
-from agent.pod.context import PodContext
+from agent.effects.context import PodContext
 from agent.pod.observed import Hook, PodObserved, Probed, Seen, container_started
 from agent.probes.handlers import Target, Verdict
 from agent.probes.runner import Key, PodProbes, Turned, Wanted

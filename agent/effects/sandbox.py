@@ -16,9 +16,9 @@ from agent.containers.records import (
     ContainerState,
     ImageId,
 )
+from agent.effects.context import PodContext, StepFailed
 from agent.pod import names
 from agent.pod.actions import AttachNetwork, CreateSandbox, StartSandbox
-from agent.pod.context import PodContext, StepFailed
 from agent.resources.values import pod_values
 from agent.spec import dns
 from agent.spec.container import HOSTS_FILE, RESOLV_FILE, sandbox_create

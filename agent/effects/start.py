@@ -18,9 +18,9 @@ from agent.containers.errors import (
 from agent.containers.images import ImageEvent, ImageProblem, PullPolicy, Reason, default_policy
 from agent.containers.records import Mount, RegistryAuth
 from agent.containers.references import InvalidReference
-from agent.pod import sandbox
+from agent.effects import sandbox
+from agent.effects.context import PodContext, StepFailed
 from agent.pod.actions import CreateContainer, EnsureImage, RunPostStart, StartContainer
-from agent.pod.context import PodContext, StepFailed
 from agent.pod.observed import Hook
 from agent.probes.handlers import Target
 from agent.probes.hooks import run_hook

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from agent.containers.errors import RuntimeFailure
 from agent.containers.records import ContainerRecord, LogOptions
+from agent.effects.context import PodContext
 from agent.pod import names
-from agent.pod.context import PodContext
 from agent.spec.container import message_file
 
 MAX_FILE = 4096

@@ -12,10 +12,10 @@ import asyncio
 
 from agent.containers.errors import NotFound, RuntimeFailure
 from agent.containers.records import ContainerId
+from agent.effects.context import PodContext, StepFailed, StopOrder
 from agent.pod import names
 from agent.pod.actions import DeletePod, ReleaseSandbox, RemoveContainer, StopContainer, TearDown
 from agent.pod.alarm import Alarm
-from agent.pod.context import PodContext, StepFailed, StopOrder
 from agent.probes.handlers import Target
 from agent.probes.hooks import run_hook
 from agent.volumes.mounts import remove_tree
