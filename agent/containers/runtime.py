@@ -1,7 +1,7 @@
 """The Docker Engine as a `Runtime` (step 4 of the pod's walk): the only module that imports docker.
 
 Concurrency: the SDK is synchronous, so short calls (list, inspect, create, start, kill, remove) run
-in a thread pool of `workers` threads; a call that finds them all busy waits its turn. Whatever
+in a thread pool of `workers` threads; a call that finds them all busy waits its turn (`turns`). Whatever
 lasts (waits, stops, exec, attach, logs, events, pulls) speaks to the engine's socket from asyncio,
 see `engine_http`, and holds no thread. Pulls and other transfers of images are limited to `PULLS`
 at a time.
@@ -54,6 +54,7 @@ from agent.containers.records import (
     RuntimeEvent,
 )
 from agent.containers.streams import Demultiplexer, HijackedStream
+from agent.containers.turns import Rank, Turns
 from base.clock import Clock
 
 T = TypeVar("T")
@@ -90,6 +91,7 @@ class DockerRuntime:
         self._workers = workers
         self._proc = proc
         self._pool = ThreadPoolExecutor(max_workers=workers, thread_name_prefix="engine")
+        self._turns = Turns(workers)
         self._connecting = asyncio.Lock()
         self._client: docker.APIClient | None = None
         self._api = ""
@@ -145,7 +147,8 @@ class DockerRuntime:
     async def create(self, spec: ContainerCreate) -> ContainerId:
         config = engine_json.container_config(spec)
         created = await self._call(
-            lambda c: c.create_container_from_config(config, spec.name)  # type: ignore[no-untyped-call]
+            lambda c: c.create_container_from_config(config, spec.name),  # type: ignore[no-untyped-call]
+            rank=Rank.CONTINUE if spec.network_mode.startswith("container:") else Rank.BEGIN,
         )
         return ContainerId(created["Id"])
 
@@ -444,20 +447,22 @@ class DockerRuntime:
         work: Callable[[docker.APIClient], T],
         *,
         translate: Callable[[int, str], RuntimeFailure] = engine_json.failure,
+        rank: Rank = Rank.FINISH,
     ) -> T:
         client = await self._connected()
-        return await self._in_pool(lambda: work(client), translate=translate)
+        return await self._in_pool(lambda: work(client), translate=translate, rank=rank)
 
     async def _in_pool(
         self,
         work: Callable[[], T],
         *,
         translate: Callable[[int, str], RuntimeFailure] = engine_json.failure,
+        rank: Rank = Rank.FINISH,
     ) -> T:
         self._counts["calls"] += 1
         self._counts["pending"] += 1
         try:
-            async with asyncio.timeout(CALL_TIMEOUT):
+            async with asyncio.timeout(CALL_TIMEOUT), self._turns.turn(rank):
                 return await asyncio.get_running_loop().run_in_executor(
                     self._pool, _translated, work, translate
                 )
