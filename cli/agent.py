@@ -10,12 +10,13 @@ import os
 from collections.abc import Sequence
 
 from agent import settings
-from base import log
+from base import lean, log
 
 
 def main(argv: Sequence[str]) -> int:
     loaded = settings.load(argv, os.environ)
     log.configure(loaded.log_level, "json" if loaded.log_format == "json" else "text")
+    lean.prepare()
     from agent.main import run  # --help need not load the container engine's library
 
     return run(loaded)

@@ -9,13 +9,14 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
-from base import log
+from base import lean, log
 from control import settings
 
 
 def main(argv: Sequence[str]) -> int:
     loaded = settings.load(argv, os.environ)
     log.configure(loaded.log_level, "json" if loaded.log_format == "json" else "text")
+    lean.prepare()
     from control.main import run  # --help need not load the API server
 
     return run(loaded)

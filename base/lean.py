@@ -1,0 +1,45 @@
+"""What libraries load without being asked for it, kept out of the daemons (`bench/idle.py` counts it).
+
+Serves no step of the walk but the promise that control plane and agent are small. Called once, by
+whoever starts a daemon, before the first import of the libraries in question; a library that is
+imported already stays as it is, so nothing depends on this but the number of megabytes.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import warnings
+
+
+def prepare() -> None:
+    """Import aiohttp without the system's CAs, and leave requests' guessing of encodings out."""
+    _aiohttp()
+    _requests()
+
+
+def _aiohttp() -> None:
+    """2 MB: on import it makes a TLS context with every CA of the system, as a default for whoever
+    names no context. Everything of ours names one: it trusts the cluster's CA and nothing else."""
+    names = ("SSL_CERT_FILE", "SSL_CERT_DIR")
+    before = {name: os.environ.get(name) for name in names}
+    os.environ.update(dict.fromkeys(names, os.devnull))
+    try:
+        importlib.import_module("aiohttp")
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+def _requests() -> None:
+    """2 MB: tables by which requests (below the Docker SDK) guesses the encoding of texts that do
+    not say theirs. The engine speaks JSON. Without them requests takes UTF-8, and says so."""
+    if "requests" in sys.modules:
+        return
+    for name in ("charset_normalizer", "chardet"):
+        sys.modules.setdefault(name, None)  # type: ignore[arg-type]
+    warnings.filterwarnings("ignore", message="Unable to find acceptable character detection")
