@@ -4,8 +4,10 @@ Serves every step of the pod's walk that happens outside the control plane: the 
 line and the tests. What a client can do is said in `api.interface`, and may be imported from here.
 
 Concurrency: one event loop; a client may be shared by any number of tasks. Each watch holds one
-connection, and the number of connections is not limited, since a limit would let watches starve
-requests. No queue. Nothing is retried; a watch that breaks is opened again by the informer.
+connection; everything else shares `CONNECTIONS`, and waits for one in order. (A burst of requests
+would otherwise open as many, each with a TLS handshake and its buffers on both sides.) Watches have a
+pool of their own, so they cannot starve requests. Nothing is retried; a watch that breaks is opened
+again by the informer.
 """
 
 from __future__ import annotations
@@ -33,6 +35,8 @@ __all__ = ["Client", "HttpClient", "Listed", "PatchType", "WatchEvent", "delete_
 
 T = TypeVar("T", bound=ApiStruct)
 
+CONNECTIONS = 8
+"""For requests; watches come on top."""
 REQUEST_TIMEOUT = 30.0
 CONNECT_TIMEOUT = 10.0
 # The server ends a watch at its timeout; one that is still open so much later is dead.
@@ -81,7 +85,7 @@ class HttpClient:
         self._token = token
         self._tls_server_name = tls_server_name or None
         self._user_agent = user_agent
-        self._session: aiohttp.ClientSession | None = None
+        self._sessions: dict[int, aiohttp.ClientSession] = {}
         self._requests = 0
         self._failures = 0
         self._watches = 0
@@ -116,8 +120,8 @@ class HttpClient:
 
     async def close(self) -> None:
         """Close every connection. Safe to call twice."""
-        session, self._session = self._session, None
-        if session is not None:
+        sessions, self._sessions = self._sessions, {}
+        for session in sessions.values():
             await session.close()
 
     def statistics(self) -> dict[str, float]:
@@ -248,7 +252,7 @@ class HttpClient:
         self._requests += 1
         self._watches += 1
         try:
-            async with self._open().get(
+            async with self._open(0).get(
                 url, headers=headers, timeout=limits, server_hostname=self._tls_server_name
             ) as response:
                 _keep_alive(response)
@@ -281,7 +285,7 @@ class HttpClient:
         url = self._url(path, query or {})
         self._requests += 1
         try:
-            async with self._open().request(
+            async with self._open(CONNECTIONS).request(
                 method,
                 url,
                 data=body,
@@ -297,11 +301,16 @@ class HttpClient:
             raise _api_error(response, answer)
         return answer
 
-    def _open(self) -> aiohttp.ClientSession:
-        if self._session is None:
-            connector = aiohttp.TCPConnector(limit=0, ssl=self._ssl_context or True)
-            self._session = aiohttp.ClientSession(connector=connector)
-        return self._session
+    def _open(self, limit: int) -> aiohttp.ClientSession:
+        """The session with so many connections; 0: any number."""
+        session = self._sessions.get(limit)
+        if session is None:
+            tls = self._ssl_context
+            if tls is None and self.server.startswith("https:"):
+                tls = ssl.create_default_context()  # never a library's default: see base.lean
+            connector = aiohttp.TCPConnector(limit=limit, ssl=tls or True)
+            session = self._sessions[limit] = aiohttp.ClientSession(connector=connector)
+        return session
 
     def _url(self, path: str, query: Mapping[str, str]) -> URL:
         return URL(self.server + quote(path), encoded=True).with_query(query)

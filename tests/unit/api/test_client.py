@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -12,7 +13,7 @@ import pytest
 from aiohttp import web
 
 from api import errors
-from api.client import HttpClient, PatchType
+from api.client import CONNECTIONS, HttpClient, PatchType
 from api.core import ConfigMap, Pod
 from api.core.pod import Binding
 from api.core.references import ObjectReference
@@ -318,3 +319,42 @@ async def test_kubeconfig(server: Server, tmp_path: Path) -> None:
         HttpClient.from_kubeconfig(path, context="x")
     with pytest.raises(PermanentError, match="cannot read the kubeconfig"):
         HttpClient.from_kubeconfig(tmp_path / "none")
+
+
+async def test_a_burst_of_requests_shares_few_connections_and_watches_have_their_own(
+    server: Server,
+) -> None:
+    async with HttpClient(server.url) as client:
+        release, peers, watching = asyncio.Event(), set(), asyncio.Event()
+
+        async def answer(request: web.Request) -> web.StreamResponse:
+            if "watch" in request.query:
+                response = web.StreamResponse()
+                await response.prepare(request)
+                watching.set()
+                await release.wait()
+                return response
+            peers.add(request.transport.get_extra_info("peername"))  # type: ignore[union-attr]
+            if len(peers) == CONNECTIONS:
+                release.set()
+            await release.wait()
+            return web.json_response(CONFIG)
+
+        server.answer = answer
+        async with asyncio.timeout(10), asyncio.TaskGroup() as group:
+            for number in range(CONNECTIONS * 3):
+                group.create_task(client.get(ConfigMap, f"c{number}", "default"))
+
+        async def watch() -> None:
+            async for _ in client.watch(ConfigMap, resource_version="1"):
+                pass
+
+        release.clear()
+        async with asyncio.timeout(10), asyncio.TaskGroup() as group:
+            for _ in range(CONNECTIONS * 2):
+                group.create_task(watch())
+            await watching.wait()
+            server.answer = CONFIG
+            await client.get(ConfigMap, "c", "default")  # not behind the watches
+            release.set()
+        assert len(peers) == CONNECTIONS
