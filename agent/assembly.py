@@ -215,9 +215,14 @@ class Agent:
         await self.heartbeat.register_patiently()
         self._registered.set()
         guard = self.parts.guard
+        self.informers.nodes.subscribe(self._node_changed)
         guard.start(self.heartbeat.renew_forever(), name="lease")
         guard.start(self.heartbeat.report_forever(), name="node status")
         guard.start(self.observer.refresh_forever(), name="images")
+
+    def _node_changed(self, old: Node | None, new: Node | None) -> None:
+        if new is not None:
+            self.heartbeat.seen(new)
 
     # Network.
 

@@ -70,6 +70,17 @@ class Heartbeat:
         """Something about the node has changed: look now."""
         self._alarm.ring()
 
+    def seen(self, node: Node) -> None:
+        """The API shows our Node. If others have changed what we say of it, as the control plane does
+        with a node that it has not heard of, we say it again: what we told once is not what stands."""
+        told = self._told
+        if node.metadata.name != self._identity.name or told is None:
+            return
+        stands = {each.type: each.status for each in node.status.conditions}
+        if any(stands.get(each.type) != each.status for each in told.conditions):
+            self._told = node.status
+            self.wake()
+
     async def register(self) -> Node:
         """Make the Node, or bring the labels of an existing one up to date."""
         identity = self._identity

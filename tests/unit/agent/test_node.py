@@ -7,6 +7,7 @@ from datetime import timedelta
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from agent.assembly import limitations
@@ -178,6 +179,25 @@ async def test_a_change_is_told_within_ten_seconds_or_at_once() -> None:
     beating.observed = NodeObserved()
     beating.heartbeat.wake()
     await beating.clock.run_for(0)
+    ready = next(c for c in beating.node().status.conditions if c.type == "Ready")
+    assert ready.status == "True"
+    await beating.guard.close()
+
+
+async def test_what_others_say_of_a_node_that_lives_is_put_right() -> None:
+    """The control plane says Unknown of a node that was cut off; nothing on the node has changed."""
+    beating = Beating()
+    await beating.start()
+    told = beating.count("patch", "Node")
+    beating.heartbeat.seen(beating.node())
+    await beating.clock.run_for(10)
+    assert beating.count("patch", "Node") == told, "all is as it was told"
+
+    node = msgspec.json.decode(msgspec.json.encode(beating.node()), type=Node)
+    next(c for c in node.status.conditions if c.type == "Ready").status = "Unknown"
+    beating.heartbeat.seen(node)
+    await beating.clock.run_for(0)
+    assert beating.count("patch", "Node") == told + 1
     ready = next(c for c in beating.node().status.conditions if c.type == "Ready")
     assert ready.status == "True"
     await beating.guard.close()
