@@ -152,7 +152,7 @@ class PodWorker:
         memory.begin(self.pod)
         memory.refusal = refusal(self.pod, agent.node.engine)
         if memory.refusal is not None and not memory.removed:
-            self.context.warn("FailedCreatePodSandBox", memory.refusal.message)
+            self.context.warn(memory.refusal.reason, memory.refusal.message)
         try:
             while True:
                 await self._refresh()
