@@ -6,6 +6,7 @@ and left no file content. Sizes are the kubelet's.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from agent.containers.errors import RuntimeFailure
@@ -30,15 +31,17 @@ async def termination_message(ctx: PodContext, record: ContainerRecord) -> str:
     log = b""
     try:
         async for _, piece in ctx.agent.runtime.logs(record.id, LogOptions(tail_lines=MAX_LINES)):
-            log += piece
+            log = (log + piece)[-MAX_LOG:]  # a line may be longer than our memory
     except RuntimeFailure:
         return ""
-    return log[-MAX_LOG:].decode("utf-8", "replace")
+    return log.decode("utf-8", "replace")
 
 
 def _read(path: Path) -> str:
     try:
         with path.open("rb") as file:
+            # The end of it counts, as in Kubernetes.
+            file.seek(max(0, file.seek(0, os.SEEK_END) - MAX_FILE))
             return file.read(MAX_FILE).decode("utf-8", "replace")
     except OSError:
         return ""

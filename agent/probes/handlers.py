@@ -107,6 +107,8 @@ async def ask_tcp(action: TCPSocketAction, target: Target, *, timeout: float) ->
     except OSError as error:
         words = http.words(error)
         return Verdict(passed=False, message=f"dial tcp {address}: connect: {words}")
+    except UnicodeError:  # not a host name at all
+        return Verdict(passed=False, message=http.no_such_host(host))
     writer.transport.abort()
     return Verdict(passed=True)
 
@@ -115,7 +117,7 @@ def resolve_port(port: int | str, container: Container) -> int | None:
     """A port by number, or by the name that the container gives it."""
     if isinstance(port, int):
         return port if 0 < port < 65536 else None
-    if port.isdigit():
+    if port.isascii() and port.isdigit():
         return resolve_port(int(port), container)
     return next((p.container_port for p in container.ports if p.name == port), None)
 

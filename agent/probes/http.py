@@ -58,14 +58,26 @@ async def get(request: Get) -> Answer:
         answer = await _once(request, first)
         if answer.status not in _REDIRECTS or not answer.location:
             return answer
-        target = urlsplit(urljoin(request.url, answer.location))
-        if target.hostname != request.host:
+        try:
+            following = _redirected(request, answer.location)
+        except ValueError as error:  # whoever is probed may write anything there
+            words = f"failed to parse Location header {answer.location!r}: {error}"
+            raise HttpFailure(f'Get "{first}": {words}') from error
+        if following is None:
             return replace(answer, elsewhere=True)
-        scheme = target.scheme or request.scheme
-        path = (target.path or "/") + (f"?{target.query}" if target.query else "")
-        port = target.port or (443 if scheme == "https" else 80)
-        request = replace(request, scheme=scheme, port=port, path=path)
+        request = following
     raise HttpFailure(f'Get "{first}": stopped after {MAX_REDIRECTS} redirects')
+
+
+def _redirected(request: Get, location: str) -> Get | None:
+    """What to ask next; None when it is on another host. Raises ValueError."""
+    target = urlsplit(urljoin(request.url, location))
+    if target.hostname != request.host:
+        return None
+    scheme = target.scheme or request.scheme
+    path = (target.path or "/") + (f"?{target.query}" if target.query else "")
+    port = target.port or (443 if scheme == "https" else 80)
+    return replace(request, scheme=scheme, port=port, path=path)
 
 
 async def _once(request: Get, url: str) -> Answer:
@@ -78,6 +90,8 @@ async def _once(request: Get, url: str) -> Answer:
         raise HttpFailure(f'Get "{url}": tls: {error.reason or error}') from error
     except OSError as error:
         raise HttpFailure(f'Get "{url}": dial tcp {address}: connect: {words(error)}') from error
+    except UnicodeError as error:  # not a host name at all
+        raise HttpFailure(f'Get "{url}": {no_such_host(request.host)}') from error
     try:
         writer.write(_request(request, address))
         await writer.drain()
@@ -167,6 +181,10 @@ def _clean(value: str) -> str:
 
 def bracketed(host: str) -> str:
     return f"[{host}]" if ":" in host else host
+
+
+def no_such_host(host: str) -> str:
+    return f"dial tcp: lookup {host}: no such host"
 
 
 def words(error: BaseException) -> str:

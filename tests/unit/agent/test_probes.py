@@ -193,6 +193,23 @@ async def test_endless_redirects_fail() -> None:
     assert "stopped after 10 redirects" in verdict.message
 
 
+@pytest.mark.parametrize("location", ["http://[", "http://127.0.0.1:99999/", "http://127.0.0.1:x/"])
+async def test_a_broken_redirect_is_a_failure_and_not_the_end_of_the_agent(location: str) -> None:
+    async with serving(status(302, f"Location: {location}\r\n")) as (port, _):
+        verdict = await http(port)
+    assert not verdict.passed
+    assert "failed to parse Location header" in verdict.message
+
+
+@pytest.mark.parametrize("host", ["a..b", "x" * 70, ".", "\ud800"])
+async def test_hosts_that_are_none(host: str) -> None:
+    assert not (await http(80, host=host)).passed
+    probe = Probe(tcp_socket=TCPSocketAction(port=80, host=host))
+    target = Target(container=container(), id=ContainerId("x"), ip="127.0.0.1")
+    verdict = await ask(probe, target, FakeRuntime(FakeClock()), timeout=5)
+    assert not verdict.passed
+
+
 async def test_a_large_body_is_not_read_to_its_end() -> None:
     async with serving(status(200, body="x" * 1_000_000)) as (port, _):
         verdict = await http(port)
