@@ -181,4 +181,6 @@ def _is_sandbox(record: ContainerRecord) -> bool:
 def _age(record: ContainerRecord) -> tuple[int, float]:
     """Order of making: by attempt, which names never repeat while a container is there."""
     attempt = record.name.rpartition("_")[2]
-    return int(attempt) if attempt.isdigit() else 0, record.created_at.timestamp()
+    return int(
+        attempt
+    ) if attempt.isascii() and attempt.isdigit() else 0, record.created_at.timestamp()

@@ -72,12 +72,15 @@ class _Draft:
 
 
 def _allowed(plan: Plan, observed: PodObserved) -> Plan:
-    """Leave out what is under way, and what failed and has to rest."""
+    """Leave out what is under way, and what failed and has to rest; of one key take the first: two
+    containers of a name may live when somebody started the older one again."""
     draft = _Draft(waits=[] if plan.wake_in is None else [plan.wake_in])
+    taken = set(observed.busy)
     for action in plan.actions:
         failure = observed.failures.get(action.key)
-        if action.key in observed.busy:
+        if action.key in taken:
             continue
+        taken.add(action.key)
         if failure is not None and failure.retry_in > 0:
             draft.waits.append(failure.retry_in)
             continue
@@ -322,4 +325,6 @@ def _unstarted(observed: PodObserved) -> bool:
 
 
 def _attempt(name: str) -> int:
-    return int(name.rpartition("_")[2])
+    """The number at the end of a sandbox's name, if nobody has renamed it."""
+    number = name.rpartition("_")[2]
+    return int(number) if number.isascii() and number.isdigit() else 0

@@ -282,8 +282,11 @@ class PodWorker:
                 log.debug("%s: cannot look at %s: %s", self._name, id, error)
                 self._stale.add(id)
                 break
-        for id in [id for id in memory.ended_at if id not in memory.messages]:
-            memory.messages[id] = await termination_message(self.context, memory.records[id])
+        ended = [memory.records[id] for id in memory.ended_at if id not in memory.messages]
+        for record in ended:
+            message = await termination_message(self.context, record)
+            if record.id in memory.records:  # not removed by an effect meanwhile
+                memory.messages[record.id] = message
         for order in self.context.stops.values():
             order.alarm.ring()
 

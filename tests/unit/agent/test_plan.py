@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from agent.containers.records import ContainerId, ContainerState
+from agent.containers.records import ContainerId, ContainerRecord, ContainerState
 from agent.pod.actions import (
     AttachNetwork,
     CreateContainer,
@@ -572,6 +572,32 @@ def test_after_the_deadline_the_sandbox_goes_too() -> None:
     pod = make_pod(active_deadline_seconds=100)
     result = plan(pod, observe({"web": [seen(exit_code=143)]}, active_for=101))
     assert result.actions == (ReleaseSandbox(),)
+
+
+def twice_alive() -> list[Seen]:
+    """The dead predecessor of a container was started again, by hand."""
+    return [seen(running=True, restarts=1), seen(running=True)]
+
+
+@pytest.mark.parametrize(
+    ("pod", "boxes"),
+    [
+        (make_pod(deleted=True), (sandbox(),)),
+        (make_pod(phase="Failed"), (sandbox(),)),
+        (make_pod(), (sandbox(state=ContainerState.EXITED),)),
+        (make_pod(), ()),
+    ],
+)
+def test_two_of_a_name_end_one_after_the_other(
+    pod: Pod, boxes: tuple[ContainerRecord, ...]
+) -> None:
+    result = plan(pod, observe({"web": twice_alive()}, sandboxes=boxes))
+    assert [action.key for action in result.actions] == ["container/web"]
+
+
+def test_a_sandbox_that_somebody_renamed_is_replaced_like_any_other() -> None:
+    odd = replace(sandbox(state=ContainerState.EXITED), name="mine")
+    assert plan(make_pod(), observe(sandboxes=(odd,))).actions[0].key == "sandbox"
 
 
 # Whatever is observed, a plan holds to these.

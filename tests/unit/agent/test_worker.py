@@ -8,7 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from agent.containers.records import Channel, ContainerCreate, ContainerId, ExecResult
+from agent.containers.records import (
+    Channel,
+    ContainerCreate,
+    ContainerId,
+    ContainerRecord,
+    ExecResult,
+)
 from agent.containers.script import Script
 from agent.pod import names
 from api.core import (
@@ -185,6 +191,28 @@ async def test_termination_messages(tmp_path: Path) -> None:
     (tmp_path / "pods" / UID / "containers" / "web" / "2").write_text("in the file")
     await node.run(11.5)
     assert web(node).last_state.terminated.message == "in the file"
+    await node.kill()
+
+
+async def test_last_words_of_a_container_that_is_removed_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pods = [container("a"), container("b")]
+    node = Node(tmp_path, scripts={c.name: Script(run_for=5, exit_code=1) for c in pods})
+    await node.boot()
+    node.api.put(make_pod(*pods, policy="Never"))
+    await node.run(1)
+    (worker,) = node.manager.workers.values()
+    memory = worker.context.memory
+
+    async def read_slowly(context: object, record: ContainerRecord) -> str:
+        for other in [id for id in memory.ended_at if id != record.id]:
+            memory.forget(other)  # as an effect does
+        return "bye"
+
+    monkeypatch.setattr("agent.pod.worker.termination_message", read_slowly)
+    await node.run(10)
+    assert set(memory.messages) <= set(memory.records)
     await node.kill()
 
 
