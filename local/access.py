@@ -7,16 +7,17 @@ administrator's kubeconfig, over HTTP like any client.
 from __future__ import annotations
 
 import base64
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
 
 import yaml
 
-from api import errors
+from api import errors, timestamps
 from api.client import HttpClient
-from api.core import Endpoints, Node, Secret
+from api.core import Endpoints, Node, NodeCondition, Secret
 from base import pki
 from base.clock import SystemClock
 from base.errors import PermanentError, TemporaryError
@@ -57,28 +58,36 @@ def nodes(kubeconfig: Path) -> list[Node]:
 
 
 def wait_nodes_ready(
-    kubeconfig: Path, names: Sequence[str], *, timeout: float, unwell: Callable[[], str]
+    kubeconfig: Path,
+    names: Sequence[str],
+    *,
+    timeout: float,
+    unwell: Callable[[], str],
+    started: Mapping[str, datetime] | None = None,
 ) -> None:
-    """`unwell` says why waiting on makes no sense; empty while it does."""
+    """`unwell` says why waiting on makes no sense; empty while it does. What a node said before its
+    agent was `started` does not count."""
     problem = ""
 
     def settled() -> bool:
         nonlocal problem
         problem = unwell()
-        return bool(problem) or not not_ready(_nodes_or_none(kubeconfig), names)
+        return bool(problem) or not not_ready(_nodes_or_none(kubeconfig), names, started)
 
     done = wait_for(settled, timeout=timeout, interval=POLL)
     if problem:
         raise PermanentError(problem)
     if not done:
-        lines = not_ready(_nodes_or_none(kubeconfig), names)
+        lines = not_ready(_nodes_or_none(kubeconfig), names, started)
         raise PermanentError(
             f"after {timeout:g} s not all nodes are ready:\n" + "\n".join(lines),
             hint="`podwright status` shows what runs and where the logs are.",
         )
 
 
-def not_ready(found: Sequence[Node], names: Sequence[str]) -> list[str]:
+def not_ready(
+    found: Sequence[Node], names: Sequence[str], started: Mapping[str, datetime] | None = None
+) -> list[str]:
     """A line for each of the nodes that is not Ready. Pure."""
     by_name = {node.metadata.name: node for node in found}
     lines = []
@@ -92,7 +101,15 @@ def not_ready(found: Sequence[Node], names: Sequence[str]) -> list[str]:
             lines.append(f"{name}: says nothing of its condition")
         elif ready.status != "True":
             lines.append(f"{name}: {ready.reason}: {ready.message}")
+        elif started and name in started and _said_before(ready, started[name]):
+            lines.append(f"{name}: has not reported since it was started")
     return lines
+
+
+def _said_before(condition: NodeCondition, moment: datetime) -> bool:
+    """Times in conditions are whole seconds."""
+    said = condition.last_heartbeat_time
+    return not said or timestamps.parse(said) < moment.replace(microsecond=0)
 
 
 def create_token(kubeconfig: Path, *, seconds: float | None, description: str = "") -> Token:

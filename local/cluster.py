@@ -15,12 +15,14 @@ import socket
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 
 import msgspec
 import psutil
 
 from agent.containers.interface import Runtime
+from base.clock import SystemClock
 from base.errors import PermanentError
 from base.files import atomic_write
 from base.process import Completed
@@ -190,26 +192,30 @@ class Cluster:
 
     def start(self, *, timeout: float = START_TIMEOUT) -> None:
         """Start what does not run; returns when every node is Ready."""
+        started: dict[str, datetime] = {}
         with state.locked(self.topology.state):
             self.start_control()
             self._on_all_nodes("starting", lambda node: node.start(), unless=_is_up)
             for node in self.nodes:
                 if node.agent.process() is None:
                     self.report(f"starting the agent of {node.name}")
+                    started[node.name] = SystemClock().now()
                     node.agent.start(self._join)
         self.report("waiting for the nodes to be ready")
-        self.wait_ready([node.name for node in self.nodes], timeout=timeout)
+        access.wait_nodes_ready(
+            self.kubeconfig,
+            [node.name for node in self.nodes],
+            timeout=timeout,
+            unwell=self._ended_agents,
+            started=started,
+        )
 
-    def wait_ready(self, names: Sequence[str], *, timeout: float = START_TIMEOUT) -> None:
-        def unwell() -> str:
-            for name in names:
-                agent = self.node(name).agent
-                if agent.process() is None:
-                    lines = processes.last_lines(agent.log)
-                    return f"the agent of {name} ended; its last words:\n{lines}"
-            return ""
-
-        access.wait_nodes_ready(self.kubeconfig, names, timeout=timeout, unwell=unwell)
+    def _ended_agents(self) -> str:
+        for node in self.nodes:
+            if node.agent.process() is None:
+                lines = processes.last_lines(node.agent.log)
+                return f"the agent of {node.name} ended; its last words:\n{lines}"
+        return ""
 
     def start_control(self) -> None:
         if self.control.process() is None:

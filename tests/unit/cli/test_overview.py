@@ -21,6 +21,7 @@ from api.core import (
 from api.meta import ObjectMeta
 from cli import overview, status
 from cli.overview import Overview
+from local import access
 
 INFO = NodeSystemInfo(
     **dict.fromkeys(NodeSystemInfo.__struct_fields__[:10], "")  # nothing of it is shown
@@ -89,3 +90,13 @@ def test_what_is_not_well() -> None:
         "c: has not registered",
         "pod default/one: Pending",
     ]
+
+
+def test_what_a_node_said_before_it_was_started_does_not_count() -> None:
+    stale = node("a")
+    stale.status.conditions[0].last_heartbeat_time = "2026-01-01T00:59:59Z"
+    started = {"a": NOW.replace(microsecond=500000)}
+    assert access.not_ready([stale], ["a"]) == []
+    assert access.not_ready([stale], ["a"], started) == ["a: has not reported since it was started"]
+    stale.status.conditions[0].last_heartbeat_time = "2026-01-01T01:00:00Z"
+    assert access.not_ready([stale], ["a"], started) == []
