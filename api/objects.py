@@ -79,6 +79,22 @@ def controller_reference(owner: ApiStruct) -> OwnerReference:
     )
 
 
+def adoption(obj: ApiStruct, owner: ApiStruct) -> dict[str, object]:
+    """The merge patch by which `owner` takes control of `obj`, beside the owners it has.
+
+    It holds for this very version only: of two that want the object, one gets a conflict.
+    """
+    metadata = meta(obj)
+    owners = [*metadata.owner_references, controller_reference(owner)]
+    return {
+        "metadata": {
+            "uid": metadata.uid,
+            "resourceVersion": metadata.resource_version,
+            "ownerReferences": msgspec.to_builtins(owners),
+        }
+    }
+
+
 def controller_of(obj: ApiStruct) -> OwnerReference | None:
     """The owner that controls `obj`, if one does."""
     owners = meta(obj).owner_references

@@ -74,6 +74,10 @@ class GarbageCollector(Controller):
                 metadata = objects.meta(new)
                 if metadata.owner_references or metadata.deletion_timestamp:
                     self._nodes.add(Node(resource, objects.key(new)))
+                if old is not None:
+                    before = objects.meta(old).owner_references
+                    if before and before != metadata.owner_references:
+                        self._enqueue_owners(old)  # they may wait for this one no longer
             elif old is not None:
                 self._enqueue_around(old)
 
@@ -84,6 +88,10 @@ class GarbageCollector(Controller):
         metadata = objects.meta(gone)
         for node in self._dependents(metadata.uid):
             self._nodes.add(node)
+        self._enqueue_owners(gone)
+
+    def _enqueue_owners(self, obj: ApiStruct) -> None:
+        metadata = objects.meta(obj)
         for owner in metadata.owner_references:
             resource = by_kind(owner.api_version, owner.kind)
             if resource is not None:
@@ -106,6 +114,10 @@ class GarbageCollector(Controller):
                 self._failures += 1
                 if not is_conflict(error):
                     self.log.warning("%s %s: %s", node.resource.qualified_name, node.key, error)
+                self._nodes.add_rate_limited(node)
+            except Exception:  # as in Controller: one odd object must not stop the control plane
+                self._failures += 1
+                self.log.exception("%s %s: will try again", node.resource.qualified_name, node.key)
                 self._nodes.add_rate_limited(node)
             else:
                 self._nodes.forget(node)
@@ -143,8 +155,10 @@ class GarbageCollector(Controller):
                 await self._keep_owners(node, obj, {owner.uid for owner in alive})
             return
         if waiting:
-            has_own = bool(self._dependents(metadata.uid))
-            await self._delete(node, obj, "Foreground" if has_own else "Background")
+            own = self._dependents(metadata.uid)
+            if any(map(self._is_waiting, own)):
+                await self._unblock_owners(node, obj)  # a circle: each would wait for the other
+            await self._delete(node, obj, "Foreground" if own else "Background")
             return
         await self._delete(node, obj, _policy_of(obj))
 
@@ -159,7 +173,8 @@ class GarbageCollector(Controller):
         where = namespace if resource.namespaced else ""
         if resource.namespaced and not namespace:
             return None
-        cached: ApiStruct | None = self._informers[resource].get(owner.name, where)
+        informer = self._informers.get(resource)  # kinds that expire have none
+        cached: ApiStruct | None = informer.get(owner.name, where) if informer else None
         if cached is not None and objects.meta(cached).uid == owner.uid:
             return cached
         try:
@@ -169,6 +184,16 @@ class GarbageCollector(Controller):
                 return None
             raise
         return live if objects.meta(live).uid == owner.uid else None
+
+    def _is_waiting(self, node: Node) -> bool:
+        obj = self._informers[node.resource].get(node.key.name, node.key.namespace)
+        return obj is not None and _waits_for_dependents(obj)
+
+    async def _unblock_owners(self, node: Node, obj: ApiStruct) -> None:
+        owners = objects.meta(obj).owner_references
+        if any(owner.block_owner_deletion for owner in owners):
+            freed = [msgspec.structs.replace(o, block_owner_deletion=False) for o in owners]
+            await self._patch_metadata(node, obj, {"ownerReferences": msgspec.to_builtins(freed)})
 
     async def _delete(self, node: Node, obj: ApiStruct, policy: str) -> None:
         metadata = objects.meta(obj)

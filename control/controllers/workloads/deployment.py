@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from api import objects
+from api import objects, pods
 from api.apps import Deployment, ReplicaSet, ReplicaSetSpec
 from api.core import Pod
 from api.errors import is_already_exists, is_not_found
@@ -16,6 +16,7 @@ from api.meta import LabelSelector, ObjectMeta
 from api.objects import Key
 from api.selectors import from_label_selector
 from base.errors import PodwrightError
+from control.controllers import indexes
 from control.controllers.context import Context
 from control.controllers.controller import Controller
 from control.controllers.workloads import progress, rollout
@@ -36,6 +37,7 @@ class DeploymentController(Controller):
         self._sets = context.informers.of(ReplicaSet)
         self._pods = context.informers.of(Pod)
         self._recorder = context.recorder(self.name)
+        indexes.index_pods(self._pods)
         self._sets.add_index("deployment-controller", _owner_or_namespace)
         self.watch_own(Deployment)
         self.watch_owned(ReplicaSet, "Deployment")
@@ -43,7 +45,8 @@ class DeploymentController(Controller):
 
     def _on_pod(self, old: Pod | None, new: Pod | None) -> None:
         """A Recreate rollout waits for the very pods to be gone, not only for their count."""
-        owner = objects.controller_of(old) if old is not None and new is None else None
+        ended = new is None or pods.is_terminal(new)
+        owner = objects.controller_of(old) if old is not None and ended else None
         if old is None or owner is None or owner.kind != "ReplicaSet":
             return
         rs = self._sets.get(owner.name, old.metadata.namespace)
@@ -76,12 +79,17 @@ class DeploymentController(Controller):
         return await self._report(deployment, new, old)
 
     def _waits_for_old_pods(self, deployment: Deployment, old: Sequence[ReplicaSet]) -> bool:
-        """Recreate: the old sets are told to be empty, but some of their pods still end."""
+        """Recreate: the old sets are told to be empty, but some of their pods still end.
+
+        Finished pods (evicted ones, say) are kept by their set for people to look at.
+        """
         if deployment.spec.strategy.type != "Recreate" or any(rollout.size(rs) for rs in old):
             return False
-        uids = {rs.metadata.uid for rs in old}
-        owners = map(objects.controller_of, self._pods.items(deployment.metadata.namespace))
-        return any(owner is not None and owner.uid in uids for owner in owners)
+        return any(
+            not pods.is_terminal(pod)
+            for rs in old
+            for pod in indexes.pods_of(self._pods, rs.metadata.uid)
+        )
 
     async def _claim(self, deployment: Deployment) -> list[ReplicaSet]:
         """The ReplicaSets this Deployment controls, adopting those that it selects and nobody has."""
@@ -91,8 +99,7 @@ class DeploymentController(Controller):
         for rs in free:
             if rs.metadata.deletion_timestamp or not selector.matches(rs.metadata.labels):
                 continue
-            owner = msgspec.to_builtins(objects.controller_reference(deployment))
-            body = {"metadata": {"uid": rs.metadata.uid, "ownerReferences": [owner]}}
+            body = objects.adoption(rs, deployment)
             owned.append(
                 await self.client.patch(ReplicaSet, rs.metadata.name, rs.metadata.namespace, body)
             )
@@ -171,6 +178,8 @@ class DeploymentController(Controller):
         self, deployment: Deployment, owned: Sequence[ReplicaSet]
     ) -> None:
         active = [rs for rs in owned if rollout.size(rs) > 0]
+        if not active and owned:  # scaled to nothing before: the latest one grows again
+            active = [max(owned, key=rollout.revision)]
         if len(active) == 1:
             sizes = {active[0].metadata.name: deployment.spec.replicas or 0}
         else:

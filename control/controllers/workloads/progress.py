@@ -109,8 +109,10 @@ def _progressing(
         return _moved("True", "NewReplicaSetAvailable", text)
     if known is not None and known.reason == "DeploymentPaused":
         return _moved("Unknown", "DeploymentResumed", "Deployment is resumed")
-    if known is None:
+    if known is None or _is_of_another(known, name):
         return _moved("True", "NewReplicaSetCreated", f'Created new replica set "{name}"')
+    if known.reason == "NewReplicaSetAvailable" and status.replicas == status.updated_replicas:
+        return None  # complete is complete: pods that break or are added later are no rollout
     if _has_moved(deployment.status, status) or known.reason == "NewReplicaSetAvailable":
         return _moved("True", "ReplicaSetUpdated", f'ReplicaSet "{name}" is progressing.')
     if rollout.progress_deadline_passed(
@@ -119,6 +121,12 @@ def _progressing(
         text = f'ReplicaSet "{name}" has timed out progressing.'
         return _moved("False", "ProgressDeadlineExceeded", text)
     return None
+
+
+def _is_of_another(known: DeploymentCondition, name: str) -> bool:
+    """Whether the condition is about an earlier template, whose deadline is not this one's."""
+    about_a_set = known.reason not in ("DeploymentPaused", "DeploymentResumed")
+    return bool(name) and about_a_set and f'"{name}"' not in known.message
 
 
 def _has_moved(before: DeploymentStatus, after: DeploymentStatus) -> bool:

@@ -20,6 +20,7 @@ from api.meta import ObjectMeta
 from api.objects import Key
 from api.selectors import Selector, from_label_selector
 from base.errors import PodwrightError
+from control.controllers import indexes
 from control.controllers.context import Context
 from control.controllers.controller import Controller
 from control.controllers.expectations import LAPSE_SECONDS, Expectations
@@ -179,7 +180,8 @@ class ReplicaSetController(Controller):
         super().__init__(context)
         self._sets = context.informers.of(ReplicaSet)
         self._pods = context.informers.of(Pod)
-        self._pods.add_index("replicaset-controller", _namespace_or_owner)
+        indexes.index_pods(self._pods)
+        indexes.index_replica_sets(self._sets)
         self._recorder = context.recorder(self.name)
         self._expected: Expectations[Key] = Expectations(context.clock)
         self.watch_own(ReplicaSet)
@@ -194,12 +196,12 @@ class ReplicaSetController(Controller):
             leaving = new is None or bool(new.metadata.deletion_timestamp)
             self._expected.seen(key, pod.metadata.uid, leaving=leaving)
             self.queue.add(key)
-        if new is not None and objects.controller_of(new) is None and new.metadata.labels:
+        if new is not None and new.metadata.labels and _is_newly_free(old, new):
             self._enqueue_possible_owners(new)
 
     def _enqueue_possible_owners(self, pod: Pod) -> None:
         """A pod that nobody controls may be adopted by a ReplicaSet that selects it."""
-        for rs in self._sets.items(pod.metadata.namespace):
+        for rs in indexes.replica_sets_perhaps_selecting(self._sets, pod):
             if from_label_selector(rs.spec.selector).matches(pod.metadata.labels):
                 self.enqueue(rs)
 
@@ -234,9 +236,9 @@ class ReplicaSetController(Controller):
         return min((wait for wait in waits if wait > 0), default=None)
 
     def _candidates(self, rs: ReplicaSet) -> list[Pod]:
-        owned = self._pods.by_index("replicaset-controller", rs.metadata.uid)
-        free = self._pods.by_index("replicaset-controller", f"free/{rs.metadata.namespace}")
-        return [*owned, *free]
+        labels = rs.spec.selector.match_labels if rs.spec.selector is not None else {}
+        free = indexes.free_pods(self._pods, rs.metadata.namespace, labels)
+        return [*indexes.pods_of(self._pods, rs.metadata.uid), *free]
 
     async def _adopt(self, rs: ReplicaSet, orphans: Sequence[Pod]) -> list[Pod]:
         adopted = []
@@ -245,10 +247,10 @@ class ReplicaSetController(Controller):
             if live.metadata.uid != rs.metadata.uid or live.metadata.deletion_timestamp:
                 return []
         for pod in orphans:
-            owner = msgspec.to_builtins(objects.controller_reference(rs))
-            body = {"metadata": {"uid": pod.metadata.uid, "ownerReferences": [owner]}}
             adopted.append(
-                await self.client.patch(Pod, pod.metadata.name, pod.metadata.namespace, body)
+                await self.client.patch(
+                    Pod, pod.metadata.name, pod.metadata.namespace, objects.adoption(pod, rs)
+                )
             )
         return adopted
 
@@ -258,6 +260,7 @@ class ReplicaSetController(Controller):
             body = {
                 "metadata": {
                     "uid": pod.metadata.uid,
+                    "resourceVersion": pod.metadata.resource_version,
                     "ownerReferences": msgspec.to_builtins(kept) or None,
                 }
             }
@@ -314,6 +317,10 @@ class ReplicaSetController(Controller):
                 raise
 
 
-def _namespace_or_owner(pod: Pod) -> list[str]:
-    owner = objects.controller_of(pod)
-    return [owner.uid if owner is not None else f"free/{pod.metadata.namespace}"]
+def _is_newly_free(old: Pod | None, new: Pod) -> bool:
+    """Whether the pod can be adopted by somebody who could not have it before."""
+    return objects.controller_of(new) is None and (
+        old is None
+        or old.metadata.labels != new.metadata.labels
+        or objects.controller_of(old) is not None
+    )

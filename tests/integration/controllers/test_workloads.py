@@ -163,3 +163,14 @@ async def test_orphaning_leaves_the_pods_for_the_next_owner(plane: Plane) -> Non
     await plane.deploy(replicas=2)
     await plane.complete("web", replicas=2)
     assert {p.metadata.uid for p in await plane.pods()} == before
+
+
+async def test_a_paused_deployment_can_be_scaled_up_from_nothing(plane: Plane) -> None:
+    await plane.agents.add_node("n1")
+    await plane.deploy(replicas=1)
+    await plane.complete("web", replicas=1)
+    await plane.client.patch(Deployment, "web", "default", {"spec": {"replicas": 0}})
+    await plane.complete("web", replicas=0)
+    change = {"spec": {"paused": True, "replicas": 2}}
+    await plane.client.patch(Deployment, "web", "default", change)
+    await plane.complete("web", replicas=2)

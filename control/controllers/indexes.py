@@ -1,0 +1,100 @@
+"""Which pods does a label select, and who selects this pod: answered without looking at all of them.
+
+Indexes of the shared informers, for the controllers that match selectors with labels. A selector is
+filed under one of its pairs, a pod under each of its labels; what is found that way is a small set
+of candidates that the caller still has to match. Adding the same index twice (two controllers that
+need it) is the same as once, as long as it happens before the informers run.
+"""
+
+from collections.abc import Mapping
+
+from api import objects
+from api.apps import ReplicaSet
+from api.core import Pod, Service
+from api.informer import Informer
+
+LABEL = "label"
+SELECTOR = "selector"
+CONTROLLER = "controller"
+
+
+def index_pods(informer: Informer[Pod]) -> None:
+    """File pods under their labels, and under who controls them."""
+    informer.add_index(LABEL, _by_label)
+    informer.add_index(CONTROLLER, _by_controller)
+
+
+def index_services(informer: Informer[Service]) -> None:
+    """File Services under a pair of their selector."""
+    informer.add_index(SELECTOR, lambda one: _one_pair(one.metadata.namespace, one.spec.selector))
+
+
+def index_replica_sets(informer: Informer[ReplicaSet]) -> None:
+    """File ReplicaSets under a pair of their selector, or under none where it has only expressions."""
+    informer.add_index(SELECTOR, _by_selector)
+
+
+def selected(informer: Informer[Pod], namespace: str, selector: Mapping[str, str]) -> list[Pod]:
+    """The pods of a namespace whose labels have every pair of a selector; none if it is empty."""
+    found = [informer.by_index(LABEL, _filed(namespace, *pair)) for pair in selector.items()]
+    fewest = min(found, key=len, default=[])
+    return [pod for pod in fewest if selector.items() <= pod.metadata.labels.items()]
+
+
+def free_pods(informer: Informer[Pod], namespace: str, labels: Mapping[str, str]) -> list[Pod]:
+    """Pods of a namespace that nobody controls; with all of `labels`, where any are given."""
+    if labels:
+        found = selected(informer, namespace, labels)
+        return [pod for pod in found if objects.controller_of(pod) is None]
+    return informer.by_index(CONTROLLER, _free(namespace))
+
+
+def pods_of(informer: Informer[Pod], owner_uid: str) -> list[Pod]:
+    """The pods that an object controls."""
+    return informer.by_index(CONTROLLER, owner_uid)
+
+
+def services_selecting(informer: Informer[Service], pod: Pod) -> list[Service]:
+    """The Services whose selector the pod's labels satisfy."""
+    labels, namespace = pod.metadata.labels, pod.metadata.namespace
+    return [
+        service
+        for pair in labels.items()
+        for service in informer.by_index(SELECTOR, _filed(namespace, *pair))
+        if service.spec.selector.items() <= labels.items()
+    ]
+
+
+def replica_sets_perhaps_selecting(informer: Informer[ReplicaSet], pod: Pod) -> list[ReplicaSet]:
+    """ReplicaSets that may select the pod: those that share a pair, or that have none."""
+    namespace = pod.metadata.namespace
+    keys = [_filed(namespace, *pair) for pair in pod.metadata.labels.items()]
+    return [rs for key in (*keys, _free(namespace)) for rs in informer.by_index(SELECTOR, key)]
+
+
+def _filed(namespace: str, key: str, value: str) -> str:
+    return f"{namespace}/{key}={value}"
+
+
+def _free(namespace: str) -> str:
+    return f"free/{namespace}"
+
+
+def _by_label(pod: Pod) -> list[str]:
+    namespace = pod.metadata.namespace
+    return [_filed(namespace, key, value) for key, value in pod.metadata.labels.items()]
+
+
+def _by_controller(pod: Pod) -> list[str]:
+    owner = objects.controller_of(pod)
+    return [owner.uid if owner is not None else _free(pod.metadata.namespace)]
+
+
+def _one_pair(namespace: str, pairs: Mapping[str, str]) -> list[str]:
+    return [_filed(namespace, *min(pairs.items()))] if pairs else []
+
+
+def _by_selector(rs: ReplicaSet) -> list[str]:
+    namespace, selector = rs.metadata.namespace, rs.spec.selector
+    pairs = selector.match_labels if selector is not None else {}
+    return _one_pair(namespace, pairs) or [_free(namespace)]
