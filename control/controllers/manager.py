@@ -11,6 +11,7 @@ from control.controllers.lifecycle.garbage import GarbageCollector
 from control.controllers.lifecycle.namespace import NamespaceController
 from control.controllers.network.endpoints import EndpointsController
 from control.controllers.network.endpointslices import EndpointSliceController
+from control.controllers.network.mirroring import EndpointSliceMirroringController
 from control.controllers.nodes.ipam import NodeIpamController
 from control.controllers.nodes.lifecycle import NodeLifecycleController
 from control.controllers.nodes.podgc import PodGcController
@@ -23,6 +24,7 @@ CONTROLLERS: tuple[type[Controller], ...] = (
     CertificateController,
     DeploymentController,
     EndpointSliceController,
+    EndpointSliceMirroringController,
     EndpointsController,
     ExpiryController,
     GarbageCollector,

@@ -44,12 +44,6 @@ def backends(service: Service, candidates: Iterable[Pod]) -> dict[Ports, list[Ba
     return groups
 
 
-def selects(service: Service, pod: Pod) -> bool:
-    """Whether the Service's selector (which must not be empty) matches the pod."""
-    selector = service.spec.selector
-    return bool(selector) and selector.items() <= pod.metadata.labels.items()
-
-
 def _counts(pod: Pod) -> bool:
     return bool(pod.status.pod_ip) and not pods.is_terminal(pod)
 

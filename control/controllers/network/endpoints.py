@@ -2,6 +2,7 @@
 
 import msgspec
 
+from api import objects
 from api.core import (
     EndpointAddress,
     EndpointPort,
@@ -16,10 +17,14 @@ from api.objects import Key
 from base.errors import PodwrightError
 from control.controllers.context import Context
 from control.controllers.network.backends import Backend, Ports, backends
-from control.controllers.network.watching import BackendController
+from control.controllers.network.watching import BackendController, has_backends
 
 MAX_ADDRESSES = 1000
 OVER_CAPACITY = "endpoints.kubernetes.io/over-capacity"
+LEADER_ANNOTATION = "control-plane.alpha.kubernetes.io/leader"
+MANAGED_BY_LABEL = "endpoints.kubernetes.io/managed-by"
+MANAGED_BY = "endpoint-controller"
+"""Tells what is left of a Service that went while nobody looked from what people wrote."""
 HEADLESS_LABEL = "service.kubernetes.io/headless"
 
 
@@ -63,7 +68,7 @@ def _address(backend: Backend) -> EndpointAddress:
 def endpoints_of(service: Service, groups: dict[Ports, list[Backend]]) -> Endpoints:
     """The Endpoints object of a Service."""
     subsets, truncated = subsets_of(groups)
-    labels = dict(service.metadata.labels)
+    labels = {**service.metadata.labels, MANAGED_BY_LABEL: MANAGED_BY}
     if service.spec.cluster_ip == "None":
         labels[HEADLESS_LABEL] = ""
     return Endpoints(
@@ -85,16 +90,27 @@ class EndpointsController(BackendController):
     def __init__(self, context: Context) -> None:
         super().__init__(context)
         self._endpoints = context.informers.of(Endpoints)
+        self._bereft: set[Key] = set()
+        self.services.subscribe(self._on_service)
         self.watch_own(Endpoints)
+
+    def _on_service(self, old: Service | None, new: Service | None) -> None:
+        """Endpoints go with their Service, but those written before it came must stay."""
+        key = objects.key(new or old)  # type: ignore[arg-type]
+        if new is None:
+            self._bereft.add(key)
+        else:
+            self._bereft.discard(key)
 
     async def reconcile(self, key: Key) -> float | None:
         service = self.services.get(key.name, key.namespace)
         known = self._endpoints.get(key.name, key.namespace)
         if service is None:
-            if known is not None and _is_ours(known):
+            if known is not None and self._is_left_over(key, known):
                 await self._delete(known)
+            self._bereft.discard(key)
             return None
-        if service.metadata.deletion_timestamp or not service.spec.selector:
+        if service.metadata.deletion_timestamp or not has_backends(service):
             return None
         wanted = endpoints_of(service, backends(service, self.selected(service)))
         if known is None:
@@ -118,6 +134,11 @@ class EndpointsController(BackendController):
             )
         return None
 
+    def _is_left_over(self, key: Key, known: Endpoints) -> bool:
+        if LEADER_ANNOTATION in known.metadata.annotations:
+            return False  # not made for a Service, but for an election of old clients
+        return key in self._bereft or known.metadata.labels.get(MANAGED_BY_LABEL) == MANAGED_BY
+
     async def _delete(self, known: Endpoints) -> None:
         try:
             await self.client.delete(
@@ -126,8 +147,3 @@ class EndpointsController(BackendController):
         except PodwrightError as error:
             if not is_not_found(error):
                 raise
-
-
-def _is_ours(endpoints: Endpoints) -> bool:
-    """Made for a Service, not for an election (which old clients keep in Endpoints)."""
-    return "control-plane.alpha.kubernetes.io/leader" not in endpoints.metadata.annotations

@@ -20,7 +20,7 @@ from control.controllers.context import Context
 from control.controllers.controller import Behind
 from control.controllers.expectations import LAPSE_SECONDS, Expectations
 from control.controllers.network.backends import Backend, Ports, backends
-from control.controllers.network.watching import BackendController
+from control.controllers.network.watching import BackendController, has_backends
 
 SERVICE_LABEL = "kubernetes.io/service-name"
 MANAGED_BY_LABEL = "endpointslice.kubernetes.io/managed-by"
@@ -185,10 +185,10 @@ class EndpointSliceController(BackendController):
             for piece in self._slices.by_index("endpointslice-controller", str(key))
             if _is_managed(piece)
         ]
-        if service is None:
+        if service is None or not has_backends(service):
             await self._delete(existing)  # the garbage collector would too, but traffic is now
             return None
-        if service.metadata.deletion_timestamp or not service.spec.selector:
+        if service.metadata.deletion_timestamp:
             return None
         existing = self._fresh(existing)
         changes = repartition(service, backends(service, self.selected(service)), existing)

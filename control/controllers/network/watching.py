@@ -1,9 +1,9 @@
 """What both endpoint controllers watch: Services, and the pods that they select."""
 
 from api.core import Pod, Service
+from control.controllers import indexes
 from control.controllers.context import Context
 from control.controllers.controller import Controller
-from control.controllers.network.backends import selects
 
 
 class BackendController(Controller):
@@ -15,13 +15,14 @@ class BackendController(Controller):
         super().__init__(context)
         self.services = context.informers.of(Service)
         self.pods = context.informers.of(Pod)
+        indexes.index_services(self.services)
+        indexes.index_pods(self.pods)
         self.watch_own(Service)
         self.pods.subscribe(self._on_pod)
 
     def selected(self, service: Service) -> list[Pod]:
         """The pods of the Service's namespace that it selects."""
-        candidates = self.pods.items(service.metadata.namespace)
-        return [pod for pod in candidates if selects(service, pod)]
+        return indexes.selected(self.pods, service.metadata.namespace, service.spec.selector)
 
     def _on_pod(self, old: Pod | None, new: Pod | None) -> None:
         if old is not None and new is not None and _seen_alike(old, new):
@@ -29,9 +30,13 @@ class BackendController(Controller):
         for pod in (old, new):
             if pod is None:
                 continue
-            for service in self.services.items(pod.metadata.namespace):
-                if selects(service, pod):
-                    self.enqueue(service)
+            for service in indexes.services_selecting(self.services, pod):
+                self.enqueue(service)
+
+
+def has_backends(service: Service) -> bool:
+    """Whether pods stand behind the Service: it selects some, and is not a name of elsewhere."""
+    return bool(service.spec.selector) and service.spec.type != "ExternalName"
 
 
 def _seen_alike(old: Pod, new: Pod) -> bool:

@@ -1,0 +1,95 @@
+"""Services in unusual company: without a selector, with a foreign name, changing their mind."""
+
+from api.core import EndpointAddress, EndpointPort, Endpoints, EndpointSubset, Service
+from api.discovery import EndpointSlice
+from api.meta import ObjectMeta
+from tests.integration.controllers.conftest import Plane, eventually
+from tests.unit.controllers.making import service
+
+
+def _endpoints(address: str) -> Endpoints:
+    subset = EndpointSubset(
+        addresses=[EndpointAddress(ip=address)],
+        not_ready_addresses=[EndpointAddress(ip="192.0.2.99")],
+        ports=[EndpointPort(port=9000)],
+    )
+    return Endpoints(metadata=ObjectMeta(name="web", namespace="default"), subsets=[subset])
+
+
+async def _create(plane: Plane, wanted: Service) -> Service:
+    wanted.metadata.uid = ""
+    return await plane.client.create(wanted)
+
+
+async def _slices(plane: Plane) -> list[EndpointSlice]:
+    found = await plane.client.list(
+        EndpointSlice, "default", label_selector="kubernetes.io/service-name=web"
+    )
+    return list(found.items)
+
+
+async def _reaches(plane: Plane, *expected: tuple[str, bool]) -> None:
+    async def reached() -> bool:
+        shown = [
+            (e.addresses[0], e.conditions.ready) for s in await _slices(plane) for e in s.endpoints
+        ]
+        return sorted(shown) == sorted(expected)
+
+    await eventually(reached)
+
+
+async def test_endpoints_written_by_hand_are_mirrored(plane: Plane) -> None:
+    """SVC-12: node proxies read slices only, people write Endpoints."""
+    await plane.client.create(_endpoints("192.0.2.7"))  # before its Service, as files may have it
+    await _create(plane, service(selector={}))
+    await _reaches(plane, ("192.0.2.7", True), ("192.0.2.99", False))
+    (piece,) = await _slices(plane)
+    assert [(p.port, p.protocol) for p in piece.ports] == [(9000, "TCP")]
+    assert piece.metadata.owner_references[0].kind == "Endpoints"
+
+    changed = await plane.client.get(Endpoints, "web", "default")
+    changed.subsets[0].addresses = [EndpointAddress(ip="192.0.2.8")]
+    changed.subsets[0].not_ready_addresses = []
+    await plane.client.update(changed)
+    await _reaches(plane, ("192.0.2.8", True))
+
+    await plane.client.delete(Service, "web", "default")
+
+    async def gone() -> bool:
+        endpoints = (await plane.client.list(Endpoints, "default")).items
+        return not await _slices(plane) and [e.metadata.name for e in endpoints] == ["kubernetes"]
+
+    await eventually(gone)
+
+
+async def test_an_external_name_has_no_endpoints(plane: Plane) -> None:
+    await plane.agents.add_node("n1")
+    await plane.deploy(replicas=1)
+    await plane.complete("web", replicas=1)
+    await _create(plane, service(type="ExternalName", externalName="example.com", clusterIP=""))
+    other = service(selector={"app": "web"})
+    other.metadata.name = "other"
+    await _create(plane, other)
+
+    async def other_has_some() -> bool:
+        found = await plane.client.get(Endpoints, "other", "default")
+        return bool(found.subsets)
+
+    await eventually(other_has_some)
+    assert not await _slices(plane)
+    names = {e.metadata.name for e in (await plane.client.list(Endpoints, "default")).items}
+    assert names == {"kubernetes", "other"}
+
+
+async def test_a_selector_that_is_taken_away_leaves_the_endpoints_to_people(plane: Plane) -> None:
+    await plane.agents.add_node("n1")
+    await plane.deploy(replicas=1)
+    await plane.complete("web", replicas=1)
+    await _create(plane, service(selector={"app": "web"}))
+    (pod,) = await plane.pods()
+    await _reaches(plane, (pod.status.pod_ip, True))
+    await plane.client.patch(Service, "web", "default", {"spec": {"selector": None}})
+    await plane.client.update(_endpoints("192.0.2.7"))
+    await _reaches(plane, ("192.0.2.7", True), ("192.0.2.99", False))
+    await plane.client.patch(Service, "web", "default", {"spec": {"selector": {"app": "web"}}})
+    await _reaches(plane, (pod.status.pod_ip, True))
