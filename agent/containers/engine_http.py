@@ -204,9 +204,12 @@ def _translated(what: str) -> Iterator[None]:
 
 async def json_lines(reader: asyncio.StreamReader) -> AsyncGenerator[dict[str, Any], None]:
     """The objects of a stream with one object per line, which is how the engine reports progress."""
-    while line := await reader.readline():
-        if line.strip():
-            yield json.loads(line)
+    try:
+        while line := await reader.readline():
+            if line.strip():
+                yield json.loads(line)
+    except ValueError as error:  # a killed engine ends in the middle of a line
+        raise EngineUnavailable(f"the Docker Engine broke off a message: {error}") from error
 
 
 def _head(

@@ -169,6 +169,20 @@ def container_record(inspected: Json) -> ContainerRecord:
     )
 
 
+def listed_container(listed: Json) -> ContainerRecord:
+    """One item of `GET /containers/json`, which says neither when it ran nor how it ended."""
+    names = listed.get("Names") or [""]
+    return ContainerRecord(
+        id=ContainerId(listed["Id"]),
+        name=names[0].removeprefix("/"),
+        image=listed["Image"],
+        image_id=ImageId(listed.get("ImageID", "")),
+        labels=listed.get("Labels") or {},
+        state=ContainerState(listed["State"]),
+        created_at=datetime.fromtimestamp(listed.get("Created", 0), UTC),
+    )
+
+
 def image_record(inspected: Json) -> ImageRecord:
     """The answer of `GET /images/NAME/json`."""
     config = inspected.get("Config") or {}

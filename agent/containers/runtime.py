@@ -1,7 +1,9 @@
 """The Docker Engine as a `Runtime` (step 4 of the pod's walk): the only module that imports docker.
 
 Concurrency: the SDK is synchronous, so short calls (list, inspect, create, start, kill, remove) run
-in a thread pool of `workers` threads; a call that finds them all busy waits its turn (`turns`). Whatever
+in a thread pool of `workers` threads; a call that finds them all busy waits its turn (`turns`). An
+engine may answer for all containers but one: about each there is one question at a time, and questions
+have a pool of their own, so that those without an answer hold up neither others nor changes. Whatever
 lasts (waits, stops, exec, attach, logs, events, pulls) speaks to the engine's socket from asyncio,
 see `engine_http`, and holds no thread. Pulls and other transfers of images are limited to `PULLS`
 at a time.
@@ -20,10 +22,11 @@ import asyncio
 import json
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import aclosing, suppress
+from contextlib import AbstractAsyncContextManager, aclosing, suppress
 from math import ceil
 from pathlib import Path
 from typing import Any, TypeVar
+from weakref import WeakValueDictionary
 
 import docker
 import requests
@@ -63,6 +66,10 @@ DEFAULT_URL = "unix:///var/run/docker.sock"
 WORKERS = 8
 CALL_TIMEOUT = 120
 """Seconds for one short call, its turn in the pool included: what kubelets allow a runtime."""
+LOOKERS = 16
+"""Threads for questions about one container."""
+LIST_PATIENCE = 10.0
+"""Seconds that a list waits to look at one container; then it tells what the engine's own list says."""
 RECONNECT_SECONDS = 1.0
 EXIT_POLL_SECONDS = 0.01
 EXIT_POLL_LIMIT = 1.0
@@ -92,6 +99,8 @@ class DockerRuntime:
         self._proc = proc
         self._pool = ThreadPoolExecutor(max_workers=workers, thread_name_prefix="engine")
         self._turns = Turns(workers)
+        self._lookers = ThreadPoolExecutor(max_workers=LOOKERS, thread_name_prefix="look")
+        self._looks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._connecting = asyncio.Lock()
         self._client: docker.APIClient | None = None
         self._api = ""
@@ -127,15 +136,21 @@ class DockerRuntime:
         if known is not None and known.state.value == listed["State"]:
             return known
         try:
-            return await self.inspect(id)
+            async with asyncio.timeout(LIST_PATIENCE):
+                return await self.inspect(id)
         except NotFound:
             return None
+        except (TimeoutError, EngineUnavailable):
+            return engine_json.listed_container(listed)
 
     async def inspect(self, id: ContainerId) -> ContainerRecord:
+        client = await self._connected()
+        look = self._looks.setdefault(id, asyncio.Lock())
         try:
-            record = engine_json.container_record(
-                await self._call(lambda c: c.inspect_container(id))
+            found = await self._in_thread(
+                self._lookers, look, lambda: client.inspect_container(id), engine_json.failure
             )
+            record = engine_json.container_record(found)
         except NotFound:
             self._known.pop(id, None)
             raise
@@ -411,6 +426,7 @@ class DockerRuntime:
 
     async def close(self) -> None:
         self._pool.shutdown(wait=False, cancel_futures=True)
+        self._lookers.shutdown(wait=False, cancel_futures=True)
         if self._client is not None:
             self._client.close()
 
@@ -439,7 +455,7 @@ class DockerRuntime:
             base_url=self._url,
             version=self._api,
             timeout=CALL_TIMEOUT,
-            max_pool_size=self._workers,
+            max_pool_size=self._workers + LOOKERS,
         )
 
     async def _call(
@@ -459,12 +475,21 @@ class DockerRuntime:
         translate: Callable[[int, str], RuntimeFailure] = engine_json.failure,
         rank: Rank = Rank.FINISH,
     ) -> T:
+        return await self._in_thread(self._pool, self._turns.turn(rank), work, translate)
+
+    async def _in_thread(
+        self,
+        pool: ThreadPoolExecutor,
+        turn: AbstractAsyncContextManager[None],
+        work: Callable[[], T],
+        translate: Callable[[int, str], RuntimeFailure],
+    ) -> T:
         self._counts["calls"] += 1
         self._counts["pending"] += 1
         try:
-            async with asyncio.timeout(CALL_TIMEOUT), self._turns.turn(rank):
+            async with asyncio.timeout(CALL_TIMEOUT), turn:
                 return await asyncio.get_running_loop().run_in_executor(
-                    self._pool, _translated, work, translate
+                    pool, _translated, work, translate
                 )
         except TimeoutError as error:
             self._counts["failures"] += 1

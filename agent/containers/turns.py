@@ -65,7 +65,7 @@ class Turns:
         except asyncio.CancelledError:
             if place.done() and not place.cancelled():
                 self._pass_on()  # it was given a place in the same moment
-            else:
+            elif entry in self._waiting:  # else `_pass_on` has seen that nobody waits there
                 self._waiting.remove(entry)
                 heapq.heapify(self._waiting)
             raise

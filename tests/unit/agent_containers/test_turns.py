@@ -127,3 +127,16 @@ async def test_never_too_many_never_too_few(seed: int) -> None:
     for task in crowd.tasks.values():
         task.cancel()
     await asyncio.gather(*crowd.tasks.values(), return_exceptions=True)
+
+
+async def test_giving_up_in_the_moment_in_which_a_place_gets_free() -> None:
+    """All calls to an engine that hangs run into their timeouts at once."""
+    crowd = Crowd(1)
+    await crowd.come("first", Rank.FINISH)
+    await crowd.come("second", Rank.FINISH)
+    crowd._leave["first"].set()
+    crowd.tasks["second"].cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await crowd.tasks["second"]
+    await crowd.tasks["first"]
+    assert repr(crowd.turns) == "Turns(free=1, waiting=0)"

@@ -1,0 +1,124 @@
+"""An engine that breaks off in the middle of a word, or does not answer for one of its containers."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
+from pathlib import Path
+
+import pytest
+
+from agent.containers import runtime as engine
+from agent.containers.records import ContainerId, ContainerState, EventKind
+from agent.containers.runtime import DockerRuntime
+from base.clock import SystemClock
+
+Answer = Callable[[asyncio.StreamWriter], Awaitable[None]]
+LABELS = {"pod": "web"}
+
+
+def inspected(id: str) -> object:
+    return {
+        "Id": id,
+        "Name": f"/{id}",
+        "Image": "sha256:1",
+        "Created": "2026-01-01T00:00:00Z",
+        "State": {"Status": "running", "Pid": 7},
+        "Config": {"Image": "app:1", "Labels": LABELS},
+    }
+
+
+def listed(id: str) -> object:
+    facts = {"Id": id, "Names": [f"/{id}"], "Image": "app:1", "ImageID": "sha256:1"}
+    return facts | {"State": "running", "Labels": LABELS, "Created": 1767225600}
+
+
+class Engine:
+    """As much of an engine as the tests need, on a socket of its own."""
+
+    def __init__(self) -> None:
+        self.hung: set[str] = set()
+        self.containers = ["a", "b"]
+        self.questions = 0
+        self.events = b""
+        self._open: set[asyncio.StreamWriter] = set()
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._open.add(writer)
+        try:
+            head = await reader.readuntil(b"\r\n\r\n")
+            await self._answer(head.split()[1].decode().partition("?")[0], writer)
+        except (asyncio.IncompleteReadError, ConnectionError):
+            return
+        finally:
+            self._open.discard(writer)
+            writer.close()
+
+    def close(self) -> None:
+        for writer in self._open:
+            writer.transport.abort()
+
+    async def _answer(self, path: str, writer: asyncio.StreamWriter) -> None:
+        if path.endswith("/version"):
+            return self._json(writer, {"ApiVersion": "1.41", "MinAPIVersion": "1.12"})
+        if path.endswith("/containers/json"):
+            return self._json(writer, [listed(id) for id in self.containers])
+        if path.endswith("/events"):
+            writer.write(b"HTTP/1.0 200 OK\r\n\r\n" + self.events)
+            return None
+        id = path.split("/")[-2]
+        if id in self.hung:
+            self.questions += 1
+            await asyncio.Event().wait()
+        return self._json(writer, inspected(id))
+
+    def _json(self, writer: asyncio.StreamWriter, answer: object) -> None:
+        body = json.dumps(answer).encode()
+        head = f"HTTP/1.1 200 OK\r\nContent-Length: {len(body)}\r\nConnection: close\r\n"
+        writer.write(f"{head}Content-Type: application/json\r\n\r\n".encode() + body)
+
+
+@pytest.fixture
+async def broken(tmp_path: Path) -> AsyncIterator[tuple[Engine, DockerRuntime]]:
+    served = Engine()
+    server = await asyncio.start_unix_server(served.serve, tmp_path / "engine")
+    runtime = DockerRuntime(f"unix://{tmp_path}/engine", clock=SystemClock(), workers=2)
+    yield served, runtime
+    served.close()  # before the runtime: what hangs in its threads ends
+    server.close()
+    await runtime.close()
+
+
+@pytest.mark.parametrize("words", [b'{"timeNano": 1, "Act', b'{"timeNano": 1}\n{"', b"\xff\n"])
+async def test_events_that_break_off(broken: tuple[Engine, DockerRuntime], words: bytes) -> None:
+    broken[0].events = words
+    kinds = []
+    async with asyncio.timeout(5), aclosing(broken[1].events()) as events:
+        async for event in events:
+            kinds.append(event.kind)
+            if event.kind is EventKind.ENGINE_LOST:
+                break
+    assert kinds == [EventKind.ENGINE_BACK, EventKind.ENGINE_LOST]
+
+
+async def test_a_container_that_hangs_holds_up_nobody_else(
+    broken: tuple[Engine, DockerRuntime], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """RELIABILITY: an `inspect` that never answers must not stop other pods."""
+    monkeypatch.setattr(engine, "LIST_PATIENCE", 0.2)
+    served, runtime = broken
+    served.hung.add("a")
+    asking = [asyncio.ensure_future(runtime.inspect(ContainerId("a"))) for _ in range(20)]
+    async with asyncio.timeout(5):
+        record = await runtime.inspect(ContainerId("b"))
+        found = {r.id: r for r in await runtime.list_containers(labels=LABELS)}
+    assert record.pid == 7
+    assert served.questions == 1, "one question at a time about one container"
+    assert set(found) == {"a", "b"}, "what cannot be looked at is there all the same"
+    assert found[ContainerId("a")].state is ContainerState.RUNNING
+    assert found[ContainerId("a")].labels == LABELS
+    for task in asking:
+        task.cancel()
+    await asyncio.gather(*asking, return_exceptions=True)
