@@ -150,12 +150,12 @@ def _load_images(cluster: Cluster, documents: Sequence[Document], progress: Prog
 
 
 def _apply(cluster: Cluster, documents: Sequence[Document], progress: Progress) -> None:
+    progress(f"applying {len(documents)} objects" if len(documents) > 1 else "applying the object")
     for document in documents:
 
         async def send(client: HttpClient, document: Document = document) -> str:
             return await manifests.apply(client, document)
 
-        progress(f"applying {document}")
         progress.say(f"  {document} {access.call(cluster.kubeconfig, send)}")
 
 

@@ -12,7 +12,7 @@ from agent.containers.interface import Runtime
 from base.errors import PermanentError
 from local import state, topology
 from local.cluster import Cluster
-from local.host import images, wiring
+from local.host import images, traces, wiring
 from local.machine import MachineNode
 from local.state import EngineOrigin
 
@@ -33,6 +33,7 @@ def _clean(folder: Path) -> Iterator[Path]:
     finally:
         if found := Cluster.find(folder):
             found.destroy()
+        traces.remove_folder(folder)
 
 
 def power_on(cluster: Cluster) -> None:
