@@ -24,6 +24,7 @@ from agent.containers.errors import RuntimeFailure
 from agent.containers.records import ContainerRecord, EventKind, RuntimeEvent
 from agent.effects.context import AgentContext
 from agent.pod import names
+from agent.pod.alarm import Alarm
 from agent.pod.worker import PodWorker
 from agent.resources.values import sum_shares
 from agent.volumes.mounts import remove_tree
@@ -51,6 +52,7 @@ class PodManager:
         """Checkpoints that nobody has asked for yet."""
         self._unclaimed: dict[str, list[ContainerRecord]] = {}
         """What an earlier agent left, until a pod is found that it belongs to."""
+        self._relist_due = Alarm("relist", clock=agent.clock, guard=agent.guard)
         self._relists = 0
         self._mismatches = 0
         self._orphans = 0
@@ -119,17 +121,18 @@ class PodManager:
                 self.on_engine(False)
             elif event.kind is EventKind.ENGINE_BACK:
                 self.on_engine(True)
-                await self.relist()
-                for worker in self.workers.values():
-                    worker.wake()
+                # Not here: while a list takes its time, events would wait.
+                self._relist_due.ring()
             else:
                 self._note(event)
 
     async def relist_forever(self) -> None:
         """The safety net under the events, until cancelled."""
         while True:
-            await self.agent.clock.sleep(RELIST)
+            await self._relist_due.wait(RELIST)
             await self.relist()
+            for worker in self.workers.values():
+                worker.wake()
 
     async def relist(self) -> None:
         """Compare all containers with what the workers know; take care of those nobody knows."""

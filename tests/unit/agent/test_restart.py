@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.containers.records import ContainerId
+from agent.containers.records import ContainerId, ContainerRecord
 from agent.containers.script import Script
 from api import objects
 from api.core import (
@@ -245,6 +245,25 @@ async def test_an_engine_that_was_away(tmp_path: Path) -> None:
     await node.run(30)
     assert node.names() == ["POD", "web"]
     assert condition(node) == "True"
+
+
+async def test_events_do_not_wait_for_a_list_that_takes_its_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    node = await settled(tmp_path, make_pod())
+
+    async def hang(*, labels: object) -> list[ContainerRecord]:
+        await node.clock.sleep(3600)
+        return []
+
+    monkeypatch.setattr(node.runtime, "list_containers", hang)
+    node.runtime.lose_engine()
+    node.runtime.recover_engine()
+    await node.run(1)
+    node.runtime.end(sole(node, "web"), exit_code=1)
+    await node.run(5)
+    assert node.names() == ["POD", "web"], "its end was heard, and it was started again"
+    await node.kill()
 
 
 async def test_a_status_that_somebody_changed_is_put_right(tmp_path: Path) -> None:
