@@ -16,7 +16,7 @@ from agent.effects.context import PodContext, StepFailed, StopOrder
 from agent.pod import names
 from agent.pod.actions import DeletePod, ReleaseSandbox, RemoveContainer, StopContainer, TearDown
 from agent.pod.alarm import Alarm
-from agent.probes.handlers import Target
+from agent.probes.handlers import Target, Verdict
 from agent.probes.hooks import run_hook
 from agent.volumes.mounts import remove_tree
 from agent.volumes.subpath import release_subpaths
@@ -145,17 +145,39 @@ async def _pre_stop(ctx: PodContext, action: StopContainer, order: StopOrder) ->
     if container is None or container.lifecycle is None or container.lifecycle.pre_stop is None:
         return
     clock = ctx.agent.clock
-    verdict = await run_hook(
+    hook = run_hook(
         container.lifecycle.pre_stop,
         Target(container=container, id=action.id, ip=ctx.ip),
         ctx.agent.runtime,
         timeout=max(0.0, order.deadline - clock.monotonic()),
         clock=clock,
     )
+    running = ctx.agent.guard.start(hook, name=f"preStop {container.name}")
+    running.add_done_callback(lambda _: order.alarm.ring())
+    try:
+        verdict = await _hook_ended(ctx, action.id, running, order)
+    finally:
+        running.cancel()
     if not verdict.passed:
         message = f"PreStopHook failed: {verdict.message}"
         ctx.warn("FailedPreStopHook", message, container=container.name)
     order.deadline = max(order.deadline, clock.monotonic() + EXTRA_GRACE)
+
+
+async def _hook_ended(
+    ctx: PodContext, id: ContainerId, running: asyncio.Task[Verdict], order: StopOrder
+) -> Verdict:
+    """Wait for the hook, but no longer than a grace period that was shortened meanwhile, nor than
+    the container itself."""
+    clock, planned = ctx.agent.clock, order.deadline
+    while not running.done():
+        left = None if order.deadline == planned else order.deadline - clock.monotonic()
+        if left is not None and left <= 0:
+            return Verdict(passed=False, message="the grace period was shortened")
+        if not _alive(ctx, id):
+            return Verdict(passed=True)
+        await order.alarm.wait(left)
+    return running.result()
 
 
 async def _signal(ctx: PodContext, id: ContainerId, signal: str) -> None:

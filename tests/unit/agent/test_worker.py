@@ -562,6 +562,25 @@ async def test_a_shorter_grace_period_takes_over(tmp_path: Path) -> None:
     await node.kill()
 
 
+@pytest.mark.parametrize(
+    "pre_stop", [hook(), LifecycleHandler(sleep=SleepAction(seconds=3000))], ids=["exec", "sleep"]
+)
+async def test_a_shorter_grace_period_ends_a_pre_stop_hook(
+    tmp_path: Path, pre_stop: LifecycleHandler
+) -> None:
+    node = Node(tmp_path, scripts={"web": Script(exec_seconds=3000)})
+    await node.boot()
+    node.api.put(make_pod(container(lifecycle=Lifecycle(pre_stop=pre_stop))))
+    await node.run()
+    await delete(node, grace=3600)
+    await node.run(10)
+    assert not gone(node)
+    await delete(node, grace=2)
+    await node.run(6)
+    assert gone(node)
+    await node.kill()
+
+
 async def test_pre_stop_counts_inside_the_grace_period(tmp_path: Path) -> None:
     slow = Script(exec_seconds=10, ignores_term=True)
     node = Node(tmp_path, scripts={"web": slow})
