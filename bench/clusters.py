@@ -34,6 +34,8 @@ def one_node(name: str) -> Iterator[Cluster]:
         cluster.start()
         cluster.load_image(images.BUSYBOX_IMAGE)
         yield cluster
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None
     finally:
         # A second Ctrl-C must not leave half of it behind.
         for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
