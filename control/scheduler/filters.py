@@ -109,9 +109,14 @@ def node_resources_fit(request: Request, snapshot: Snapshot, candidates: Mask) -
     short = (demand > 0) & (free < demand)
     passes = candidates & ~short.any(axis=1)
     names = {column: name for name, column in snapshot.resources.items()}
-    reasons = {}
+    reasons: dict[int, tuple[str, ...]] = {}
+    worded: dict[bytes, tuple[str, ...]] = {}  # thousands of nodes lack the same few things
     for row in np.flatnonzero(candidates & ~passes):
-        reasons[int(row)] = tuple(_shortage(names[int(c)]) for c in np.flatnonzero(short[row]))
+        lacks = short[row].tobytes()
+        if lacks not in worded:
+            columns = np.flatnonzero(short[row])
+            worded[lacks] = tuple(_shortage(names[int(column)]) for column in columns)
+        reasons[int(row)] = worded[lacks]
     return Verdict(passes, reasons)
 
 

@@ -36,6 +36,8 @@ log = logging.getLogger(__name__)
 NAME = "default-scheduler"
 FLUSH_SECONDS = 30.0
 REMEMBERED_DECISIONS = 10_000
+REMEMBERED_VERDICTS = 200_000
+"""Verdicts on single nodes, over all remembered decisions: some 30 MB."""
 
 _POD_LEFT = (Filter.NODE_RESOURCES_FIT, Filter.NODE_PORTS)
 _NODE_CHANGED = (
@@ -68,6 +70,7 @@ class Scheduler:
         self._snapshot = Snapshot()
         self._queue = SchedulingQueue(clock)
         self._decisions: OrderedDict[str, Decision] = OrderedDict()
+        self._verdicts = 0
         self._guard = TaskGuard("scheduler")
         self._attempts = 0
         self._placed = 0
@@ -135,10 +138,10 @@ class Scheduler:
         except PodwrightError as error:
             self._snapshot.remove_pod(pod.metadata.uid)
             self._queue.activate(_POD_LEFT)
-            if is_not_found(error) or is_conflict(error):
-                self._queue.forget(key)  # deleted, or bound by someone else: the watch tells
-                return
-            log.warning("binding %s/%s to %s failed, will retry: %s", *key, node, error)
+            if not (is_not_found(error) or is_conflict(error)):
+                log.warning("binding %s/%s to %s failed, will retry: %s", *key, node, error)
+            # Even where the pod is gone or bound by someone else: the next try sees that and stops,
+            # and one that only lost a race would be woken by nothing else.
             self._queue.retry(key)
             return
         self._placed += 1
@@ -179,10 +182,18 @@ class Scheduler:
                 )
 
     def _remember(self, uid: str, decision: Decision) -> None:
+        self._forget_decision(uid)
         self._decisions[uid] = decision
-        self._decisions.move_to_end(uid)
-        if len(self._decisions) > REMEMBERED_DECISIONS:
-            self._decisions.popitem(last=False)
+        self._verdicts += _weight(decision)
+        while len(self._decisions) > 1 and (
+            len(self._decisions) > REMEMBERED_DECISIONS or self._verdicts > REMEMBERED_VERDICTS
+        ):
+            self._verdicts -= _weight(self._decisions.popitem(last=False)[1])
+
+    def _forget_decision(self, uid: str) -> None:
+        known = self._decisions.pop(uid, None)
+        if known is not None:
+            self._verdicts -= _weight(known)
 
     def _on_node(self, old: Node | None, new: Node | None) -> None:
         if new is None:
@@ -202,12 +213,18 @@ class Scheduler:
                 self._queue.activate(_POD_LEFT)
             self._queue.forget(key)
             if new is None:
-                self._decisions.pop(pod.metadata.uid, None)
+                self._forget_decision(pod.metadata.uid)
         elif new.spec.node_name:
-            self._snapshot.add_pod(request_of(new), new.spec.node_name)
+            placed = self._snapshot.placed_on(new.metadata.uid) == new.spec.node_name
+            if not placed or old is None or old.spec != new.spec:  # most updates are of a status
+                self._snapshot.add_pod(request_of(new), new.spec.node_name)
             self._queue.forget(key)
         elif _is_ours(new) and (old is None or old.spec != new.spec):
             self._queue.add(key)
+
+
+def _weight(decision: Decision) -> int:
+    return len(decision.refused) + len(decision.scores)
 
 
 def _is_ours(pod: Pod) -> bool:

@@ -27,6 +27,8 @@ Amounts = NDArray[np.int64]
 
 PODS = "pods"
 FIRST_ROWS = 16
+TOO_MUCH = 1 << 53
+"""More than any machine has (8 PiB, or as many milli-CPU); no sum of such amounts overflows a row."""
 CONDITION_TAINTS = {
     ("Ready", "False"): "node.kubernetes.io/not-ready",
     ("Ready", "Unknown"): "node.kubernetes.io/unreachable",
@@ -116,7 +118,7 @@ class Snapshot:
         """
         number = self._row_of(node.metadata.name)
         row = self.row(number)
-        allocatable = self._amounts(nodes.allocatable(node))
+        allocatable = np.minimum(self._amounts(nodes.allocatable(node)), TOO_MUCH - 1)
         taints = effective_taints(node)
         labels = node.metadata.labels
         reshaped = not self.present[number] or row.labels != labels
@@ -184,7 +186,7 @@ class Snapshot:
                 self._add_resource(name)
         amounts = np.zeros(len(self.resources), dtype=np.int64)
         for name, value in values.items():
-            amounts[self.resources[name]] = value
+            amounts[self.resources[name]] = min(value, TOO_MUCH)
         return amounts
 
     def _add_resource(self, name: str) -> None:

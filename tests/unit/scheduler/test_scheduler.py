@@ -1,0 +1,100 @@
+"""The loop around the decisions: bindings that fail, pods that cannot be, memory that stays bounded."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import pytest
+
+from api import errors
+from api.core import Node, Pod
+from api.events import EventRecorder
+from api.informer import Informer
+from api.interface import Listed, WatchEvent
+from api.scheme import resource_of
+from base.clock import SystemClock
+from base.tasks import TaskGuard
+from control.scheduler import scheduler as module
+from control.scheduler.decide import Decision
+from control.scheduler.scheduler import Scheduler
+from tests.unit.scheduler.making import node, pod
+
+
+class FakeApi:
+    """One node, some pods, and bindings that fail as often as told."""
+
+    def __init__(self, *pods: Pod, failures: int = 0) -> None:
+        self.objects: dict[type, list[Any]] = {Node: [node("n1")], Pod: list(pods)}
+        self.failures = failures
+        self.bound: list[str] = []
+        self.said: list[str] = []
+
+    async def list(self, type_: type, namespace: str = "", **_: Any) -> Listed[Any]:
+        return Listed(self.objects[type_], "1")
+
+    async def watch(self, type_: type, *_: Any, **__: Any) -> AsyncIterator[WatchEvent[Any]]:
+        await SystemClock().sleep(3600)
+        yield  # type: ignore[misc]
+
+    async def create_subresource(self, type_: type, name: str, *_: Any) -> None:
+        if self.failures:
+            self.failures -= 1
+            raise errors.conflict(resource_of(Pod), name)
+        self.bound.append(name)
+
+    async def patch(self, type_: type, name: str, namespace: str, body: Any, **_: Any) -> None:
+        self.said.append(body["status"]["conditions"][0]["message"])
+
+
+def _scheduler(api: Any, guard: TaskGuard) -> Scheduler:
+    clock = SystemClock()
+    pods, nodes = Informer[Pod](api, Pod, clock=clock), Informer[Node](api, Node, clock=clock)
+    made = Scheduler(api, pods, nodes, EventRecorder(api, "test", clock=clock), clock=clock)
+    for name, work in (("pods", pods.run()), ("nodes", nodes.run()), ("scheduler", made.run())):
+        guard.start(work, name=name)
+    return made
+
+
+async def _until(holds: Callable[[], bool]) -> None:
+    async with asyncio.timeout(5.0):
+        while not holds():
+            await asyncio.sleep(0)
+
+
+async def test_a_binding_that_lost_a_race_is_tried_again() -> None:
+    """Nothing else would ever wake the pod: its spec does not change, and it is not parked."""
+    api = FakeApi(pod("p"), failures=1)
+    async with TaskGuard("test") as guard:
+        _scheduler(api, guard)
+
+        await _until(lambda: api.bound == ["p"])
+
+
+@pytest.mark.parametrize("amount", ["9223372036854775807", "100E"])
+async def test_a_request_beyond_every_machine_is_a_pod_that_does_not_fit(amount: str) -> None:
+    api = FakeApi(pod("huge", cpu=amount, memory=amount), pod("small", cpu="1"))
+    async with TaskGuard("test") as guard:
+        _scheduler(api, guard)
+
+        await _until(lambda: api.bound == ["small"] and bool(api.said))
+    assert api.said == ["0/1 nodes are available: 1 Insufficient cpu, 1 Insufficient memory."]
+
+
+def test_remembered_decisions_are_bounded_by_what_they_hold(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """At 5,000 nodes ten thousand explanations would be gigabytes."""
+    monkeypatch.setattr(module, "REMEMBERED_VERDICTS", 1000)
+    clock, api = SystemClock(), FakeApi()
+    client: Any = api
+    made = Scheduler(
+        client,
+        Informer[Pod](client, Pod, clock=clock),
+        Informer[Node](client, Node, clock=clock),
+        EventRecorder(client, "test", clock=clock),
+        clock=clock,
+    )
+    scores = {f"n{number}": 1.0 for number in range(300)}
+    for number in range(10):
+        made._remember(f"uid-{number}", Decision("n1", "", {}, scores))
+    assert [n for n in range(10) if made.decision(f"uid-{n}")] == [7, 8, 9]
