@@ -17,12 +17,13 @@ process leaves all of it or nothing; everything after that message is idempotent
 from __future__ import annotations
 
 import hashlib
+import os
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from pathlib import Path
 
 from base.errors import PermanentError
-from netplugin.namespaces import Namespace, open_namespace, run_inside
+from netplugin.namespaces import Namespace, namespace_path, open_namespace, run_inside
 from netplugin.netlink import Netlink, NetlinkError, address_mac
 
 POD_LINK = "eth0"
@@ -73,6 +74,7 @@ def attach(netlink: Netlink, cable: Cable) -> None:
     """Ensure the cable."""
     name = veth_name(cable.sandbox)
     with open_namespace(cable.namespace) as inside:
+        _check_not_ours(inside, cable)
         port = netlink.find(name)
         again = port is not None and _leads_into(port.peer, cable)
         if port is not None and not again:
@@ -90,6 +92,16 @@ def attach(netlink: Netlink, cable: Cable) -> None:
 def detach(netlink: Netlink, sandbox: str) -> bool:
     """Remove the cable; False when there is none (it goes with the pod's namespace)."""
     return netlink.delete_link(veth_name(sandbox))
+
+
+def _check_not_ours(inside: int, cable: Cable) -> None:
+    # The sandbox may have ended, and its pid be another process's by now.
+    if os.fstat(inside).st_ino == namespace_path(None).stat().st_ino:
+        raise PermanentError(
+            f"cannot connect sandbox {cable.sandbox} ({cable.label}): "
+            f"{namespace_path(cable.namespace)} is the node's own network namespace",
+            hint="The sandbox has probably ended; the next one gets a place of its own.",
+        )
 
 
 def _make(netlink: Netlink, name: str, inside: int, cable: Cable) -> None:

@@ -57,6 +57,8 @@ class NodeNetwork:
         self._links = NodeLinks(config)
         self._firewall = NodeFirewall(config)
         self._dns: DnsServer | None = None
+        self._leaving: set[str] = set()
+        """Sandboxes whose rules go before their addresses do."""
         self._wake = asyncio.Event()
         self._due = False  # a look is wanted whatever the kernel has announced
         self._heard = 0
@@ -124,9 +126,13 @@ class NodeNetwork:
     async def detach(self, sandbox_id: str) -> None:
         """Give up a sandbox's place; nothing happens when it has none."""
         allocation = self._links.find(sandbox_id)
-        if allocation is not None and allocation.host_ports:
-            await self._sync_host_ports(without={sandbox_id})
-        await self._link_worker.run(lambda: self._links.detach(sandbox_id))
+        self._leaving.add(sandbox_id)
+        try:
+            if allocation is not None and allocation.host_ports:
+                await self._sync_host_ports()
+            await self._link_worker.run(lambda: self._links.detach(sandbox_id))
+        finally:
+            self._leaving.discard(sandbox_id)
 
     async def reconcile(self, live: Collection[str]) -> list[str]:
         """Give up the places of all sandboxes but these; returns which. Not while a sandbox that is
@@ -240,10 +246,10 @@ class NodeNetwork:
 
     # -- parts -----------------------------------------------------------------------------------
 
-    async def _sync_host_ports(self, without: Collection[str] = ()) -> None:
+    async def _sync_host_ports(self) -> None:
         def job() -> None:
-            # Read when the job runs: of two attachments at once, the later job sees both.
-            held = [a for a in self._links.allocations() if a.sandbox not in without]
+            # Read when the job runs: of several pods that come and go at once, the last job sees all.
+            held = [a for a in self._links.allocations() if a.sandbox not in self._leaving]
             self._firewall.set_host_ports(held)
 
         await self._rule_worker.run(job)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import collections
 import time
 from collections.abc import AsyncIterator
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from base.errors import PodwrightError
 from netplugin import HostPort, Mode
 from netplugin.namespaces import run_inside
 from tests.integration.netplugin.cluster import Cluster, Pod, endpoints, service
@@ -265,3 +267,23 @@ async def test_host_ports_lead_to_their_pod_until_it_is_gone(cluster: Cluster) -
     assert ask(cluster.namespaces[0], "192.0.2.11", 8000).startswith("web ")
     await node.detach("sandbox-web")
     assert refusal(outside, "192.0.2.11", 8000) < 0.5
+
+
+async def test_host_ports_of_pods_that_end_at_once_are_all_gone(cluster: Cluster) -> None:
+    """A rule that stays would lead to whichever pod gets the address next."""
+    node = await cluster.add_node()
+    for n in range(4):
+        port = HostPort(host_port=8000 + n, container_port=8080)
+        await cluster.add_pod(node, f"web-{n}", host_ports=[port])
+    await asyncio.gather(*(node.detach(f"sandbox-web-{n}") for n in range(4)))
+    assert "dport 800" not in run(cluster.namespaces[0], "iptables-save", "-t", "nat")
+
+
+async def test_the_nodes_own_namespace_is_never_taken_for_a_pods(cluster: Cluster) -> None:
+    """A pid that was given to another process meanwhile may lead anywhere, here above all."""
+    node = await cluster.add_node()
+    before = run(cluster.namespaces[0], "ip", "-o", "addr")
+    with pytest.raises(PodwrightError, match="own network namespace"):
+        await node.attach("sandbox-lost", f"/run/netns/{cluster.namespaces[0]}", pod="default/lost")
+    await node.detach("sandbox-lost")
+    assert run(cluster.namespaces[0], "ip", "-o", "addr") == before
