@@ -112,7 +112,7 @@ async def tear_down(ctx: PodContext, action: TearDown) -> None:
         await ctx.volumes.tear_down(ctx.pod, ctx.place())
         # In every class: an orphan's spec, and so its class, is not known.
         agent.cgroups.remove_strays([ctx.uid])
-        remove_tree(ctx.directory, agent.mounter)
+        await agent.mounter.aside(lambda: remove_tree(ctx.directory, agent.mounter))
     except (PodwrightError, OSError) as error:
         message = error.message if isinstance(error, PodwrightError) else str(error)
         ctx.warn("FailedKillPod", f"error killing pod: {message}")

@@ -19,6 +19,7 @@ from __future__ import annotations
 import logging
 from collections import defaultdict
 from collections.abc import Callable
+from functools import partial
 
 from agent.containers.errors import RuntimeFailure
 from agent.containers.records import ContainerRecord, EventKind, RuntimeEvent
@@ -179,7 +180,7 @@ class PodManager:
             await self.agent.network.reconcile(set(live))
         except PodwrightError as error:
             log.warning("stray addresses are not freed: %s", error)
-        self._remove_strays()
+        await self._remove_strays()
 
     def statistics(self) -> dict[str, float]:
         return {
@@ -252,17 +253,16 @@ class PodManager:
                 self.on_engine(False)
                 await self.agent.clock.sleep(RETRY)
 
-    def _remove_strays(self) -> None:
-        """Cgroups and directories of pods that are no more."""
-        known = set(self.workers)
-        self.agent.cgroups.remove_strays(self.agent.cgroups.pod_uids() - known)
-        directory = self.agent.node.pods_directory
-        for path in directory.iterdir() if directory.is_dir() else ():
-            if path.name not in known and path.is_dir():
+    async def _remove_strays(self) -> None:
+        """Cgroups and directories of pods that are no more. What cannot go now may the next time."""
+        self.agent.cgroups.remove_strays(self.agent.cgroups.pod_uids() - set(self.workers))
+        directory, mounter = self.agent.node.pods_directory, self.agent.mounter
+        for path in list(directory.iterdir()) if directory.is_dir() else ():
+            if path.name not in self.workers and path.is_dir():
                 try:
-                    remove_tree(path, self.agent.mounter)
-                except PodwrightError as error:
-                    log.warning("directory of a pod that is no more stays: %s", error)
+                    await mounter.aside(partial(remove_tree, path, mounter))
+                except (PodwrightError, OSError) as error:
+                    log.warning("directory of a pod that is no more stays for now: %s", error)
 
 
 def _orphan(uid: str, records: list[ContainerRecord]) -> Pod:

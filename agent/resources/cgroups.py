@@ -228,10 +228,10 @@ def _remove(path: Path) -> None:
     """Remove a cgroup with those below it, deepest first (their files are not removed)."""
     if not path.is_dir():
         return
-    for child in path.iterdir():
-        if child.is_dir():
-            _remove(child)
     try:
+        for child in path.iterdir():
+            if child.is_dir():
+                _remove(child)
         path.rmdir()
     except OSError as error:
         if error.errno not in (errno.ENOENT,):

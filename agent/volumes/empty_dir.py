@@ -28,7 +28,7 @@ async def set_up(context: VolumeContext) -> Path:
 
 
 async def tear_down(context: VolumeContext) -> None:
-    remove_tree(context.directory, context.mounter)
+    await context.mounter.aside(lambda: remove_tree(context.directory, context.mounter))
 
 
 def own(path: Path, group: int | None) -> None:

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import stat
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from agent.volumes.base import VolumeContext, VolumeError
+from api.core import HostPathVolumeSource
 
 _CHECKS: dict[str, tuple[Callable[[int], bool], str]] = {
     "Directory": (stat.S_ISDIR, "is not a directory"),
@@ -25,6 +27,11 @@ _CHECKS: dict[str, tuple[Callable[[int], bool], str]] = {
 async def set_up(context: VolumeContext) -> Path:
     source = context.volume.host_path
     assert source is not None
+    # It may lie on a file server that is away: then this pod waits, and nobody else.
+    return await context.mounter.aside(partial(_ready, source))
+
+
+def _ready(source: HostPathVolumeSource) -> Path:
     path, kind = Path(source.path), source.type or ""
     if not path.is_absolute() or ".." in path.parts:
         raise VolumeError(f'hostPath "{source.path}" must be absolute, without ".."')

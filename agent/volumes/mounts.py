@@ -6,17 +6,22 @@ start three processes. `FakeMounter` is for tests without root.
 
 from __future__ import annotations
 
+import asyncio
 import ctypes
 import errno
 import os
 import shutil
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from base.errors import PermanentError
 
 MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_BIND = 1, 2, 4, 8, 4096
 MNT_DETACH = 2
+THREADS = 8
+T = TypeVar("T")
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -42,9 +47,15 @@ class Mounter(Protocol):
     def below(self, directory: Path) -> list[Path]:
         """Everything mounted at or below `directory`, innermost and newest first."""
 
+    async def aside(self, work: Callable[[], T]) -> T:
+        """Do what may take its time: a million files to remove, a file server that is away."""
+
 
 class KernelMounter:
-    """The real thing."""
+    """The real thing. `aside` has threads of its own, so that those which hang hold up volumes only."""
+
+    def __init__(self) -> None:
+        self._threads = ThreadPoolExecutor(max_workers=THREADS, thread_name_prefix="volumes")
 
     def tmpfs(self, target: Path, *, size: int = 0) -> None:
         if self.is_mounted(target):
@@ -74,6 +85,9 @@ class KernelMounter:
         found = [p for p in _mount_points() if p == top or p.startswith(top + "/")]
         return [Path(point) for point in reversed(found)]
 
+    async def aside(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+
 
 class FakeMounter:
     """Remembers what would be mounted."""
@@ -96,9 +110,12 @@ class FakeMounter:
     def below(self, directory: Path) -> list[Path]:
         return [Path(p) for p in self.mounted if Path(p).is_relative_to(directory)][::-1]
 
+    async def aside(self, work: Callable[[], T]) -> T:
+        return work()
+
 
 def remove_tree(directory: Path, mounter: Mounter) -> None:
-    """Remove a directory of ours for good.
+    """Remove a directory of ours for good. Takes its time with many files: see `Mounter.aside`.
 
     First everything mounted in it goes: what is mounted may be a directory of the node (a hostPath's
     subPath), and removing files through a mount would remove the user's own.

@@ -68,7 +68,7 @@ async def projected(context: VolumeContext, *, clock: Clock | None = None) -> Pa
 
 
 async def tear_down(context: VolumeContext) -> None:
-    remove_tree(context.directory, context.mounter)
+    await context.mounter.aside(lambda: remove_tree(context.directory, context.mounter))
 
 
 async def _set_up(

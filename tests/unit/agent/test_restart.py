@@ -220,6 +220,23 @@ async def test_stray_cgroups_and_directories_are_removed(tmp_path: Path) -> None
     assert not list((tmp_path / "cgroup").glob("**/podghost"))
 
 
+async def test_a_stray_directory_that_cannot_go_does_not_end_the_agent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    node = Node(tmp_path)
+    stray = tmp_path / "pods" / "long-gone"
+    stray.mkdir(parents=True)
+    monkeypatch.setattr(node.mounter, "unmount", lambda target: None)  # it is busy
+    node.mounter.mounted[str(stray)] = "tmpfs"
+    await node.boot()
+    await node.run(61)
+    assert stray.is_dir()
+    monkeypatch.undo()
+    await node.run(60)
+    assert not stray.exists()
+    await node.kill()
+
+
 async def test_a_lost_event_is_made_up_for_by_the_relist(tmp_path: Path) -> None:
     node = await settled(tmp_path, make_pod())
     heard = node.manager._note

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import stat
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -16,7 +18,7 @@ from agent.spec.fieldref import Place
 from agent.volumes import atomic
 from agent.volumes.atomic import File
 from agent.volumes.base import VolumeError
-from agent.volumes.mounts import FakeMounter, remove_tree
+from agent.volumes.mounts import FakeMounter, KernelMounter, remove_tree
 from agent.volumes.registry import TYPES, PodVolumes, volume_type
 from agent.volumes.subpath import bind_subpath
 from api.core import (
@@ -462,3 +464,12 @@ def test_nothing_is_removed_while_something_is_mounted(tmp_path: Path) -> None:
     with pytest.raises(Exception, match="still mounted"):
         remove_tree(tmp_path / "pod", mounter)
     assert precious.exists()
+
+
+async def test_what_takes_its_time_does_not_hold_up_the_loop() -> None:
+    """A million files to remove, a hostPath on a file server that is away."""
+    go_on = threading.Event()
+    waiting = asyncio.ensure_future(KernelMounter().aside(lambda: go_on.wait(10)))
+    await asyncio.sleep(0)
+    go_on.set()
+    assert await waiting
