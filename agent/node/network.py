@@ -25,6 +25,7 @@ from base.clock import Clock
 from base.errors import PodwrightError
 from base.tasks import TaskGuard
 from netplugin.node import NodeNetwork
+from netplugin.proxy.model import is_ipv4
 from netplugin.records import HostPort, Peer
 
 log = logging.getLogger(__name__)
@@ -99,19 +100,24 @@ def host_ports(pod: Pod) -> tuple[HostPort, ...]:
 
 
 def peers(nodes: Iterable[Node], *, own: str) -> list[Peer]:
-    """The other nodes that have an address and a range."""
+    """The other nodes that have an address and a range.
+
+    What they say of themselves is theirs: one that says nonsense is left out, and nobody else is.
+    """
     found = []
     for node in nodes:
-        address = next((a.address for a in node.status.addresses if a.type == "InternalIP"), "")
-        if node.metadata.name == own or not address or not node.spec.pod_cidr:
+        if node.metadata.name == own or not node.spec.pod_cidr:
             continue
-        found.append(
-            Peer(
-                node=node.metadata.name,
-                pod_cidr=IPv4Network(node.spec.pod_cidr),
-                address=IPv4Address(address),
-            )
-        )
+        addresses = [a.address for a in node.status.addresses if a.type == "InternalIP"]
+        address = next((address for address in addresses if is_ipv4(address)), "")
+        if not address:
+            continue
+        try:
+            pod_cidr = IPv4Network(node.spec.pod_cidr)
+        except ValueError:
+            log.warning("no way to node %s: range %s", node.metadata.name, node.spec.pod_cidr)
+            continue
+        found.append(Peer(node=node.metadata.name, pod_cidr=pod_cidr, address=IPv4Address(address)))
     return sorted(found, key=lambda peer: peer.node)
 
 

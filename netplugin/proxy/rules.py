@@ -207,13 +207,18 @@ def _external_rules(
 
 def _guarded(port: ServicePort, address: str, where: str, entry: ChainId) -> list[str]:
     """The way in over an external address, for those whom the service lets in."""
-    ranges = (port.source_ranges if address in port.balancer else ()) or ("",)
-    sources = [f"-s {source} " if source else "" for source in map(_network, ranges)]
-    return [f"{source}-d {address}/32 {where} -g {entry.name}" for source in sources]
+    way = f"-d {address}/32 {where} -g {entry.name}"
+    if not port.source_ranges or address not in port.balancer:
+        return [way]
+    return [f"-s {source} {way}" for text in port.source_ranges if (source := _network(text))]
 
 
 def _network(text: str) -> str:
-    return str(IPv4Network(text.strip(), strict=False)) if text else ""
+    """The range; empty for one of another family, or none: that lets nobody in."""
+    try:
+        return str(IPv4Network(text.strip(), strict=False))
+    except ValueError:
+        return ""
 
 
 def _refusals(where: str, port: ServicePort) -> list[str]:

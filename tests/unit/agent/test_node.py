@@ -317,6 +317,18 @@ def test_peers_are_the_other_nodes_that_are_complete() -> None:
     ]
 
 
+def test_a_node_that_says_nonsense_of_itself_is_left_out() -> None:
+    dual = node("dual", "10.244.5.0/24", "fd00::5")
+    dual.status.addresses.append(NodeAddress(type="InternalIP", address="192.0.2.5"))
+    nodes = [
+        node("words", "10.244.1.0/24", "somewhere"),
+        node("six", "10.244.2.0/24", "fd00::2"),
+        node("odd-range", "fd00:1::/64", "192.0.2.3"),
+        dual,
+    ]
+    assert [(p.node, str(p.address)) for p in peers(nodes, own="own")] == [("dual", "192.0.2.5")]
+
+
 def test_host_ports() -> None:
     ports = [
         ContainerPort(container_port=80, host_port=8080, protocol="TCP"),

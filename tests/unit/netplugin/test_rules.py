@@ -185,6 +185,11 @@ def test_external_addresses_lead_in_and_ranges_guard_the_balancers() -> None:
     assert fates(refused, Packet(OUTSIDE, "203.0.113.5", 80), REFUSE) == {Fate("REJECT"): 1.0}
 
 
+def test_ranges_of_another_family_let_nobody_in() -> None:
+    port = a_port(balancer=("203.0.113.6",), source_ranges=("::/0", "somewhere"))
+    assert targets(node_rules(port), Packet(OUTSIDE, "203.0.113.6", 80)) == {"": 1.0}
+
+
 def test_a_nodes_address_as_external_address_still_has_its_node_ports() -> None:
     several = [
         a_port(service=f"s{n}", vips=(f"10.96.2.{n}",), external=(NODE,), port=1000 + n)
