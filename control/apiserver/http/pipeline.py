@@ -25,6 +25,7 @@ from base.clock import Clock
 from control.apiserver.http import responses, routing
 from control.apiserver.http.context import ApiRequest
 from control.apiserver.http.metrics import HttpMetrics
+from control.apiserver.http.origins import check_origin
 from control.apiserver.http.query import Query
 from control.auth.authentication import Authenticator
 from control.auth.authorization import Access, Authorizer, refusal
@@ -95,6 +96,7 @@ class Pipeline:
         path, _, raw_query = http.raw_path.partition("?")
         query = Query(raw_query)
         parts = routing.segments(path)
+        check_origin(http)
         user = await self._authenticate(http)
         target = routing.resolve(parts)
         if target is None:

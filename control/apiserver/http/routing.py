@@ -30,6 +30,8 @@ _VERBS_OF_MANY = {
     "POST": "create",
     "DELETE": "deletecollection",
 }
+_ACROSS_NAMESPACES = ("list", "watch")
+"""Objects of all namespaces are looked at together; made and deleted they are in one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +92,7 @@ def _resolve_in(resources: dict[str, Resource], rest: list[str], watch: bool) ->
 def verb(method: str, target: Target, *, watch: bool) -> str:
     """The API's verb, or "" when the resource has no such method."""
     if target.name:
-        if watch and method == "GET":
+        if watch and method == "GET" and not target.subresource:
             return "watch"
         found = _VERBS_OF_ONE.get(method, "")
         if method == "POST" and not target.subresource:
@@ -99,4 +101,6 @@ def verb(method: str, target: Target, *, watch: bool) -> str:
     else:
         found = "watch" if watch and method == "GET" else _VERBS_OF_MANY.get(method, "")
         allowed = target.resource.verbs
+        if target.resource.namespaced and not target.namespace:
+            allowed = _ACROSS_NAMESPACES
     return found if found in allowed else ""

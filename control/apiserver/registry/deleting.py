@@ -23,6 +23,7 @@ from control.store.errors import ConflictError
 from control.store.interface import Delete, KeyValue, Put
 
 _ATTEMPTS = 256  # each failed one means that another write succeeded
+_LONGEST_GRACE = 2**31 - 1  # 68 years: the date must be one that can be written
 _POLICIES = ("Background", "Foreground", "Orphan")
 
 
@@ -140,7 +141,7 @@ async def _remove(
 def _begin(registry: Registry, kind: Kind[Any], options: DeleteOptions, new: Any) -> bool:
     """Mark the object as deleted, or shorten the grace of one that is. False: nothing changed."""
     metadata: ObjectMeta = new.metadata
-    grace = kind.strategy.grace_period(new, options) or 0
+    grace = min(kind.strategy.grace_period(new, options) or 0, _LONGEST_GRACE)
     before = list(metadata.finalizers)
     metadata.finalizers = deletion_finalizers(metadata.finalizers, options)
     changed = metadata.finalizers != before

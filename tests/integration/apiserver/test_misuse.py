@@ -1,0 +1,120 @@
+"""Requests that mean one thing and look like another, or ask for more than there is."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import Any
+
+import pytest
+
+from tests.integration.apiserver.conftest import Api
+
+PODS = "/api/v1/namespaces/default/pods"
+MAPS = "/api/v1/namespaces/default/configmaps"
+DEPLOYMENTS = "/apis/apps/v1/namespaces/default/deployments"
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", ""],
+)
+async def test_a_web_page_cannot_write_with_its_visitors_certificate(
+    api: Api, content_type: str
+) -> None:
+    """What a page of any origin may send without asking first is refused; curl sends no Origin."""
+    body = b'{"metadata": {"name": "forged"}}'
+    foreign = {"Origin": "https://evil.example"}
+    code, status = await api.post(MAPS, body, content_type=content_type, headers=foreign)
+    assert (code, status["reason"]) == (415, "UnsupportedMediaType")
+    assert (await api.get(f"{MAPS}/forged"))[0] == 404
+
+
+async def test_curl_may_still_send_what_it_sends_by_default(api: Api) -> None:
+    body = b"metadata: {name: by-curl}\n"
+    code, _ = await api.post(MAPS, body, content_type="application/x-www-form-urlencoded")
+    assert code == 201
+
+
+async def test_a_web_page_cannot_open_streams(api: Api) -> None:
+    handshake = {
+        "Origin": "https://evil.example",
+        "Connection": "Upgrade",
+        "Upgrade": "websocket",
+        "Sec-WebSocket-Key": base64.b64encode(b"0" * 16).decode(),
+        "Sec-WebSocket-Version": "13",
+    }
+    path = f"{PODS}/none/exec?command=id&stdout=true"
+    code, status = await api.get(path, headers=handshake)
+    assert (code, status["reason"]) == (403, "Forbidden")
+
+
+async def test_a_watch_of_a_subresource_is_no_way_to_write(api: Api) -> None:
+    template = {
+        "metadata": {"labels": {"app": "w"}},
+        "spec": {"containers": [{"name": "c", "image": "i"}]},
+    }
+    spec = {"replicas": 0, "selector": {"matchLabels": {"app": "w"}}, "template": template}
+    await api.post(DEPLOYMENTS, {"metadata": {"name": "w"}, "spec": spec})
+    code, answer = await api.get(f"{DEPLOYMENTS}/w/scale?watch=true")
+    assert (code, answer["kind"]) == (200, "Scale")
+    code, _ = await api.get(f"{PODS}/none/binding?watch=true")
+    assert code == 405
+
+
+@pytest.mark.parametrize("method", ["POST", "DELETE"])
+async def test_objects_of_namespaces_are_made_and_deleted_inside_one(api: Api, method: str) -> None:
+    for path in ("/api/v1/configmaps", "/api/v1/namespaces//configmaps"):
+        body = {"metadata": {"name": "nowhere", "namespace": "default"}}
+        assert (await api.request(method, path, body))[0] == 405
+
+
+@pytest.mark.parametrize("seconds", [10**12, 2**63 - 1, 2**70])
+async def test_a_grace_period_beyond_the_calendar(api: Api, seconds: int) -> None:
+    pod = {
+        "metadata": {"name": "patient"},
+        "spec": {"nodeName": "none", "containers": [{"name": "c", "image": "i"}]},
+    }
+    await api.post(PODS, pod)
+    code, _ = await api.delete(f"{PODS}/patient?gracePeriodSeconds={seconds}")
+    assert code in (200, 400, 422)
+    code, _ = await api.delete(f"{PODS}/patient?gracePeriodSeconds=0")
+    assert code == 200
+    assert (await api.get(f"{PODS}/patient"))[0] == 404
+
+
+def _token(**fields: Any) -> str:
+    whole = {"v": "meta.k8s.io/v1", "rv": 1, "start": "a", **fields}
+    return base64.urlsafe_b64encode(json.dumps(whole).encode()).rstrip(b"=").decode()
+
+
+@pytest.mark.parametrize(
+    "token",
+    [
+        _token(rv=-5),
+        _token(rv=0),
+        _token(rv=2**70),
+        _token(v="meta.k8s.io/v9"),
+        _token(start="../secrets/"),
+        _token(start="\x00"),
+        _token(start="\ud800"),
+        "%00",
+        "x" * 5000,
+    ],
+)
+async def test_tampered_continue_tokens(api: Api, token: str) -> None:
+    code, answer = await api.get(f"{MAPS}?limit=1&continue={token}")
+    assert code in (200, 400, 410, 504), answer
+    if code == 200:
+        assert answer["kind"] == "ConfigMapList"
+
+
+@pytest.mark.parametrize("limit", [2**31, 2**63, 10**30])
+async def test_limits_beyond_every_list(api: Api, limit: int) -> None:
+    code, first = await api.get(f"{MAPS}?limit={limit}")
+    assert code == 200
+    revision = first["metadata"]["resourceVersion"]
+    code, _ = await api.get(
+        f"{MAPS}?limit={limit}&resourceVersion={revision}&resourceVersionMatch=Exact"
+    )
+    assert code == 200
