@@ -72,6 +72,10 @@ def _node_error(request: Attributes, node: str) -> str:
         return f'node "{node}" is not allowed to create pods with a non-nil configSource'
     if old is not None and new.spec.taints != old.spec.taints:
         return f'node "{node}" is not allowed to modify taints'
+    if new.metadata.owner_references != (old.metadata.owner_references if old is not None else []):
+        return f'node "{node}" is not allowed to modify ownerReferences'  # it would be collected
+    if new.spec.pod_cidrs != (old.spec.pod_cidrs if old is not None else []):
+        return f'node "{node}" is not allowed to choose its podCIDR'
     before = old.metadata.labels if old is not None else {}
     refused = sorted(
         key

@@ -135,8 +135,8 @@ def _authorize_node(access: Access, node: str) -> Decision:
         return ALLOWED  # under its own name only: admission looks into the object
     if access.verb in _READ:
         return ALLOWED  # the agent routes to every other node's pods
-    if access.verb not in ("update", "patch", "delete"):
-        return NO_OPINION
+    if access.verb not in ("update", "patch"):
+        return NO_OPINION  # nor delete: one made anew would be without its taints
     if access.name == node:
         return ALLOWED
     return Decision(False, f"node '{node}' may write only its own Node")

@@ -4,9 +4,15 @@ Approved without a person: a client certificate of a node (`system:node:NAME` in
 asked for with a bootstrap token or by that node itself; and the serving certificate of a node,
 asked for by that node, for its own addresses. Everything else waits for `kubectl certificate
 approve`. Rules: Kubernetes' "Certificate Signing Requests", signers `kube-apiserver-client-kubelet`
-and `kubelet-serving`; A node never gets a certificate of another.
+and `kubelet-serving`.
+
+A node never gets a certificate of another. So a bootstrap token, which may name any node, gets none
+for a node that lives: a machine that was made anew waits until its old self has fallen silent. And a
+serving certificate names nothing that belongs to somebody else, though the node's own status, which
+the node writes, says so: no other node, no Service, no name of the cluster's DNS.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -14,7 +20,7 @@ import msgspec
 
 from api import conditions, timestamps
 from api.certificates import CertificateSigningRequest, CertificateSigningRequestCondition
-from api.core import Node
+from api.core import Node, Service
 from api.errors import is_conflict, is_not_found
 from api.objects import Key
 from base import pki
@@ -28,8 +34,11 @@ SERVING_SIGNER = "kubernetes.io/kubelet-serving"
 NODE_PREFIX = "system:node:"
 NODES = "system:nodes"
 BOOTSTRAPPERS = "system:bootstrappers"
+AGAIN_SECONDS = 2.0
+PATIENCE = timedelta(seconds=10)
 LIFETIME = timedelta(days=365)
 _CLIENT_USAGES = frozenset({"digital signature", "key encipherment", "client auth"})
+_LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 _SERVING_USAGES = frozenset({"digital signature", "key encipherment", "server auth"})
 
 
@@ -81,6 +90,31 @@ def _malformed(signer: str, subject: Subject, usages: frozenset[str]) -> str:
     return ""
 
 
+def is_alive(node: Node | None) -> bool:
+    """Whether an agent speaks for the node: its name is not to be given to another machine."""
+    ready = conditions.find(node.status.conditions, "Ready") if node is not None else None
+    return ready is not None and ready.status != "Unknown"
+
+
+def foreign_names(
+    subject: Subject, node: Node, nodes: Iterable[Node], services: Iterable[Service]
+) -> set[str]:
+    """The names of a serving certificate that are not the node's own."""
+    asked = {*subject.dns_names, *subject.ip_addresses} - _LOOPBACK - {node.metadata.name}
+    own = {address.address for address in node.status.addresses}
+    foreign = {name for name in asked if name not in own or _is_of_the_cluster(name)}
+    for other in nodes:
+        if other.metadata.name != node.metadata.name:
+            foreign |= asked & {other.metadata.name, *(a.address for a in other.status.addresses)}
+    for service in services:
+        foreign |= asked & {service.spec.cluster_ip, *service.spec.cluster_ips}
+    return foreign
+
+
+def _is_of_the_cluster(name: str) -> bool:
+    return name == "kubernetes" or "svc" in name.split(".")
+
+
 class CertificateController(Controller):
     """Approves and signs."""
 
@@ -91,6 +125,8 @@ class CertificateController(Controller):
         super().__init__(context)
         self._requests = context.informers.of(CertificateSigningRequest)
         self._nodes = context.informers.of(Node)
+        self._services = context.informers.of(Service)
+        self._recorder = context.recorder(self.name)
         self.watch_own(CertificateSigningRequest)
 
     async def reconcile(self, key: Key) -> float | None:
@@ -114,25 +150,38 @@ class CertificateController(Controller):
                     await self._set(csr, "Failed", "SignerValidationFailure", verdict.why)
             elif approved:
                 await self._sign(csr, subject)
-            elif verdict.approve and self._addresses_known(csr, subject):
+            elif verdict.approve and not (doubt := self._doubt(csr, subject)):
                 await self._set(csr, "Approved", "AutoApproved", verdict.why)
             elif verdict.approve:
-                return 2.0  # the node has asked before it has told its addresses
+                if self._has_waited(csr):
+                    self._recorder.event(csr, "Warning", "NotApprovedYet", doubt)
+                return AGAIN_SECONDS
         except PodwrightError as error:
             if not (is_not_found(error) or is_conflict(error)):
                 raise
         return None
 
-    def _addresses_known(self, csr: CertificateSigningRequest, subject: Subject) -> bool:
-        """A serving certificate may only name what the Node object says is the node's."""
+    def _has_waited(self, csr: CertificateSigningRequest) -> bool:
+        """A node that asks a moment before it tells its addresses is nobody's news."""
+        created = csr.metadata.creation_timestamp
+        return not created or self.clock.now() - timestamps.parse(created) > PATIENCE
+
+    def _doubt(self, csr: CertificateSigningRequest, subject: Subject) -> str:
+        """Why a request that is in order is not approved by itself for now; "" if it is."""
+        name = subject.common_name.removeprefix(NODE_PREFIX)
+        node = self._nodes.get(name)
         if csr.spec.signer_name == CLIENT_SIGNER:
-            return True
-        node = self._nodes.get(subject.common_name.removeprefix(NODE_PREFIX))
+            if csr.spec.username == subject.common_name or not is_alive(node):
+                return ""
+            return (
+                f"node {name} is alive: another machine gets its name only when it has fallen"
+                f" silent (or by `kubectl certificate approve {csr.metadata.name}`)"
+            )
         if node is None:
-            return False
-        known = {address.address for address in node.status.addresses} | {node.metadata.name}
-        loopback = {"127.0.0.1", "localhost"}
-        return {*subject.dns_names, *subject.ip_addresses} <= known | loopback
+            return f"there is no node {name} yet"
+        foreign = foreign_names(subject, node, self._nodes.items(), self._services.items())
+        listed = ", ".join(sorted(foreign))
+        return f"these are not (yet) told to be of node {name} alone: {listed}" if foreign else ""
 
     async def _set(self, csr: CertificateSigningRequest, type_: str, reason: str, why: str) -> None:
         now = timestamps.now_string(self.clock)

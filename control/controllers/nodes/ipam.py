@@ -1,6 +1,7 @@
 """A range of pod addresses for every node: `spec.podCIDR`, given once and never changed."""
 
 from collections.abc import Iterable
+from functools import lru_cache
 from ipaddress import IPv4Network
 
 from api.core import Node
@@ -13,11 +14,27 @@ from control.controllers.controller import Controller
 
 def free_range(settings: NodeSettings, taken: Iterable[str]) -> str | None:
     """The first subnet of the cluster's range that no node has, or None when all are taken."""
-    used = {IPv4Network(cidr) for cidr in taken if cidr}
-    for subnet in settings.cluster_cidr.subnets(new_prefix=settings.node_cidr_mask_size):
-        if not any(subnet.overlaps(other) for other in used):
-            return str(subnet)
+    first, last = _ends(str(settings.cluster_cidr)) or (0, -1)
+    size = 1 << (32 - settings.node_cidr_mask_size)
+    used: set[int] = set()
+    for ends in map(_ends, taken):
+        if ends is not None and ends[0] <= last and ends[1] >= first:
+            low, high = max(ends[0], first), min(ends[1], last)
+            used.update(range((low - first) // size, (high - first) // size + 1))
+    for number in range((last - first + 1) // size):
+        if number not in used:
+            return str(IPv4Network((first + number * size, settings.node_cidr_mask_size)))
     return None
+
+
+@lru_cache(maxsize=16384)
+def _ends(cidr: str) -> tuple[int, int] | None:
+    """The first and last address; None for what is no range of IPv4, whoever wrote it."""
+    try:
+        network = IPv4Network(cidr, strict=False)
+    except ValueError:
+        return None
+    return int(network.network_address), int(network.broadcast_address)
 
 
 class NodeIpamController(Controller):

@@ -289,3 +289,20 @@ def test_keys_are_private(server: Server) -> None:
 async def test_impersonation_is_refused_rather_than_ignored(api: Api) -> None:
     code, status = await api.get("/api/v1/secrets", headers={"Impersonate-User": "jane"})
     assert code == 403 and "impersonation is not served yet" in status["message"]
+
+
+async def test_a_node_cannot_shake_off_what_was_put_on_it(node: tuple[str, Api]) -> None:
+    """Deleted or collected, its Node would come back without its taints (CVE-2025-5187)."""
+    name, client = node
+    path = f"/api/v1/nodes/{name}"
+    assert (await client.delete(path))[0] == 403
+    owner = {"apiVersion": "v1", "kind": "ConfigMap", "name": "none", "uid": "none"}
+    for metadata, spec, word in (
+        ({"ownerReferences": [owner]}, {}, "ownerReferences"),
+        ({}, {"podCIDR": "10.244.0.0/24", "podCIDRs": ["10.244.0.0/24"]}, "podCIDR"),
+        ({}, {"taints": [{"key": "k", "effect": "NoSchedule"}]}, "taints"),
+    ):
+        patch = {"metadata": metadata, "spec": spec}
+        code, status = await client.patch(path, patch)
+        assert code == 403, status
+        assert word in status["message"]

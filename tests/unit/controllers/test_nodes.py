@@ -1,0 +1,136 @@
+"""Nodes: what the passing of time means on whose clock, address ranges, and whose name it is."""
+
+import time
+from datetime import timedelta
+from ipaddress import IPv4Network
+
+import pytest
+
+from api import timestamps
+from api.core import Node, NodeAddress, Service, Taint
+from base import pki
+from base.clock import FakeClock
+from control.controllers.context import NodeSettings
+from control.controllers.lifecycle.certificates import foreign_names, is_alive
+from control.controllers.nodes.ipam import free_range
+from control.controllers.nodes.tainted import TaintAges
+from tests.unit.controllers.making import service
+from tests.unit.scheduler.making import READY, node
+
+
+def _tainted(added: str | None) -> Node:
+    made = node("n1")
+    made.spec.taints = [Taint(key="k", effect="NoExecute", time_added=added)]
+    return made
+
+
+def _ages(clock: FakeClock, *, seen_live: bool) -> tuple[TaintAges, list[Taint]]:
+    """A taint of a minute ago, found after a restart or seen when it came."""
+    ages = TaintAges(clock)
+    found = _tainted(timestamps.format(clock.now() - timedelta(seconds=60)))
+    ages.saw(node("n1") if seen_live else None, found)
+    return ages, found.spec.taints
+
+
+def test_a_taint_that_was_seen_ages_with_our_own_clock() -> None:
+    """A node's clock, or a jump of ours, must not evict every pod of a node at once."""
+    clock = FakeClock()
+    ages, taints = _ages(clock, seen_live=True)
+    assert ages.seconds("n1", taints) == 0
+    clock.advance(10)
+    assert ages.seconds("n1", taints) == 10
+
+
+def test_after_a_restart_a_taint_is_as_old_as_it_says() -> None:
+    clock = FakeClock()
+    ages, taints = _ages(clock, seen_live=False)
+    assert ages.seconds("n1", taints) == 60
+    future = _tainted(timestamps.format(clock.now() + timedelta(hours=1)))
+    later = TaintAges(clock)
+    later.saw(None, future)
+    assert later.seconds("n1", future.spec.taints) == 0
+
+
+def test_a_taint_that_went_and_came_back_begins_anew() -> None:
+    clock = FakeClock()
+    ages, _ = _ages(clock, seen_live=True)
+    clock.advance(100)
+    ages.saw(_tainted(None), node("n1"))
+    again = _tainted(timestamps.format(clock.now()))
+    ages.saw(node("n1"), again)
+    assert ages.seconds("n1", again.spec.taints) == 0
+
+
+RANGES = NodeSettings(cluster_cidr=IPv4Network("10.244.0.0/16"), node_cidr_mask_size=24)
+
+
+@pytest.mark.parametrize(
+    ("taken", "expected"),
+    [
+        ([], "10.244.0.0/24"),
+        (["10.244.0.0/24", "10.244.2.0/24"], "10.244.1.0/24"),
+        (["10.244.0.0/23"], "10.244.2.0/24"),
+        (["10.244.0.128/25"], "10.244.1.0/24"),
+        (["10.0.0.0/8"], None),
+        (["192.168.0.0/24", "fd00::/64", "rubbish", ""], "10.244.0.0/24"),
+        ([f"10.244.{n}.0/24" for n in range(256)], None),
+    ],
+)
+def test_the_first_free_range(taken: list[str], expected: str | None) -> None:
+    assert free_range(RANGES, taken) == expected
+
+
+def test_a_range_is_found_quickly_among_thousands() -> None:
+    settings = NodeSettings(cluster_cidr=IPv4Network("10.0.0.0/8"), node_cidr_mask_size=24)
+    taken = [f"10.{n // 256}.{n % 256}.0/24" for n in range(5000)]
+    began = time.process_time()
+    assert free_range(settings, taken) == "10.19.136.0/24"
+    assert time.process_time() - began < 1.0, "it was a minute when every pair was compared"
+
+
+def test_a_name_is_taken_while_its_node_lives() -> None:
+    """A bootstrap token must not get the certificate of a machine that is at work."""
+    assert not is_alive(None)
+    assert not is_alive(node("n1", conditions=[]))
+    assert is_alive(node("n1"))
+    assert is_alive(node("n1", conditions=[{**READY, "status": "False"}]))
+    assert not is_alive(node("n1", conditions=[{**READY, "status": "Unknown"}]))
+
+
+def _addressed(name: str, *addresses: str) -> Node:
+    made = node(name)
+    made.status.addresses = [NodeAddress(type="InternalIP", address=one) for one in addresses]
+    return made
+
+
+@pytest.mark.parametrize(
+    ("dns", "ips", "foreign"),
+    [
+        (["n1"], ["192.0.2.1"], set()),
+        (["localhost"], ["127.0.0.1"], set()),
+        (["n2"], [], {"n2"}),
+        ([], ["192.0.2.2"], {"192.0.2.2"}),
+        ([], ["10.96.0.7"], {"10.96.0.7"}),
+        (["kubernetes"], [], {"kubernetes"}),
+        (["kubernetes.default.svc"], [], {"kubernetes.default.svc"}),
+        (["web.default.svc.cluster.local"], [], {"web.default.svc.cluster.local"}),
+        ([], ["198.51.100.1"], {"198.51.100.1"}),
+    ],
+)
+def test_a_node_serves_under_no_name_but_its_own(
+    dns: list[str], ips: list[str], foreign: set[str]
+) -> None:
+    """It writes its own addresses: claiming somebody else's must not be enough."""
+    own = _addressed(
+        "n1", "192.0.2.1", "192.0.2.2", "10.96.0.7", "n2", "kubernetes", "kubernetes.default.svc"
+    )
+    services: list[Service] = [service()]
+    asked = pki.read_csr(
+        pki.make_csr(
+            common_name="system:node:n1",
+            organizations=["system:nodes"],
+            dns_names=dns,
+            ip_addresses=ips,
+        ).csr_pem
+    )
+    assert foreign_names(asked, own, [own, _addressed("n2", "192.0.2.2")], services) == foreign
