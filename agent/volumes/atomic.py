@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path, PurePosixPath
 
-from agent.volumes.base import VolumeError
+from agent.volumes.base import VolumeError, check_writable
 
 DATA = "..data"
 DATA_NEXT = "..data_tmp"
@@ -62,8 +62,9 @@ def exists(directory: Path) -> bool:
 
 
 def _check(name: str) -> None:
+    check_writable(name)
     path = PurePosixPath(name)
-    if not name or path.is_absolute() or ".." in path.parts or name.startswith(".."):
+    if not path.parts or path.is_absolute() or ".." in path.parts or name.startswith(".."):
         raise VolumeError(f'invalid path "{name}": it must be relative, without ".."')
 
 

@@ -26,6 +26,12 @@ class VolumeUnavailable(TemporaryError):
     """The volume cannot be set up for now: what it shows could not be read."""
 
 
+def check_writable(path: str) -> None:
+    """JSON can write a path that no file system can."""
+    if "\0" in path:
+        raise VolumeError(f"invalid path {path!r}: it holds a null byte")
+
+
 class Objects(Protocol):
     """ConfigMaps and Secrets that pods of this node refer to."""
 

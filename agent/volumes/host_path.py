@@ -10,7 +10,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from agent.volumes.base import VolumeContext, VolumeError
+from agent.volumes.base import VolumeContext, VolumeError, check_writable
 from api.core import HostPathVolumeSource
 
 _CHECKS: dict[str, tuple[Callable[[int], bool], str]] = {
@@ -32,6 +32,7 @@ async def set_up(context: VolumeContext) -> Path:
 
 
 def _ready(source: HostPathVolumeSource) -> Path:
+    check_writable(source.path)
     path, kind = Path(source.path), source.type or ""
     if not path.is_absolute() or ".." in path.parts:
         raise VolumeError(f'hostPath "{source.path}" must be absolute, without ".."')

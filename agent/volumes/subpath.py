@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 from pathlib import Path, PurePosixPath
 
-from agent.volumes.base import VolumeError
+from agent.volumes.base import VolumeError, check_writable
 from agent.volumes.mounts import Mounter, remove_tree
 
 SUBPATHS_DIRECTORY = "volume-subpaths"
@@ -21,6 +21,7 @@ def bind_subpath(
     volume: Path, sub_path: str, target: Path, *, mounter: Mounter, read_only: bool
 ) -> Path:
     """Mount the part of `volume` at `target`; a directory that is missing is made."""
+    check_writable(sub_path)
     parts = PurePosixPath(sub_path).parts
     if PurePosixPath(sub_path).is_absolute() or ".." in parts:
         raise VolumeError(f'subPath "{sub_path}" must be relative, without ".."')

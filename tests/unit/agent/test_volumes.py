@@ -473,3 +473,20 @@ async def test_what_takes_its_time_does_not_hold_up_the_loop() -> None:
     await asyncio.sleep(0)
     go_on.set()
     assert await waiting
+
+
+@pytest.mark.parametrize("bad", ["a\0b", "/a\0b"])
+async def test_a_path_that_no_file_system_can_hold(tmp_path: Path, bad: str) -> None:
+    mounter = FakeMounter()
+    with pytest.raises(VolumeError, match="null byte"):
+        bind_subpath(tmp_path, bad, tmp_path / "target", mounter=mounter, read_only=False)
+    with pytest.raises(VolumeError, match="null byte"):
+        atomic.write(tmp_path, {bad: File(content=b"", mode=0o644)}, group=None, now=NOW)
+    world = World(tmp_path)
+    with pytest.raises(VolumeError, match="null byte"):
+        await world.set_up(host_path=HostPathVolumeSource(path=bad))
+
+
+def test_a_file_must_have_a_name(tmp_path: Path) -> None:
+    with pytest.raises(VolumeError, match="invalid path"):
+        atomic.write(tmp_path, {".": File(content=b"", mode=0o644)}, group=None, now=NOW)
