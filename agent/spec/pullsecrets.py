@@ -7,7 +7,6 @@ Secret that cannot be read gives no credentials: the pull then says what is miss
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -42,7 +41,7 @@ def _entries(secret: Secret) -> Mapping[str, Any]:
             auths = json.loads(secret.data[_CONFIG])
         else:
             return {}
-    except (ValueError, AttributeError):
+    except (ValueError, AttributeError, RecursionError):
         return {}
     return auths if isinstance(auths, Mapping) else {}
 
@@ -61,7 +60,7 @@ def _auth(server: str, entry: Mapping[str, Any]) -> RegistryAuth | None:
     if entry.get("auth"):
         try:
             decoded = base64.b64decode(str(entry["auth"])).decode()
-        except (binascii.Error, UnicodeDecodeError):
+        except ValueError:  # neither base64, nor text when decoded
             return None
         username, _, password = decoded.partition(":")
     return RegistryAuth(

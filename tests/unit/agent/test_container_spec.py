@@ -227,6 +227,7 @@ AUTHS = [
     ("registry.example/ab", {"registry.example/a": {"auth": "dTpw"}}, []),
     ("nginx", {"https://index.docker.io/v1/": {"auth": "dTpw"}}, ["u"]),
     ("nginx", {"docker.io": {"auth": "not base64!"}}, []),
+    ("nginx", {"docker.io": {"auth": "é"}}, []),
     ("Not An Image", {"docker.io": {"auth": "dTpw"}}, []),
 ]
 
@@ -239,7 +240,7 @@ def test_pull_secrets(image: str, auths: dict[str, object], users: list[str]) ->
 
 
 def test_a_broken_pull_secret_gives_nothing() -> None:
-    for data in (b"", b"[]", b'{"auths": 3}', b"\xff"):
+    for data in (b"", b"[]", b'{"auths": 3}', b"\xff", b"[" * 200_000):
         secret = Secret(metadata=ObjectMeta(name="s"), data={".dockerconfigjson": data})
         assert registry_auths("nginx", [secret]) == ()
 
