@@ -66,7 +66,7 @@ def test_watching_rows(kubectl: Kubectl, tmp_path: Path) -> None:
     assert states[-1] == "Completed"
 
 
-def test_changing_things(kubectl: Kubectl, web: str) -> None:
+def test_changing_things(kubectl: Kubectl, eventually: Eventually, web: str) -> None:
     assert kubectl("label", "deployment/web", "tier=front") == "deployment.apps/web labeled\n"
     with pytest.raises(KubectlError, match="--overwrite"):
         kubectl("label", "deployment/web", "tier=back")
@@ -79,8 +79,15 @@ def test_changing_things(kubectl: Kubectl, web: str) -> None:
     assert "tier" not in (found["metadata"].get("labels") or {})
     assert found["metadata"]["annotations"]["note"] == "hello world"
     assert (found["spec"]["minReadySeconds"], found["spec"]["revisionHistoryLimit"]) == (1, 3)
-    found["spec"]["replicas"] = 1
-    kubectl("replace", "-f", "-", input=json.dumps(found))
+
+    def replaced() -> dict[str, Any]:
+        # The controller writes to it as well: whoever replaces must have read the latest.
+        latest: dict[str, Any] = kubectl.json("get", "deployment/web")
+        latest["spec"]["replicas"] = 1
+        kubectl("replace", "-f", "-", input=json.dumps(latest))
+        return latest
+
+    found = eventually(replaced)
     with pytest.raises(KubectlError, match="the object has been modified"):
         kubectl("replace", "-f", "-", input=json.dumps(found))
     assert kubectl.json("get", "deployment/web")["spec"]["replicas"] == 1
