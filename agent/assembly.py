@@ -14,6 +14,7 @@ import asyncio
 import logging
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
+from pathlib import Path
 
 from agent.containers import pause
 from agent.containers.errors import RuntimeFailure
@@ -25,7 +26,7 @@ from agent.node import join, machine
 from agent.node.engine import EngineHealth
 from agent.node.heartbeat import Heartbeat
 from agent.node.join import Access
-from agent.node.network import LateNetwork, NetworkFeed, PluginNetwork
+from agent.node.network import LateNetwork, NetworkFeed, PluginNetwork, range_problem
 from agent.node.nodestatus import MEMORY_LEFT, NodeIdentity
 from agent.node.objects import ReferencedObjects
 from agent.node.observer import NodeObserver
@@ -252,12 +253,13 @@ class Agent:
             guard=self.parts.guard,
         )
         self.network_feed.start()
+        self._mind_range(pod_cidr)
         self.manager.wake_all("network")
         self.heartbeat.wake()
 
     async def _pod_cidr(self) -> str:
         """This node's pod range: given once by the control plane, then remembered."""
-        file = self.parts.settings.state_dir / POD_CIDR_FILE
+        file = self._range_file
         if file.exists():
             return file.read_text().strip()
         given: asyncio.Future[str] = asyncio.get_running_loop().create_future()
@@ -272,6 +274,26 @@ class Agent:
         pod_cidr = await given
         atomic_write(file, f"{pod_cidr}\n")
         return pod_cidr
+
+    def _mind_range(self, pod_cidr: str) -> None:
+        """Say so when the control plane has given this node another range than it works with."""
+
+        def changed(old: Node | None, new: Node | None) -> None:
+            if new is None or new.metadata.name != self.parts.name:
+                return
+            problem = range_problem(new, pod_cidr)
+            if problem != self.observer.range_error:
+                log.error("%s", problem or f"the pod range is {pod_cidr} again")
+                self.observer.range_error = problem
+                if new.spec.pod_cidr:  # the next start shall not believe in the old one
+                    atomic_write(self._range_file, f"{new.spec.pod_cidr}\n")
+                self.heartbeat.wake()
+
+        self.informers.nodes.subscribe(changed)
+
+    @property
+    def _range_file(self) -> Path:
+        return self.parts.settings.state_dir / POD_CIDR_FILE
 
     # Server.
 

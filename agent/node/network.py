@@ -121,6 +121,22 @@ def peers(nodes: Iterable[Node], *, own: str) -> list[Peer]:
     return sorted(found, key=lambda peer: peer.node)
 
 
+def range_problem(node: Node, pod_cidr: str) -> str:
+    """Why the range that this node works with is not its own any more; empty while it is.
+
+    A Node that is deleted and comes back may be given another one, while its pods have addresses of
+    the first, to which no other node knows a way then.
+    """
+    given = node.spec.pod_cidr
+    if not given or given == pod_cidr:
+        return ""
+    return (
+        f"the pod range of this node was changed from {pod_cidr} to {given}: its pods cannot be "
+        "reached from other nodes. Drain it, then reboot it, or take its network down and restart "
+        "the agent"
+    )
+
+
 class NetworkFeed:
     """Tells the node's network what the API says."""
 

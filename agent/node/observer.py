@@ -52,14 +52,16 @@ class NodeObserver:
         self._clock = clock
         self._images: Sequence[ImageRecord] = ()
         self.network_error = NETWORK_PENDING
+        self.range_error = ""
+        """Why the network is no good although it is up."""
 
     def observe(self) -> NodeObserved:
         """The node now."""
         return NodeObserved(
             engine_away_for=self._health.away_for,
             engine_error=self._health.error,
-            network_ready=self._network.ready,
-            network_error="" if self._network.ready else self.network_error,
+            network_ready=self._network.ready and not self.range_error,
+            network_error=self.range_error or ("" if self._network.ready else self.network_error),
             memory_available=self._available(),
             node_disk=machine.disk(self._state_dir),
             image_disk=machine.disk(Path(self._engine.root_dir)),

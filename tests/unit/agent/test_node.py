@@ -17,7 +17,7 @@ from agent.node import join, machine
 from agent.node.engine import EngineHealth
 from agent.node.heartbeat import Heartbeat
 from agent.node.machine import Disk
-from agent.node.network import host_ports, peers
+from agent.node.network import host_ports, peers, range_problem
 from agent.node.nodestatus import (
     NodeIdentity,
     NodeObserved,
@@ -327,6 +327,13 @@ def test_a_node_that_says_nonsense_of_itself_is_left_out() -> None:
         dual,
     ]
     assert [(p.node, str(p.address)) for p in peers(nodes, own="own")] == [("dual", "192.0.2.5")]
+
+
+def test_a_node_notices_that_it_was_given_another_range() -> None:
+    assert range_problem(node("own", "10.244.1.0/24"), "10.244.1.0/24") == ""
+    assert range_problem(node("own"), "10.244.1.0/24") == "", "deleted, and not yet given one"
+    problem = range_problem(node("own", "10.244.3.0/24"), "10.244.1.0/24")
+    assert "from 10.244.1.0/24 to 10.244.3.0/24" in problem
 
 
 def test_host_ports() -> None:
