@@ -93,6 +93,9 @@ class Controller(ABC):
             except PodwrightError as error:
                 self._failures += 1
                 self.log.warning("periodic work failed, next try in %.0f s: %s", seconds, error)
+            except Exception:
+                self._failures += 1
+                self.log.exception("periodic work failed, next try in %.0f s", seconds)
             await self.clock.sleep(seconds)
 
     async def _work(self) -> None:

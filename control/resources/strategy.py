@@ -57,6 +57,9 @@ class Strategy(Generic[T]):
     allow_create_on_update: bool = False
     """PUT of a missing name creates it (Lease, Event, Endpoints do; most kinds answer 404)."""
 
+    has_dependents: bool = True
+    """Whether the garbage collector follows this kind: only then may a delete wait for dependents."""
+
     def __init__(self, resource: Resource) -> None:
         self.resource = resource
 

@@ -81,7 +81,7 @@ class Pipeline:
         except (ConnectionError, web.PayloadAccessError):
             raise  # the client is gone; aiohttp closes the connection
         except Exception as error:
-            log.exception("request failed: %s %s (%s)", http.method, http.path, audit_id)
+            log.exception("request failed: %s %s (%s)", http.method, _path(http), audit_id)
             response = responses.status_response(
                 errors.internal(f"{type(error).__name__} (Audit-Id {audit_id})")
             )
@@ -175,7 +175,12 @@ class Pipeline:
         long_running = verb in _LONG_RUNNING
         self._metrics.observe(verb, status, None if long_running else seconds)
         if seconds > self._slow and not long_running:
-            log.warning("slow request: %s %s took %.3f s", http.method, http.path, seconds)
+            log.warning("slow request: %s %s took %.3f s", http.method, _path(http), seconds)
+
+
+def _path(http: web.BaseRequest) -> str:
+    """For the log: without the query, and as it was sent, so that it stays one line."""
+    return http.raw_path.partition("?")[0]
 
 
 def _audit_id(given: str) -> str:

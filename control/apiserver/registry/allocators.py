@@ -114,11 +114,20 @@ class ServiceAllocator:
             raise self._refused(service, [invalid(_CLUSTER_IP, asked, why)])
 
     async def _free_address(self, service: Service) -> str:
-        used = await self._used(ADDRESSES) | self._reserved
+        used: set[str] | None = None
         first = self._network.network_address
-        for offset in _offsets(self._size, self._source):
-            if offset and str(first + offset) not in used:
-                return str(first + offset)
+        for number, offset in enumerate(_offsets(self._size, self._source)):
+            address = str(first + offset)
+            if not offset or address in self._reserved:
+                continue
+            if number < _RANDOM_TRIES:  # mostly found so, without reading all that are in use
+                if await self._store.get(ADDRESSES + address) is None:
+                    return address
+                continue
+            if used is None:
+                used = await self._used(ADDRESSES)
+            if address not in used:
+                return address
         raise errors.internal(f"failed to allocate a serviceIP: range {self._network} is full")
 
     @property

@@ -143,7 +143,8 @@ def _begin(registry: Registry, kind: Kind[Any], options: DeleteOptions, new: Any
     metadata: ObjectMeta = new.metadata
     grace = min(kind.strategy.grace_period(new, options) or 0, _LONGEST_GRACE)
     before = list(metadata.finalizers)
-    metadata.finalizers = deletion_finalizers(metadata.finalizers, options)
+    if kind.strategy.has_dependents:
+        metadata.finalizers = deletion_finalizers(metadata.finalizers, options)
     changed = metadata.finalizers != before
     if metadata.deletion_timestamp is not None:
         return _shorten(metadata, options, grace) or changed

@@ -2,6 +2,8 @@
 
 Deleting is asked for again and again until nothing is left, because pods end gracefully and objects
 may have finalizers. What remains is told in the namespace's conditions, in Kubernetes' words.
+A namespace goes only when a look that began a moment after its end was seen finds nothing: what was
+admitted just before may be written just after.
 """
 
 from collections import Counter
@@ -21,6 +23,7 @@ from control.controllers.controller import Controller
 from control.resources.core.namespace import FINALIZER
 
 AGAIN_SECONDS = 1.0
+SETTLE_SECONDS = 1.0
 PAGE = 500
 
 
@@ -46,17 +49,23 @@ class NamespaceController(Controller):
     def __init__(self, context: Context) -> None:
         super().__init__(context)
         self._namespaces = context.informers.of(Namespace)
+        self._ending_since: dict[str, float] = {}
         self.watch_own(Namespace)
 
     async def reconcile(self, key: Key) -> float | None:
         namespace = self._namespaces.get(key.name)
         if namespace is None or not namespace.metadata.deletion_timestamp:
+            self._ending_since.pop(key.name, None)
             return None
         if FINALIZER not in namespace.spec.finalizers:
             return None
+        now = self.clock.monotonic()
+        settled = self._ending_since.setdefault(key.name, now) + SETTLE_SECONDS
         remains = Remains()
         for resource in deletion_sequence():
             await self._empty(resource, key.name, remains)
+        if remains.empty and now < settled:
+            return settled - now
         if remains.empty:
             await self._finalize(namespace)
             return None

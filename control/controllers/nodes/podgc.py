@@ -5,6 +5,9 @@ might only be re-registering) such pods are removed by force. Of finished pods a
 `MAX_TERMINATED` are kept, the oldest go first (kube-controller-manager's default).
 """
 
+import asyncio
+from collections.abc import AsyncIterator
+
 from api import pods
 from api.core import Node, Pod
 from api.errors import is_not_found
@@ -17,6 +20,7 @@ from control.controllers.controller import Controller
 PERIOD_SECONDS = 20.0
 QUARANTINE_SECONDS = 40.0
 MAX_TERMINATED = 12_500
+SLICE = 1000
 
 
 class PodGcController(Controller):
@@ -36,20 +40,28 @@ class PodGcController(Controller):
         super().start(guard)
         self.every(guard, PERIOD_SECONDS, self._sweep)
 
-    def _sweep(self) -> None:
-        missing = {
-            pod.spec.node_name
-            for pod in self._pods.items()
-            if pod.spec.node_name and self._nodes.get(pod.spec.node_name) is None
-        }
+    async def _sweep(self) -> None:
+        bereft, finished = [], []
+        async for pod in self._unhurried():
+            if pod.spec.node_name and self._nodes.get(pod.spec.node_name) is None:
+                bereft.append(pod)
+            if pods.is_terminal(pod):
+                finished.append(pod)
         now = self.clock.monotonic()
-        self._missing_since = {name: self._missing_since.get(name, now) for name in missing}
-        for pod in self._pods.items():
-            since = self._missing_since.get(pod.spec.node_name)
-            if since is not None and now - since >= QUARANTINE_SECONDS:
+        before = self._missing_since
+        self._missing_since = {p.spec.node_name: before.get(p.spec.node_name, now) for p in bereft}
+        for pod in bereft:
+            if now - self._missing_since[pod.spec.node_name] >= QUARANTINE_SECONDS:
                 self.enqueue(pod)
-        for pod in surplus([pod for pod in self._pods.items() if pods.is_terminal(pod)]):
+        for pod in surplus(finished):
             self.enqueue(pod)
+
+    async def _unhurried(self) -> AsyncIterator[Pod]:
+        """All pods; others get the loop every now and then."""
+        for number, pod in enumerate(self._pods.items(), 1):
+            yield pod
+            if number % SLICE == 0:
+                await asyncio.sleep(0)
 
     async def reconcile(self, key: Key) -> float | None:
         pod = self._pods.get(key.name, key.namespace)

@@ -28,6 +28,7 @@ class EventStrategy(Strategy[Event]):
     )
     shows_age = False
     allow_create_on_update = True
+    has_dependents = False
 
     def validate(self, obj: Event) -> list[FieldError]:
         namespace = obj.involved_object.namespace or "default"

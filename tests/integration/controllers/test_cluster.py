@@ -10,6 +10,8 @@ from api.discovery import EndpointSlice
 from api.meta import ObjectMeta
 from base import pki
 from base.clock import SystemClock
+from control.admission.chain import Plugin
+from control.admission.namespacelifecycle import NamespaceLifecycle
 from control.controllers.lifecycle.certificates import CLIENT_SIGNER, SERVING_SIGNER, judge
 from tests.integration.controllers.conftest import Plane, eventually
 from tests.unit.controllers.making import service
@@ -116,7 +118,7 @@ async def test_pods_of_a_deleted_node_are_removed(
     collector = next(c for c in plane.manager.controllers if c.name == "pod-garbage-collector")
 
     async def gone() -> bool:
-        collector._sweep()  # type: ignore[attr-defined]
+        await collector._sweep()  # type: ignore[attr-defined]
         return all(not p.spec.node_name for p in await plane.pods())
 
     assert await eventually(gone)
@@ -346,3 +348,31 @@ async def test_a_joining_node_gets_its_certificate(plane: Plane) -> None:
     assert not facts.server
     assert pki.is_issued_by(certificate, plane.ca)
     assert facts.not_after > SystemClock().now()
+
+
+async def test_what_slips_into_a_namespace_as_it_goes_is_deleted_with_it(
+    plane: Plane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A create that was admitted before the Terminating mark may be written after the first look."""
+    monkeypatch.setattr(NamespaceLifecycle, "admit", Plugin.admit)
+    await plane.client.create(Namespace(metadata=ObjectMeta(name="brief")))
+
+    async def furnished() -> bool:
+        return bool((await plane.client.list(ServiceAccount, "brief")).items)
+
+    await eventually(furnished)
+    await plane.client.delete(Namespace, "brief")
+
+    async def emptied() -> bool:
+        lists = [(await plane.client.list(t, "brief")).items for t in (ServiceAccount, ConfigMap)]
+        return not any(lists)
+
+    await eventually(emptied)
+    late = ConfigMap(metadata=ObjectMeta(name="late", namespace="brief"))
+    await plane.client.create(late)
+
+    async def gone() -> bool:
+        return "brief" not in {n.metadata.name for n in (await plane.client.list(Namespace)).items}
+
+    await eventually(gone)
+    assert not (await plane.client.list(ConfigMap, "brief")).items

@@ -4,7 +4,7 @@ import pytest
 
 from api import errors
 from api.apps import ReplicaSet
-from api.core import ConfigMap, Pod
+from api.core import ConfigMap, Event, ObjectReference, Pod
 from api.meta import ObjectMeta, OwnerReference
 from tests.integration.controllers.conftest import Plane, eventually
 from tests.unit.controllers.making import replica_set
@@ -108,3 +108,22 @@ async def test_adoption_keeps_other_owners(plane: Plane) -> None:
     assert len(await plane.pods()) == 1
     stored = await plane.client.get(ReplicaSet, "web", "default")
     assert stored.spec.replicas == 1
+
+
+@pytest.mark.parametrize("policy", ["Foreground", "Orphan"])
+async def test_an_event_has_no_dependents_to_wait_for(plane: Plane, policy: str) -> None:
+    """The collector does not follow Events: a finalizer of its own would stay for good."""
+    about = ObjectReference(kind="Pod", namespace="default", name="p")
+    metadata = ObjectMeta(name="happened", namespace="default")
+    await plane.client.create(
+        Event(
+            metadata=metadata,
+            involved_object=about,
+            reporting_component="test",
+            reporting_instance="",
+        )
+    )
+    await plane.client.delete(Event, "happened", "default", propagation_policy=policy)
+    with pytest.raises(errors.ApiError) as caught:
+        await plane.client.get(Event, "happened", "default")
+    assert errors.is_not_found(caught.value)
