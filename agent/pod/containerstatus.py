@@ -15,6 +15,7 @@ from agent.pod.observed import (
     container_started,
     is_sidecar,
     restart_policy,
+    told,
     wanted_restart,
 )
 from agent.pod.outcome import outcome
@@ -43,18 +44,30 @@ def container_status(
     newest = observed.newest(container.name)
     state, last = _states(pod, container, observed, init=init)
     running = state.running is not None and newest is not None
+    known = told(pod, container.name)
+    if known is not None and last.terminated is None and state.terminated is None:
+        # Somebody removed the one before: how it ended, and how often, is not forgotten.
+        gone = newest is None or newest.unstarted
+        end = _end_of_removed(known) if gone else known.last_state.terminated
+        last = ContainerState(terminated=end)
     status = ContainerStatus(
         name=container.name,
         state=state,
         last_state=last,
         ready=_ready(container, newest, running=running, init=init),
-        restart_count=0 if newest is None else newest.restarts,
+        restart_count=_restarts(newest, known),
         image=container.image if newest is None else (newest.image or container.image),
         image_id="" if newest is None else str(newest.record.image_id),
         container_id="" if newest is None else container_id(newest),
         started=newest is not None and running and container_started(container, newest),
     )
     return status
+
+
+def _restarts(newest: Seen | None, known: ContainerStatus | None) -> int:
+    if newest is not None:
+        return newest.restarts
+    return 0 if known is None else known.restart_count
 
 
 def container_id(seen: Seen) -> str:
@@ -71,6 +84,19 @@ def terminated(seen: Seen) -> ContainerStateTerminated:
         started_at=None if record.started_at is None else timestamps.format(record.started_at),
         finished_at=None if record.finished_at is None else timestamps.format(record.finished_at),
         container_id=container_id(seen),
+    )
+
+
+def _end_of_removed(known: ContainerStatus) -> ContainerStateTerminated | None:
+    """How a container ended that was removed behind our back."""
+    if known.state.running is None:
+        return known.state.terminated or known.last_state.terminated
+    return ContainerStateTerminated(
+        exit_code=137,
+        reason="ContainerStatusUnknown",
+        message="The container could not be located. The container used to be Running",
+        started_at=known.state.running.started_at,
+        container_id=known.container_id,
     )
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from agent.containers.records import ContainerId, ContainerRecord, ContainerState
 from agent.pod import names
-from api.core import Container, Pod
+from api.core import Container, ContainerStatus, Pod
 
 
 class KilledFor(enum.Enum):
@@ -193,6 +193,15 @@ class PodObserved:
     def alive(self, name: str) -> Seen | None:
         """A container of that name whose processes exist, whatever sandbox it is in."""
         return next((seen for seen in self.containers.get(name, ()) if seen.alive), None)
+
+
+def told(pod: Pod, name: str) -> ContainerStatus | None:
+    """What the API knows of a container that ran: all that is left after `docker container prune`."""
+    for status in (*pod.status.init_container_statuses, *pod.status.container_statuses):
+        ran = status.state.running or status.state.terminated or status.last_state.terminated
+        if status.name == name and ran:
+            return status
+    return None
 
 
 def is_sidecar(container: Container) -> bool:

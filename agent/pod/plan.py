@@ -42,6 +42,7 @@ from agent.pod.observed import (
     is_sidecar,
     restart_policy,
     sidecars,
+    told,
     wanted_restart,
 )
 from agent.pod.outcome import deadline_in, outcome
@@ -196,6 +197,8 @@ def _advance(pod: Pod, container: Container, observed: PodObserved, draft: _Draf
         if wait > 0:
             draft.waits.append(wait)
             return
+    elif (known := told(pod, container.name)) is not None:
+        restarts = level = known.restart_count + 1  # somebody removed the one before
     if observed.images.get(container.name) != restarts:
         draft.actions.append(EnsureImage(container=container.name, restarts=restarts))
     elif observed.sandbox is not None and _may_create(container, observed):

@@ -220,6 +220,46 @@ async def test_stray_cgroups_and_directories_are_removed(tmp_path: Path) -> None
     assert not list((tmp_path / "cgroup").glob("**/podghost"))
 
 
+@pytest.mark.parametrize("again", [False, True], ids=["same agent", "next agent"])
+async def test_dead_containers_that_somebody_removed_stay_counted(
+    tmp_path: Path, again: bool
+) -> None:
+    """`docker container prune` on a node of a crash loop."""
+    node = Node(tmp_path, scripts={"web": Script(run_for=1, exit_code=3)})
+    await node.boot()
+    node.api.put(make_pod())
+    await node.run(40)
+    before = node.api.pod().status.container_statuses[0]
+    assert before.restart_count == 3 and before.state.waiting is not None
+    if again:
+        await node.kill()
+    for record in node.containers("web"):
+        await node.runtime.remove(record.id)
+    if again:
+        await node.boot()
+    counts = set()
+    for _ in range(100):
+        await node.run(1)
+        now = node.api.pod().status.container_statuses[0]
+        counts.add(now.restart_count)
+        assert now.last_state.terminated is None or now.last_state.terminated.exit_code == 3
+    assert min(counts) >= 3, "a count never goes back"
+    assert 4 in counts
+    await node.kill()
+
+
+async def test_a_running_container_that_somebody_removed(tmp_path: Path) -> None:
+    node = await settled(tmp_path, make_pod())
+    phases = []
+    node.api.subscribe(Pod, lambda old, new: phases.append(new.status.phase))
+    await node.runtime.remove(sole(node, "web"))
+    await node.run(20)
+    status = node.api.pod().status.container_statuses[0]
+    assert status.state.running is not None and status.restart_count == 1
+    assert set(phases) == {"Running"}, "a phase never goes back"
+    await node.kill()
+
+
 async def test_a_stray_directory_that_cannot_go_does_not_end_the_agent(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
