@@ -16,6 +16,7 @@ from api.patch.faults import MalformedPatchError, PatchError
 
 MAX_OPERATIONS = 10_000
 MAX_COPIED = 100_000  # nodes that copy operations may add: each could double the document
+_TEXT_OF_A_NODE = 100  # characters; a long text is shared here, but not when it is written
 
 _INDEX = re.compile(r"0|[1-9][0-9]{0,9}", re.ASCII)
 
@@ -241,4 +242,4 @@ def _size(tree: Any) -> int:
         return 1 + sum(map(_size, tree.values()))
     if isinstance(tree, list):
         return 1 + sum(map(_size, tree))
-    return 1
+    return 1 + len(tree) // _TEXT_OF_A_NODE if isinstance(tree, str) else 1

@@ -96,6 +96,7 @@ async def _store(
         attempt = kind.copy(obj) if companion else obj
         beside = await companion.on_create(attempt) if companion else ()
         value = kind.encode(attempt)
+        registry.check_size(value)
         if call.dry_run:
             if await registry.store.get(key) is not None:
                 raise errors.already_exists(kind.resource, metadata.name)

@@ -25,6 +25,8 @@ from control.store.interface import Delete, Put, Store
 
 T = TypeVar("T", bound=ApiStruct)
 
+MAX_OBJECT = 4 * 1024 * 1024
+"""Bytes of a stored object: what a body may have, and what defaults and the server add to it."""
 FRESH_TIMEOUT = 3.0
 """Seconds a read waits for a revision that the cache has not reached."""
 
@@ -96,6 +98,11 @@ class Registry:
             raise translate(error) from error
         self.write_failure = ""
         return revision
+
+    def check_size(self, value: bytes, before: bytes = b"") -> None:
+        """Raises 413 for an object that has grown too large, be it patch by patch."""
+        if len(value) > max(MAX_OBJECT, len(before)):
+            raise errors.too_large(f"the object would have {len(value)} bytes of {MAX_OBJECT}")
 
     async def _write(self, write: Put | Delete, beside: Sequence[Put | Delete]) -> int:
         if beside:

@@ -152,6 +152,7 @@ async def _store(
     value = kind.encode(new)
     if value == stored.value:
         return Stored(kind.splice(value, stored.mod_revision), stored.mod_revision)
+    registry.check_size(value, stored.value)
     companion = registry.companions.get(kind.resource.type)
     if finished(kind, new):
         beside = await companion.on_delete(old) if companion else ()

@@ -324,3 +324,17 @@ async def test_pods_are_found_by_their_node(client: LocalClient) -> None:
     found = await client.list(Pod, field_selector="spec.nodeName=n")
     assert [one.metadata.name for one in found.items] == ["p1", "p3"]
     assert not (await client.list(Pod, "other", field_selector="spec.nodeName=n")).items
+
+
+async def test_objects_do_not_grow_without_bound(client: LocalClient) -> None:
+    """Each body is bounded; what patch after patch adds up to must be, too."""
+    await client.create(pod("large"))
+
+    async def say(**status: str) -> None:
+        await client.patch(Pod, "large", "ns", {"status": status}, subresource="status")
+
+    await say(message="x" * 2_500_000)
+    with pytest.raises(ApiError) as caught:
+        await say(reason="y" * 2_500_000)
+    assert caught.value.code == 413
+    await client.delete(Pod, "large", "ns")  # what is there already can be dealt with
