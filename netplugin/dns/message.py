@@ -12,6 +12,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import dnslib
+from dnslib.bimap import BimapError
+from dnslib.buffer import BufferError
+from dnslib.label import DNSLabelError
 
 from netplugin.dns.zone import TTL, A, Answer, Cname, Ns, Outcome, Ptr, Record, Soa, Srv, Txt
 
@@ -28,6 +31,8 @@ _OPCODE = 0x7800
 _OPT = 41
 _CLASS_IN = 1
 _MAX_NAME = 255
+_UNWRITABLE = (dnslib.DNSError, DNSLabelError, BimapError, BufferError, struct.error, ValueError)
+"""What dnslib raises for names and packets that are none."""
 _PLAIN_LABEL = re.compile(rb"[A-Za-z0-9_-]+")
 
 
@@ -106,7 +111,18 @@ def failure(query: Query, rcode: int) -> bytes:
 
 
 def answer(query: Query, found: Answer, *, domain: str, chased: bytes = b"") -> bytes:
-    """The whole answer. `chased`: another server's answer for the end of a CNAME chain."""
+    """The whole answer. `chased`: another server's answer for the end of a CNAME chain.
+
+    Raises MalformedError when it cannot be written: an ExternalName may be longer than names are,
+    and another server may have answered anything.
+    """
+    try:
+        return _written(query, found, domain, chased)
+    except _UNWRITABLE as error:
+        raise MalformedError(f"no answer to write: {error}", rcode=SERVER_FAILURE) from error
+
+
+def _written(query: Query, found: Answer, domain: str, chased: bytes) -> bytes:
     # dnslib compresses names against the question, so it must know it; its spelling of it is then
     # replaced by the query's, which differs only in upper and lower case.
     reply: Any = dnslib.DNSRecord.parse(_HEADER.pack(0, 0, 1, 0, 0, 0) + query.question)

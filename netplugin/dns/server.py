@@ -19,8 +19,6 @@ import socket
 from ipaddress import IPv4Address
 from typing import Any
 
-import dnslib
-
 from base.errors import PermanentError
 from base.tasks import TaskGuard
 from netplugin.dns import message
@@ -129,7 +127,10 @@ class DnsServer:
         found = self._zone.answer(query.name, query.kind_name)
         if found.chase:
             return query
-        whole = message.answer(query, self._shuffled(found), domain=self._domain)
+        try:
+            whole = message.answer(query, self._shuffled(found), domain=self._domain)
+        except MalformedError:
+            return message.failure(query, message.SERVER_FAILURE)
         # Several addresses are given in a new order each time, because most clients take the first.
         if len(found.records) < 2 and len(self._kept) < MAX_KEPT:
             self._kept[key] = whole
@@ -149,16 +150,16 @@ class DnsServer:
     async def _chase(self, query: Query) -> bytes:
         """An ExternalName: our CNAME together with what it leads to."""
         found = self._zone.answer(query.name, query.kind_name)
-        if not found.chase:  # the zone has changed since
-            return message.answer(query, found, domain=self._domain)
         try:
+            if not found.chase:  # the zone has changed since
+                return message.answer(query, found, domain=self._domain)
             question = message.question_for(found.chase, query.kind)
             onward = message.read(message.ask(query.id, question, edns=True))
             chased = await self._upstream.ask(onward, tcp=False)
             if message.is_truncated(chased):
                 chased = await self._upstream.ask(onward, tcp=True)
             return message.answer(query, found, domain=self._domain, chased=chased)
-        except (MalformedError, dnslib.DNSError, UnicodeError) as error:
+        except MalformedError as error:
             raise NoAnswerError(f"{found.chase} cannot be resolved: {error}") from error
 
     def _shuffled(self, found: Answer) -> Answer:

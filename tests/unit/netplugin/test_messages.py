@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
+import socket
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import Any
 
 import dnslib
 import pytest
+import uvloop
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -174,3 +177,43 @@ def test_any_pod_name_has_an_answer(names: list[bytes]) -> None:
 @given(st.binary(max_size=300))
 def test_any_packet_is_survived(packet: bytes) -> None:
     server().answer_now(packet, tcp=False)
+
+
+LONG = "e.default.svc.cluster.local"
+
+
+@pytest.mark.parametrize("external", ["a" * 64 + ".example", "a..b", ("a" * 60 + ".") * 5 + "z"])
+def test_a_name_that_fits_no_packet_is_a_failure_and_not_the_end_of_all_answers(
+    external: str,
+) -> None:
+    """uvloop closes a socket whose protocol raises: then no pod of the node has names any more."""
+
+    async def ask(port: int, name: str, kind: str) -> int:
+        loop = asyncio.get_running_loop()
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+            sock.setblocking(False)
+            sock.connect(("127.0.0.1", port))
+            await loop.sock_sendall(sock, bytes(dnslib.DNSRecord.question(name, kind).pack()))
+            async with asyncio.timeout(5):
+                return message.rcode(await loop.sock_recv(sock, 2000))
+
+    async def body() -> list[int]:
+        made = server()
+        made._port = 0
+        long = service("e", "", type="ExternalName", external_name=external)
+        made.set_zone(zone(service(), long))
+        await made.start()
+        assert made._udp is not None
+        port = made._udp.get_extra_info("sockname")[1]
+        try:
+            questions = [(LONG, "CNAME"), (LONG, "A"), (WEB, "A")]
+            return [await ask(port, *question) for question in questions]
+        finally:
+            await made.stop()
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        assert runner.run(body()) == [
+            message.SERVER_FAILURE,
+            message.SERVER_FAILURE,
+            message.NO_ERROR,
+        ]
