@@ -31,8 +31,11 @@ _OPCODE = 0x7800
 _OPT = 41
 _CLASS_IN = 1
 _MAX_NAME = 255
-_UNWRITABLE = (dnslib.DNSError, DNSLabelError, BimapError, BufferError, struct.error, ValueError)
-"""What dnslib raises for names and packets that are none."""
+_UNWRITABLE = (
+    *(dnslib.DNSError, DNSLabelError, BimapError, BufferError),
+    *(struct.error, ValueError, LookupError, TypeError, AttributeError),
+)
+"""What dnslib raises for names and packets that are none; the latter ones by mistake."""
 _PLAIN_LABEL = re.compile(rb"[A-Za-z0-9_-]+")
 
 

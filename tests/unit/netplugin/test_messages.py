@@ -20,7 +20,7 @@ from netplugin.dns import message
 from netplugin.dns.message import MalformedError, Query
 from netplugin.dns.server import DnsServer
 from netplugin.dns.upstream import Source, Upstream
-from netplugin.dns.zone import Zone
+from netplugin.dns.zone import Answer, Cname, Outcome, Zone
 from tests.unit.netplugin.objects import endpoint, endpoint_slice, service
 
 WEB = "web.default.svc.cluster.local"
@@ -217,3 +217,14 @@ def test_a_name_that_fits_no_packet_is_a_failure_and_not_the_end_of_all_answers(
             message.SERVER_FAILURE,
             message.NO_ERROR,
         ]
+
+
+def test_what_another_server_answers_may_be_anything() -> None:
+    """A record of the type NSEC that ends early: dnslib raises an IndexError of its own."""
+    header = bytes.fromhex("f76f85800001000100000000")
+    question = b"\1x\7example\0" + bytes.fromhex("00010001")
+    record = bytes.fromhex("c00c002f00010000003c0006") + b"\5hello"
+    query = message.read(bytes(dnslib.DNSRecord.question(LONG, "A").pack()))
+    found = Answer(Outcome.FOUND, (Cname(LONG, "x.example"),), chase="x.example")
+    with pytest.raises(MalformedError):
+        message.answer(query, found, domain="cluster.local", chased=header + question + record)
