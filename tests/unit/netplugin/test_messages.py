@@ -220,11 +220,15 @@ def test_a_name_that_fits_no_packet_is_a_failure_and_not_the_end_of_all_answers(
 
 
 def test_what_another_server_answers_may_be_anything() -> None:
-    """A record of the type NSEC that ends early: dnslib raises an IndexError of its own."""
-    header = bytes.fromhex("f76f85800001000100000000")
-    question = b"\1x\7example\0" + bytes.fromhex("00010001")
-    record = bytes.fromhex("c00c002f00010000003c0006") + b"\5hello"
+    """A record of the wrong type: dnslib raises an IndexError of its own."""
+    packet = bytes.fromhex(
+        "f76f858000010006000000000178076578616d706c650000010001c00c000100010000003c00"
+        "0401020304c00c002100010000003c00110001000200030179076578616d706c6500c00c002f"
+        "00010000003c00060568656c6c6fc00c000600010000003c001a016100016200000000010000"
+        "0002000000030000000400000005c00c002300010000003c000e000100020161016201630164"
+        "c00ec00c000f00010000003c00060005017ac00e"
+    )
     query = message.read(bytes(dnslib.DNSRecord.question(LONG, "A").pack()))
     found = Answer(Outcome.FOUND, (Cname(LONG, "x.example"),), chase="x.example")
     with pytest.raises(MalformedError):
-        message.answer(query, found, domain="cluster.local", chased=header + question + record)
+        message.answer(query, found, domain="cluster.local", chased=packet)
