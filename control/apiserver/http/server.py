@@ -1,9 +1,10 @@
 """The listening side: TLS sockets, HTTP connections, and an orderly end.
 
-Serves step 1 of the pod's walk. The low-level server of aiohttp hands every request to the pipeline:
-there is no router and no middleware stack on the way. Connections are not limited in number, since
-each watch of an HTTP/1.1 client takes one. On the way out the sockets close first, then requests
-get a moment to end; watches are ended by the server, and their clients resume elsewhere.
+Serves step 1 of the pod's walk. The low-level server of aiohttp hands every request to the
+pipeline: there is no router and no middleware stack on the way. Connections are not limited in
+number, since each watch of an HTTP/1.1 client takes one; but one that asks nothing is closed soon.
+On the way out the sockets close first, then requests get a moment to end; watches are ended by the
+server, and their clients resume elsewhere.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ log = logging.getLogger(__name__)
 
 _BACKLOG = 1024
 _KEEPALIVE_SECONDS = 300.0
+HEADER_SECONDS = 32.0
+"""A connection without one request by then is closed: anybody may connect, known or not."""
 _MAX_URL = 64 * 1024  # a label selector may be long
 
 
@@ -49,6 +52,7 @@ class ApiServer:
             logger=log,
         )
         self._listeners: list[asyncio.Server] = []
+        self._silent: dict[RequestHandler, asyncio.TimerHandle] = {}
 
     def __repr__(self) -> str:
         return f"ApiServer({len(self._server.connections)} connections)"
@@ -69,9 +73,19 @@ class ApiServer:
         for sock in sockets:
             self._listeners.append(
                 await loop.create_server(
-                    self._server, sock=sock, ssl=self._context, backlog=_BACKLOG
+                    self._connection, sock=sock, ssl=self._context, backlog=_BACKLOG
                 )
             )
+
+    def _connection(self) -> RequestHandler:
+        made = self._server()
+        loop = asyncio.get_running_loop()
+        self._silent[made] = loop.call_later(HEADER_SECONDS, self._give_up, made)
+        return made
+
+    def _give_up(self, connection: RequestHandler) -> None:
+        self._silent.pop(connection, None)
+        connection.force_close()
 
     def stop_listening(self) -> None:
         """Take no new connections."""
@@ -93,6 +107,9 @@ class ApiServer:
         writer: AbstractStreamWriter,
         task: asyncio.Task[None],
     ) -> web.BaseRequest:
+        waiting = self._silent.pop(protocol, None)
+        if waiting is not None:
+            waiting.cancel()
         return web.BaseRequest(
             message,
             payload,

@@ -17,7 +17,7 @@ import msgspec
 from api import objects
 from api.errors import is_conflict, is_not_found
 from api.informer import Informer
-from api.meta import OwnerReference
+from api.meta import ObjectMeta, OwnerReference
 from api.objects import Key
 from api.scheme import RESOURCES, Resource, by_kind
 from api.struct import ApiStruct
@@ -72,6 +72,8 @@ class GarbageCollector(Controller):
         def told(old: ApiStruct | None, new: ApiStruct | None) -> None:
             if new is not None:
                 metadata = objects.meta(new)
+                if old is not None and _stands_as_before(objects.meta(old), metadata):
+                    return  # what happens to owners and dependents is told by them
                 if metadata.owner_references or metadata.deletion_timestamp:
                     self._nodes.add(Node(resource, objects.key(new)))
                 if old is not None:
@@ -256,6 +258,14 @@ class GarbageCollector(Controller):
         except PodwrightError as error:
             if not is_not_found(error):
                 raise
+
+
+def _stands_as_before(old: ObjectMeta, new: ObjectMeta) -> bool:
+    return (old.owner_references, old.finalizers, old.deletion_timestamp) == (
+        new.owner_references,
+        new.finalizers,
+        new.deletion_timestamp,
+    )
 
 
 def _owner_uids(obj: ApiStruct) -> list[str]:

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
+import gzip
 import json
+import socket
 from typing import Any
 
 import pytest
+from aiohttp import web
 
+from base import pki
+from base.clock import SystemClock
+from control.apiserver.http import server as server_module
+from control.apiserver.http.server import ApiServer
 from tests.integration.apiserver.conftest import Api
 
 PODS = "/api/v1/namespaces/default/pods"
@@ -118,3 +126,44 @@ async def test_limits_beyond_every_list(api: Api, limit: int) -> None:
         f"{MAPS}?limit={limit}&resourceVersion={revision}&resourceVersionMatch=Exact"
     )
     assert code == 200
+
+
+async def test_a_small_body_that_unpacks_to_much_is_refused(api: Api) -> None:
+    bomb = gzip.compress(b" " * 200_000_000)
+    packed = {"Content-Encoding": "gzip"}
+    code, status = await api.post(MAPS, bomb, headers=packed)
+    assert code in (400, 413, 415), status
+
+
+async def test_a_connection_that_asks_nothing_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Anybody may connect: what they do not use must not be kept for them."""
+    monkeypatch.setattr(server_module, "HEADER_SECONDS", 0.3)
+    ca = pki.create_ca("test", clock=SystemClock())
+    pair = pki.issue(
+        ca, common_name="x", ip_addresses=["127.0.0.1"], server=True, clock=SystemClock()
+    )
+
+    async def answer(http: web.BaseRequest) -> web.StreamResponse:
+        return web.Response(text="ok")
+
+    pipeline: Any = answer
+    served = ApiServer(pipeline, pki.server_context(pair, ca_pem=ca.cert_pem), max_body=1000)
+    sock = socket.create_server(("127.0.0.1", 0))
+    await served.listen([sock])
+    context = pki.client_context(ca_pem=ca.cert_pem)
+    try:
+        address = sock.getsockname()
+        for said in (b"", b"GET / HTTP/1.1\r\nHost: x\r\n"):
+            reader, writer = await asyncio.open_connection(*address, ssl=context)
+            writer.write(said)
+            async with asyncio.timeout(5.0):
+                assert await reader.read() == b""
+            writer.close()
+        reader, writer = await asyncio.open_connection(*address, ssl=context)
+        for _ in range(2):
+            writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert await reader.readuntil(b"ok")
+            await asyncio.sleep(0.4)  # longer than a silent one may live
+        writer.close()
+    finally:
+        await served.close(0.1)
