@@ -166,9 +166,7 @@ async def obtain(client: Client, wanted: Wanted, directory: Path, *, clock: Cloc
             await clock.sleep(RETRY)
             continue
         if csr.status.certificate:
-            pair = KeyPair(csr.status.certificate, key_pem)
-            (directory / f"{wanted.name}.key.new").unlink(missing_ok=True)
-            return pair
+            return KeyPair(csr.status.certificate, key_pem)
         for condition in csr.status.conditions:
             if condition.type in ("Denied", "Failed"):
                 (directory / f"{wanted.name}.key.new").unlink(missing_ok=True)
@@ -306,9 +304,11 @@ async def _asked(
 
 
 def _new_key(directory: Path, wanted: Wanted) -> bytes:
-    """The key of the request under way; kept until it is answered, so that a kill loses nothing."""
+    """The key of the request under way; kept until its certificate is stored, so that a kill loses
+    neither. What a stored certificate has taken is no request's any more."""
     path = directory / f"{wanted.name}.key.new"
-    if path.exists():
+    stored = pki.load(directory, wanted.name)
+    if path.exists() and (stored is None or stored.key_pem != path.read_bytes()):
         return path.read_bytes()
     key_pem = pki.make_csr(common_name=f"system:node:{wanted.node}").key_pem
     pki.write_private(path, key_pem)

@@ -474,6 +474,19 @@ async def test_a_killed_request_is_found_again(tmp_path: Path) -> None:
     assert pki.matches_key(pair)
 
 
+async def test_killed_before_the_certificate_was_stored(tmp_path: Path) -> None:
+    """A bootstrap token may be good for one request only."""
+    clock, api = FakeClock(), FakeApi()
+    signer = Signer(api, clock)
+    wanted = join.serving("n", "192.0.2.1")
+    lost = await obtained(api, wanted, tmp_path, clock)
+    pair = await obtained(api, wanted, tmp_path, clock)
+    assert pair == lost and signer.signed == 1
+    pki.store(pair, tmp_path, wanted.name)
+    renewed = await obtained(api, wanted, tmp_path, clock)
+    assert renewed.key_pem != pair.key_pem
+
+
 async def test_a_denied_request_says_why(tmp_path: Path) -> None:
     clock, api = FakeClock(), FakeApi()
     signer = Signer(api, clock)
