@@ -107,6 +107,13 @@ class Informer(Generic[T]):
         """The revision the cache shows; empty before the first list."""
         return self._revision
 
+    def shows(self, resource_version: str) -> bool:
+        """Whether the cache is as new as a write that gave this version.
+
+        So an object of that version that is not in it has been deleted since.
+        """
+        return int(self._revision or 0) >= int(resource_version or 0)
+
     async def synced(self) -> None:
         """Wait until the first list is complete and was told to the subscribers."""
         await self._synced.wait()

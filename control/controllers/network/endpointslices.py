@@ -194,7 +194,7 @@ class EndpointSliceController(BackendController):
         changes = repartition(service, backends(service, self.selected(service)), existing)
         for piece in changes.create:
             created = await self.client.create(piece)
-            if self._slices.get(created.metadata.name, key.namespace) is None:
+            if not self._slices.shows(created.metadata.resource_version):
                 self._expected.created(key, created.metadata.uid)
         for piece in changes.update:
             self._note(await self.client.update(piece))

@@ -301,7 +301,7 @@ class ReplicaSetController(Controller):
                 raise
             self._recorder.event(rs, "Warning", "FailedCreate", f"Error creating: {error}")
             return str(error)
-        if self._pods.get(pod.metadata.name, pod.metadata.namespace) is None:
+        if not self._pods.shows(pod.metadata.resource_version):
             self._expected.created(key, pod.metadata.uid)
         self._recorder.event(rs, "Normal", "SuccessfulCreate", f"Created pod: {pod.metadata.name}")
         return ""

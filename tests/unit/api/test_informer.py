@@ -67,6 +67,17 @@ async def test_list_then_changes(watched: Watched) -> None:
     assert watched.informer.resource_version == "14"
 
 
+async def test_what_is_gone_again_is_not_waited_for(watched: Watched) -> None:
+    """A controller that has created something must know whether it is not there yet or no more."""
+    assert watched.informer.shows("11")
+    assert not watched.informer.shows("12")
+    watched.client.put(config("b"))
+    watched.client.remove("b")
+    await watched.settle()
+    assert watched.informer.get("b", "n") is None
+    assert watched.informer.shows("12")
+
+
 async def test_a_broken_watch_resumes_where_it_was(watched: Watched) -> None:
     watched.client.put(config("b"))
     await watched.settle()
