@@ -165,18 +165,23 @@ class EngineSocket:
         body: bytes = b"",
         headers: Mapping[str, str] | None = None,
         progress: Callable[[PullProgress], None] | None = None,
+        patience: float | None = None,
     ) -> None:
-        """A POST answered by a stream of progress, with the failure, if any, as its last word."""
+        """A POST answered by a stream of progress, with the failure, if any, as its last word. Raises
+        TimeoutError when there is none for `patience` seconds, its turn not counted."""
         kind = {"Content-Type": "application/x-tar"} if body else {}
         sent = {**kind, **(headers or {})}
+        now = asyncio.get_running_loop().time
         async with (
             self._transfers,
+            asyncio.timeout(patience) as left,
             self.request(
                 "POST", path, query=query, body=body, headers=sent, header_timeout=None
             ) as answer,
             aclosing(json_lines(answer)) as messages,
         ):
             async for message in messages:
+                left.reschedule(None if patience is None else now() + patience)
                 if "error" in message:
                     raise pull_failure(str(message["error"]))
                 if progress is not None:

@@ -39,6 +39,7 @@ from agent.containers.errors import (
     EngineUnavailable,
     NotFound,
     NotRunning,
+    PullError,
     RuntimeFailure,
 )
 from agent.containers.interface import EXEC_OUTPUT_LIMIT, Stream
@@ -70,6 +71,9 @@ LOOKERS = 16
 """Threads for questions about one container."""
 LIST_PATIENCE = 10.0
 """Seconds that a list waits to look at one container; then it tells what the engine's own list says."""
+PULL_PATIENCE = 300.0
+"""Seconds without any progress after which a pull is given up: else a registry that has stopped in
+the middle would hold its image back from all pods for ever."""
 RECONNECT_SECONDS = 1.0
 EXIT_POLL_SECONDS = 0.01
 EXIT_POLL_LIMIT = 1.0
@@ -378,8 +382,14 @@ class DockerRuntime:
         query = {"fromImage": repository, "tag": tag}
         try:
             await self._socket.transfer(
-                "/images/create", query=query, headers=headers, progress=progress
+                "/images/create",
+                query=query,
+                headers=headers,
+                progress=progress,
+                patience=PULL_PATIENCE,
             )
+        except TimeoutError as error:
+            raise PullError(f"no progress for {PULL_PATIENCE:g} s") from error
         except (EngineError, NotFound) as error:  # refused before the stream of progress began
             raise engine_json.pull_failure(error.message) from error
         return await self._present(reference)

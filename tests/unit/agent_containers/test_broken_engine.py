@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from agent.containers import runtime as engine
-from agent.containers.records import ContainerId, ContainerState, EventKind
+from agent.containers.errors import PullError
+from agent.containers.records import ContainerId, ContainerState, EventKind, PullProgress
 from agent.containers.runtime import DockerRuntime
 from base.clock import SystemClock
 
@@ -43,6 +44,7 @@ class Engine:
         self.containers = ["a", "b"]
         self.questions = 0
         self.events = b""
+        self.progress = 0
         self._open: set[asyncio.StreamWriter] = set()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -65,6 +67,12 @@ class Engine:
             return self._json(writer, {"ApiVersion": "1.41", "MinAPIVersion": "1.12"})
         if path.endswith("/containers/json"):
             return self._json(writer, [listed(id) for id in self.containers])
+        if path.endswith("/images/create"):
+            writer.write(b"HTTP/1.0 200 OK\r\n\r\n")
+            for _ in range(self.progress):
+                writer.write(b'{"status": "Downloading"}\n')
+                await asyncio.sleep(0.05)
+            await asyncio.Event().wait()
         if path.endswith("/events"):
             writer.write(b"HTTP/1.0 200 OK\r\n\r\n" + self.events)
             return None
@@ -122,3 +130,16 @@ async def test_a_container_that_hangs_holds_up_nobody_else(
     for task in asking:
         task.cancel()
     await asyncio.gather(*asking, return_exceptions=True)
+
+
+async def test_a_pull_that_stops_in_the_middle_is_given_up(
+    broken: tuple[Engine, DockerRuntime], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "PULL_PATIENCE", 0.2)
+    served, runtime = broken
+    served.progress = 8  # for longer than the patience
+    steps: list[PullProgress] = []
+    with pytest.raises(PullError, match="no progress"):
+        async with asyncio.timeout(10):
+            await runtime.pull("app:1", progress=steps.append)
+    assert len(steps) == 8
