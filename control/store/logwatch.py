@@ -49,6 +49,7 @@ class LogWatch:
         self._buffer: list[Change] = []
         self._buffered_bytes = 0
         self._progress_requested = False
+        self._told = -1  # the progress that the last step ended with
         self._closed = False
         self._waiter: asyncio.Future[None] | None = None
         self.times_behind = 0
@@ -96,8 +97,11 @@ class LogWatch:
                     return changes
             elif self._buffer:
                 return self._take()
-            elif self._progress_requested:
+            elif self._progress_requested and self.progress > self._told:
+                # Only when there is news: who asks again until a revision of the future comes
+                # would otherwise be answered at once, again and again, and nobody else runs.
                 self._progress_requested = False
+                self._told = self.progress
                 return []
             else:
                 await self._wait()

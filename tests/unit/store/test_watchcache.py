@@ -70,6 +70,17 @@ class TestReading:
             await pods.store.put("/registry/nodes/m", b"{}", expected=0)
             await waiting
 
+    async def test_waiting_for_a_far_future_lets_others_run(self) -> None:
+        async with running() as pods:
+            loop = asyncio.get_running_loop()
+            waiting = loop.create_task(pods.cache.wait_for(999_999, timeout=0.2))
+            await asyncio.sleep(0)
+            await pods.store.put("/registry/nodes/n", b"{}", expected=0)
+            revision = await pods.set("a")
+            await pods.cache.wait_for(revision, timeout=5)
+            with pytest.raises(TimeoutError):
+                await waiting
+
     async def test_who_waits_is_told_when_the_store_closes(self) -> None:
         async with running() as pods:
             loop = asyncio.get_running_loop()
