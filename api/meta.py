@@ -71,6 +71,7 @@ StatusReason = Annotated[
 ]
 ConditionStatus = Annotated[str, enum("True", "False", "Unknown")]
 LabelSelectorOperator = Annotated[str, enum("In", "NotIn", "Exists", "DoesNotExist")]
+FieldSelectorOperator = Annotated[str, enum("In", "NotIn", "Exists", "DoesNotExist")]
 DeletionPropagation = Annotated[str, enum("Orphan", "Background", "Foreground")]
 RowConditionType = Annotated[str, enum("Completed")]
 ResourceVersionMatch = Annotated[str, enum("NotOlderThan", "Exact")]
@@ -239,6 +240,17 @@ class LabelSelectorRequirement(ApiStruct, kw_only=True):
     key: Annotated[str, pb(1)]
     """Label to look at."""
     operator: Annotated[LabelSelectorOperator, pb(2)]
+    """`In`, `NotIn`, `Exists` or `DoesNotExist`."""
+    values: Annotated[list[str], pb(3), LIST_ATOMIC] = []
+    """Values to compare with; at least one for `In` and `NotIn`, none otherwise."""
+
+
+class FieldSelectorRequirement(ApiStruct, kw_only=True):
+    """One demand on an object's fields."""
+
+    key: Annotated[str, pb(1)]
+    """Path of the field to look at."""
+    operator: Annotated[FieldSelectorOperator, pb(2)]
     """`In`, `NotIn`, `Exists` or `DoesNotExist`."""
     values: Annotated[list[str], pb(3), LIST_ATOMIC] = []
     """Values to compare with; at least one for `In` and `NotIn`, none otherwise."""

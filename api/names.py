@@ -25,6 +25,7 @@ _ACRONYMS = {
     "insecure_skip_tls_verify_backend": "insecureSkipTLSVerifyBackend",
     "load_balancer_ip": "loadBalancerIP",
     "machine_id": "machineID",
+    "non_resource_urls": "nonResourceURLs",
     "pd_id": "pdID",
     "pod_cidr": "podCIDR",
     "pod_cidrs": "podCIDRs",

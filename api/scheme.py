@@ -1,8 +1,9 @@
 """Which resources exist: group, version, kind, plural, scope, verbs and subresources.
 
 Serves step 1 of the pod's walk: a path such as `/apis/apps/v1/namespaces/ns/deployments/d/scale`
-is resolved here, and discovery is printed from it. This is the one list that names every kind;
-adding a kind means a type, a row here, and a strategy in `control/resources`.
+is resolved here, and discovery is printed from it. `RESOURCES` is the one list that names every kind
+that is stored; adding one means a type, a row here, and a strategy in `control/resources`. `REVIEWS`
+are questions: they can be posted, are answered, and leave nothing behind.
 """
 
 from collections.abc import Iterable
@@ -10,7 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from api import apps, certificates, coordination, core, discovery
+from api import apps, authentication, authorization, certificates, coordination, core, discovery
 from api.struct import ApiStruct
 
 ALL_VERBS = (
@@ -23,6 +24,9 @@ ALL_VERBS = (
     "update",
     "watch",
 )
+
+
+_POSTED = ("create",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +58,11 @@ class Resource:
     categories: tuple[str, ...] = ()
     verbs: tuple[str, ...] = ALL_VERBS
     subresources: tuple[Subresource, ...] = ()
+
+    @property
+    def stored(self) -> bool:
+        """Whether objects of it are kept. What can only be created is answered and forgotten."""
+        return self.verbs != _POSTED
 
     @property
     def api_version(self) -> str:
@@ -200,23 +209,43 @@ RESOURCES: tuple[Resource, ...] = (
 )
 
 
+def _review(group: str, type_: type[ApiStruct], *, namespaced: bool = False) -> Resource:
+    singular = type_.__name__.lower()
+    return Resource(
+        group, "v1", type_.__name__, singular + "s", type_, namespaced, singular, verbs=_POSTED
+    )
+
+
+REVIEWS: tuple[Resource, ...] = (
+    _review("authentication.k8s.io", authentication.SelfSubjectReview),
+    _review("authentication.k8s.io", authentication.TokenReview),
+    _review("authorization.k8s.io", authorization.LocalSubjectAccessReview, namespaced=True),
+    _review("authorization.k8s.io", authorization.SelfSubjectAccessReview),
+    _review("authorization.k8s.io", authorization.SelfSubjectRulesReview),
+    _review("authorization.k8s.io", authorization.SubjectAccessReview),
+)
+
+SERVED = (*RESOURCES, *REVIEWS)
+"""Everything that has a path."""
+
+
 @cache
 def resource_of(type_: type[ApiStruct]) -> Resource:
-    """The resource that stores objects of this type.
+    """The resource whose objects have this type.
 
     Raises:
         KeyError: the type is not a kind (a sub-object, or a body such as `Binding`).
     """
-    for resource in RESOURCES:
+    for resource in SERVED:
         if resource.type is type_:
             return resource
-    raise KeyError(f"{type_.__name__} is not a kind that is stored")
+    raise KeyError(f"{type_.__name__} is not a kind that is served")
 
 
 @cache
 def find(group: str, version: str, plural: str) -> Resource | None:
     """The resource served at `/apis/GROUP/VERSION/PLURAL` (core group: empty string)."""
-    for resource in RESOURCES:
+    for resource in SERVED:
         if (resource.group, resource.version, resource.plural) == (group, version, plural):
             return resource
     return None
@@ -224,13 +253,13 @@ def find(group: str, version: str, plural: str) -> Resource | None:
 
 @cache
 def by_kind(api_version: str, kind: str) -> Resource | None:
-    """The resource of `apiVersion` and `kind`, as an object names itself."""
+    """The stored resource of `apiVersion` and `kind`, as an object names itself."""
     for resource in RESOURCES:
         if resource.api_version == api_version and resource.kind == kind:
             return resource
     return None
 
 
-def group_versions(resources: Iterable[Resource] = RESOURCES) -> tuple[tuple[str, str], ...]:
+def group_versions(resources: Iterable[Resource] = SERVED) -> tuple[tuple[str, str], ...]:
     """Each (group, version) once, the core group first."""
     return tuple(sorted({(item.group, item.version) for item in resources}))

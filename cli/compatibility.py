@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from agent.spec.refusals import REFUSALS
 from api import core
-from api.scheme import ALL_VERBS, RESOURCES, Resource
+from api.scheme import ALL_VERBS, SERVED, Resource
 from control.resources.compatibility import NOT_YET, POD_SPEC, NotYet
 
 _INTRODUCTION = """\
@@ -66,7 +66,7 @@ def page() -> str:
 
 
 def _kinds() -> Iterator[Sequence[str]]:
-    for resource in sorted(RESOURCES, key=lambda resource: (resource.group, resource.kind)):
+    for resource in sorted(SERVED, key=lambda resource: (resource.group, resource.kind)):
         yield (
             resource.kind,
             resource.api_version,
@@ -77,6 +77,8 @@ def _kinds() -> Iterator[Sequence[str]]:
 
 
 def _verbs(resource: Resource) -> str:
+    if not resource.stored:
+        return ", ".join(resource.verbs)
     missing = [verb for verb in ALL_VERBS if verb not in resource.verbs]
     return f"all but {', '.join(missing)}" if missing else "all"
 

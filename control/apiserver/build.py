@@ -26,6 +26,7 @@ from control.apiserver.discovery.paths import Check, Paths
 from control.apiserver.http.handlers import ResourceHandlers, Subresources
 from control.apiserver.http.metrics import HttpMetrics, Statistics
 from control.apiserver.http.pipeline import Pipeline
+from control.apiserver.http.reviews import ReviewHandler
 from control.apiserver.http.server import ApiServer
 from control.apiserver.http.subresources import SmallSubresources
 from control.apiserver.http.watches import WatchStreams
@@ -37,6 +38,7 @@ from control.apiserver.registry.registry import CacheReader, Registry
 from control.auth.authentication import Authenticator, BootstrapTokens
 from control.auth.authorization import SimpleAuthorizer
 from control.auth.nodes import NodeAuthorizer, own_request
+from control.auth.reviews import Reviews
 from control.auth.user import in_process
 from control.pki import ControlKeys
 from control.resources import strategy_of
@@ -114,14 +116,17 @@ def build(
         server_address=f"{advertised}:{settings.port}",
         openapi={"openapi": openapi.serve},
     )
+    authenticator = Authenticator([BootstrapTokens(reader, clock)])
+    authorizer = SimpleAuthorizer(
+        NodeAuthorizer(_PodsOfNode(registry), reader),
+        own_request=lambda access: own_request(reader, access),
+    )
+    reviews = ReviewHandler(Reviews(authenticator, authorizer))
     pipeline = Pipeline(
-        resources=ResourceHandlers(registry, watches, _subresources(registry, agents)),
+        resources=ResourceHandlers(registry, watches, _subresources(registry, agents), reviews),
         paths=paths.table,
-        authenticator=Authenticator([BootstrapTokens(reader, clock)]),
-        authorizer=SimpleAuthorizer(
-            NodeAuthorizer(_PodsOfNode(registry), reader),
-            own_request=lambda access: own_request(reader, access),
-        ),
+        authenticator=authenticator,
+        authorizer=authorizer,
         clock=clock,
         metrics=http_metrics,
         slow_request=settings.slow_request,

@@ -2,7 +2,8 @@
 
 Serves step 1 of the pod's walk, before anything of the request's body is read. The simple rules:
 `system:masters` may do everything, a node what its pods need (`nodes.py`), a joining machine may
-ask for its certificate, and everyone else nothing. RBAC will stand beside it behind this interface.
+ask for its certificate, everyone who is known who they are and what they may do, and else nothing.
+RBAC will stand beside it behind this interface.
 
 Decisions are made from the request's address alone, without I/O; what they need to know about pods
 comes from the watch cache. The refusals are worded as Kubernetes words them.
@@ -19,6 +20,13 @@ from control.auth.user import AUTHENTICATED, BOOTSTRAPPERS, User
 _PUBLIC_PATHS = frozenset({"/healthz", "/livez", "/readyz", "/version"})
 # What every client reads before it can say what it wants.
 _DISCOVERY = ("/api", "/apis", "/openapi")
+_ABOUT_ONESELF = frozenset(
+    {
+        ("authentication.k8s.io", "selfsubjectreviews"),
+        ("authorization.k8s.io", "selfsubjectaccessreviews"),
+        ("authorization.k8s.io", "selfsubjectrulesreviews"),
+    }
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +79,8 @@ class SimpleAuthorizer:
             return ALLOWED
         if access.path:
             return _authorize_path(access)
+        if _asks_about_oneself(access):
+            return ALLOWED
         if node := user.node_name:
             return await self._nodes.authorize(access, node)
         if BOOTSTRAPPERS in user.groups:
@@ -84,6 +94,15 @@ class SimpleAuthorizer:
         if access.verb == "create":
             return ALLOWED
         return self._own_request(access) if access.verb in ("get", "list", "watch") else NO_OPINION
+
+
+def _asks_about_oneself(access: Access) -> bool:
+    return (
+        (access.group, access.resource) in _ABOUT_ONESELF
+        and access.verb == "create"
+        and not access.subresource
+        and AUTHENTICATED in access.user.groups
+    )
 
 
 def _authorize_path(access: Access) -> Decision:

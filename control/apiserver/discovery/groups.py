@@ -13,7 +13,7 @@ import hashlib
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from api.scheme import RESOURCES, Resource, Subresource, group_versions
+from api.scheme import SERVED, Resource, Subresource, group_versions
 
 AGGREGATED_GROUP = "apidiscovery.k8s.io"
 AGGREGATED_VERSIONS = ("v2", "v2beta1")
@@ -84,7 +84,7 @@ def _group(group: str) -> dict[str, Any]:
 
 
 def _resources(group: str, version: str) -> list[Resource]:
-    return [one for one in RESOURCES if (one.group, one.version) == (group, version)]
+    return [one for one in SERVED if (one.group, one.version) == (group, version)]
 
 
 def _entries(resource: Resource) -> Iterator[dict[str, Any]]:
@@ -99,7 +99,8 @@ def _entries(resource: Resource) -> Iterator[dict[str, Any]]:
         entry["shortNames"] = list(resource.short_names)
     if resource.categories:
         entry["categories"] = list(resource.categories)
-    entry["storageVersionHash"] = storage_hash(resource)
+    if resource.stored:
+        entry["storageVersionHash"] = storage_hash(resource)
     yield entry
     for part in resource.subresources:
         below: dict[str, Any] = {

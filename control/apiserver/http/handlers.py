@@ -1,7 +1,8 @@
 """The verbs of a resource over HTTP: read the request, call the registry, present the answer.
 
 Serves step 1 of the pod's walk, one small function per verb. Subresources that are more than an
-update of a part (`binding`, `scale`, `log`, `exec`) have handlers of their own in a table.
+update of a part (`binding`, `scale`, `log`, `exec`) have handlers of their own in a table. What is not
+stored goes to another handler altogether (`reviews`).
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from api.meta import ListOptions, Preconditions, StatusDetails
 from control.apiserver.http import bodies, responses
 from control.apiserver.http.context import ApiRequest
 from control.apiserver.http.forms import Presenter
+from control.apiserver.http.reviews import ReviewHandler
 from control.apiserver.http.watches import WatchStreams
 from control.apiserver.registry import creating, deleting, reading, updating
 from control.apiserver.registry.call import Removed, Stored
@@ -36,11 +38,16 @@ class ResourceHandlers:
     """The handler of every request for a resource."""
 
     def __init__(
-        self, registry: Registry, watches: WatchStreams, subresources: Subresources
+        self,
+        registry: Registry,
+        watches: WatchStreams,
+        subresources: Subresources,
+        reviews: ReviewHandler,
     ) -> None:
         self._registry = registry
         self._watches = watches
         self._subresources = subresources
+        self._reviews = reviews
         self._verbs: dict[str, Handler] = {
             "get": self.get,
             "list": self.list,
@@ -54,6 +61,8 @@ class ResourceHandlers:
 
     async def __call__(self, request: ApiRequest) -> web.StreamResponse:
         target = request.target
+        if not target.resource.stored:
+            return await self._reviews(request)
         kind = self._registry.kind(target.resource)
         if target.subresource and target.subresource not in _PARTS:
             handler = self._subresources.get(target.subresource)

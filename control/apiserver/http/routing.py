@@ -10,10 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from urllib.parse import unquote
 
-from api.scheme import RESOURCES, Resource, Subresource
+from api.scheme import SERVED, Resource, Subresource
 
 _BY_GROUP: dict[tuple[str, str], dict[str, Resource]] = {}
-for _resource in RESOURCES:
+for _resource in SERVED:
     _BY_GROUP.setdefault((_resource.group, _resource.version), {})[_resource.plural] = _resource
 
 _VERBS_OF_ONE = {
@@ -101,6 +101,6 @@ def verb(method: str, target: Target, *, watch: bool) -> str:
     else:
         found = "watch" if watch and method == "GET" else _VERBS_OF_MANY.get(method, "")
         allowed = target.resource.verbs
-        if target.resource.namespaced and not target.namespace:
-            allowed = _ACROSS_NAMESPACES
+        if target.resource.namespaced and not target.namespace and found not in _ACROSS_NAMESPACES:
+            return ""
     return found if found in allowed else ""

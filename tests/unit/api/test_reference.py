@@ -10,8 +10,19 @@ from typing import Any
 import msgspec
 import pytest
 
-from api import apps, autoscaling, certificates, coordination, core, decode, discovery, meta
-from api.scheme import RESOURCES
+from api import (
+    apps,
+    authentication,
+    authorization,
+    autoscaling,
+    certificates,
+    coordination,
+    core,
+    decode,
+    discovery,
+    meta,
+)
+from api.scheme import SERVED
 from api.shapes import Kind, Shape, shape_of
 from api.struct import ApiStruct, Leaf, StringEnum, fields
 
@@ -25,6 +36,8 @@ MODULES = {
     "core/v1": core,
     "meta/v1": meta,
     "apps/v1": apps,
+    "authentication/v1": authentication,
+    "authorization/v1": authorization,
     "autoscaling/v1": autoscaling,
     "certificates/v1": certificates,
     "coordination/v1": coordination,
@@ -169,7 +182,7 @@ def reference_file(resource: Any, suffix: str) -> Path:
     return REFERENCE / "objects" / f"{group}.{resource.version}.{resource.kind}.{suffix}"
 
 
-KINDS = pytest.mark.parametrize("resource", RESOURCES, ids=lambda resource: str(resource.kind))
+KINDS = pytest.mark.parametrize("resource", SERVED, ids=lambda resource: str(resource.kind))
 
 
 @KINDS

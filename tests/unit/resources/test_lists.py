@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from api.meta import DeleteOptions
-from api.scheme import RESOURCES, by_kind, find, group_versions, resource_of
+from api.scheme import RESOURCES, SERVED, by_kind, find, group_versions, resource_of
 from api.struct import ApiStruct, fields
 from control.apiserver.discovery.openapi import descriptions
 from control.resources import STRATEGIES, strategy_of
@@ -123,7 +123,7 @@ def test_everything_that_kubectl_explains_is_described() -> None:
     """A type without a docstring, or a field without one below it, would show nothing."""
     seen: set[type[ApiStruct]] = set()
     missing = []
-    for resource in RESOURCES:
+    for resource in SERVED:
         for type_ in reachable(resource.type, seen):
             said = {
                 base: descriptions.of_type(base)

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from api.meta import DeleteOptions, Status
-from api.scheme import RESOURCES, Resource, Subresource
+from api.scheme import SERVED, Resource, Subresource
 from control.apiserver.discovery.openapi.schemas import Components, Schema
 
 _JSON, _YAML = "application/json", "application/yaml"
@@ -54,7 +54,7 @@ _DELETE = (
 def paths(components: Components, group: str, version: str) -> dict[str, Any]:
     """Every path below `/api/v1` or `/apis/GROUP/VERSION`."""
     found: dict[str, Any] = {}
-    for resource in RESOURCES:
+    for resource in SERVED:
         if (resource.group, resource.version) == (group, version):
             found.update(_paths_of(components, resource))
     return found
@@ -62,6 +62,9 @@ def paths(components: Components, group: str, version: str) -> dict[str, Any]:
 
 def _paths_of(components: Components, resource: Resource) -> Iterator[tuple[str, Any]]:
     schema = components.add(resource.type)
+    if not resource.stored:
+        yield from _posted(components, resource, schema)
+        return
     many = components.add_list(resource.type, resource.group, resource.version, resource.kind)
     collection = resource.path("{namespace}" if resource.namespaced else "")
     maker = _Operations(components, resource)
@@ -90,6 +93,14 @@ def _paths_of(components: Components, resource: Resource) -> Iterator[tuple[str,
     )
     for part in resource.subresources:
         yield f"{collection}/{{name}}/{part.name}", maker.subresource(part, schema)
+
+
+def _posted(
+    components: Components, resource: Resource, schema: Schema
+) -> Iterator[tuple[str, Any]]:
+    maker = _Operations(components, resource)
+    path = resource.path("{namespace}" if resource.namespaced else "")
+    yield path, {**maker.place(name=False), "post": maker.write("create", "", schema, schema)}
 
 
 class _Operations:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, get_args, get_origin
 
 from api.meta import Status
-from api.scheme import RESOURCES
+from api.scheme import SERVED
 from api.shapes import Field, Kind, Shape, struct_shape
 from api.struct import ApiStruct, Leaf, StringEnum
 from control.apiserver.discovery.openapi import descriptions
@@ -39,7 +39,7 @@ _LEAVES: Mapping[Leaf, tuple[str, Schema]] = {
     Leaf.RAW_EXTENSION: ("io.k8s.apimachinery.pkg.runtime.RawExtension", {"type": "object"}),
 }
 _OWN_KINDS: Mapping[type[ApiStruct], tuple[str, str, str]] = {
-    resource.type: (resource.group, resource.version, resource.kind) for resource in RESOURCES
+    resource.type: (resource.group, resource.version, resource.kind) for resource in SERVED
 }
 _GROUPS = {
     "core": "core",
