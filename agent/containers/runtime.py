@@ -20,9 +20,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractAsyncContextManager, aclosing, suppress
+from contextlib import aclosing, suppress
 from math import ceil
 from pathlib import Path
 from typing import Any, TypeVar
@@ -148,12 +148,8 @@ class DockerRuntime:
             return engine_json.listed_container(listed)
 
     async def inspect(self, id: ContainerId) -> ContainerRecord:
-        client = await self._connected()
-        look = self._looks.setdefault(id, asyncio.Lock())
         try:
-            found = await self._in_thread(
-                self._lookers, look, lambda: client.inspect_container(id), engine_json.failure
-            )
+            found = await self._look(id, lambda c: c.inspect_container(id))
             record = engine_json.container_record(found)
         except NotFound:
             self._known.pop(id, None)
@@ -248,10 +244,11 @@ class DockerRuntime:
         stderr: bool,
         tty: bool,
     ) -> Stream:
-        created = await self._call(
+        created = await self._look(
+            f"exec in {id}",
             lambda c: c.exec_create(
                 id, list(argv), stdin=stdin, stdout=stdout, stderr=stderr, tty=tty
-            )
+            ),
         )
         exec_id = created["Id"]
 
@@ -297,7 +294,7 @@ class DockerRuntime:
         delay = EXIT_POLL_SECONDS
         while True:
             try:
-                state = await self._call(lambda c: c.exec_inspect(exec_id))
+                state = await self._look(exec_id, lambda c: c.exec_inspect(exec_id))
             except NotFound:
                 return None
             if not state["Running"] and state["ExitCode"] is not None:
@@ -485,22 +482,37 @@ class DockerRuntime:
         translate: Callable[[int, str], RuntimeFailure] = engine_json.failure,
         rank: Rank = Rank.FINISH,
     ) -> T:
-        return await self._in_thread(self._pool, self._turns.turn(rank), work, translate)
+        return await self._in_thread(self._pool, lambda: self._turns.take(rank), work, translate)
+
+    async def _look(self, what: str, work: Callable[[docker.APIClient], T]) -> T:
+        """A question about one container, after any other of the same kind about it."""
+        client = await self._connected()
+        lock = self._looks.setdefault(what, asyncio.Lock())
+
+        async def take() -> Callable[[], None]:
+            await lock.acquire()
+            return lock.release
+
+        return await self._in_thread(self._lookers, take, lambda: work(client), engine_json.failure)
 
     async def _in_thread(
         self,
         pool: ThreadPoolExecutor,
-        turn: AbstractAsyncContextManager[None],
+        take: Callable[[], Awaitable[Callable[[], None]]],
         work: Callable[[], T],
         translate: Callable[[int, str], RuntimeFailure],
     ) -> T:
         self._counts["calls"] += 1
         self._counts["pending"] += 1
         try:
-            async with asyncio.timeout(CALL_TIMEOUT), turn:
-                return await asyncio.get_running_loop().run_in_executor(
+            async with asyncio.timeout(CALL_TIMEOUT):
+                give_back = await take()
+                call = asyncio.get_running_loop().run_in_executor(
                     pool, _translated, work, translate
                 )
+                # Whoever asked may give up, the thread cannot: only when it is free is its place.
+                call.add_done_callback(lambda call: _ended(call, give_back))
+                return await asyncio.shield(call)
         except TimeoutError as error:
             self._counts["failures"] += 1
             raise EngineUnavailable("the Docker Engine did not answer in time") from error
@@ -512,6 +524,12 @@ class DockerRuntime:
 
 
 HEADER_SECONDS = int(engine_http.HEADER_TIMEOUT)
+
+
+def _ended(call: asyncio.Future[T], give_back: Callable[[], None]) -> None:
+    give_back()
+    if not call.cancelled():
+        call.exception()  # seen, also when nobody waits for it any more
 
 
 def _translated(work: Callable[[], T], translate: Callable[[int, str], RuntimeFailure]) -> T:

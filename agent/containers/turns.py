@@ -15,7 +15,7 @@ import contextlib
 import enum
 import heapq
 import itertools
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 
 class Rank(enum.IntEnum):
@@ -47,14 +47,19 @@ class Turns:
     @contextlib.asynccontextmanager
     async def turn(self, rank: Rank) -> AsyncIterator[None]:
         """Wait for a place, and give it back at the end."""
+        give_back = await self.take(rank)
+        try:
+            yield
+        finally:
+            give_back()
+
+    async def take(self, rank: Rank) -> Callable[[], None]:
+        """Wait for a place; returns what gives it back."""
         if self._free > 0:
             self._free -= 1
         else:
             await self._wait(rank)
-        try:
-            yield
-        finally:
-            self._pass_on()
+        return self._pass_on
 
     async def _wait(self, rank: Rank) -> None:
         place: asyncio.Future[None] = asyncio.get_running_loop().create_future()

@@ -132,6 +132,22 @@ async def test_a_container_that_hangs_holds_up_nobody_else(
     await asyncio.gather(*asking, return_exceptions=True)
 
 
+async def test_a_probe_of_a_container_that_hangs_takes_one_thread_however_often_it_asks(
+    broken: tuple[Engine, DockerRuntime],
+) -> None:
+    """Each probe gives up after its timeout; the thread that asked the engine cannot."""
+    served, runtime = broken
+    served.hung |= {"a", "c", "d"}
+    for _ in range(8):
+        for id in served.hung:
+            answer = await runtime.exec(ContainerId(id), ["true"], timeout=0.02)
+            assert answer.timed_out
+    async with asyncio.timeout(5):
+        assert (await runtime.inspect(ContainerId("b"))).pid == 7
+        await runtime.image("app:1")
+    assert served.questions == 3
+
+
 async def test_a_pull_that_stops_in_the_middle_is_given_up(
     broken: tuple[Engine, DockerRuntime], monkeypatch: pytest.MonkeyPatch
 ) -> None:
