@@ -39,7 +39,7 @@ STRICT = "Strict"
 WARN = "Warn"
 IGNORE = "Ignore"
 
-_JSON_TYPES = frozenset(("", JSON, "text/json"))
+_JSON_TYPES = frozenset((JSON, "text/json"))
 # The last is what `curl --data-binary @pod.yaml` says unless told otherwise; JSON is YAML, too.
 _YAML_TYPES = frozenset(
     (
@@ -89,6 +89,8 @@ def decode_body(
     `any_version` is for options such as DeleteOptions, which clients send in every group's version.
     """
     media_type = content_type.partition(";")[0].strip().lower()
+    if not media_type:  # who says nothing may send either
+        media_type = JSON if body.lstrip()[:1] == b"{" else YAML
     if media_type in _JSON_TYPES:
         found = _json(body, type_, validation)
     elif media_type in _YAML_TYPES:

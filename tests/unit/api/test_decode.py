@@ -217,6 +217,8 @@ def test_media_types() -> None:
     for content in ("", "application/json; charset=utf-8", "Application/JSON", YAML, "text/plain",
                     "application/x-www-form-urlencoded"):  # fmt: skip
         assert decode_object(body, content, POD, "Strict").obj.metadata.name == "p"
+    for content in ("", YAML, "application/x-www-form-urlencoded"):
+        assert decode_object(b"metadata: {name: q}", content, POD).obj.metadata.name == "q"
     with pytest.raises(ApiError) as caught:
         decode_object(body, "application/cbor", POD)
     assert caught.value.code == 415
