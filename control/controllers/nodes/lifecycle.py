@@ -3,7 +3,9 @@
 One loop looks at all nodes every few seconds (`monitor_period`), for deaths are noticed by time
 passing, which no watch tells; and at once at those that changed, so that a heartbeat costs a look at
 one node and not at thousands. Evictions are keyed by pod: each pod on a tainted node has a deadline made of
-the taint's age and the pod's tolerations, and its deletion waits in the queue until then.
+the taint's age and the pod's tolerations, and its deletion waits in the queue until then. While all
+nodes are silent, and as long again as a node may be silent, nobody is evicted: most likely it is we
+who are cut off, and the nodes go on with their pods (Kubernetes' "full disruption").
 """
 
 import asyncio
@@ -41,6 +43,8 @@ class NodeLifecycleController(Controller):
         self._recorder = context.recorder(self.name)
         self._heartbeats: dict[str, health.Heartbeat] = {}
         self._taints = TaintAges(context.clock)
+        self._blind_at = float("-inf")
+        self._withheld = 0
         self._changed: set[str] = set()
         self._wake = asyncio.Event()
         self._pods.add_index(BY_NODE, lambda pod: [pod.spec.node_name])
@@ -52,7 +56,11 @@ class NodeLifecycleController(Controller):
         guard.start(self._monitor(), name=f"{self.name} monitor")
 
     def statistics(self) -> dict[str, float]:
-        return {**super().statistics(), "nodes": len(self._heartbeats)}
+        return {
+            **super().statistics(),
+            "nodes": len(self._heartbeats),
+            "evictions_withheld": self._withheld,
+        }
 
     def _on_node(self, old: Node | None, new: Node | None) -> None:
         if new is None:
@@ -79,11 +87,19 @@ class NodeLifecycleController(Controller):
     async def _monitor(self) -> None:
         while True:
             await self._look_at_each(self._nodes.items())
+            self._note_blindness()
             until = asyncio.get_running_loop().time() + self.context.nodes.monitor_period
             while await self._changed_before(until):
                 self._wake.clear()
                 names, self._changed = self._changed, set()
                 await self._look_at_each(filter(None, map(self._nodes.get, names)))
+
+    def _note_blindness(self) -> None:
+        if self._heartbeats and all(map(self._is_silent, self._heartbeats.values())):
+            self._blind_at = self.clock.monotonic()
+
+    def _is_silent(self, heartbeat: health.Heartbeat) -> bool:
+        return self.clock.monotonic() - heartbeat.at > self.context.nodes.monitor_grace
 
     async def _changed_before(self, until: float) -> bool:
         """Wait until some node has changed; False once it is time to look at all of them."""
@@ -114,7 +130,7 @@ class NodeLifecycleController(Controller):
         heartbeat = health.beat(node, renewed, self._heartbeats.get(name), self.clock.monotonic())
         self._heartbeats[name] = heartbeat
         now = timestamps.now_string(self.clock)
-        if self.clock.monotonic() - heartbeat.at > self.context.nodes.monitor_grace:
+        if self._is_silent(heartbeat):
             node = await self._mark_unknown(node, now)
         taints = health.wanted_taints(node, now)
         if taints != node.spec.taints:
@@ -182,8 +198,17 @@ class NodeLifecycleController(Controller):
         remaining = seconds - self._taints.seconds(pod.spec.node_name, taints)
         if remaining > 0:
             return remaining
+        if self._is_cut_off(taints):
+            self._withheld += 1
+            return self.context.nodes.monitor_grace
         await self._evict(pod, taints)
         return None
+
+    def _is_cut_off(self, taints: list[Taint]) -> bool:
+        """Whether these taints only say that we do not hear from anybody."""
+        unheard = all(taint.key == health.UNREACHABLE for taint in taints)
+        since = self.clock.monotonic() - self._blind_at
+        return unheard and since <= self.context.nodes.monitor_grace
 
     async def _evict(self, pod: Pod, taints: list[Taint]) -> None:
         keys = ", ".join(sorted({taint.key for taint in taints}))

@@ -1,5 +1,7 @@
 """Nodes, namespaces, services and certificates, over the real store and registry."""
 
+from collections.abc import Awaitable, Callable
+
 import msgspec
 import pytest
 
@@ -376,3 +378,56 @@ async def test_what_slips_into_a_namespace_as_it_goes_is_deleted_with_it(
 
     await eventually(gone)
     assert not (await plane.client.list(ConfigMap, "brief")).items
+
+
+async def test_nobody_is_evicted_while_every_node_is_silent(plane: Plane) -> None:
+    """More likely it is we who are cut off: the nodes go on with their pods."""
+    for name in ("n1", "n2"):
+        await plane.agents.add_node(name)
+    keys = ("node.kubernetes.io/unreachable", "node.kubernetes.io/not-ready")
+    tolerations = [
+        {"key": key, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 1}
+        for key in keys
+    ]
+    template = {
+        "metadata": {"labels": {"app": "web"}},
+        "spec": {"containers": [{"name": "c", "image": "i"}], "tolerations": tolerations},
+    }
+    await plane.deploy(replicas=4, template=template)
+    await plane.complete("web", replicas=4)
+    before = {pod.metadata.uid for pod in await plane.pods()}
+    plane.agents.silent |= {"n1", "n2"}
+    controller = next(c for c in plane.manager.controllers if c.name == "node-controller")
+
+    async def withheld() -> bool:
+        return controller.statistics()["evictions_withheld"] >= 4
+
+    await eventually(withheld)
+    plane.agents.silent.clear()
+
+    async def ready() -> bool:
+        nodes = (await plane.client.list(Node)).items
+        return not any(node.spec.taints for node in nodes)
+
+    await eventually(_heard(plane, ready))
+    pods = await plane.pods()
+    assert {pod.metadata.uid for pod in pods} == before
+    assert not any(pod.metadata.deletion_timestamp for pod in pods)
+
+
+def _heard(plane: Plane, then: Callable[[], Awaitable[bool]]) -> Callable[[], Awaitable[bool]]:
+    """The nodes say they are ready again, as agents do when they are back."""
+
+    async def check() -> bool:
+        for node in (await plane.client.list(Node)).items:
+            told = [{"type": "Ready", "status": "True", "reason": "KubeletReady"}]
+            await plane.client.patch(
+                Node,
+                node.metadata.name,
+                "",
+                {"status": {"conditions": told}},
+                subresource="status",
+            )
+        return await then()
+
+    return check
