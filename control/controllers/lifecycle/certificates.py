@@ -112,7 +112,7 @@ def foreign_names(
 
 
 def _is_of_the_cluster(name: str) -> bool:
-    return name == "kubernetes" or "svc" in name.split(".")
+    return name == "kubernetes" or "svc" in name.split(".") or "*" in name
 
 
 class CertificateController(Controller):

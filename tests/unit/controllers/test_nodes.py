@@ -115,6 +115,7 @@ def _addressed(name: str, *addresses: str) -> Node:
         (["kubernetes.default.svc"], [], {"kubernetes.default.svc"}),
         (["web.default.svc.cluster.local"], [], {"web.default.svc.cluster.local"}),
         ([], ["198.51.100.1"], {"198.51.100.1"}),
+        (["*.example.com"], [], {"*.example.com"}),
     ],
 )
 def test_a_node_serves_under_no_name_but_its_own(
@@ -122,7 +123,14 @@ def test_a_node_serves_under_no_name_but_its_own(
 ) -> None:
     """It writes its own addresses: claiming somebody else's must not be enough."""
     own = _addressed(
-        "n1", "192.0.2.1", "192.0.2.2", "10.96.0.7", "n2", "kubernetes", "kubernetes.default.svc"
+        "n1",
+        "192.0.2.1",
+        "192.0.2.2",
+        "10.96.0.7",
+        "n2",
+        "kubernetes",
+        "kubernetes.default.svc",
+        "*.example.com",
     )
     services: list[Service] = [service()]
     asked = pki.read_csr(
