@@ -6,6 +6,10 @@ from api import objects, pods
 from api.core import Pod, PodSpec
 from api.pods import HostPort
 
+DEFAULT_MILLI_CPU = 100
+DEFAULT_MEMORY = 200 * 1024 * 1024
+"""What a pod without requests is taken to use when nodes are compared, so that such pods spread."""
+
 
 @dataclass(frozen=True, slots=True)
 class Request:
@@ -21,6 +25,14 @@ class Request:
     resources: dict[str, int]
     host_ports: frozenset[HostPort]
     owner: str
+
+    @property
+    def likely_use(self) -> tuple[int, int]:
+        """Milli-CPU and bytes of memory by which nodes are compared; never 0."""
+        return (
+            self.resources.get("cpu", 0) or DEFAULT_MILLI_CPU,
+            self.resources.get("memory", 0) or DEFAULT_MEMORY,
+        )
 
 
 def request_of(pod: Pod) -> Request:

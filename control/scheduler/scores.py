@@ -13,14 +13,11 @@ from numpy.typing import NDArray
 from api import nodes
 from control.scheduler.filters import tolerates
 from control.scheduler.request import Request
-from control.scheduler.snapshot import Mask, Snapshot
+from control.scheduler.snapshot import TOO_MUCH, Mask, Snapshot
 
 Scores = NDArray[np.float64]
 
 MAX_SCORE = 100.0
-DEFAULT_MILLI_CPU = 100
-DEFAULT_MEMORY = 200 * 1024 * 1024
-"""What a container without requests is taken to use, so that such pods spread as well."""
 
 
 def least_allocated(request: Request, snapshot: Snapshot, candidates: Mask) -> Scores:
@@ -85,14 +82,9 @@ SCORES: tuple[tuple[str, float, Callable[[Request, Snapshot, Mask], Scores]], ..
 
 
 def _fractions(request: Request, snapshot: Snapshot) -> Scores:
-    """Used fraction of CPU and memory with this pod on each node, between 0 and 1."""
+    """Likely used fraction of CPU and memory with this pod on each node, between 0 and 1."""
     columns = [snapshot.resources["cpu"], snapshot.resources["memory"]]
-    demand = np.array(
-        [
-            request.resources.get("cpu", 0) or DEFAULT_MILLI_CPU,
-            request.resources.get("memory", 0) or DEFAULT_MEMORY,
-        ]
-    )
     total = np.maximum(snapshot.allocatable[:, columns], 1)
-    fractions: Scores = np.clip((snapshot.taken[:, columns] + demand) / total, 0.0, 1.0)
+    likely = snapshot.likely_use + np.minimum(request.likely_use, TOO_MUCH)
+    fractions: Scores = np.clip(likely / total, 0.0, 1.0)
     return fractions

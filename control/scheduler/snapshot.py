@@ -63,6 +63,8 @@ class Snapshot:
         self.resources: dict[str, int] = {"cpu": 0, "memory": 1, PODS: 2, "ephemeral-storage": 3}
         self.allocatable: Amounts = np.zeros((FIRST_ROWS, len(self.resources)), dtype=np.int64)
         self.taken: Amounts = np.zeros((FIRST_ROWS, len(self.resources)), dtype=np.int64)
+        self.likely_use: Amounts = np.zeros((FIRST_ROWS, 2), dtype=np.int64)
+        """Of CPU and memory; unlike `taken`, pods without requests count (`Request.likely_use`)."""
         self.present: Mask = np.zeros(FIRST_ROWS, dtype=np.bool_)
         self.unschedulable: Mask = np.zeros(FIRST_ROWS, dtype=np.bool_)
         self.taint_class: NDArray[np.int32] = np.zeros(FIRST_ROWS, dtype=np.int32)
@@ -156,6 +158,7 @@ class Snapshot:
         if request.owner:
             row.owners[request.owner] += 1
         self.taken[number] += self.demand(request)
+        self.likely_use[number] += np.minimum(request.likely_use, TOO_MUCH)
         self._placed[request.uid] = number
 
     def remove_pod(self, uid: str) -> bool:
@@ -168,6 +171,7 @@ class Snapshot:
         row.host_ports -= Counter(request.host_ports)
         row.owners -= Counter([request.owner] if request.owner else [])
         self.taken[number] -= self.demand(request)
+        self.likely_use[number] -= np.minimum(request.likely_use, TOO_MUCH)
         self._release(number)
         return True
 
@@ -214,6 +218,7 @@ class Snapshot:
         more = len(self.present)
         self.allocatable = np.pad(self.allocatable, ((0, more), (0, 0)))
         self.taken = np.pad(self.taken, ((0, more), (0, 0)))
+        self.likely_use = np.pad(self.likely_use, ((0, more), (0, 0)))
         self.present = np.pad(self.present, (0, more))
         self.unschedulable = np.pad(self.unschedulable, (0, more))
         self.taint_class = np.pad(self.taint_class, (0, more))
@@ -227,6 +232,7 @@ class Snapshot:
         self.rows[number] = None
         self.allocatable[number] = 0
         self.taken[number] = 0
+        self.likely_use[number] = 0
         self.unschedulable[number] = False
         self.taint_class[number] = 0
         self._free.append(number)

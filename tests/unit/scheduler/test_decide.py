@@ -166,6 +166,18 @@ def test_pods_of_one_owner_spread() -> None:
     assert sorted(placed) == ["a", "a", "b", "b", "c", "c"]
 
 
+def test_pods_that_ask_for_nothing_spread() -> None:
+    snapshot = cluster(node("a"), node("b"), node("c"))
+    snapshot.add_pod(request_of(pod("small", cpu="50m", memory="16Mi")), "a")
+    placed = []
+    for number in range(8):
+        chosen = choose(snapshot, pod(f"p{number}")).node
+        assert chosen is not None
+        snapshot.add_pod(request_of(pod(f"p{number}")), chosen)
+        placed.append(chosen)
+    assert {name: placed.count(name) for name in "abc"} == {"a": 2, "b": 3, "c": 3}
+
+
 def test_ties_are_all_offered_to_chance() -> None:
     offered: list[int] = []
 
