@@ -16,7 +16,6 @@ from aiohttp import web
 from api import decode, errors
 from control.apiserver.http.negotiation import media_type
 
-_READS = frozenset({"GET", "HEAD", "OPTIONS"})
 _FORMS = frozenset({"", "text/plain", "application/x-www-form-urlencoded", "multipart/form-data"})
 
 
@@ -25,9 +24,8 @@ def check_origin(http: web.BaseRequest) -> None:
     origin = http.headers.get("Origin")
     if origin is None:
         return
-    if http.method not in _READS:
-        if media_type(http.headers.get("Content-Type", "")) in _FORMS:
-            raise errors.unsupported_media_type(decode.ACCEPTED)
+    if http.method == "POST" and media_type(http.headers.get("Content-Type", "")) in _FORMS:
+        raise errors.unsupported_media_type(decode.ACCEPTED)
     if "Upgrade" in http.headers and "Authorization" not in http.headers:
         if urlsplit(origin).netloc.lower() != http.headers.get("Host", "").lower():
             raise errors.forbidden(None, "", f"streams are not opened for pages of {origin}")
