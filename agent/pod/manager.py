@@ -26,6 +26,7 @@ from agent.containers.records import ContainerRecord, EventKind, RuntimeEvent
 from agent.effects.context import AgentContext
 from agent.pod import names
 from agent.pod.alarm import Alarm
+from agent.pod.backoff import retry_delay
 from agent.pod.worker import PodWorker
 from agent.resources.values import sum_shares
 from agent.volumes.mounts import remove_tree
@@ -38,6 +39,8 @@ log = logging.getLogger(__name__)
 
 RELIST = 60.0
 RETRY = 2.0
+MAX_CRASH_DELAY = 300.0
+"""Seconds between two workers of a pod that makes one after the other crash."""
 
 
 class PodManager:
@@ -57,6 +60,7 @@ class PodManager:
         self._relists = 0
         self._mismatches = 0
         self._orphans = 0
+        self._crashes = 0
         self.on_engine: Callable[[bool], None] = lambda there: None
         """Called when the engine goes away or comes back."""
 
@@ -189,6 +193,7 @@ class PodManager:
             "relists": self._relists,
             "relist_mismatches": self._mismatches,
             "orphans": self._orphans,
+            "worker_crashes": self._crashes,
         }
 
     # Parts.
@@ -203,11 +208,26 @@ class PodManager:
         self.agent.guard.start(self._run(uid, worker), name=name)
 
     async def _run(self, uid: str, worker: PodWorker) -> None:
-        await worker.run()
+        crashes = 0
+        while (error := await _end_of(worker)) is not None:
+            crashes += 1
+            worker.confess("its worker", error)
+            await worker.abandon()
+            await self.agent.clock.sleep(retry_delay(crashes, longest=MAX_CRASH_DELAY))
+            worker = await self._replace(uid, worker)
         del self.workers[uid]
         if not worker.context.memory.removed:
             self._finished.add(uid)
         self._weigh()
+
+    async def _replace(self, uid: str, crashed: PodWorker) -> PodWorker:
+        """A new worker for the pod of one that crashed; it finds what is there as after a restart."""
+        there = await self._list_patiently()
+        self._crashes += 1
+        worker = PodWorker(crashed.pod, self.agent, orphan=crashed.context.memory.removed)
+        worker.adopt(there.get(uid, []))
+        self.workers[uid] = worker
+        return worker
 
     def _gone(self, pod: Pod) -> None:
         uid = pod.metadata.uid
@@ -263,6 +283,16 @@ class PodManager:
                     await mounter.aside(partial(remove_tree, path, mounter))
                 except (PodwrightError, OSError) as error:
                     log.warning("directory of a pod that is no more stays for now: %s", error)
+
+
+async def _end_of(worker: PodWorker) -> Exception | None:
+    """Run a worker to its end: None when its pod is done, else what nobody expected."""
+    try:
+        await worker.run()
+    except Exception as error:  # one pod that trips a bug must not stop all others
+        log.exception("%r ended unexpectedly; another one takes over", worker)
+        return error
+    return None
 
 
 def _orphan(uid: str, records: list[ContainerRecord]) -> Pod:

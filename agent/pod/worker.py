@@ -12,7 +12,9 @@ microseconds, a wake-up too few is mended by the relist.
       ^─────────────────────────────────────────────────────────────┘
 
 Queues: none; wake-ups coalesce in the alarm, ids to be read anew in one set. Errors of effects are
-failures with a back-off; what is not a PodwrightError or an OSError is a bug, and ends the agent.
+failures with a back-off. What nobody expected is a bug: it is logged with its trace and told as an
+event, and it is a failure of this one pod, because the agent must go on for all others. One in an
+effect makes that effect fail; one in the loop ends the worker, and the manager makes a new one.
 """
 
 from __future__ import annotations
@@ -247,11 +249,29 @@ class PodWorker:
         except (PodwrightError, OSError) as error:
             log.warning("%s: %s failed: %s", self._name, key, error)
             memory.fail(key, "CreateContainerError", str(error), None)
+        except Exception as error:  # one pod that trips a bug must not stop all others
+            log.exception("%s: %s failed unexpectedly", self._name, key)
+            memory.fail(key, "AgentError", self.confess(key, error), None)
         else:
             memory.succeed(key)
         finally:
             del self._busy[key]
             self.wake()
+
+    def confess(self, what: str, error: Exception) -> str:
+        """Tell of a bug as an event of the pod; returns the message."""
+        message = f"the agent failed unexpectedly at {what}: {type(error).__name__}: {error}"
+        self.context.warn("AgentError", message)
+        return message
+
+    async def abandon(self) -> None:
+        """Let go of the pod as it is: another worker takes over, as after a restart of the agent."""
+        self._probing.stop()
+        effects = list(self._busy.values())
+        for effect in effects:
+            effect.cancel()
+        if effects:
+            await asyncio.wait(effects)
 
     async def _prepare_volumes(self) -> None:
         context = self.context

@@ -12,6 +12,7 @@ does not ask a hundred containers at once.
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -23,6 +24,8 @@ from agent.probes.state import Count, Kind, Timing, count, timing
 from api.core import Probe
 from base.clock import Clock
 from base.tasks import TaskGuard
+
+log = logging.getLogger(__name__)
 
 Key = tuple[ContainerId, Kind]
 
@@ -99,11 +102,19 @@ class PodProbes:
         counted = Count()
         while True:
             begun = self._clock.monotonic()
-            verdict = await ask(one.probe, one.target, self._runtime, timeout=times.timeout)
+            verdict = await self._ask(one, times)
             counted = self._count(key, one, counted, verdict, times)
             took = self._clock.monotonic() - begun
             # Never back to back, however slow the answers are.
             await self._clock.sleep(max(times.period - took, 0.1))
+
+    async def _ask(self, one: Wanted, times: Timing) -> Verdict:
+        try:
+            return await ask(one.probe, one.target, self._runtime, timeout=times.timeout)
+        except Exception as error:  # one odd answer must not stop the agent
+            log.exception("a probe of container %s failed unexpectedly", one.target.container.name)
+            words = f"the agent failed unexpectedly: {type(error).__name__}: {error}"
+            return Verdict(passed=False, unknown=True, message=words)
 
     def _count(
         self, key: Key, one: Wanted, before: Count, verdict: Verdict, times: Timing
