@@ -113,10 +113,15 @@ class Server:
         return pki.client_context(ca_pem=self.ca_pem, pair=pair)
 
     def kubectl(
-        self, *arguments: str, input: str | None = None, check: bool = True, **environment: str
+        self,
+        *arguments: str,
+        input: str | None = None,
+        check: bool = True,
+        program: str = "kubectl",
+        **environment: str,
     ) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
-            ["kubectl", *arguments],
+            [program, *arguments],
             input=input,
             text=True,
             capture_output=True,

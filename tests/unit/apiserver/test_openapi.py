@@ -13,8 +13,6 @@ from api.scheme import RESOURCES, Resource
 from control.apiserver.discovery.openapi import descriptions
 from control.apiserver.discovery.openapi.generate import document
 from control.apiserver.discovery.openapi.schemas import Components, component_name
-from control.apiserver.discovery.openapi.serving import v2_protobuf
-from control.apiserver.discovery.version import GIT_VERSION
 
 
 @pytest.fixture(scope="module")
@@ -100,9 +98,3 @@ def test_descriptions_are_the_strings_below_the_fields() -> None:
     node = ast.parse("\n".join(lines)).body[0]
     assert isinstance(node, ast.ClassDef)
     assert dict(descriptions._of_class(node)) == {"": "About A, in one line.", "x": "About x."}
-
-
-def test_the_empty_v2_document_is_a_message() -> None:
-    message = v2_protobuf()
-    assert message.startswith(b"\x0a\x032.0\x12") and message.endswith(b"\x42\x00")
-    assert GIT_VERSION.encode() in message

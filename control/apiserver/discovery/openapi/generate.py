@@ -2,8 +2,9 @@
 
     python -m control.apiserver.discovery.openapi.generate DIRECTORY
 
-Each group and version becomes `NAME.json` (its URL path with slashes as underscores) and the same
-compressed. The directory appears under its name only when it is complete.
+Each group and version becomes `NAME.json.gz` (its URL path with slashes as underscores), all of them
+together the v2 document in its two encodings. The directory appears under its name only when it is
+complete.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from typing import Any
 import msgspec
 
 from api.scheme import group_versions
+from control.apiserver.discovery.openapi import swagger, swaggerwire
+from control.apiserver.discovery.openapi.files import V2_JSON, V2_PROTOBUF, file_name
 from control.apiserver.discovery.openapi.operations import paths
 from control.apiserver.discovery.openapi.schemas import Components
 from control.apiserver.discovery.version import GIT_VERSION
@@ -42,24 +45,24 @@ def document(group: str, version: str) -> dict[str, Any]:
 
 
 def documents() -> Iterator[tuple[str, bytes]]:
-    """Each document under its path: `api/v1`, `apis/apps/v1`."""
+    """Each file's name and what is in it, before it is compressed."""
+    found = []
     for group, version in group_versions():
         path = f"apis/{group}/{version}" if group else f"api/{version}"
-        yield path, msgspec.json.encode(document(group, version))
+        found.append(document(group, version))
+        yield file_name(path), msgspec.json.encode(found[-1])
+    older = swagger.document(found)
+    yield V2_JSON, msgspec.json.encode(older)
+    yield V2_PROTOBUF, swaggerwire.encode(older)
 
 
 def write(directory: Path) -> None:
     """Write the documents into `directory`, which must not exist yet."""
     partial = directory.with_name(directory.name + ".partial")
     partial.mkdir(parents=True, exist_ok=True)
-    for path, body in documents():
-        (partial / f"{file_name(path)}.json").write_bytes(body)
-        (partial / f"{file_name(path)}.json.gz").write_bytes(compress(body, 9))
+    for name, body in documents():
+        (partial / name).write_bytes(compress(body, 9))
     partial.rename(directory)
-
-
-def file_name(path: str) -> str:
-    return path.replace("/", "_")
 
 
 def main(argv: Sequence[str]) -> int:

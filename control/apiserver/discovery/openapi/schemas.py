@@ -41,6 +41,26 @@ _LEAVES: Mapping[Leaf, tuple[str, Schema]] = {
 _OWN_KINDS: Mapping[type[ApiStruct], tuple[str, str, str]] = {
     resource.type: (resource.group, resource.version, resource.kind) for resource in SERVED
 }
+MAY_BE_LEFT_OUT: Mapping[str, tuple[str, ...]] = {
+    "APIGroup": ("preferredVersion",),
+    "ContainerImage": ("names",),
+    "Deployment": ("spec",),
+    "EndpointSlice": ("ports",),
+    "Event": ("reportingComponent", "reportingInstance"),
+    "GRPCAction": ("service",),
+    "Node": ("status",),
+    "NodeRuntimeHandler": ("name",),
+    "NodeStatus": ("nodeInfo",),
+    "Pod": ("spec",),
+    "PodTemplateSpec": ("spec",),
+    "ProjectedVolumeSource": ("sources",),
+    "ReplicaSet": ("spec",),
+    "ReplicaSetSpec": ("template",),
+    "Scale": ("status",),
+    "TypedLocalObjectReference": ("apiGroup",),
+    "TypedObjectReference": ("apiGroup",),
+}
+"""Fields that always stand in an answer, yet a client may leave out: it would refuse what is sound."""
 _GROUPS = {
     "core": "core",
     "discovery": "discovery",
@@ -94,7 +114,10 @@ class Components:
         if text := descriptions.of_type(type_).get(""):
             schema["description"] = text
         fields = struct_shape(type_).fields
-        if required := [wire for wire, field in fields.items() if field.info.required]:
+        may_lack = MAY_BE_LEFT_OUT.get(type_.__name__, ())
+        if required := [
+            wire for wire, field in fields.items() if field.info.required and wire not in may_lack
+        ]:
             schema["required"] = required
         if fields:
             schema["properties"] = {wire: self._field(field) for wire, field in fields.items()}

@@ -4,9 +4,6 @@ Clients read these before step 1 of a pod's walk. The documents are made once pe
 code, by a process of its own that starts with the server, and kept in its state directory; requests
 that come earlier wait for it. The index names each document with its hash, so that clients may keep
 a document for ever and re-read only the index. Only compressed documents are kept in memory.
-
-There is no complete v2 document: the one served is empty, which is all that older clients need to
-go on; they ask the server for validation instead.
 """
 
 from __future__ import annotations
@@ -27,7 +24,7 @@ from api import errors
 from api.scheme import group_versions
 from base.process import run_async
 from control.apiserver.discovery.documents import Document
-from control.apiserver.discovery.openapi.generate import file_name
+from control.apiserver.discovery.openapi.files import V2_JSON, V2_PROTOBUF, file_name
 from control.apiserver.discovery.version import GIT_VERSION
 from control.apiserver.http import responses
 from control.apiserver.http.negotiation import JSON, parse_accept
@@ -38,8 +35,9 @@ log = logging.getLogger(__name__)
 _GENERATOR = "control.apiserver.discovery.openapi.generate"
 _ROOT = Path(__file__).resolve().parents[4]
 _FOR_EVER = "public, immutable, max-age=31536000"
-_V2_PROTOBUF = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
-_V2 = {"swagger": "2.0", "info": {"title": "Kubernetes", "version": GIT_VERSION}, "paths": {}}
+_PRIVATE = "no-cache, private"
+_PROTOBUF = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
+_PIECE = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +46,7 @@ class _Finished:
 
     compressed: bytes
     digest: str
+    content_type: str = JSON
 
 
 class OpenApi:
@@ -58,8 +57,7 @@ class OpenApi:
         self._documents: dict[str, _Finished] = {}
         self._index: Document | None = None
         self._ready = asyncio.Event()
-        self._v2 = Document.of(_V2)
-        self._v2_protobuf = Document(v2_protobuf(), _V2_PROTOBUF)
+        self._v2: dict[str, _Finished] = {}
 
     async def run(self) -> None:
         """Make the documents available; ends when they are."""
@@ -68,7 +66,8 @@ class OpenApi:
             await asyncio.to_thread(_clear, self._directory)
             argv = [sys.executable, "-P", "-m", _GENERATOR, str(directory)]
             await run_async(argv, env={"PYTHONPATH": str(_ROOT)}, timeout=120)
-        self._documents = await asyncio.to_thread(_load, directory)
+        self._documents = await asyncio.to_thread(_load_v3, directory)
+        self._v2 = await asyncio.to_thread(_load_v2, directory)
         paths = {
             path: {"serverRelativeURL": f"/openapi/v3/{path}?hash={document.digest}"}
             for path, document in self._documents.items()
@@ -82,11 +81,12 @@ class OpenApi:
         """Everything below `/openapi`."""
         match parts[1:]:
             case ["v2"]:
-                return self._serve_v2(http)
+                await self._wait()
+                return _respond(http, self._v2[_v2_type(http)])
             case ["v3"]:
                 await self._wait()
                 assert self._index is not None
-                return self._index.respond(http, cache="no-cache, private")
+                return self._index.respond(http, cache=_PRIVATE)
             case ["v3", *rest]:
                 await self._wait()
                 document = self._documents.get("/".join(rest))
@@ -102,37 +102,53 @@ class OpenApi:
         except TimeoutError:
             raise errors.unavailable("the OpenAPI documents are still being made") from None
 
-    def _serve_v2(self, http: web.BaseRequest) -> web.StreamResponse:
-        wanted = parse_accept(http.headers.get("Accept", ""))
-        protobuf = any("proto-openapi" in media_type for media_type, _ in wanted)
-        return (self._v2_protobuf if protobuf else self._v2).respond(http)
+
+def _v2_type(http: web.BaseRequest) -> str:
+    """Older clients spell the message's type with an `@`, which is why it is only looked for."""
+    wanted = parse_accept(http.headers.get("Accept", ""))
+    return _PROTOBUF if any("proto-openapi" in name for name, _ in wanted) else JSON
 
 
-def _respond(http: web.BaseRequest, document: _Finished, wanted: str) -> web.StreamResponse:
+def _respond(http: web.BaseRequest, document: _Finished, wanted: str = "") -> web.StreamResponse:
     etag = f'"{document.digest}"'
     headers = {"Etag": etag, "Vary": "Accept, Accept-Encoding"}
     if wanted and wanted != document.digest:
         # The client's index is of another version: lead it to what there is now.
         location = f"{http.path}?hash={document.digest}"
         return web.Response(status=301, headers={"Location": location})
-    headers["Cache-Control"] = _FOR_EVER if wanted else "no-cache, private"
+    headers["Cache-Control"] = _FOR_EVER if wanted else _PRIVATE
     if etag in http.headers.get("If-None-Match", ""):
         return web.Response(status=304, headers=headers)
-    headers["Content-Type"] = JSON
+    headers["Content-Type"] = document.content_type
     if "gzip" in http.headers.get("Accept-Encoding", ""):
         headers["Content-Encoding"] = "gzip"
         return web.Response(body=document.compressed, headers=headers)
     return web.Response(body=_decompress(document.compressed), headers=headers)
 
 
-def _load(directory: Path) -> dict[str, _Finished]:
-    found = {}
-    for group, version in group_versions():
-        path = f"apis/{group}/{version}" if group else f"api/{version}"
-        compressed = (directory / f"{file_name(path)}.json.gz").read_bytes()
-        digest = hashlib.sha512(_decompress(compressed)).hexdigest().upper()
-        found[path] = _Finished(compressed, digest)
-    return found
+def _load_v3(directory: Path) -> dict[str, _Finished]:
+    paths = (
+        f"apis/{group}/{version}" if group else f"api/{version}"
+        for group, version in group_versions()
+    )
+    return {path: _finished(directory / file_name(path), JSON) for path in paths}
+
+
+def _load_v2(directory: Path) -> dict[str, _Finished]:
+    files = {JSON: V2_JSON, _PROTOBUF: V2_PROTOBUF}
+    return {type_: _finished(directory / name, type_) for type_, name in files.items()}
+
+
+def _finished(path: Path, content_type: str) -> _Finished:
+    """A document from disk. What is inside is hashed piece by piece: it is never wholly in memory."""
+    compressed = path.read_bytes()
+    digest, inflating = hashlib.sha512(), zlib.decompressobj(31)
+    rest = compressed
+    while rest and not inflating.eof:
+        digest.update(inflating.decompress(rest, _PIECE))
+        rest = inflating.unconsumed_tail
+    digest.update(inflating.flush())
+    return _Finished(compressed, digest.hexdigest().upper(), content_type)
 
 
 def _decompress(compressed: bytes) -> bytes:
@@ -155,14 +171,3 @@ def source_digest() -> str:
             facts = path.stat()
             digest.update(f"{path.name} {facts.st_size} {facts.st_mtime_ns}\n".encode())
     return digest.hexdigest()[:16]
-
-
-def v2_protobuf() -> bytes:
-    """The empty v2 document as a message: swagger = 1, info = 2 {title = 1, version = 2}, paths = 8."""
-    info = _field(1, b"Kubernetes") + _field(2, GIT_VERSION.encode())
-    return _field(1, b"2.0") + _field(2, info) + _field(8, b"")
-
-
-def _field(number: int, value: bytes) -> bytes:
-    assert len(value) < 128  # one byte of length is enough for what stands here
-    return bytes((number << 3 | 2, len(value))) + value
