@@ -139,7 +139,7 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting(
         name="max-pods",
-        type=int,
+        type=settings.count,
         default=110,
         metavar="N",
         group=_NODE,

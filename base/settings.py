@@ -55,6 +55,14 @@ def port(text: str) -> int:
     return number
 
 
+def count(text: str) -> int:
+    """a whole number above 0"""
+    number = int(text)
+    if number < 1:
+        raise ValueError(text)
+    return number
+
+
 def cidr(text: str) -> str:
     """an address range such as 10.244.0.0/16"""
     if "/" not in text:
@@ -398,7 +406,7 @@ def _metavar(setting: Setting) -> str:
         return "|".join(setting.choices)
     names: dict[object, str] = {
         Path: "PATH", int: "N", float: "N", duration: "DURATION", port: "PORT", cidr: "CIDR",
-        address: "IP",
+        address: "IP", count: "N",
     }  # fmt: skip
     return names.get(setting.type, setting.name.rsplit("-", 1)[-1].upper())
 

@@ -87,7 +87,7 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting(
         name="max-body-size",
-        type=int,
+        type=settings.count,
         default=3 * 1024 * 1024,
         metavar="BYTES",
         group=_API,

@@ -254,3 +254,10 @@ def test_a_shown_duration_reads_back_as_itself(milliseconds: int) -> None:
 def test_bad_ports(text: str) -> None:
     with pytest.raises(ValueError):
         settings.port(text)
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "x", ""])
+def test_bad_counts(text: str) -> None:
+    assert settings.count("1") == 1
+    with pytest.raises(ValueError):
+        settings.count(text)
