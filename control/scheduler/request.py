@@ -17,7 +17,8 @@ class Request:
 
     `resources` is in the units of `api.pods.pod_requests`: milli-CPU under `cpu`, bytes or counts
     under every other name; `pods` is not among them (every pod takes one).
-    `owner` is the UID of the controlling owner, for spreading.
+    `owner` is the UID of the controlling owner, for spreading; a pod that is being deleted has none,
+    or its successor would shun the node that is just becoming free.
     """
 
     uid: str
@@ -43,5 +44,5 @@ def request_of(pod: Pod) -> Request:
         spec=pod.spec,
         resources=pods.pod_requests(pod),
         host_ports=frozenset(pods.host_ports(pod)),
-        owner="" if owner is None else owner.uid,
+        owner="" if owner is None or pod.metadata.deletion_timestamp else owner.uid,
     )

@@ -216,11 +216,18 @@ class Scheduler:
                 self._forget_decision(pod.metadata.uid)
         elif new.spec.node_name:
             placed = self._snapshot.placed_on(new.metadata.uid) == new.spec.node_name
-            if not placed or old is None or old.spec != new.spec:  # most updates are of a status
+            if not placed or old is None or _matters(old, new):
                 self._snapshot.add_pod(request_of(new), new.spec.node_name)
             self._queue.forget(key)
         elif _is_ours(new) and (old is None or old.spec != new.spec):
             self._queue.add(key)
+
+
+def _matters(old: Pod, new: Pod) -> bool:
+    """Whether a pod on a node asks for something else than before; most updates are of a status."""
+    return (
+        old.spec != new.spec or old.metadata.deletion_timestamp != new.metadata.deletion_timestamp
+    )
 
 
 def _weight(decision: Decision) -> int:

@@ -166,6 +166,17 @@ def test_pods_of_one_owner_spread() -> None:
     assert sorted(placed) == ["a", "a", "b", "b", "c", "c"]
 
 
+def test_pods_that_are_being_deleted_do_not_count_for_spreading() -> None:
+    snapshot = cluster(node("a"), node("b"))
+    going = [pod(f"old{number}", owner="rs", cpu="100m") for number in range(2)]
+    for each in going:
+        each.metadata.deletion_timestamp = "2026-01-01T00:00:00Z"
+        snapshot.add_pod(request_of(each), "b")
+    snapshot.add_pod(request_of(pod("other", cpu="1", memory="4Gi")), "b")
+    snapshot.add_pod(request_of(pod("new0", owner="rs", cpu="100m")), "a")
+    assert choose(snapshot, pod("new1", owner="rs", cpu="100m")).node == "b"
+
+
 def test_pods_that_ask_for_nothing_spread() -> None:
     snapshot = cluster(node("a"), node("b"), node("c"))
     snapshot.add_pod(request_of(pod("small", cpu="50m", memory="16Mi")), "a")
