@@ -112,6 +112,7 @@ _POD_SUBRESOURCES = (
     Subresource("binding", ("create",), "Binding"),
     Subresource("exec", ("create", "get"), "PodExecOptions"),
     Subresource("log", ("get",)),
+    Subresource("portforward", ("create", "get"), "PodPortForwardOptions"),
     _STATUS,
 )
 

@@ -1,4 +1,4 @@
-"""Finding the container that a request means (logs, exec, attach), and what pods use.
+"""Finding the container that a request means (logs, exec, attach, port-forward), and what pods use.
 
 Serves the agent's web server; reads the workers' memories and changes nothing.
 """
@@ -21,6 +21,7 @@ from agent.server.interface import (
     container_unnamed,
     not_running,
     pod_missing,
+    pod_not_running,
     previous_missing,
     waiting_to_start,
 )
@@ -61,6 +62,14 @@ class Pods:
         if not made or not made[0].alive:
             raise not_running(name)
         return made[0].id
+
+    def find_sandbox(self, namespace: str, pod: str) -> ContainerId:
+        """The container whose network namespace is the pod's."""
+        worker = self._worker(namespace, pod)
+        sandbox = worker.context.memory.observe(worker.pod, host_ip="", busy=()).sandbox
+        if sandbox is None or not sandbox.running:
+            raise pod_not_running(pod, worker.reported.phase or "Pending")
+        return sandbox.id
 
     def pods(self) -> Sequence[Pod]:
         """All pods with the status as this agent sees it."""

@@ -33,6 +33,9 @@ class PodLookup(Protocol):
     def find_running(self, namespace: str, pod: str, container: str) -> ContainerId:
         """The container to exec into or attach to."""
 
+    def find_sandbox(self, namespace: str, pod: str) -> ContainerId:
+        """The running container that holds the pod's network namespace."""
+
     def pods(self) -> Sequence[Pod]:
         """All pods of this node with their status."""
 
@@ -98,6 +101,12 @@ def previous_missing(pod: str, container: str) -> ApiError:
 
 def not_running(container: str) -> ApiError:
     return _failure(404, "NotFound", f'container not found ("{container}")')
+
+
+def pod_not_running(pod: str, phase: str) -> ApiError:
+    return errors.bad_request(
+        f'unable to forward port because pod "{pod}" is not running. Current status={phase}'
+    )
 
 
 def _failure(code: int, reason: str, message: str) -> ApiError:

@@ -18,6 +18,8 @@ from aiohttp import WSMsgType, web
 from agent.containers.errors import RuntimeFailure
 from agent.containers.interface import Stream
 from agent.containers.records import Channel as Output
+from agent.server import handshake
+from agent.server.links import Disconnected
 from api import errors, streams
 from api.streams import Channel, FrameError, Protocol
 
@@ -25,10 +27,6 @@ log = logging.getLogger(__name__)
 
 MESSAGE_LIMIT = 8 * 2**20
 """Bytes of one message from a client. kubectl sends 32 KiB; libraries send what they are given."""
-
-
-class Disconnected(Exception):
-    """The client went away, or broke the protocol."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,17 +59,10 @@ class Wanted:
 
 def negotiate(request: web.Request) -> Protocol:
     """The subprotocol of a WebSocket request; a precise refusal of everything else."""
-    upgrade = request.headers.get("Upgrade", "")
     known = ", ".join(streams.PROTOCOLS)
-    if upgrade.upper().startswith("SPDY"):
-        raise errors.bad_request(
-            f"unable to upgrade: {upgrade} is not served here, only WebSocket with {known}; "
-            "kubectl uses that since 1.30"
-        )
-    if upgrade.lower() != "websocket":
+    if not handshake.is_websocket(request):
         raise errors.bad_request("unable to upgrade: missing upgrade headers in request")
-    offered = request.headers.getall("Sec-WebSocket-Protocol", [])
-    names = [name.strip() for line in offered for name in line.split(",") if name.strip()]
+    names = handshake.subprotocols(request)
     protocol = streams.negotiate(names)
     if protocol is None:
         raise errors.bad_request(f"unable to upgrade: none of {names} is known here, only {known}")

@@ -1,7 +1,7 @@
 """The agent's web server: the kubelet's HTTP paths behind TLS with client certificates.
 
 Serves a pod after step 5 of its walk. All handlers run on the agent's event loop; those that last
-(logs with follow, exec, attach) end with their client, with the container, or when the server
+(logs with follow, exec, attach, port-forward) end with their client, with the container, or when the server
 closes.
 
 Invariants: nothing is answered to a client without a certificate of the cluster's CA (401), nor to
@@ -23,7 +23,8 @@ from agent.containers import logs
 from agent.containers.errors import EngineUnavailable, NotFound, NotRunning, RuntimeFailure
 from agent.containers.interface import Runtime, Stream
 from agent.containers.logs import InvalidLogOptions
-from agent.server import remotecommand, usage
+from agent.server import handshake, interface, portforward, remotecommand, spdyexec, usage
+from agent.server.dial import dialler
 from agent.server.identity import identity
 from agent.server.interface import PodLookup, Statistics, UsageSource
 from agent.server.metrics import CONTENT_TYPE, Metrics
@@ -104,6 +105,8 @@ class AgentServer:
                     for what, handler in (("exec", self._exec), ("attach", self._attach))
                     for method in ("GET", "POST")
                 ),
+                web.get("/portForward/{namespace}/{pod}", self._port_forward),
+                web.post("/portForward/{namespace}/{pod}", self._port_forward),
             ]
         )
         return app
@@ -151,7 +154,7 @@ class AgentServer:
         return response
 
     async def _exec(self, request: web.Request) -> web.StreamResponse:
-        protocol, wanted = remotecommand.negotiate(request), Wanted.of(request)
+        wanted = Wanted.of(request)
         command = request.query.getall("command", [])
         if not command:
             raise errors.bad_request("you must specify at least one command for the container")
@@ -167,10 +170,10 @@ class AgentServer:
                 tty=wanted.tty,
             )
 
-        return await remotecommand.serve(request, wanted, protocol, connect)
+        return await self._converse(request, wanted, connect)
 
     async def _attach(self, request: web.Request) -> web.StreamResponse:
-        protocol, wanted = remotecommand.negotiate(request), Wanted.of(request)
+        wanted = Wanted.of(request)
         id = self._pods.find_running(*_target(request))
 
         async def connect() -> Stream:
@@ -178,7 +181,28 @@ class AgentServer:
                 id, stdin=wanted.stdin, stdout=wanted.stdout, stderr=wanted.stderr
             )
 
+        return await self._converse(request, wanted, connect)
+
+    async def _converse(
+        self, request: web.Request, wanted: Wanted, connect: Callable[[], Awaitable[Stream]]
+    ) -> web.StreamResponse:
+        if handshake.is_spdy(request):
+            return await spdyexec.serve(request, wanted, connect, self._clock)
+        protocol = remotecommand.negotiate(request)
         return await remotecommand.serve(request, wanted, protocol, connect)
+
+    async def _port_forward(self, request: web.Request) -> web.StreamResponse:
+        namespace, pod = request.match_info["namespace"], request.match_info["pod"]
+        self._pods.find_sandbox(namespace, pod)  # a refusal is only possible before the upgrade
+
+        async def pid() -> int:
+            # Each time anew: the sandbox may have been replaced, and its number be another's.
+            record = await self._runtime.inspect(self._pods.find_sandbox(namespace, pod))
+            if not record.pid:
+                raise interface.pod_not_running(pod, "Unknown")
+            return record.pid
+
+        return await portforward.serve(request, dialler(pod, pid), self._clock)
 
     @web.middleware
     async def _count(self, request: web.Request, handler: Handler) -> web.StreamResponse:

@@ -183,6 +183,7 @@ def _subresources(registry: Registry, agents: Agents) -> Subresources:
         "log": streams.log,
         "exec": streams.exec,
         "attach": streams.attach,
+        "portforward": streams.portforward,
     }
 
 

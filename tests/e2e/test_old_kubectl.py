@@ -1,11 +1,11 @@
 """Debian's own kubectl (1.20): what a fresh Debian machine has must work for the main job.
 
-get, apply, create and delete; exec, port-forward and explain of that version speak SPDY and OpenAPI
-v2, which come later.
+get, apply, create and delete, exec, cp and port-forward; explain and diff, which need no pods, are tested
+with the API server alone (`tests/integration/apiserver/test_debian_kubectl.py`).
 """
 
-import shutil
 import subprocess
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 
 from local.cluster import Cluster
+from tests.debian import fetch_kubectl
 from tests.e2e.conftest import Kubectl
-from tests.e2e.manifests import container, deployment, pod, service
+from tests.e2e.manifests import container, deployment, pod, service, web_container
 
 Eventually = Callable[..., Any]
 
@@ -22,22 +23,7 @@ Eventually = Callable[..., Any]
 @pytest.fixture(scope="session")
 def debian_kubectl(tmp_path_factory: pytest.TempPathFactory) -> str:
     """The program of Debian's package, unpacked beside whatever the machine has."""
-    folder = tmp_path_factory.mktemp("kubernetes-client")
-    if shutil.which("apt-get") is None or shutil.which("dpkg") is None:
-        pytest.skip("this is no Debian machine")
-    fetched = subprocess.run(
-        ["apt-get", "download", "-q", "kubernetes-client"],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    packages = list(folder.glob("kubernetes-client_*.deb"))
-    if not packages:
-        pytest.skip(f"Debian's kubernetes-client cannot be fetched: {fetched.stderr.strip()}")
-    subprocess.run(["dpkg", "-x", packages[0], folder / "root"], check=True, timeout=60)
-    return str(folder / "root/usr/bin/kubectl")
+    return fetch_kubectl(tmp_path_factory.mktemp("kubernetes-client"))
 
 
 @pytest.fixture
@@ -74,3 +60,35 @@ def test_create_logs_and_delete(old: Kubectl, eventually: Eventually) -> None:
     assert "Successfully assigned" in old("describe", "pod", "talker")
     assert old("delete", "pod", "talker", "--wait") == 'pod "talker" deleted\n'
     assert old("get", "pods", "--no-headers") == ""
+
+
+def test_exec_and_cp(old: Kubectl, tmp_path: Path) -> None:
+    old.apply(pod("shell", container("sleep 1000 & wait")))
+    old("wait", "--for=condition=Ready", "pod/shell", "--timeout=60s", timeout=70)
+    assert old("exec", "-i", "shell", "--", "cat", input="typed") == "typed"
+    failed = old.command("exec", "shell", "--", "sh", "-c", "exit 7")
+    assert subprocess.run(failed, capture_output=True, timeout=30, check=False).returncode == 7
+    sent = tmp_path / "sent"
+    sent.write_bytes(bytes(range(256)) * 4096)
+    old("cp", str(sent), "shell:/tmp/there")
+    old("cp", "shell:/tmp/there", str(tmp_path / "back"))
+    assert (tmp_path / "back").read_bytes() == sent.read_bytes()
+
+
+def test_port_forward(old: Kubectl, eventually: Eventually) -> None:
+    old.apply(pod("web", web_container()))
+    old("wait", "--for=condition=Ready", "pod/web", "--timeout=60s", timeout=70)
+    command = old.command("port-forward", "pod/web", ":8080")
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as forwarding:
+        try:
+            assert forwarding.stdout is not None
+            port = int(forwarding.stdout.readline().split(" -> ")[0].rpartition(":")[2])
+
+            def answer() -> bytes:
+                url = f"http://127.0.0.1:{port}/cgi-bin/who"
+                with urllib.request.urlopen(url, timeout=20) as page:
+                    return bytes(page.read())
+
+            assert eventually(answer, 20).startswith(b"web ")
+        finally:
+            forwarding.kill()

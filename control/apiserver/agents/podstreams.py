@@ -1,4 +1,4 @@
-"""`pods/log`, `pods/exec` and `pods/attach`: handlers that pass the request on to the pod's agent.
+"""`pods/log`, `exec`, `attach` and `portforward`: handlers that pass the request on to the pod's agent.
 
 For whoever looks into a running pod. Parameters are checked here as far as the pod's spec goes; what
 only the node can know, such as a container that is not running, the agent says, and its words are
@@ -17,7 +17,7 @@ from api import errors
 from api.core import Pod
 from control.admission.chain import Attributes, Operation
 from control.apiserver.agents.agents import Agents
-from control.apiserver.agents.location import choose_container
+from control.apiserver.agents.location import Agent, choose_container
 from control.apiserver.agents.tunnel import tunnel
 from control.apiserver.http import responses
 from control.apiserver.http.context import ApiRequest
@@ -77,6 +77,16 @@ class PodStreams:
         """The streams of a container's own process."""
         return await self._upgrade(request, kind, "attach", [])
 
+    async def portforward(self, request: ApiRequest, kind: Kind[Any]) -> web.StreamResponse:
+        """Connections to ports of a pod. Only WebSocket names them here; SPDY does in its streams."""
+        pod = await self._pod(request, kind)
+        await self._admit(request, pod, "portforward")
+        agent = self._agents.of(pod)
+        _check_upgrade(request.http, "portforward")
+        query = urlencode([("ports", port) for port in request.query.many("ports")])
+        place = _quoted(pod.metadata.namespace, pod.metadata.name)
+        return await self._tunnel(request, agent, f"/portForward/{place}?{query}")
+
     async def _upgrade(
         self,
         request: ApiRequest,
@@ -94,14 +104,12 @@ class PodStreams:
         # Last: kubectl tries again with SPDY after any refusal, and shows only the second one.
         _check_upgrade(request.http, what)
         query = urlencode([*parameters, *((name, "true") for name in asked)])
+        return await self._tunnel(request, agent, f"/{what}/{_place(pod, container)}?{query}")
+
+    async def _tunnel(self, request: ApiRequest, agent: Agent, path: str) -> web.StreamResponse:
         reader, writer = await self._agents.connect(agent)
-        return await tunnel(
-            request.http,
-            reader,
-            writer,
-            host=f"{agent.host}:{agent.port}",
-            path=f"/{what}/{_place(pod, container)}?{query}",
-        )
+        host = f"{agent.host}:{agent.port}"
+        return await tunnel(request.http, reader, writer, host=host, path=path)
 
     async def _pod(self, request: ApiRequest, kind: Kind[Any]) -> Pod:
         target = request.target
@@ -127,21 +135,15 @@ class PodStreams:
 
 
 def _check_upgrade(http: web.BaseRequest, what: str) -> None:
-    upgrade = http.headers.get("Upgrade", "")
-    if upgrade.upper().startswith("SPDY"):
-        raise errors.bad_request(
-            f"{what} over {upgrade} is not served yet, only over WebSocket "
-            "(v4.channel.k8s.io and v5.channel.k8s.io): use kubectl 1.30 or later, "
-            "without KUBECTL_REMOTE_COMMAND_WEBSOCKETS=false"
-        )
-    if upgrade.lower() != "websocket":
-        raise errors.bad_request(
-            f"Upgrade request required: {what} is a WebSocket (v4.channel.k8s.io)"
-        )
+    if http.headers.get("Upgrade", "").lower() not in ("websocket", "spdy/3.1"):
+        raise errors.bad_request(f"Upgrade request required: {what} is a WebSocket or SPDY/3.1")
 
 
 def _place(pod: Pod, container: str) -> str:
-    names = (pod.metadata.namespace, pod.metadata.name, container)
+    return _quoted(pod.metadata.namespace, pod.metadata.name, container)
+
+
+def _quoted(*names: str) -> str:
     return "/".join(quote(name, safe="") for name in names)
 
 

@@ -1,24 +1,32 @@
 """Upgraded connections, passed on byte by byte between a client and an agent.
 
-For `kubectl exec` and `attach`. The agent speaks the stream's protocol (WebSocket, with whichever
-subprotocol the client offered); the API server repeats the client's handshake to it, gives the
-agent's answer back, and from then on copies bytes. It need not know the protocol, nothing is decoded
-twice, and a subprotocol that agents learn tomorrow passes today.
+For `kubectl exec`, `attach` and `port-forward`. The agent speaks the stream's protocol (SPDY, or
+WebSocket with whichever subprotocol the client offered); the API server repeats the client's handshake
+to it, gives the agent's answer back, and from then on copies bytes. It need not know the protocol,
+nothing is decoded twice, and a protocol that agents learn tomorrow passes today.
 
 Concurrency: one task per direction, each waits for its receiver: a side that does not read stops the
-other after one buffer (64 KiB or so). When one side ends, the other is closed.
+other after one buffer (64 KiB or so). When one side ends, the other is closed; so are both when no byte
+passes for IDLE_SECONDS. The end of one direction alone is a matter of the protocols above, which all
+have a word for it: TLS, which carries them, cannot close one half.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Iterable
+from contextlib import suppress
 
 from aiohttp import web
 from aiohttp.abc import AbstractStreamWriter
 
 from api import errors
 from control.apiserver.http import responses
+
+log = logging.getLogger(__name__)
+
+IDLE_SECONDS = 4 * 3600.0
 
 _BUFFER = 64 * 1024
 _MAX_HEAD = 64 * 1024
@@ -119,13 +127,17 @@ def _headers(head: bytes) -> dict[str, str]:
 class _FromClient:
     """Takes the bytes that aiohttp would otherwise parse; see RequestHandler.set_parser."""
 
-    def __init__(self, transport: asyncio.Transport, writer: asyncio.StreamWriter) -> None:
+    def __init__(
+        self, transport: asyncio.Transport, writer: asyncio.StreamWriter, idle: asyncio.Timeout
+    ) -> None:
         self._transport = transport
+        self._idle = idle
         self._writer = writer
         self.ended = asyncio.Event()
         self.arrived = asyncio.Event()
 
     def feed_data(self, data: bytes) -> tuple[bool, bytes]:
+        _postpone(self._idle)
         self._writer.write(data)
         if self._writer.transport.get_write_buffer_size() > _BUFFER:
             self._transport.pause_reading()
@@ -146,6 +158,12 @@ class _FromClient:
                 self._transport.resume_reading()
 
 
+def _postpone(idle: asyncio.Timeout) -> None:
+    """Something happened."""
+    with suppress(RuntimeError):  # over already: these are the last bytes to arrive
+        idle.reschedule(asyncio.get_running_loop().time() + IDLE_SECONDS)
+
+
 async def _splice(
     http: web.BaseRequest,
     reader: asyncio.StreamReader,
@@ -155,14 +173,16 @@ async def _splice(
     transport = http.transport
     if transport is None:
         raise ConnectionResetError("the client is gone")
-    from_client = _FromClient(transport, writer)
-    transport.write(head)
-    http.protocol.set_parser(from_client)  # type: ignore[arg-type]
     try:
-        async with asyncio.TaskGroup() as group:
+        async with asyncio.timeout(IDLE_SECONDS) as idle, asyncio.TaskGroup() as group:
+            from_client = _FromClient(transport, writer, idle)
+            transport.write(head)
+            http.protocol.set_parser(from_client)  # type: ignore[arg-type]
             upwards = group.create_task(from_client.run())
-            await _to_client(http, reader, transport)
+            await _to_client(http, reader, transport, idle)
             upwards.cancel()
+    except* TimeoutError:
+        log.info("a stream to an agent was idle for too long: %s", http.path)
     except* (ConnectionError, OSError):
         pass  # either side went away, which is how such streams end
     finally:
@@ -170,9 +190,13 @@ async def _splice(
 
 
 async def _to_client(
-    http: web.BaseRequest, reader: asyncio.StreamReader, transport: asyncio.Transport
+    http: web.BaseRequest,
+    reader: asyncio.StreamReader,
+    transport: asyncio.Transport,
+    idle: asyncio.Timeout,
 ) -> None:
     while data := await reader.read(_BUFFER):
+        _postpone(idle)
         if transport.is_closing():
             return
         transport.write(data)

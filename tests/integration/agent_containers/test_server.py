@@ -38,6 +38,9 @@ class OnePod:
     def find_running(self, namespace: str, pod: str, container: str) -> ContainerId:
         return self.id
 
+    def find_sandbox(self, namespace: str, pod: str) -> ContainerId:
+        return self.id
+
     def pods(self) -> Sequence[Pod]:
         return []
 

@@ -51,6 +51,9 @@ class Pods:
             raise interface.not_running(container)
         return self.id
 
+    def find_sandbox(self, namespace: str, pod: str) -> ContainerId:
+        return self.id
+
     def pods(self) -> Sequence[Pod]:
         spec = PodSpec(containers=[Container(name="app", image="app:1")])
         return [Pod(metadata=ObjectMeta(name="web", namespace="default"), spec=spec)]
@@ -248,10 +251,30 @@ async def test_refusals(client: Client, path: str, code: int, message: str) -> N
     assert answer[0] == code and message in answer[2]
 
 
-async def test_spdy_is_refused_precisely(client: Client) -> None:
-    path = "/exec/default/web/app?command=a&output=1"
-    code, _, message = await client.refusal(path, Upgrade="SPDY/3.1", Connection="Upgrade")
-    assert code == 400 and "SPDY/3.1 is not served here" in message
+@pytest.mark.parametrize(
+    ("path", "headers", "message"),
+    [
+        ("/exec/default/web/app?command=a&output=1", {"Upgrade": "SPDY/2"}, "missing upgrade"),
+        (
+            "/exec/default/web/app?command=a&output=1",
+            {"Upgrade": "SPDY/3.1", "X-Stream-Protocol-Version": "v9.channel.k8s.io"},
+            "none of ['v9.channel.k8s.io'] is known here, only channel.k8s.io",
+        ),
+        ("/portForward/default/web", {}, "missing upgrade"),
+        (
+            "/portForward/default/web",
+            {"Upgrade": "SPDY/3.1", "X-Stream-Protocol-Version": "v4.channel.k8s.io"},
+            "only portforward.k8s.io",
+        ),
+        ("/portForward/default/web", {"Upgrade": "websocket"}, '"ports" is required'),
+        ("/portForward/default/web?ports=0", {"Upgrade": "websocket"}, "'0' as a port"),
+    ],
+)
+async def test_upgrades_that_are_refused(
+    client: Client, path: str, headers: dict[str, str], message: str
+) -> None:
+    code, _, said = await client.refusal(path, Connection="Upgrade", **headers)
+    assert code == 400 and message in said
 
 
 @pytest.mark.parametrize("protocol", ["v4.channel.k8s.io", "v5.channel.k8s.io"])
