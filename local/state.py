@@ -61,6 +61,10 @@ def load(state: Path) -> Description | None:
         data = path.read_bytes()
     except FileNotFoundError:
         return None
+    except PermissionError as error:
+        raise PermanentError(
+            f"the cluster in {state} is another user's", hint="Run the same command as root."
+        ) from error
     try:
         return msgspec.json.decode(data, type=Description)
     except msgspec.MsgspecError as error:

@@ -26,6 +26,17 @@ def test_a_damaged_description_names_the_file(tmp_path: Path) -> None:
         state.load(tmp_path)
 
 
+def test_the_cluster_of_another_user_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path) -> bytes:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "read_bytes", refuse)  # root, who runs the tests, may read everything
+    with pytest.raises(PermanentError, match="another user's"):
+        state.load(tmp_path)
+
+
 def test_one_command_at_a_time(tmp_path: Path) -> None:
     with (
         state.locked(tmp_path),
