@@ -110,6 +110,7 @@ class ApiServer:
         waiting = self._silent.pop(protocol, None)
         if waiting is not None:
             waiting.cancel()
+        _invite(message, protocol)
         return web.BaseRequest(
             message,
             payload,
@@ -119,3 +120,10 @@ class ApiServer:
             asyncio.get_running_loop(),
             client_max_size=self._max_body,
         )
+
+
+def _invite(message: RawRequestMessage, protocol: RequestHandler) -> None:
+    """Tell a client that asks before it sends a large body to go on: curl waits a second for it."""
+    expects = message.headers.get("Expect", "").lower() == "100-continue"
+    if expects and message.version >= (1, 1) and protocol.transport is not None:
+        protocol.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")

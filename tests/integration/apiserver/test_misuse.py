@@ -46,6 +46,14 @@ async def test_curl_may_still_send_what_it_sends_by_default(api: Api) -> None:
     assert code == 201
 
 
+async def test_who_asks_before_sending_is_invited(api: Api) -> None:
+    """As curl does with a large body; this client would wait for ever."""
+    body = {"metadata": {"name": "invited"}}
+    async with asyncio.timeout(10):
+        async with api.session.post(api.url + MAPS, json=body, expect100=True) as answer:
+            assert answer.status == 201
+
+
 async def test_a_web_page_cannot_open_streams(api: Api) -> None:
     handshake = {
         "Origin": "https://evil.example",
