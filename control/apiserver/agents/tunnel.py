@@ -27,6 +27,8 @@ from control.apiserver.http import responses
 log = logging.getLogger(__name__)
 
 IDLE_SECONDS = 4 * 3600.0
+FLUSH_SECONDS = 5.0
+"""For what a client sent before it went away to reach the agent."""
 
 _BUFFER = 64 * 1024
 _MAX_HEAD = 64 * 1024
@@ -81,6 +83,8 @@ async def tunnel(
         return Tunnelled()
     finally:
         writer.close()
+        # An agent that waits for its pod does not take the rest, and would not hear of the end.
+        asyncio.get_running_loop().call_later(FLUSH_SECONDS, writer.transport.abort)
 
 
 def _request(http: web.BaseRequest, host: str, path: str) -> bytes:

@@ -17,6 +17,7 @@ import pytest_asyncio
 from kubernetes import client, config
 from kubernetes.stream import portforward, stream
 
+from agent.server import spdyserver
 from tests.debian import fetch_kubectl
 from tests.integration.apiserver.conftest import Api, Server
 from tests.integration.apiserver.nodeagent import NodeAgent, open_files
@@ -267,6 +268,37 @@ async def test_nothing_is_left_of_a_client_that_was_killed(
     async with asyncio.timeout(DEADLINE):
         while open_files() > before:
             await asyncio.sleep(0.05)
+
+
+async def test_a_client_killed_while_nobody_reads_from_it(
+    kubectl: Kubectl, agent: NodeAgent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All buffers on the way are full, so that only what is sent to it can tell."""
+    monkeypatch.setattr(spdyserver, "PING_SECONDS", 0.5)
+    closed = asyncio.Event()
+
+    async def deaf(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"here")
+        await closed.wait()
+        writer.transport.abort()
+
+    await agent.listen(8080, deaf)
+    try:
+        async with kubectl.forward(":8080") as forwarding, asyncio.timeout(DEADLINE):
+            reader, writer = await asyncio.open_connection("127.0.0.1", forwarding.ports[8080])
+            await reader.readexactly(4)
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(3):
+                    while True:
+                        writer.write(b"x" * 65536)
+                        await writer.drain()
+            forwarding.process.kill()
+            await forwarding.process.wait()
+            writer.transport.abort()
+            while agent.streams():
+                await asyncio.sleep(0.05)
+    finally:
+        closed.set()
 
 
 async def test_exec_ends_with_its_client(kubectl: Kubectl, agent: NodeAgent) -> None:
