@@ -20,6 +20,8 @@ from collections.abc import Coroutine
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
+from base.errors import PodwrightError
+
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
@@ -80,7 +82,12 @@ class TaskGuard:
         error = task.exception()
         if error is None:
             return
-        log.error("task %s ended unexpectedly", task.get_name(), exc_info=error)
+        if isinstance(error, PodwrightError):
+            # Worded for people; where it was raised helps only who reads the code as well.
+            log.error("task %s ended: %s", task.get_name(), error)
+            log.debug("raised at", exc_info=error)
+        else:
+            log.error("task %s ended unexpectedly", task.get_name(), exc_info=error)
         if self._failure is None:
             self._failure = error
             self._failed.set()

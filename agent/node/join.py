@@ -46,6 +46,8 @@ KUBECONFIG = "kubeconfig"
 
 POLL = 1.0
 PATIENT_LOOKS = 20
+TOO_MANY_LOOKS = 30
+"""About 20 s after it was asked: time to say what may be wrong."""
 RETRY = 5.0
 RENEW_AT = 2 / 3
 LOOK_EVERY = 3600.0
@@ -176,6 +178,13 @@ async def obtain(client: Client, wanted: Wanted, directory: Path, *, clock: Cloc
         asked += 1
         if asked == PATIENT_LOOKS:
             log.info("waiting for certificate request %s to be approved", name)
+        if asked == TOO_MANY_LOOKS:
+            log.warning(
+                "certificate request %s is still not approved. If a node named %s is alive, it keeps "
+                "its name: choose another --node-name. Else `kubectl describe csr %s` says more, and "
+                "`kubectl certificate approve %s` lets this machine in",
+                *(name, wanted.node, name, name),
+            )
         # Approval takes the control plane a moment, a person longer.
         await clock.sleep(min(POLL, 0.05 * asked))
 

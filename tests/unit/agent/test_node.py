@@ -513,3 +513,17 @@ def test_access_of_a_node_that_has_joined(tmp_path: Path) -> None:
 def test_condition_type_is_api() -> None:
     status = node_status(IDENTITY, NodeObserved(), previous=(), now=NOW)
     assert all(isinstance(c, NodeCondition) for c in status.conditions)
+
+
+async def test_a_machine_that_waits_too_long_is_told_what_may_be_wrong(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    clock, api = FakeClock(), FakeApi()
+    async with TaskGuard("test") as guard:
+        wanted = join.serving("n", "192.0.2.1")
+        guard.start(join.obtain(api, wanted, tmp_path, clock=clock), name="join")
+        await clock.run_for(15)
+        assert "still not approved" not in caplog.text
+        await clock.run_for(15)
+        assert caplog.text.count("still not approved") == 1
+        assert "choose another --node-name" in caplog.text

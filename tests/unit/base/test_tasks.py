@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from base.errors import PermanentError
 from base.tasks import TaskGuard
 
 
@@ -105,3 +106,18 @@ async def test_tasks_are_named_after_their_guard() -> None:
     async with TaskGuard("agent") as guard:
         assert guard.start(forever(), name="heartbeat").get_name() == "agent/heartbeat"
         assert "agent/heartbeat" in repr(guard)
+
+
+async def test_an_error_worded_for_people_is_told_without_a_trace(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def refused() -> None:
+        raise PermanentError("the token has expired", hint="Make a new one.")
+
+    guard = TaskGuard("test")
+    guard.start(refused(), name="join")
+    with pytest.raises(PermanentError):
+        await guard.failed()
+    (told,) = [record for record in caplog.records if record.levelname == "ERROR"]
+    assert "the token has expired" in told.getMessage()
+    assert told.exc_info is None
