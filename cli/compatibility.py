@@ -10,13 +10,14 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from agent.spec.refusals import REFUSALS
 from api import core
-from api.scheme import ALL_VERBS, SERVED, Resource
+from api.scheme import SERVED, Resource
+from api.scheme.resource import ALL_VERBS
 from control.resources.compatibility import NOT_YET, POD_SPEC, NotYet
 
 _INTRODUCTION = """\
 # Compatibility
 
-Generated from `api/scheme.py`, `control/resources/compatibility.py` and `agent/spec/refusals.py`.
+Generated from `api/scheme/`, `control/resources/compatibility.py` and `agent/spec/refusals.py`.
 
 podwright serves the kinds below in the versions of Kubernetes 1.34. Every field of theirs is decoded,
 validated, stored and returned. What a field does is what Kubernetes documents, with the exceptions

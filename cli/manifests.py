@@ -14,11 +14,11 @@ from typing import Any
 
 from api import errors, scheme
 from api.client import HttpClient, PatchType
+from api.codec.yaml import load_all
 from api.core import Event, Pod
 from api.errors import ApiError
 from api.scheme import Resource
 from api.struct import ApiStruct
-from api.yaml import load_all
 from base.errors import PermanentError
 
 Tree = Mapping[str, Any]

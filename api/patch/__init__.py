@@ -15,7 +15,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from api import errors, jsontree
+from api import errors
+from api.codec import jsontree
 from api.patch import jsonpatch, merge, strategic
 from api.patch.faults import MalformedPatchError, PatchError
 from api.struct import ApiStruct

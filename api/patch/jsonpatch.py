@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from api.jsontree import MAX_DEPTH, check_depth
+from api.codec.jsontree import MAX_DEPTH, check_depth
 from api.patch.faults import MalformedPatchError, PatchError
 
 MAX_OPERATIONS = 10_000

@@ -22,8 +22,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+from api.codec.shapes import Kind, Shape, struct_shape
 from api.patch.faults import MalformedPatchError, PatchError
-from api.shapes import Kind, Shape, struct_shape
 from api.struct import ApiStruct
 
 PATCH = "$patch"

@@ -1,7 +1,7 @@
 """Request bodies: read up to a limit, decoded by their Content-Type, their faults reported.
 
 Serves step 1 of the pod's walk. JSON, YAML and Kubernetes' protobuf envelope become typed objects
-in `api.decode`; here are only the limit, the warnings, and options that may also stand in the URL.
+in `api.codec.decode`; here are only the limit, the warnings, and options that may also stand in the URL.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ from typing import TypeVar
 
 from aiohttp import web
 
-from api import decode, errors
+from api import errors
+from api.codec import decode
 from api.meta import DeleteOptions
 from api.struct import ApiStruct
 from control.apiserver.http.context import ApiRequest

@@ -13,7 +13,8 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 
-from api import decode, errors
+from api import errors
+from api.codec import decode
 from control.apiserver.http.negotiation import media_type
 
 _FORMS = frozenset({"", "text/plain", "application/x-www-form-urlencoded", "multipart/form-data"})

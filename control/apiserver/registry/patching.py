@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from api import decode, errors, objects, patch
+from api import errors, objects, patch
+from api.codec import decode
 from api.errors import ApiError
 from api.struct import ApiStruct
 from control.apiserver.registry.call import Call

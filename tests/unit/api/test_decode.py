@@ -9,9 +9,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from api import decode, jsontree
+from api.codec import decode, jsontree
+from api.codec.decode import PROTOBUF, convert, decode_body, decode_object
 from api.core import ConfigMap, Pod, Secret
-from api.decode import PROTOBUF, convert, decode_body, decode_object
 from api.errors import ApiError
 from api.meta import DeleteOptions
 from api.scheme import by_kind

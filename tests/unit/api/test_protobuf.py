@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from api import protobuf
 from api.apps import Deployment
+from api.codec import protobuf
 from api.core import ConfigMap, Container, Pod
 from api.core.container import ContainerRestartRuleOnExitCodes
 from api.core.probe import HTTPGetAction, Probe

@@ -18,12 +18,12 @@ from api import (
     certificates,
     coordination,
     core,
-    decode,
     discovery,
     meta,
 )
+from api.codec import decode
+from api.codec.shapes import Kind, Shape, shape_of
 from api.scheme import SERVED
-from api.shapes import Kind, Shape, shape_of
 from api.struct import ApiStruct, Leaf, StringEnum, fields
 
 REFERENCE = Path(__file__).resolve().parents[3].parent / "shared" / "reference"

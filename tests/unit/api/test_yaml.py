@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api import jsontree, yaml
-from api.jsontree import MAX_DEPTH, Repeating
+from api.codec import jsontree, yaml
+from api.codec.jsontree import MAX_DEPTH, Repeating
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from api.decode import decode_object
+from api.codec.decode import decode_object
 from api.errors import ApiError
 from api.scheme import RESOURCES, Resource, find
 from base.clock import FakeClock

@@ -12,7 +12,7 @@ import textwrap
 from collections.abc import Mapping
 from typing import Any
 
-from api import decode, yaml
+from api.codec import decode, yaml
 from api.fielderrors import FieldError
 from api.struct import ApiStruct
 from control.resources import STRATEGIES, Strategy

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from api import decode
+from api.codec import decode
 from api.meta import LabelSelector
 from control.resources import STRATEGIES
 from control.resources.columns import format_labels, format_selector, human_duration, since

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api import decode
+from api.codec import decode
 from control.resources.podspec.defaults import default_pull_policy
 from tests.unit.resources.examples import SOUND, Change, complete, make, strategy_of, tree
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from api import decode
+from api.codec import decode
 from api.core import Pod
 from control.resources.core import podcells
 

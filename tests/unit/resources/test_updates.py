@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from api import decode
+from api.codec import decode
 from api.meta import DeleteOptions
 from control.resources import strategy as strategies
 from tests.unit.resources.examples import (

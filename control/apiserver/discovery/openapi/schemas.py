@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, get_args, get_origin
 
+from api.codec.shapes import Field, Kind, Shape, struct_shape
 from api.meta import Status
 from api.scheme import SERVED
-from api.shapes import Field, Kind, Shape, struct_shape
 from api.struct import ApiStruct, Leaf, StringEnum
 from control.apiserver.discovery.openapi import descriptions
 

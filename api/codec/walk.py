@@ -1,13 +1,13 @@
 """The slow decoder: an untyped tree walked beside its type, missing nothing.
 
-Serves step 1 of the pod's walk, for the bodies that the fast decoder (`api.decode`) cannot take or
+Serves step 1 of the pod's walk, for the bodies that the fast decoder (`api.codec.decode`) cannot take or
 must not take silently. It reads a tree as Go's JSON decoder reads it for Kubernetes: null is absent,
 missing required fields get Go's zero value, names are case-sensitive, the last of repeated keys
 wins. And it collects, with its path, every unknown, repeated and mistyped field, where Go stops at
 the first mistyped one.
 
 Pure. A walker is used once. Types do not nest in themselves without end and trees are bounded by
-`api.jsontree.MAX_DEPTH`, so recursion is bounded.
+`api.codec.jsontree.MAX_DEPTH`, so recursion is bounded.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from typing import Any, NamedTuple
 import msgspec
 
 from api import quantity, timestamps
-from api.jsontree import Repeating, Spelled, check_depth, plain
-from api.shapes import Kind, Shape, struct_shape, zero
+from api.codec.jsontree import Repeating, Spelled, check_depth, plain
+from api.codec.shapes import Kind, Shape, struct_shape, zero
 from api.struct import ApiStruct, Leaf
 
 MAX_FINDINGS = 100  # of each sort; as many as Kubernetes reports

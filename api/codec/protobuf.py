@@ -21,8 +21,9 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any, TypeVar
 
-from api import jsontree, quantity, timestamps
-from api.shapes import Kind, Shape, shape_of, struct_shape, zero
+from api import quantity, timestamps
+from api.codec import jsontree
+from api.codec.shapes import Kind, Shape, shape_of, struct_shape, zero
 from api.struct import ApiStruct, Leaf, fields
 
 T = TypeVar("T", bound=ApiStruct)

@@ -9,7 +9,7 @@ numbers as `0755` and `0o755`, `0x1f`, `0b11` and `1_000`, but neither base-60 n
 
 The text is read as libyaml's events, never composed by libyaml itself: so nesting is bounded before
 it is built, aliases are counted before they are expanded (a "billion laughs" is refused after 20,000
-nodes), and a duplicate key is known with its place. Trees are those of `api.jsontree`.
+nodes), and a duplicate key is known with its place. Trees are those of `api.codec.jsontree`.
 
 Pure; raises ValueError, worded as Go's library words it, with the line.
 """
@@ -23,7 +23,7 @@ from typing import Any, NoReturn
 
 import yaml
 
-from api.jsontree import MAX_DEPTH, Repeating, parse, utf8
+from api.codec.jsontree import MAX_DEPTH, Repeating, parse, utf8
 
 MAX_ALIASED = 20_000  # nodes that aliases may add to what is written
 

@@ -3,7 +3,7 @@
 Serves step 1 of the pod's walk. Two speeds: a clean body is taken by msgspec's typed decoder, then
 its special leaves (quantities, times) are made canonical; unless the client asked to ignore them,
 unknown and repeated fields are looked for in a plain reading of the same bytes. Whatever is not
-clean is walked slowly beside its type (`api.walk`), which knows everything that is wrong.
+clean is walked slowly beside its type (`api.codec.walk`), which knows everything that is wrong.
 
 `fieldValidation` decides about unknown and repeated fields: Strict refuses them (400), Warn tells
 them, Ignore drops them. A mistyped field is always 400, a missing one never: that is validation's.
@@ -21,11 +21,12 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
-from api import errors, jsontree, protobuf, walk, yaml
+from api import errors
+from api.codec import jsontree, protobuf, walk, yaml
+from api.codec.shapes import struct_shape
 from api.errors import ApiError
 from api.meta import StatusCause, StatusDetails
 from api.scheme import Resource
-from api.shapes import struct_shape
 from api.struct import ApiStruct
 
 T = TypeVar("T", bound=ApiStruct)

@@ -1,0 +1,22 @@
+"""The rows of questions: they can be posted, are answered, and leave nothing behind. Walk step 1."""
+
+from api import authentication, authorization
+from api.scheme.resource import POSTED, Resource
+from api.struct import ApiStruct
+
+
+def _review(group: str, type_: type[ApiStruct], *, namespaced: bool = False) -> Resource:
+    singular = type_.__name__.lower()
+    return Resource(
+        group, "v1", type_.__name__, singular + "s", type_, namespaced, singular, verbs=POSTED
+    )
+
+
+ROWS: tuple[Resource, ...] = (
+    _review("authentication.k8s.io", authentication.SelfSubjectReview),
+    _review("authentication.k8s.io", authentication.TokenReview),
+    _review("authorization.k8s.io", authorization.LocalSubjectAccessReview, namespaced=True),
+    _review("authorization.k8s.io", authorization.SelfSubjectAccessReview),
+    _review("authorization.k8s.io", authorization.SelfSubjectRulesReview),
+    _review("authorization.k8s.io", authorization.SubjectAccessReview),
+)

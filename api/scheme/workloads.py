@@ -1,0 +1,31 @@
+"""The rows of what makes and changes pods: apps, batch, autoscaling, policy. Walk step 1."""
+
+from api import apps
+from api.scheme.resource import SCALE, STATUS, Resource
+
+ROWS: tuple[Resource, ...] = (
+    Resource(
+        "apps",
+        "v1",
+        "Deployment",
+        "deployments",
+        apps.Deployment,
+        True,
+        "deployment",
+        short_names=("deploy",),
+        categories=("all",),
+        subresources=(SCALE, STATUS),
+    ),
+    Resource(
+        "apps",
+        "v1",
+        "ReplicaSet",
+        "replicasets",
+        apps.ReplicaSet,
+        True,
+        "replicaset",
+        short_names=("rs",),
+        categories=("all",),
+        subresources=(SCALE, STATUS),
+    ),
+)
