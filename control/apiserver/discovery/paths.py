@@ -18,6 +18,7 @@ from control.apiserver.http import responses
 from control.apiserver.http.negotiation import parse_accept
 from control.apiserver.http.pipeline import PathHandler
 from control.apiserver.http.query import Query
+from control.apiserver.removed import discovering
 
 Check = Callable[[], Awaitable[str]]
 """A health check: returns "" when all is well, else what is not."""
@@ -113,11 +114,12 @@ class Paths:
     ) -> web.StreamResponse:
         match parts[1:]:
             case []:
-                return self._aggregate(http, core=False) or self._groups.respond(http)
+                return self._aggregate(http, core=False) or _old(http, self._groups)
             case [group]:
-                return _found(http, groups.api_group(group))
+                return _found(http, _group(http, group))
             case [group, name]:
-                return _found(http, groups.api_resource_list(group, name))
+                found = groups.api_resource_list(group, name)
+                return _found(http, found or discovering.resources(group, name))
         return responses.page_not_found()
 
     def _aggregate(self, http: web.BaseRequest, *, core: bool) -> web.Response | None:
@@ -127,8 +129,19 @@ class Paths:
                 return None
             document = self._aggregated.get((parameters.get("v", ""), core))
             if document is not None and parameters.get("g") == groups.AGGREGATED_GROUP:
-                return document.respond(http)
+                old = not core and discovering.wanted(http.headers)
+                return (discovering.aggregated(document) if old else document).respond(http)
         return None
+
+
+def _old(http: web.BaseRequest, document: Document) -> web.StreamResponse:
+    shown = discovering.groups(document) if discovering.wanted(http.headers) else document
+    return shown.respond(http)
+
+
+def _group(http: web.BaseRequest, name: str) -> dict[str, object] | None:
+    found = groups.api_group(name)
+    return discovering.group(name, found) if discovering.wanted(http.headers) else found
 
 
 def _found(http: web.BaseRequest, value: dict[str, object] | None) -> web.StreamResponse:

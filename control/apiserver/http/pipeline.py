@@ -27,9 +27,11 @@ from control.apiserver.http.context import ApiRequest
 from control.apiserver.http.metrics import HttpMetrics
 from control.apiserver.http.origins import check_origin
 from control.apiserver.http.query import Query
+from control.apiserver.removed import refusing
+from control.apiserver.removed import table as removed
 from control.auth.authentication import Authenticator
 from control.auth.authorization import Access, Authorizer, refusal
-from control.auth.user import User
+from control.auth.user import AUTHENTICATED, User
 
 log = logging.getLogger(__name__)
 
@@ -101,6 +103,7 @@ class Pipeline:
         user = await self._authenticate(http)
         target = routing.resolve(parts)
         if target is None:
+            await _refuse_removed(http, parts, user)
             return http.method, await self._serve_path(http, path, parts, query, user)
         watch = target.watch or (http.method == "GET" and query.flag("watch"))
         verb = routing.verb(http.method, target, watch=watch)
@@ -177,6 +180,14 @@ class Pipeline:
         self._metrics.observe(verb, status, None if long_running else seconds)
         if seconds > self._slow and not long_running:
             log.warning("slow request: %s %s took %.3f s", http.method, _path(http), seconds)
+
+
+async def _refuse_removed(http: web.BaseRequest, parts: list[str], user: User) -> None:
+    """Raises what to write instead, for a version that Kubernetes has ended."""
+    found = removed.find(parts)
+    if found is not None and AUTHENTICATED in user.groups:
+        read = http.can_read_body and (http.content_length or 0) <= refusing.MOST_READ
+        raise refusing.refuse(found, await http.read() if read else b"")
 
 
 def _path(http: web.BaseRequest) -> str:
