@@ -11,13 +11,14 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 from base.errors import PodwrightError
 from netplugin.namespaces import run_inside
 
 CONNECT_SECONDS = 30.0
-_LOOPBACKS = ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1"))
+Place = tuple[socket.AddressFamily, str]
+_LOOPBACKS: Sequence[Place] = ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1"))
 PIECE = 64 * 1024
 
 Connected = tuple[asyncio.StreamReader, asyncio.StreamWriter]
@@ -28,23 +29,31 @@ class Unreachable(Exception):
     """The pod does not answer on that port; says why, for a person."""
 
 
-def dialler(pod: str, pid: Callable[[], Awaitable[int]]) -> Dial:
-    """Connects to ports of the pod's loopback. `pid` is a process of the pod, as it is now."""
+def dialler(pod: str, pid: Callable[[], Awaitable[int]], address: str = "") -> Dial:
+    """Connects to ports of the pod's loopback, or of one address, as seen from inside the pod.
+
+    `pid` is a process of the pod, as it is now.
+    """
+    places = [(_family(address), address)] if address else _LOOPBACKS
 
     async def dial(port: int) -> Connected:
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
-                return await _connect(await pid(), port)
+                return await _connect(await pid(), places, port)
         except (OSError, TimeoutError, PodwrightError) as error:
-            why = _reason(error)
+            why = _reason(error, address or "127.0.0.1")
             raise Unreachable(f"error forwarding port {port} to pod {pod}: {why}") from error
 
     return dial
 
 
-async def _connect(pid: int, port: int) -> Connected:
+def _family(address: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in address else socket.AF_INET
+
+
+async def _connect(pid: int, places: Sequence[Place], port: int) -> Connected:
     refused: OSError | None = None
-    for family, host in _LOOPBACKS:
+    for family, host in places:
         made = await asyncio.to_thread(
             run_inside, pid, lambda family=family: socket.socket(family, socket.SOCK_STREAM)
         )
@@ -63,10 +72,10 @@ async def _connect(pid: int, port: int) -> Connected:
     raise refused
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: Exception, address: str) -> str:
     if isinstance(error, TimeoutError):
         return "no answer in time"
     if isinstance(error, OSError) and error.errno:
         # asyncio's own text is for programmers: "[Errno 111] Connect call failed ('127.0.0.1', 9)".
-        return f"failed to connect to 127.0.0.1 in the pod: {os.strerror(error.errno)}"
+        return f"failed to connect to {address} in the pod: {os.strerror(error.errno)}"
     return str(error)

@@ -11,6 +11,7 @@ the API server can pass them on as they are.
 
 from __future__ import annotations
 
+import ipaddress
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import aclosing
@@ -23,8 +24,16 @@ from agent.containers import logs
 from agent.containers.errors import EngineUnavailable, NotFound, NotRunning, RuntimeFailure
 from agent.containers.interface import Runtime, Stream
 from agent.containers.logs import InvalidLogOptions
-from agent.server import handshake, interface, portforward, remotecommand, spdyexec, usage
-from agent.server.dial import dialler
+from agent.server import (
+    handshake,
+    interface,
+    portforward,
+    rawdial,
+    remotecommand,
+    spdyexec,
+    usage,
+)
+from agent.server.dial import Dial, dialler
 from agent.server.identity import identity
 from agent.server.interface import PodLookup, Statistics, UsageSource
 from agent.server.metrics import CONTENT_TYPE, Metrics
@@ -107,6 +116,7 @@ class AgentServer:
                 ),
                 web.get("/portForward/{namespace}/{pod}", self._port_forward),
                 web.post("/portForward/{namespace}/{pod}", self._port_forward),
+                web.get("/dial/{namespace}/{pod}/{port}", self._dial),
             ]
         )
         return app
@@ -192,6 +202,12 @@ class AgentServer:
         return await remotecommand.serve(request, wanted, protocol, connect)
 
     async def _port_forward(self, request: web.Request) -> web.StreamResponse:
+        return await portforward.serve(request, self._dialler(request), self._clock)
+
+    async def _dial(self, request: web.Request) -> web.StreamResponse:
+        return await rawdial.serve(request, self._dialler(request, _address(request)))
+
+    def _dialler(self, request: web.Request, address: str = "") -> Dial:
         namespace, pod = request.match_info["namespace"], request.match_info["pod"]
         self._pods.find_sandbox(namespace, pod)  # a refusal is only possible before the upgrade
 
@@ -202,7 +218,7 @@ class AgentServer:
                 raise interface.pod_not_running(pod, "Unknown")
             return record.pid
 
-        return await portforward.serve(request, dialler(pod, pid), self._clock)
+        return dialler(pod, pid, address)
 
     @web.middleware
     async def _count(self, request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -246,6 +262,14 @@ async def _let_in(request: web.Request, handler: Handler) -> web.StreamResponse:
             f"Forbidden (user={who.name}, path={request.path}): not the API server",
         )
     return await handler(request)
+
+
+def _address(request: web.Request) -> str:
+    text = request.query.get("address", "")
+    try:
+        return str(ipaddress.ip_address(text)) if text else ""
+    except ValueError:
+        raise errors.bad_request(f"address: {text!r} is not an IP address") from None
 
 
 def _target(request: web.Request) -> tuple[str, str, str]:

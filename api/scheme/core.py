@@ -3,7 +3,7 @@
 from typing import Any
 
 from api import core
-from api.scheme.resource import ALL_VERBS, STATUS, Resource, Subresource
+from api.scheme.resource import ALL_VERBS, PROXIED, STATUS, Resource, Subresource
 from api.struct import ApiStruct
 
 _POD_SUBRESOURCES = (
@@ -12,6 +12,7 @@ _POD_SUBRESOURCES = (
     Subresource("exec", ("create", "get"), "PodExecOptions"),
     Subresource("log", ("get",)),
     Subresource("portforward", ("create", "get"), "PodPortForwardOptions"),
+    Subresource("proxy", PROXIED, "PodProxyOptions"),
     STATUS,
 )
 
@@ -41,7 +42,7 @@ ROWS: tuple[Resource, ...] = (
         core.Node,
         namespaced=False,
         short_names=("no",),
-        subresources=(STATUS,),
+        subresources=(Subresource("proxy", PROXIED, "NodeProxyOptions"), STATUS),
     ),
     _core(
         "Pod",
@@ -58,7 +59,7 @@ ROWS: tuple[Resource, ...] = (
         core.Service,
         short_names=("svc",),
         categories=("all",),
-        subresources=(STATUS,),
+        subresources=(Subresource("proxy", PROXIED, "ServiceProxyOptions"), STATUS),
     ),
     _core("ServiceAccount", "serviceaccounts", core.ServiceAccount, short_names=("sa",)),
 )

@@ -94,5 +94,6 @@ class Resource:
         return next((item for item in self.subresources if item.name == name), None)
 
 
+PROXIED = ("create", "delete", "get", "patch", "update")
 STATUS = Subresource("status", ("get", "patch", "update"))
 SCALE = Subresource("scale", ("get", "patch", "update"), "Scale", "autoscaling", "v1")

@@ -21,6 +21,7 @@ from base.tasks import TaskGuard
 from control.admission.plugins import default_chain
 from control.apiserver.agents.agents import Agents
 from control.apiserver.agents.podstreams import PodStreams
+from control.apiserver.agents.proxies import Proxies
 from control.apiserver.discovery.openapi.serving import OpenApi
 from control.apiserver.discovery.paths import Check, Paths
 from control.apiserver.http.handlers import ResourceHandlers, Subresources
@@ -184,6 +185,7 @@ def _subresources(registry: Registry, agents: Agents) -> Subresources:
         "exec": streams.exec,
         "attach": streams.attach,
         "portforward": streams.portforward,
+        "proxy": Proxies(registry, agents, random.SystemRandom()),
     }
 
 

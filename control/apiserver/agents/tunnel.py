@@ -18,10 +18,13 @@ import logging
 from collections.abc import Iterable
 from contextlib import suppress
 
+import msgspec
 from aiohttp import web
 from aiohttp.abc import AbstractStreamWriter
+from multidict import CIMultiDict
 
 from api import errors
+from api.meta import Status
 from control.apiserver.http import responses
 
 log = logging.getLogger(__name__)
@@ -70,10 +73,14 @@ async def tunnel(
     *,
     host: str,
     path: str,
+    more: CIMultiDict[str] | None = None,
 ) -> web.StreamResponse:
-    """Hand the request to the agent behind `reader` and `writer`, and stay in between."""
+    """Hand the request to the agent behind `reader` and `writer`, and stay in between.
+
+    `more`: what else of the client's headers is repeated, for others than agents.
+    """
     try:
-        writer.write(_request(http, host, path))
+        writer.write(_request(http, host, path, more or CIMultiDict()))
         await writer.drain()
         head = await _read_head(reader)
         code = _status_code(head)
@@ -87,10 +94,12 @@ async def tunnel(
         asyncio.get_running_loop().call_later(FLUSH_SECONDS, writer.transport.abort)
 
 
-def _request(http: web.BaseRequest, host: str, path: str) -> bytes:
+def _request(http: web.BaseRequest, host: str, path: str, more: CIMultiDict[str]) -> bytes:
     lines = [f"{http.method} {path} HTTP/1.1", f"Host: {host}"]
     for name in _HANDSHAKE:
         lines += [f"{name}: {value}" for value in http.headers.getall(name, [])]
+    known = {"host", *map(str.lower, _HANDSHAKE)}
+    lines += [f"{name}: {value}" for name, value in more.items() if name.lower() not in known]
     return "\r\n".join([*lines, "", ""]).encode()
 
 
@@ -111,15 +120,36 @@ def _status_code(head: bytes) -> int:
     return int(parts[1][:3])
 
 
+async def become(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, host: str, path: str
+) -> None:
+    """Have the agent turn the connection into one to a pod's port; what it refuses is raised."""
+    lines = [f"GET {path} HTTP/1.1", f"Host: {host}", "Connection: Upgrade", "Upgrade: tcp", "", ""]
+    writer.write("\r\n".join(lines).encode())
+    head = await _read_head(reader)
+    code = _status_code(head)
+    if code == 101:
+        return
+    body = await _body(reader, _headers(head))
+    try:
+        raise errors.ApiError(msgspec.json.decode(body, type=Status))
+    except msgspec.MsgspecError:
+        raise errors.unavailable(f"the agent answered {code} to {path}") from None
+
+
 async def _refused(reader: asyncio.StreamReader, head: bytes, code: int) -> web.StreamResponse:
     """The agent said no: its words are the client's answer."""
     headers = _headers(head)
-    length = headers.get("content-length", "")
-    size = min(int(length), _MAX_ANSWER) if length.isdigit() else 0
-    body = await reader.readexactly(size) if size else b""
+    body = await _body(reader, headers)
     return responses.json_response(
         body, code=code, content_type=headers.get("content-type", "text/plain")
     )
+
+
+async def _body(reader: asyncio.StreamReader, headers: dict[str, str]) -> bytes:
+    length = headers.get("content-length", "")
+    size = min(int(length), _MAX_ANSWER) if length.isdigit() else 0
+    return await reader.readexactly(size) if size else b""
 
 
 def _headers(head: bytes) -> dict[str, str]:

@@ -42,7 +42,7 @@ _MAX_AUDIT_ID = 64
 # A client that asks to act with somebody else's rights must never act with its own instead.
 _IMPERSONATION = ("Impersonate-User", "Impersonate-Group", "Impersonate-Uid")
 # Subresources that last as long as they like.
-_STREAMS = frozenset({"log", "exec", "attach", "portforward"})
+_STREAMS = frozenset({"log", "exec", "attach", "portforward", "proxy"})
 _LONG_RUNNING = frozenset({"watch", "connect"})
 REQUEST_TIMEOUT = 60.0
 """Seconds until a request that is no stream is given up; its write may still happen."""

@@ -5,6 +5,7 @@ and the pod's network is a namespace of the test's own.
 from __future__ import annotations
 
 import asyncio
+import socket
 import subprocess
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
@@ -162,7 +163,11 @@ class NodeAgent:
 
     async def listen(self, port: int, serve: Echo) -> None:
         """A server inside the pod's network."""
-        import socket
+        sock = await self.socket(port)
+        self._servers.append(await asyncio.start_server(serve, sock=sock))
+
+    async def socket(self, port: int) -> socket.socket:
+        """A listening socket inside the pod's network."""
 
         def make() -> socket.socket:
             made = socket.socket()
@@ -172,8 +177,7 @@ class NodeAgent:
             return made
 
         # `enter` needs a moment until the holder has moved into the namespace; the name is sure.
-        listening = await asyncio.to_thread(namespaces.run_inside, self.netns, make)
-        self._servers.append(await asyncio.start_server(serve, sock=listening))
+        return await asyncio.to_thread(namespaces.run_inside, self.netns, make)
 
     def find(
         self, namespace: str, pod: str, container: str, *, previous: bool = False
