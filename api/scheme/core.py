@@ -9,10 +9,12 @@ from api.struct import ApiStruct
 _POD_SUBRESOURCES = (
     Subresource("attach", ("create", "get"), "PodAttachOptions"),
     Subresource("binding", ("create",), "Binding"),
+    Subresource("ephemeralcontainers", ("get", "patch", "update")),
     Subresource("exec", ("create", "get"), "PodExecOptions"),
     Subresource("log", ("get",)),
     Subresource("portforward", ("create", "get"), "PodPortForwardOptions"),
     Subresource("proxy", PROXIED, "PodProxyOptions"),
+    Subresource("resize", ("get", "patch", "update")),
     STATUS,
 )
 

@@ -46,7 +46,9 @@ _NO_TOKEN = "no service account token is mounted yet"
 
 _CONTAINER: tuple[NotYet, ...] = (
     NotYet("env[*].valueFrom.fileKeyRef", "the container waits with CreateContainerConfigError"),
-    NotYet("resizePolicy", "pods cannot be resized in place yet"),
+    NotYet(
+        "resizePolicy", "a pod is resized only before it starts; agents cannot do it in place yet"
+    ),
     NotYet("resources.limits[ephemeral-storage]", "the use of disks is not limited yet"),
     NotYet("restartPolicyRules", "only the restart policies count"),
     NotYet(
@@ -139,8 +141,13 @@ LEASE: tuple[NotYet, ...] = (
     NotYet("spec.strategy", "there are no coordinated elections"),
 )
 
+POD: tuple[NotYet, ...] = (
+    *POD_SPEC,
+    NotYet("ephemeralContainers", "agents do not start containers in a running pod yet"),
+)
+
 NOT_YET: dict[type[ApiStruct], tuple[NotYet, ...]] = {
-    core.Pod: _below("spec", POD_SPEC),
+    core.Pod: _below("spec", POD),
     apps.ReplicaSet: _below("spec.template.spec", POD_SPEC),
     apps.Deployment: _below("spec.template.spec", POD_SPEC),
     core.Service: SERVICE,

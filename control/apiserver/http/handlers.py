@@ -31,7 +31,7 @@ Subresources = dict[str, Handler]
 
 # Kinds whose delete answers with the object that was deleted; the others answer with a Status.
 _RETURN_DELETED = frozenset({"Pod", "Service", "ServiceAccount"})
-_PARTS = frozenset({"status", "approval", "finalize"})
+_PARTS = frozenset({"status", "approval", "finalize", "ephemeralcontainers", "resize"})
 
 
 class ResourceHandlers:

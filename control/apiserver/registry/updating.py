@@ -26,6 +26,9 @@ from control.store.interface import Delete, KeyValue, Put
 
 _ATTEMPTS = 256  # each failed one means that another write succeeded
 
+_WARNED = ("", "ephemeralcontainers", "resize")
+"""Where a client says what it wants: the rest is reports, whose authors can do nothing about it."""
+
 Change = Callable[[ApiStruct], Awaitable[Any]]
 """Makes the new object from the current one (private to it), or raises an ApiError."""
 
@@ -141,7 +144,7 @@ async def prepare(
     if found:
         raise errors.invalid(kind.resource, old.metadata.name, found)
     await registry.admission.validate(request)
-    if not subresource:
+    if subresource in _WARNED:
         for text in strategy.warnings(new):
             call.warn(text)
 

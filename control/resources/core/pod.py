@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator
 
+import msgspec
+
 from api import pods, validation
 from api.core import Pod
 from api.fielderrors import FieldError, Path, forbidden, invalid
@@ -10,6 +12,11 @@ from api.scheme import resource_of
 from control.resources.columns import AGE, NONE
 from control.resources.core import podcells
 from control.resources.podspec.defaults import default_pod_only, default_pod_spec
+from control.resources.podspec.ephemeral import (
+    ephemeral_container_errors,
+    ephemeral_update_errors,
+)
+from control.resources.podspec.resize import resize_errors, resized
 from control.resources.podspec.spec import pod_spec_errors
 from control.resources.podspec.updates import pod_update_errors
 from control.resources.strategy import Column, Strategy
@@ -63,6 +70,15 @@ class PodStrategy(Strategy[Pod]):
             new.status.qos_class = old.status.qos_class
             if not new.status.phase:
                 new.status.phase = old.status.phase
+        elif subresource in ("ephemeralcontainers", "resize"):
+            wanted = new.spec
+            containers, init_containers = resized(new, old)
+            new.metadata, new.status = msgspec.structs.replace(old.metadata), old.status
+            new.spec = msgspec.structs.replace(old.spec)
+            if subresource == "resize":
+                new.spec.containers, new.spec.init_containers = containers, init_containers
+            else:
+                new.spec.ephemeral_containers = wanted.ephemeral_containers
 
     def validate(self, obj: Pod) -> list[FieldError]:
         path = Path("spec")
@@ -91,6 +107,15 @@ class PodStrategy(Strategy[Pod]):
         ]
 
     def validate_subresource(self, subresource: str, new: Pod, old: Pod) -> list[FieldError]:
+        spec = Path("spec")
+        if subresource == "ephemeralcontainers":
+            return [
+                *pod_spec_errors(new.spec, spec),
+                *ephemeral_container_errors(new, spec),
+                *ephemeral_update_errors(new, old, spec),
+            ]
+        if subresource == "resize":
+            return [*pod_spec_errors(new.spec, spec), *resize_errors(new, old, spec)]
         errors = []
         nominated = new.status.nominated_node_name
         where = Path("status").child("nominatedNodeName")
