@@ -98,7 +98,7 @@ class ResourceHandlers:
     async def create(self, request: ApiRequest, kind: Kind[Any]) -> web.StreamResponse:
         request.read_write_options()
         request.form()
-        obj = await bodies.read_object(request, kind.resource.type)
+        obj = await bodies.read_object(request, kind.codec)
         stored = await creating.create(
             self._registry, kind, request.call, obj, namespace=request.target.namespace
         )
@@ -107,7 +107,7 @@ class ResourceHandlers:
     async def update(self, request: ApiRequest, kind: Kind[Any]) -> web.StreamResponse:
         request.read_write_options()
         request.form()
-        obj = await bodies.read_object(request, kind.resource.type)
+        obj = await bodies.read_object(request, kind.codec)
         target = request.target
         stored = await updating.update(
             self._registry,

@@ -29,7 +29,7 @@ class SmallSubresources:
 
     async def binding(self, request: ApiRequest, kind: Kind[Any]) -> web.StreamResponse:
         request.read_write_options()
-        body = await bodies.read_object(request, Binding)
+        body = await bodies.read_typed(request, Binding)
         target = request.target
         status = await subresources.bind(
             self._registry, kind, request.call, body, target.namespace, target.name
@@ -54,18 +54,22 @@ class SmallSubresources:
             make = await self._replacement(request)
         else:
             apply = patching.applier(
-                request.call, await bodies.read(request), bodies.content_type(request)
+                bodies.typed(Scale),
+                request.call,
+                await bodies.read(request),
+                bodies.content_type(request),
             )
 
             async def make(current: Scale) -> Scale:
-                return apply(current)
+                scale: Scale = apply(current)
+                return scale
 
         return await subresources.scale(
             self._registry, kind, request.call, target.namespace, target.name, make
         )
 
     async def _replacement(self, request: ApiRequest) -> Callable[[Scale], Awaitable[Scale]]:
-        wanted, name = await bodies.read_object(request, Scale), request.target.name
+        wanted, name = await bodies.read_typed(request, Scale), request.target.name
         if wanted.metadata.name not in ("", name):
             raise errors.bad_request(
                 f"the name of the object ({wanted.metadata.name}) does not match the name on the "

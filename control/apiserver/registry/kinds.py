@@ -12,25 +12,25 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
+from api.codec.decode import Decoded
 from api.core import Pod
 from api.scheme import Resource
 from api.struct import ApiStruct
+from control.apiserver.registry.codecs import Codec, Typed
 from control.resources.strategy import Strategy
 from control.store.cached import Extract, Facts
 from control.store.interface import KeyValue, Store
 from control.store.watchcache import WatchCache
 
-T = TypeVar("T", bound=ApiStruct)
-
-_ENCODER = msgspec.json.Encoder()
+T = TypeVar("T")
 
 
 class Kind(Generic[T]):
-    """Everything about one resource that does not change while the process runs."""
+    """Everything about one resource; its codec is of the version that is stored."""
 
     __slots__ = (
-        "_decoder",
         "cache",
+        "codec",
         "extract",
         "has_generation",
         "indexed",
@@ -43,13 +43,15 @@ class Kind(Generic[T]):
     def __init__(
         self,
         resource: Resource,
-        strategy: Strategy[T],
+        strategy: Strategy[Any],
         cache: WatchCache,
         *,
         extract: Extract,
+        codec: Codec | None = None,
         indexed: Sequence[str] = (),
     ) -> None:
         self.resource = resource
+        self.codec: Codec = codec or Typed(resource.type)
         self.strategy = strategy
         self.cache = cache
         self.extract = extract
@@ -61,7 +63,6 @@ class Kind(Generic[T]):
             hasattr(resource.type, "spec")
             and type(strategy).generation_changes is Strategy.generation_changes
         )
-        self._decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(resource.type)
 
     def __repr__(self) -> str:
         return f"Kind({self.resource.qualified_name})"
@@ -74,16 +75,16 @@ class Kind(Generic[T]):
         metadata = obj.metadata  # type: ignore[attr-defined]
         metadata.resource_version = ""
         metadata.managed_fields = []
-        return _ENCODER.encode(obj)
+        return self.codec.encode(obj)
 
     def decode(self, body: bytes) -> T:
         """A private copy of a stored object."""
-        decoded: T = self._decoder.decode(body)
+        decoded: T = self.codec.decode(body)
         return decoded
 
     def body(self, obj: T) -> bytes:
         """The object as it is, with whatever resourceVersion it has."""
-        return _ENCODER.encode(obj)
+        return self.codec.encode(obj)
 
     def copy(self, obj: T) -> T:
         """A private copy of an object."""
@@ -94,6 +95,18 @@ class Kind(Generic[T]):
         decoded = self.decode(stored.value)
         decoded.metadata.resource_version = str(stored.mod_revision)  # type: ignore[attr-defined]
         return decoded
+
+    def tree(self, obj: T) -> dict[str, Any]:
+        """The object as plain JSON values: what patches are applied to."""
+        return self.codec.tree(obj)
+
+    def from_tree(self, tree: Any, validation: str) -> Decoded[Any]:
+        """The object of a tree that a patch made. Raises 400 for what does not fit the kind."""
+        return self.codec.from_tree(tree, validation)
+
+    def decode_body(self, body: bytes, content_type: str, validation: str) -> Decoded[Any]:
+        """The object of a request's body. Raises 400 and 415."""
+        return self.codec.decode_body(body, content_type, validation)
 
     def splice(self, value: bytes, revision: int) -> bytes:
         """The bytes for clients: those of the store with the resourceVersion."""

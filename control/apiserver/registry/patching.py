@@ -7,24 +7,22 @@ reported as the client asked, wrong types refused with their path.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
 from api import errors, objects, patch
-from api.codec import decode
 from api.errors import ApiError
 from api.struct import ApiStruct
 from control.apiserver.registry.call import Call
+from control.apiserver.registry.codecs import Codec
 from control.apiserver.registry.kinds import Kind
 from control.apiserver.registry.updating import Change, check_name
-
-T = TypeVar("T", bound=ApiStruct)
 
 APPLY_PATCH = "application/apply-patch+yaml"
 
 
 def patcher(kind: Kind[Any], call: Call, body: bytes, content_type: str) -> Change:
     """The change that a PATCH request asks for."""
-    apply = applier(call, body, content_type)
+    apply = applier(kind.codec, call, body, content_type)
 
     async def change(current: ApiStruct) -> Any:
         before, patched = objects.meta(current), apply(current)
@@ -34,15 +32,14 @@ def patcher(kind: Kind[Any], call: Call, body: bytes, content_type: str) -> Chan
     return change
 
 
-def applier(call: Call, body: bytes, content_type: str) -> Callable[[T], T]:
+def applier(codec: Codec, call: Call, body: bytes, content_type: str) -> Callable[[Any], Any]:
     """A function that applies the patch to an object. Raises 415 for other sorts of patches."""
     if content_type.partition(";")[0].strip().lower() == APPLY_PATCH:
         raise _no_apply()
 
-    def apply(current: T) -> T:
-        type_ = type(current)
-        tree = patch.apply(decode.to_tree(current), body, content_type, type_)
-        decoded = decode.convert(tree, type_, call.field_validation)
+    def apply(current: Any) -> Any:
+        tree = patch.apply(codec.tree(current), body, content_type, codec.type_)
+        decoded = codec.from_tree(tree, call.field_validation)
         for text in decoded.warnings:
             call.warn(text)
         return decoded.obj

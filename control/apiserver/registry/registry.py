@@ -14,7 +14,7 @@ from typing import Any, Protocol, TypeVar
 
 from api import errors
 from api.errors import ApiError
-from api.scheme import Resource, resource_of
+from api.scheme import Resource
 from api.struct import ApiStruct
 from base.clock import Clock
 from control.admission.chain import Chain
@@ -61,20 +61,34 @@ class Registry:
         self.admission = Chain()  # set by `build`: its plugins read through this registry
         self.write_failure = ""  # why the last write failed; "" when it did not
         self.companions: dict[type[ApiStruct], Companion] = {}
-        self._kinds: dict[type[ApiStruct], Kind[Any]] = {kind.resource.type: kind for kind in kinds}
+        self._kinds: dict[tuple[str, str], Kind[Any]] = {}
+        self._by_type: dict[type[Any], Kind[Any]] = {}
+        for kind in kinds:
+            self.add(kind)
 
     def __repr__(self) -> str:
         return f"Registry({len(self._kinds)} kinds)"
 
     @property
     def kinds(self) -> Iterable[Kind[Any]]:
-        return self._kinds.values()
+        return tuple(self._kinds.values())
+
+    def add(self, kind: Kind[Any]) -> None:
+        """Serve a kind from now on; its cache is run by whoever adds it."""
+        self._kinds[kind.resource.group, kind.resource.plural] = kind
+        self._by_type[kind.resource.type] = kind
+
+    def remove(self, kind: Kind[Any]) -> None:
+        """Serve a kind no longer."""
+        del self._kinds[kind.resource.group, kind.resource.plural]
+        del self._by_type[kind.resource.type]
 
     def kind(self, resource: Resource) -> Kind[Any]:
-        return self._kinds[resource.type]
+        return self._kinds[resource.group, resource.plural]
 
     def kind_of(self, type_: type[T]) -> Kind[T]:
-        return self._kinds[resource_of(type_).type]
+        """The kind whose objects have this type. Raises KeyError: it is no kind, or no longer."""
+        return self._by_type[type_]
 
     async def fresh(self, kind: Kind[Any]) -> None:
         """Wait until the kind's cache shows every write that was acknowledged."""
