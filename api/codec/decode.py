@@ -40,9 +40,9 @@ STRICT = "Strict"
 WARN = "Warn"
 IGNORE = "Ignore"
 
-_JSON_TYPES = frozenset((JSON, "text/json"))
+JSON_TYPES = frozenset((JSON, "text/json"))
 # The last is what `curl --data-binary @pod.yaml` says unless told otherwise; JSON is YAML, too.
-_YAML_TYPES = frozenset(
+YAML_TYPES = frozenset(
     (
         YAML,
         "application/x-yaml",
@@ -92,9 +92,9 @@ def decode_body(
     media_type = content_type.partition(";")[0].strip().lower()
     if not media_type:  # who says nothing may send either
         media_type = JSON if body.lstrip()[:1] == b"{" else YAML
-    if media_type in _JSON_TYPES:
+    if media_type in JSON_TYPES:
         found = _json(body, type_, validation)
-    elif media_type in _YAML_TYPES:
+    elif media_type in YAML_TYPES:
         found = _walked(_parsed(yaml.load, body, type_), type_, validation)
     elif media_type == PROTOBUF:
         found = Decoded(_protobuf(body, type_))

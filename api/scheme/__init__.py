@@ -4,13 +4,14 @@ Serves step 1 of the pod's walk: a path such as `/apis/apps/v1/namespaces/ns/dep
 is resolved here, and discovery is printed from it. `RESOURCES` names every kind that is stored;
 adding one means a type, a row in the table of its groups beside this module, and a strategy in
 `control/resources`. `REVIEWS` are questions: they can be posted, are answered, and leave nothing
-behind.
+behind. `ALTERNATES` are further versions of kinds that are stored as another one. What comes at run
+time is in a `Catalogue` of the server.
 """
 
-from collections.abc import Iterable
 from functools import cache
 
-from api.scheme import cluster, core, network, reviews, workloads
+from api.scheme import alternates, cluster, core, network, reviews, workloads
+from api.scheme.catalogue import Catalogue as Catalogue
 from api.scheme.resource import Resource as Resource
 from api.scheme.resource import Subresource as Subresource
 from api.struct import ApiStruct
@@ -24,7 +25,9 @@ RESOURCES: tuple[Resource, ...] = (
 
 REVIEWS: tuple[Resource, ...] = reviews.ROWS
 
-SERVED = (*RESOURCES, *REVIEWS)
+ALTERNATES: tuple[Resource, ...] = alternates.ROWS
+
+SERVED = (*RESOURCES, *ALTERNATES, *REVIEWS)
 """Everything that has a path."""
 
 
@@ -41,24 +44,19 @@ def resource_of(type_: type[ApiStruct]) -> Resource:
     raise KeyError(f"{type_.__name__} is not a kind that is served")
 
 
-@cache
+_STATIC = Catalogue(SERVED)
+
+
 def find(group: str, version: str, plural: str) -> Resource | None:
     """The resource served at `/apis/GROUP/VERSION/PLURAL` (core group: empty string)."""
-    for resource in SERVED:
-        if (resource.group, resource.version, resource.plural) == (group, version, plural):
-            return resource
-    return None
+    return _STATIC.find(group, version, plural)
 
 
-@cache
 def by_kind(api_version: str, kind: str) -> Resource | None:
     """The stored resource of `apiVersion` and `kind`, as an object names itself."""
-    for resource in RESOURCES:
-        if resource.api_version == api_version and resource.kind == kind:
-            return resource
-    return None
+    return _STATIC.stored_by_kind(api_version, kind)
 
 
-def group_versions(resources: Iterable[Resource] = SERVED) -> tuple[tuple[str, str], ...]:
+def group_versions() -> tuple[tuple[str, str], ...]:
     """Each (group, version) once, the core group first."""
-    return tuple(sorted({(item.group, item.version) for item in resources}))
+    return _STATIC.group_versions()

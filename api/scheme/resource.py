@@ -48,6 +48,8 @@ class Resource:
     categories: tuple[str, ...] = ()
     verbs: tuple[str, ...] = ALL_VERBS
     subresources: tuple[Subresource, ...] = ()
+    stored_as: str = ""
+    """The apiVersion in which its objects are kept, where that is another one (`ALTERNATES`)."""
 
     @property
     def stored(self) -> bool:

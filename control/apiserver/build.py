@@ -11,10 +11,10 @@ import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, ProcessCollector
 
 from api.core import Pod, Service
-from api.scheme import RESOURCES, resource_of
+from api.scheme import ALTERNATES, RESOURCES, SERVED, Catalogue, resource_of
 from base import pki
 from base.clock import Clock
 from base.tasks import TaskGuard
@@ -24,8 +24,11 @@ from control.apiserver.agents.podstreams import PodStreams
 from control.apiserver.agents.proxies import Proxies
 from control.apiserver.discovery.openapi.serving import OpenApi
 from control.apiserver.discovery.paths import Check, Paths
+from control.apiserver.fairness.gate import Gate
+from control.apiserver.http.context import ApiRequest
+from control.apiserver.http.draining import Draining
 from control.apiserver.http.handlers import ResourceHandlers, Subresources
-from control.apiserver.http.metrics import HttpMetrics, Statistics
+from control.apiserver.http.metrics import HttpMetrics, Objects, Statistics
 from control.apiserver.http.pipeline import Pipeline
 from control.apiserver.http.reviews import ReviewHandler
 from control.apiserver.http.server import ApiServer
@@ -36,13 +39,14 @@ from control.apiserver.registry.allocators import ServiceAllocator
 from control.apiserver.registry.kinds import make_kind
 from control.apiserver.registry.metadata import Identity, random_suffix
 from control.apiserver.registry.registry import CacheReader, Registry
+from control.apiserver.registry.versions import alternates
 from control.auth.authentication import Authenticator, BootstrapTokens
 from control.auth.authorization import SimpleAuthorizer
 from control.auth.nodes import NodeAuthorizer, own_request
 from control.auth.reviews import Reviews
 from control.auth.user import in_process
 from control.pki import ControlKeys
-from control.resources import strategy_of
+from control.resources import conversions, strategy_of
 from control.settings import ControlSettings
 from control.store.interface import Store
 
@@ -57,6 +61,7 @@ class ApiParts:
     openapi: OpenApi
     agents: Agents
     metrics: CollectorRegistry
+    draining: Draining
 
     async def start(self, guard: TaskGuard) -> None:
         """Fill the caches; returns when they show what the store has."""
@@ -72,9 +77,10 @@ class ApiParts:
         self.agents.renew(keys.kubelet_client)
 
     async def close(self, grace: float) -> None:
-        """Take no more requests, and end those that run: watches at once, others in time."""
-        self.server.stop_listening()
+        """Let clients go, take no more requests, and let those end that run."""
+        self.draining.begin()
         self.watches.close()
+        await self.server.drain()
         await self.server.close(grace)
         await self.agents.close()
 
@@ -109,10 +115,12 @@ def build(
     agents = Agents(reader, ca_pem=keys.ca.cert_pem, pair=keys.kubelet_client)
     openapi = OpenApi(settings.state_dir / "openapi")
     metrics, http_metrics = CollectorRegistry(), HttpMetrics()
+    gate, draining = Gate(clock), Draining()
     metrics.register(http_metrics)
     paths = Paths(
+        catalogue=registry.catalogue,
         checks={"ping": _well},
-        ready_checks=_ready_checks(registry),
+        ready_checks={**_ready_checks(registry), "shutdown": draining.check},
         metrics=metrics,
         server_address=f"{advertised}:{settings.port}",
         openapi={"openapi": openapi.serve},
@@ -122,17 +130,24 @@ def build(
         NodeAuthorizer(_PodsOfNode(registry), reader),
         own_request=lambda access: own_request(reader, access),
     )
-    reviews = ReviewHandler(Reviews(authenticator, authorizer))
+    reviews = ReviewHandler(Reviews(authenticator, authorizer, registry.catalogue))
     pipeline = Pipeline(
+        catalogue=registry.catalogue,
         resources=ResourceHandlers(registry, watches, _subresources(registry, agents), reviews),
         paths=paths.table,
         authenticator=authenticator,
         authorizer=authorizer,
         clock=clock,
         metrics=http_metrics,
+        gate=gate,
+        draining=draining,
+        width=lambda request: _objects(registry, request),
         slow_request=settings.slow_request,
         max_body=settings.max_body_size,
     )
+    metrics.register(gate)
+    metrics.register(ProcessCollector(registry=None))
+    metrics.register(Objects(lambda: _counts(registry)))
     metrics.register(Statistics("store", lambda: {"": store.statistics()}))
     metrics.register(Statistics("watch", lambda: {"": watches.statistics()}))
     metrics.register(Statistics("watch_cache", lambda: _caches(registry), label="resource"))
@@ -145,6 +160,7 @@ def build(
         openapi=openapi,
         agents=agents,
         metrics=metrics,
+        draining=draining,
     )
 
 
@@ -154,10 +170,13 @@ def make_registry(
     """The pipeline without HTTP."""
     registry = Registry(
         store=store,
+        catalogue=Catalogue(SERVED),
         kinds=[make_kind(resource, strategy_of(resource), store) for resource in RESOURCES],
         clock=clock,
         identity=Identity(lambda: str(uuid.uuid4()), lambda: random_suffix(source)),
     )
+    for version in alternates(ALTERNATES, registry.kind_named, conversions.ALTERNATES):
+        registry.add_version(version)
     registry.companions[Service] = ServiceAllocator(
         store,
         resource_of(Service),
@@ -170,6 +189,22 @@ def make_registry(
         CacheReader(registry), toleration_seconds=int(settings.default_toleration)
     )
     return registry
+
+
+def _objects(registry: Registry, request: ApiRequest) -> int:
+    """How many objects a request goes through, at most."""
+    target = request.target
+    if target.name or not target.resource.stored:
+        return 1
+    kind = registry.kind(target.resource)
+    namespace = target.namespace if kind.resource.namespaced else ""
+    count = kind.cache.count(kind.resource.prefix(namespace))
+    limit = request.query.text("limit")
+    return min(count, int(limit)) if limit.isdecimal() and int(limit) else count
+
+
+def _counts(registry: Registry) -> dict[str, float]:
+    return {kind.resource.qualified_name: float(kind.cache.count()) for kind in registry.kinds}
 
 
 def _caches(registry: Registry) -> dict[str, Mapping[str, float]]:

@@ -22,6 +22,7 @@ from control.apiserver.registry.call import Call
 from control.apiserver.registry.kinds import Kind
 from control.apiserver.registry.patching import patcher
 from control.apiserver.registry.registry import Registry
+from control.apiserver.registry.versions import as_stored
 from control.apiserver.registry.watching import open_watch
 from control.auth.user import User
 from control.store.errors import CompactedError
@@ -137,7 +138,7 @@ class LocalClient:
     ) -> T:
         kind = self._registry.kind_of(type_)
         call = self._call()
-        change = patcher(kind, call, msgspec.json.encode(body), patch_type.value)
+        change = patcher(as_stored(kind), call, msgspec.json.encode(body), patch_type.value)
         stored = await updating.change(
             self._registry, kind, call, namespace, name, change, subresource=subresource
         )

@@ -9,7 +9,7 @@ Refusals of the question itself are worded as Kubernetes words them.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
 
 from api import errors
@@ -35,7 +35,7 @@ from api.authorization import (
     SubjectRulesReviewStatus,
 )
 from api.fielderrors import FieldError, Path, invalid, required
-from api.scheme import resource_of
+from api.scheme import SERVED, Resource, resource_of
 from api.struct import ApiStruct
 from control.auth.authentication import Authenticator
 from control.auth.authorization import Access, Authorizer
@@ -55,7 +55,13 @@ _EITHER = "exactly one of nonResourceAttributes or resourceAttributes must be sp
 class Reviews:
     """What every review is answered with; `answers` maps a review's type to its function."""
 
-    def __init__(self, authenticator: Authenticator, authorizer: Authorizer) -> None:
+    def __init__(
+        self,
+        authenticator: Authenticator,
+        authorizer: Authorizer,
+        served: Iterable[Resource] = SERVED,
+    ) -> None:
+        self._served = served
         self._authenticator = authenticator
         self._authorizer = authorizer
         self.answers: Mapping[type[ApiStruct], Answer] = {
@@ -132,7 +138,7 @@ class Reviews:
         """All that the sender may do."""
         if not review.spec.namespace:
             raise errors.bad_request("no namespace on request")
-        found = await rules(self._authorizer, user, review.spec.namespace)
+        found = await rules(self._authorizer, user, review.spec.namespace, self._served)
         review.status = SubjectRulesReviewStatus(
             resource_rules=[
                 ResourceRule(

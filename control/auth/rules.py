@@ -8,10 +8,10 @@ be listed: the authorizer then refuses with a reason, and the list says that it 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from dataclasses import dataclass, replace
 
-from api.scheme import SERVED
+from api.scheme import SERVED, Resource
 from control.auth.authorization import Access, Authorizer
 from control.auth.user import User
 
@@ -38,13 +38,15 @@ class Rules:
     missing: str = ""
 
 
-async def rules(authorizer: Authorizer, user: User, namespace: str) -> Rules:
+async def rules(
+    authorizer: Authorizer, user: User, namespace: str, served: Iterable[Resource] = SERVED
+) -> Rules:
     """What the user may do in a namespace, and to what is in none."""
     if user.is_master:
         everything = Granted((EVERYTHING,), EVERYTHING, EVERYTHING)
         return Rules((everything, Granted((EVERYTHING,), path=EVERYTHING)))
     granted, missing = [], ""
-    for access, verbs in _questions(user, namespace):
+    for access, verbs in _questions(user, namespace, served):
         allowed = []
         for verb in verbs:
             decision = await authorizer.authorize(replace(access, verb=verb))
@@ -59,9 +61,11 @@ async def rules(authorizer: Authorizer, user: User, namespace: str) -> Rules:
     return Rules(tuple(granted), missing)
 
 
-def _questions(user: User, namespace: str) -> Iterator[tuple[Access, tuple[str, ...]]]:
+def _questions(
+    user: User, namespace: str, served: Iterable[Resource]
+) -> Iterator[tuple[Access, tuple[str, ...]]]:
     """Every resource and subresource that is served, with the verbs it has."""
-    for resource in SERVED:
+    for resource in served:
         whole = Access(
             user=user,
             verb="",

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from enum import StrEnum
 from typing import TYPE_CHECKING, Self
 
@@ -46,13 +46,14 @@ class EventType(StrEnum):
 class CachedEvent:
     """What a watcher is told. Shared by all watchers that are told the same."""
 
-    __slots__ = ("_forms", "entry", "previous", "type")
+    __slots__ = ("_conversions", "_forms", "entry", "previous", "type")
 
     def __init__(self, type_: EventType, entry: Cached, previous: Cached | None) -> None:
         self.type = type_
         self.entry = entry
         self.previous = previous
         self._forms: dict[str, bytes] = {}
+        self._conversions: dict[Hashable, asyncio.Future[bytes | None]] | None = None
 
     def __repr__(self) -> str:
         return f"CachedEvent({self.type}, {self.entry.key!r}, revision={self.revision})"
@@ -60,6 +61,13 @@ class CachedEvent:
     @property
     def revision(self) -> int:
         return self.entry.revision
+
+    @property
+    def conversions(self) -> dict[Hashable, asyncio.Future[bytes | None]]:
+        """The object in other versions, by what tells them apart; few events have any."""
+        if self._conversions is None:
+            self._conversions = {}
+        return self._conversions
 
     def form(self, name: str, make: Callable[[CachedEvent], bytes]) -> bytes:
         """This event in the encoding `name`, made once for all watchers that want it."""

@@ -21,7 +21,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable
+from dataclasses import replace
 
 from control.store.cached import Cached, Extract, Objects, render
 from control.store.errors import CompactedError, StoreClosedError
@@ -39,7 +40,10 @@ _SLICE_SECONDS = 0.005
 
 
 class WatchCache:
-    """The objects under `prefix`, and the changes to them. `indexed` names fields to look up by."""
+    """The objects under `prefix`, and the changes to them. `indexed` names fields to look up by.
+
+    `prepare` makes what is shown of what is stored, where that is not the same.
+    """
 
     def __init__(
         self,
@@ -48,6 +52,7 @@ class WatchCache:
         extract: Extract,
         *,
         indexed: Iterable[str] = (),
+        prepare: Callable[[bytes], bytes] | None = None,
         ring_events: int = RING_EVENTS,
         ring_bytes: int = RING_BYTES,
         history: int = HISTORY,
@@ -55,6 +60,7 @@ class WatchCache:
         self.prefix = prefix
         self._store = store
         self._extract = extract
+        self._prepare = prepare
         self._indexed = tuple(indexed)
         self._objects = Objects(self._indexed)
         self._watch: Watch | None = None
@@ -107,6 +113,8 @@ class WatchCache:
 
     def render(self, item: KeyValue) -> Cached:
         """An object that was read from the store at an older revision, in the cache's form."""
+        if self._prepare is not None:
+            item = replace(item, value=self._prepare(item.value))
         return render(item, self._extract)
 
     async def wait_for(self, revision: int, timeout: float | None = None) -> None:
@@ -264,7 +272,7 @@ class WatchCache:
         self._dispatch(record)
 
     def _render(self, key: str, value: bytes, revision: int) -> Cached:
-        return render(KeyValue(key, value, 0, revision), self._extract)
+        return self.render(KeyValue(key, value, 0, revision))
 
     def _remember(self, record: Record) -> None:
         self._events_total += 1
@@ -306,6 +314,10 @@ class WatchCache:
         self._waiters = waiting
         if waiting and self._watch is not None:
             self._watch.request_progress()
+
+    def end(self, reason: str) -> None:
+        """Let go of every watcher, because what they watch is no longer served."""
+        self._close_subscriptions(reason)
 
     def _close_subscriptions(self, reason: str) -> None:
         for group in list(self._subscriptions.values()):

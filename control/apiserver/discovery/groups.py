@@ -3,7 +3,7 @@
 Serves step 1 of the pod's walk: kubectl finds the path, the kind and the verbs of `deploy` here. The
 old form is one document per group and version; the new one (aggregated, v2 and v2beta1) is one for
 all. Both are served, because some commands read the old one even when the new one is there.
-Everything is a pure function of the scheme, made once at start.
+Everything is a pure function of the catalogue of what is served.
 """
 
 from __future__ import annotations
@@ -13,42 +13,42 @@ import hashlib
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from api.scheme import SERVED, Resource, Subresource, group_versions
+from api.scheme import Catalogue, Resource, Subresource
 
 AGGREGATED_GROUP = "apidiscovery.k8s.io"
 AGGREGATED_VERSIONS = ("v2", "v2beta1")
 
 
-def api_versions(server_address: str) -> dict[str, Any]:
+def api_versions(catalogue: Catalogue, server_address: str) -> dict[str, Any]:
     """`/api`: the versions of the core group."""
     return {
         "kind": "APIVersions",
-        "versions": [version for group, version in group_versions() if not group],
+        "versions": [version for group, version in catalogue.group_versions() if not group],
         "serverAddressByClientCIDRs": [
             {"clientCIDR": "0.0.0.0/0", "serverAddress": server_address}
         ],
     }
 
 
-def api_group_list() -> dict[str, Any]:
+def api_group_list(catalogue: Catalogue) -> dict[str, Any]:
     """`/apis`: every group but the core one."""
     return {
         "kind": "APIGroupList",
         "apiVersion": "v1",
-        "groups": [_group(group) for group in groups() if group],
+        "groups": [_group(catalogue, group) for group in groups(catalogue) if group],
     }
 
 
-def api_group(group: str) -> dict[str, Any] | None:
+def api_group(catalogue: Catalogue, group: str) -> dict[str, Any] | None:
     """`/apis/GROUP`."""
-    if group not in groups() or not group:
+    if group not in groups(catalogue) or not group:
         return None
-    return {"kind": "APIGroup", "apiVersion": "v1", **_group(group)}
+    return {"kind": "APIGroup", "apiVersion": "v1", **_group(catalogue, group)}
 
 
-def api_resource_list(group: str, version: str) -> dict[str, Any] | None:
+def api_resource_list(catalogue: Catalogue, group: str, version: str) -> dict[str, Any] | None:
     """`/api/v1` and `/apis/GROUP/VERSION`: each resource, each subresource as its own entry."""
-    found = _resources(group, version)
+    found = _resources(catalogue, group, version)
     if not found:
         return None
     return {
@@ -59,32 +59,34 @@ def api_resource_list(group: str, version: str) -> dict[str, Any] | None:
     }
 
 
-def aggregated(version: str, *, core: bool) -> dict[str, Any]:
+def aggregated(catalogue: Catalogue, version: str, *, core: bool) -> dict[str, Any]:
     """`/api` (core) or `/apis` as an APIGroupDiscoveryList of `version`."""
     return {
         "kind": "APIGroupDiscoveryList",
         "apiVersion": f"{AGGREGATED_GROUP}/{version}",
         "metadata": {},
-        "items": [_discovered(group) for group in groups() if bool(group) != core],
+        "items": [
+            _discovered(catalogue, group) for group in groups(catalogue) if bool(group) != core
+        ],
     }
 
 
-def groups() -> tuple[str, ...]:
+def groups(catalogue: Catalogue) -> tuple[str, ...]:
     """Each group once, the core group first."""
-    return tuple(dict.fromkeys(group for group, _ in group_versions()))
+    return tuple(dict.fromkeys(group for group, _ in catalogue.group_versions()))
 
 
-def _group(group: str) -> dict[str, Any]:
+def _group(catalogue: Catalogue, group: str) -> dict[str, Any]:
     versions = [
         {"groupVersion": f"{group}/{version}", "version": version}
-        for name, version in group_versions()
+        for name, version in catalogue.group_versions()
         if name == group
     ]
     return {"name": group, "versions": versions, "preferredVersion": versions[0]}
 
 
-def _resources(group: str, version: str) -> list[Resource]:
-    return [one for one in SERVED if (one.group, one.version) == (group, version)]
+def _resources(catalogue: Catalogue, group: str, version: str) -> list[Resource]:
+    return list(catalogue.of_version(group, version).values())
 
 
 def _entries(resource: Resource) -> Iterator[dict[str, Any]]:
@@ -115,16 +117,18 @@ def _entries(resource: Resource) -> Iterator[dict[str, Any]]:
         yield below
 
 
-def _discovered(group: str) -> dict[str, Any]:
+def _discovered(catalogue: Catalogue, group: str) -> dict[str, Any]:
     return {
         "metadata": {"name": group, "creationTimestamp": None},
         "versions": [
             {
                 "version": version,
                 "freshness": "Current",
-                "resources": [_discovered_resource(one) for one in _resources(group, version)],
+                "resources": [
+                    _discovered_resource(one) for one in _resources(catalogue, group, version)
+                ],
             }
-            for name, version in group_versions()
+            for name, version in catalogue.group_versions()
             if name == group
         ],
     }
@@ -162,7 +166,8 @@ def _kind(group: str, version: str, kind: str) -> dict[str, str]:
 
 def storage_hash(resource: Resource) -> str:
     """As Kubernetes makes it: it tells whether objects of two servers are stored alike."""
-    text = f"{resource.group}/{resource.version}/{resource.kind}"
+    version = (resource.stored_as or resource.api_version).rpartition("/")[2]
+    text = f"{resource.group}/{version}/{resource.kind}"
     return base64.b64encode(hashlib.sha256(text.encode()).digest()[:8]).decode()
 
 

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from aiohttp import web
 from prometheus_client import CollectorRegistry, generate_latest
 
+from api.scheme import Catalogue
 from control.apiserver.discovery import groups
 from control.apiserver.discovery.documents import Document
 from control.apiserver.discovery.version import version
@@ -30,6 +31,7 @@ class Paths:
     def __init__(
         self,
         *,
+        catalogue: Catalogue,
         checks: Mapping[str, Check],
         ready_checks: Mapping[str, Check],
         metrics: CollectorRegistry,
@@ -40,16 +42,10 @@ class Paths:
         self._ready = {**checks, **ready_checks}
         self._metrics = metrics
         self._version = Document.of(version())
-        self._core = Document.of(groups.api_versions(server_address))
-        self._groups = Document.of(groups.api_group_list())
-        self._aggregated = {
-            (name, core): Document.of(
-                groups.aggregated(name, core=core),
-                f"application/json;g={groups.AGGREGATED_GROUP};v={name};as=APIGroupDiscoveryList",
-            )
-            for name in groups.AGGREGATED_VERSIONS
-            for core in (True, False)
-        }
+        self._catalogue = catalogue
+        self._server_address = server_address
+        self._make_groups()
+        catalogue.on_change(self._make_groups)
         self.table: dict[str, PathHandler] = {
             "healthz": self.health,
             "livez": self.health,
@@ -59,6 +55,20 @@ class Paths:
             "api": self.api,
             "apis": self.apis,
             **(openapi or {}),
+        }
+
+    def _make_groups(self) -> None:
+        """The documents that name every group; their hashes tell clients that something changed."""
+        catalogue = self._catalogue
+        self._core = Document.of(groups.api_versions(catalogue, self._server_address))
+        self._groups = Document.of(groups.api_group_list(catalogue))
+        self._aggregated = {
+            (name, core): Document.of(
+                groups.aggregated(catalogue, name, core=core),
+                f"application/json;g={groups.AGGREGATED_GROUP};v={name};as=APIGroupDiscoveryList",
+            )
+            for name in groups.AGGREGATED_VERSIONS
+            for core in (True, False)
         }
 
     async def version(
@@ -84,6 +94,7 @@ class Paths:
             if not checks:
                 return responses.page_not_found()
         excluded = set(query.many("exclude"))
+        unknown = excluded - set(checks)
         lines, failed = [], False
         for name, check in checks.items():
             if name in excluded:
@@ -96,6 +107,9 @@ class Paths:
             lines.append(f"{parts[0]} check failed")
             return responses.text_response("\n".join(lines) + "\n", code=500)
         if query.has("verbose"):
+            if unknown:
+                named = ", ".join(f'"{name}"' for name in sorted(unknown))
+                lines.append(f"warn: some health checks cannot be excluded: no matches for {named}")
             lines.append(f"{parts[0]} check passed")
             return responses.text_response("\n".join(lines) + "\n")
         return responses.text_response("ok")
@@ -106,7 +120,7 @@ class Paths:
         if len(parts) == 1:
             return self._aggregate(http, core=True) or self._core.respond(http)
         if len(parts) == 2:
-            return _found(http, groups.api_resource_list("", parts[1]))
+            return _found(http, groups.api_resource_list(self._catalogue, "", parts[1]))
         return responses.page_not_found()
 
     async def apis(
@@ -116,9 +130,9 @@ class Paths:
             case []:
                 return self._aggregate(http, core=False) or _old(http, self._groups)
             case [group]:
-                return _found(http, _group(http, group))
+                return _found(http, _group(http, group, self._catalogue))
             case [group, name]:
-                found = groups.api_resource_list(group, name)
+                found = groups.api_resource_list(self._catalogue, group, name)
                 return _found(http, found or discovering.resources(group, name))
         return responses.page_not_found()
 
@@ -139,8 +153,8 @@ def _old(http: web.BaseRequest, document: Document) -> web.StreamResponse:
     return shown.respond(http)
 
 
-def _group(http: web.BaseRequest, name: str) -> dict[str, object] | None:
-    found = groups.api_group(name)
+def _group(http: web.BaseRequest, name: str, catalogue: Catalogue) -> dict[str, object] | None:
+    found = groups.api_group(catalogue, name)
     return discovering.group(name, found) if discovering.wanted(http.headers) else found
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from aiohttp import web
 
 from api import errors
+from control.apiserver.fairness.gate import Ticket
 from control.apiserver.http.negotiation import Form, negotiate
 from control.apiserver.http.query import Query
 from control.apiserver.http.routing import Target
@@ -32,6 +33,8 @@ class ApiRequest:
     user: User
     audit_id: str
     max_body: int
+    ticket: Ticket
+    """Given back early by whoever goes on without working: a watch, once it has begun."""
     call: Call = field(init=False)
 
     def __post_init__(self) -> None:

@@ -8,19 +8,21 @@ resourceVersion; metadata goes out as the very bytes that came in.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from typing import Any
 
 import msgspec
 
+from api.scheme import Resource
 from base.clock import Clock
 from control.apiserver.http.negotiation import Form, Shape
-from control.apiserver.registry.kinds import Kind
 from control.apiserver.registry.reading import Page
+from control.apiserver.registry.versions import Version
 from control.resources.columns import AGE, NAME
-from control.resources.strategy import Column
+from control.resources.strategy import Column, Strategy
 
 _ENCODER = msgspec.json.Encoder()
+_PIECE = 256 * 1024
 _SLICE = 100  # rows made at once: a few milliseconds
 
 
@@ -32,21 +34,25 @@ _METADATA = msgspec.json.Decoder(_WithMetadata)
 
 
 class Presenter:
-    """Turns stored bytes of one kind into one form. `include`: `None`, `Metadata` or `Object`."""
+    """Turns an object's bytes into one form. `include`: `None`, `Metadata` or `Object`.
 
-    __slots__ = ("_clock", "_columns", "_form", "_include", "_kind")
+    The bytes are of the version that is served already.
+    """
 
-    def __init__(self, kind: Kind[Any], form: Form, include: str, clock: Clock) -> None:
-        self._kind = kind
+    __slots__ = ("_clock", "_columns", "_form", "_include", "_version")
+
+    def __init__(self, version: Version, form: Form, include: str, clock: Clock) -> None:
+        self._version = version
         self._form = form
         self._include = include or "Metadata"
         self._clock = clock
-        self._columns = columns_of(kind)
+        self._columns = columns_of(version.rules)
 
     @property
     def name(self) -> str:
         """What tells this form from others."""
-        return f"{self._form.shape}/{self._form.version}/{self._include}"
+        shape = f"{self._form.shape}/{self._form.version}/{self._include}"
+        return f"{self._version.resource.api_version} {shape}"
 
     @property
     def shape(self) -> Shape:
@@ -70,15 +76,27 @@ class Presenter:
 
     async def many(self, page: Page) -> bytes:
         """A page of objects as `list` answers. Gives the loop back now and then on the way."""
+        return b"".join([piece async for piece in self.pieces(page)])
+
+    async def pieces(self, page: Page) -> AsyncIterator[bytes]:
+        """The same, piece by piece: what was sent need not be kept, nor made before its turn."""
         metadata = list_metadata(page)
         if self._form.shape is Shape.TABLE:
-            return self._table(await _in_slices(self._row, page.items), metadata, True)
-        if self._form.shape is Shape.PARTIAL:
-            head = self._head("PartialObjectMetadataList")
-            items: Sequence[bytes] = await _in_slices(self._partial, page.items)
+            columns = _ENCODER.encode(_definitions(self._columns))
+            head = b'%b,"metadata":%b,"columnDefinitions":%b,"rows":[' % (
+                self._head("Table"),
+                metadata,
+                columns,
+            )
+            present: Callable[[bytes], bytes] | None = self._row
+        elif self._form.shape is Shape.PARTIAL:
+            head = self._head("PartialObjectMetadataList") + b',"metadata":%b,"items":[' % metadata
+            present = self._partial
         else:
-            head, items = list_head(self._kind), page.items
-        return b'%b,"metadata":%b,"items":[%b]}' % (head, metadata, b",".join(items))
+            head = list_head(self._version.resource) + b',"metadata":%b,"items":[' % metadata
+            present = None
+        async for piece in _joined(head, page.items, present):
+            yield piece
 
     def _head(self, kind: str) -> bytes:
         return f'{{"kind":"{kind}","apiVersion":"meta.k8s.io/{self._form.version}"'.encode()
@@ -97,7 +115,7 @@ class Presenter:
         )
 
     def _row(self, body: bytes) -> bytes:
-        obj = self._kind.decode(body)
+        obj = self._version.codec.decode(body)
         now = self._clock.now()
         cells = _ENCODER.encode([column.cell(obj, now) for column in self._columns])
         if self._include == "None":
@@ -106,22 +124,32 @@ class Presenter:
         return b'{"cells":%b,"object":%b}' % (cells, shown)
 
 
-async def _in_slices(present: Callable[[bytes], bytes], bodies: Sequence[bytes]) -> Sequence[bytes]:
-    """Present each body; nobody waits longer than one slice takes."""
-    shown: list[bytes] = []
-    for start in range(0, len(bodies), _SLICE):
-        if start:
-            await asyncio.sleep(0)
-        shown += map(present, bodies[start : start + _SLICE])
-    return shown
+async def _joined(
+    head: bytes, bodies: Sequence[bytes], present: Callable[[bytes], bytes] | None
+) -> AsyncIterator[bytes]:
+    """A JSON list in pieces of bounded size; nobody waits longer than one slice takes."""
+    chunk, size, separator = [head], len(head), b""
+    for position, body in enumerate(bodies):
+        if present is not None:
+            if position and position % _SLICE == 0:
+                await asyncio.sleep(0)
+            body = present(body)
+        chunk += (separator, body)
+        separator = b","
+        size += len(body) + 1
+        if size > _PIECE:
+            yield b"".join(chunk)
+            chunk, size = [], 0
+    chunk.append(b"]}")
+    yield b"".join(chunk)
 
 
-def columns_of(kind: Kind[Any]) -> tuple[Column[Any], ...]:
+def columns_of(rules: Strategy[Any]) -> tuple[Column[Any], ...]:
     """The kind's columns with NAME in front and AGE at the end, unless the kind places them."""
-    own = tuple(kind.strategy.columns)
+    own = tuple(rules.columns)
     named = {column.name for column in own}
     first = () if NAME.name in named else (NAME,)
-    last = (AGE,) if kind.strategy.shows_age and AGE.name not in named else ()
+    last = (AGE,) if rules.shows_age and AGE.name not in named else ()
     return (*first, *own, *last)
 
 
@@ -138,8 +166,7 @@ def _definitions(columns: Iterable[Column[Any]]) -> list[dict[str, Any]]:
     ]
 
 
-def list_head(kind: Kind[Any]) -> bytes:
-    resource = kind.resource
+def list_head(resource: Resource) -> bytes:
     return f'{{"kind":"{resource.kind}List","apiVersion":"{resource.api_version}"'.encode()
 
 

@@ -14,9 +14,11 @@ from aiohttp import web
 
 from api import errors
 from api.meta import ListOptions, Preconditions, StatusDetails
+from api.scheme import Resource
 from control.apiserver.http import bodies, responses
 from control.apiserver.http.context import ApiRequest
 from control.apiserver.http.forms import Presenter
+from control.apiserver.http.negotiation import JSON
 from control.apiserver.http.reviews import ReviewHandler
 from control.apiserver.http.watches import WatchStreams
 from control.apiserver.registry import creating, deleting, reading, updating
@@ -25,12 +27,18 @@ from control.apiserver.registry.kinds import Kind
 from control.apiserver.registry.patching import patcher
 from control.apiserver.registry.reading import Page
 from control.apiserver.registry.registry import Registry
+from control.apiserver.registry.versions import Version
 
 Handler = Callable[[ApiRequest, Kind[Any]], Awaitable[web.StreamResponse]]
+"""Of a subresource: it gets the kind as it is stored."""
+Verb = Callable[[ApiRequest, Version], Awaitable[web.StreamResponse]]
 Subresources = dict[str, Handler]
 
 # Kinds whose delete answers with the object that was deleted; the others answer with a Status.
 _RETURN_DELETED = frozenset({"Pod", "Service", "ServiceAccount"})
+_STREAMED_FROM = 1024 * 1024
+"""Bytes from which a list is sent while it is made."""
+
 _PARTS = frozenset({"status", "approval", "finalize", "ephemeralcontainers", "resize"})
 
 
@@ -48,7 +56,7 @@ class ResourceHandlers:
         self._watches = watches
         self._subresources = subresources
         self._reviews = reviews
-        self._verbs: dict[str, Handler] = {
+        self._verbs: dict[str, Verb] = {
             "get": self.get,
             "list": self.list,
             "watch": self.watch,
@@ -63,110 +71,119 @@ class ResourceHandlers:
         target = request.target
         if not target.resource.stored:
             return await self._reviews(request)
-        kind = self._registry.kind(target.resource)
+        version = self._registry.version(target.resource)
         if target.subresource and target.subresource not in _PARTS:
             handler = self._subresources.get(target.subresource)
             if handler is None:
                 raise errors.path_not_found()
-            return await handler(request, kind)
-        return await self._verbs[request.verb](request, kind)
+            return await handler(request, version.kind)
+        return await self._verbs[request.verb](request, version)
 
-    async def get(self, request: ApiRequest, kind: Kind[Any]) -> web.StreamResponse:
+    async def get(self, request: ApiRequest, version: Version) -> web.StreamResponse:
         found = await reading.get(
             self._registry,
-            kind,
+            version.kind,
             namespace=request.target.namespace,
             name=request.target.name,
             resource_version=request.query.text("resourceVersion"),
         )
-        return self._present(request, kind, found)
+        return await self._present(request, version, found)
 
-    async def list(self, request: ApiRequest, kind: Kind[Any]) -> web.StreamResponse:
+    async def list(self, request: ApiRequest, version: Version) -> web.StreamResponse:
         form = request.form()
         page = await reading.list_(
-            self._registry, kind, list_options(request), namespace=request.target.namespace
+            self._registry,
+            version.kind,
+            list_options(request, version),
+            namespace=request.target.namespace,
         )
-        presenter = self._presenter(request, kind)
+        page, presenter = await _as_served(page, version), self._presenter(request, version)
+        if form.media_type == JSON and sum(map(len, page.items)) > _STREAMED_FROM:
+            return responses.Pieces(presenter.pieces(page), JSON)
         body = responses.as_media_type(await presenter.many(page), form.media_type)
         return responses.json_response(body, content_type=form.media_type)
 
-    async def watch(self, request: ApiRequest, kind: Kind[Any]) -> web.StreamResponse:
+    async def watch(self, request: ApiRequest, version: Version) -> web.StreamResponse:
         return await self._watches.serve(
-            request, kind, list_options(request), self._presenter(request, kind)
+            request, version, list_options(request, version), self._presenter(request, version)
         )
 
-    async def create(self, request: ApiRequest, kind: Kind[Any]) -> web.StreamResponse:
+    async def create(self, request: ApiRequest, version: Version) -> web.StreamResponse:
         request.read_write_options()
         request.form()
-        obj = await bodies.read_object(request, kind.codec)
+        sent = await bodies.read_object(request, version.codec)
+        obj = await version.from_served(sent)
         stored = await creating.create(
-            self._registry, kind, request.call, obj, namespace=request.target.namespace
+            self._registry, version.kind, request.call, obj, namespace=request.target.namespace
         )
-        return self._present(request, kind, stored)
+        return await self._present(request, version, stored)
 
-    async def update(self, request: ApiRequest, kind: Kind[Any]) -> web.StreamResponse:
+    async def update(self, request: ApiRequest, version: Version) -> web.StreamResponse:
         request.read_write_options()
         request.form()
-        obj = await bodies.read_object(request, kind.codec)
+        sent = await bodies.read_object(request, version.codec)
+        obj = await version.from_served(sent)
         target = request.target
         stored = await updating.update(
             self._registry,
-            kind,
+            version.kind,
             request.call,
             obj,
             namespace=target.namespace,
             name=target.name,
             subresource=target.subresource,
         )
-        return self._present(request, kind, stored)
+        return await self._present(request, version, stored)
 
-    async def patch(self, request: ApiRequest, kind: Kind[Any]) -> web.StreamResponse:
+    async def patch(self, request: ApiRequest, version: Version) -> web.StreamResponse:
         request.read_write_options()
         request.form()
         target = request.target
         body = await bodies.read(request)
-        change = patcher(kind, request.call, body, bodies.content_type(request))
+        change = patcher(version, request.call, body, bodies.content_type(request))
         stored = await updating.change(
             self._registry,
-            kind,
+            version.kind,
             request.call,
             target.namespace,
             target.name,
             change,
             subresource=target.subresource,
         )
-        return self._present(request, kind, stored)
+        return await self._present(request, version, stored)
 
-    async def delete(self, request: ApiRequest, kind: Kind[Any]) -> web.StreamResponse:
+    async def delete(self, request: ApiRequest, version: Version) -> web.StreamResponse:
         request.read_write_options()
         target = request.target
         options = await bodies.read_delete_options(request)
         removed = await deleting.delete(
             self._registry,
-            kind,
+            version.kind,
             request.call,
             options,
             namespace=target.namespace,
             name=target.name,
         )
-        if removed.gone and kind.resource.kind not in _RETURN_DELETED:
-            return responses.json_response(_deleted(kind, target.name, removed))
-        return self._present(request, kind, Stored(removed.body, 0))
+        if removed.gone and version.resource.kind not in _RETURN_DELETED:
+            return responses.json_response(_deleted(version.resource, target.name, removed))
+        return await self._present(request, version, Stored(removed.body, 0))
 
-    async def delete_collection(self, request: ApiRequest, kind: Kind[Any]) -> web.StreamResponse:
+    async def delete_collection(self, request: ApiRequest, version: Version) -> web.StreamResponse:
         """Delete what a list with the same parameters shows; answers with what that was."""
         request.read_write_options()
         options = await bodies.read_delete_options(request)
         namespace = request.target.namespace
-        page = await reading.list_(self._registry, kind, list_options(request), namespace=namespace)
+        page = await reading.list_(
+            self._registry, version.kind, list_options(request, version), namespace=namespace
+        )
         removed = []
         for body in page.items:
-            metadata = kind.decode(body).metadata
+            metadata = version.kind.decode(body).metadata
             options.preconditions = Preconditions(uid=metadata.uid)  # not one made meanwhile
             try:
                 one = await deleting.delete(
                     self._registry,
-                    kind,
+                    version.kind,
                     request.call,
                     options,
                     namespace=metadata.namespace,
@@ -178,31 +195,41 @@ class ResourceHandlers:
                 raise
             removed.append(one.body)
         answer = Page(removed, page.revision, page.continue_, page.remaining)
-        body = await self._presenter(request, kind).many(answer)
+        served = await _as_served(answer, version)
+        body = await self._presenter(request, version).many(served)
         return responses.json_response(body)
 
-    def _presenter(self, request: ApiRequest, kind: Kind[Any]) -> Presenter:
+    def _presenter(self, request: ApiRequest, version: Version) -> Presenter:
         include = request.query.text("includeObject")
         if include not in ("", "None", "Metadata", "Object"):
             raise errors.bad_request(
                 f'includeObject: Unsupported value: "{include}": '
                 "supported values: None, Metadata, Object"
             )
-        return Presenter(kind, request.form(), include, self._registry.clock)
+        return Presenter(version, request.form(), include, self._registry.clock)
 
-    def _present(self, request: ApiRequest, kind: Kind[Any], stored: Stored) -> web.Response:
+    async def _present(self, request: ApiRequest, version: Version, stored: Stored) -> web.Response:
         form = request.form()
-        body = stored.body if form.plain else self._presenter(request, kind).one(stored.body)
+        body = await version.one(stored.body)
+        if not form.plain:
+            body = self._presenter(request, version).one(body)
         body = responses.as_media_type(body, form.media_type)
         code = 200 if stored.existed else 201
         return responses.json_response(body, code=code, content_type=form.media_type)
 
 
-def list_options(request: ApiRequest) -> ListOptions:
+async def _as_served(page: Page, version: Version) -> Page:
+    if version.conversion is None:
+        return page
+    items = await version.to_served(page.items)
+    return Page(items, page.revision, page.continue_, page.remaining)
+
+
+def list_options(request: ApiRequest, version: Version) -> ListOptions:
     """The query of a list or a watch."""
     query = request.query
     initial = query.flag("sendInitialEvents") if query.has("sendInitialEvents") else None
-    field_selector = query.text("fieldSelector")
+    field_selector = version.stored_selector(query.text("fieldSelector"))
     if request.target.name:  # a watch of one object, in the old spelling
         named = f"metadata.name={request.target.name}"
         field_selector = f"{named},{field_selector}" if field_selector else named
@@ -219,8 +246,7 @@ def list_options(request: ApiRequest) -> ListOptions:
     )
 
 
-def _deleted(kind: Kind[Any], name: str, removed: Removed) -> bytes:
-    resource = kind.resource
+def _deleted(resource: Resource, name: str, removed: Removed) -> bytes:
     return responses.success_status(
         StatusDetails(name=name, group=resource.group, kind=resource.plural, uid=removed.uid)
     )

@@ -21,9 +21,14 @@ from aiohttp import web
 from api import errors
 from api.errors import ApiError
 from api.meta import StatusDetails
+from api.scheme import Catalogue
 from base.clock import Clock
+from control.apiserver.fairness.gate import Gate, Ticket
+from control.apiserver.fairness.levels import classify, seats
 from control.apiserver.http import responses, routing
 from control.apiserver.http.context import ApiRequest
+from control.apiserver.http.draining import Draining
+from control.apiserver.http.exchange import METHODS, Exchange
 from control.apiserver.http.metrics import HttpMetrics
 from control.apiserver.http.origins import check_origin
 from control.apiserver.http.query import Query
@@ -43,7 +48,6 @@ _MAX_AUDIT_ID = 64
 _IMPERSONATION = ("Impersonate-User", "Impersonate-Group", "Impersonate-Uid")
 # Subresources that last as long as they like.
 _STREAMS = frozenset({"log", "exec", "attach", "portforward", "proxy"})
-_LONG_RUNNING = frozenset({"watch", "connect"})
 REQUEST_TIMEOUT = 60.0
 """Seconds until a request that is no stream is given up; its write may still happen."""
 
@@ -54,31 +58,56 @@ class Pipeline:
     def __init__(
         self,
         *,
+        catalogue: Catalogue,
         resources: ResourceHandler,
         paths: Mapping[str, PathHandler],
         authenticator: Authenticator,
         authorizer: Authorizer,
         clock: Clock,
         metrics: HttpMetrics,
+        gate: Gate,
+        draining: Draining,
+        width: Callable[[ApiRequest], int],
         slow_request: float,
         max_body: int,
     ) -> None:
+        self._catalogue = catalogue
         self._resources = resources
         self._paths = paths
         self._authenticator = authenticator
         self._authorizer = authorizer
         self._clock = clock
         self._metrics = metrics
+        self._gate = gate
+        self._width = width
+        self._draining = draining
         self._slow = slow_request
         self._max_body = max_body
 
     async def __call__(self, http: web.BaseRequest) -> web.StreamResponse:
         """Answer one request."""
-        audit_id = _audit_id(http.headers.get("Audit-ID", ""))
-        started = self._clock.monotonic()
-        verb = http.method
+        exchange = Exchange(
+            http=http,
+            audit_id=_audit_id(http.headers.get("Audit-ID", "")),
+            started=self._clock.monotonic(),
+            ticket=Ticket(self._gate),
+            verb=http.method if http.method in METHODS else "other",
+        )
         try:
-            verb, response = await self._serve(http, audit_id)
+            response = await self._answer(exchange)
+            self._draining.mark(response)
+            if isinstance(response, responses.Pieces):
+                await response.send(http)  # holds its seats: writing is most of its work
+        finally:
+            exchange.ticket.release()
+        self._observe(exchange, response)
+        return response
+
+    async def _answer(self, exchange: Exchange) -> web.StreamResponse:
+        """The response of whatever became of the request, an error included."""
+        http, audit_id = exchange.http, exchange.audit_id
+        try:
+            response = await self._serve(exchange)
         except ApiError as error:
             response = responses.status_response(error)
         except (ConnectionError, web.PayloadAccessError):
@@ -92,61 +121,91 @@ class Pipeline:
             response.headers["Audit-Id"] = audit_id
             response.headers["Server"] = "podwright"
             response = await responses.finish(http, response)
-        self._observe(http, verb, response.status, started)
         return response
 
-    async def _serve(self, http: web.BaseRequest, audit_id: str) -> tuple[str, web.StreamResponse]:
+    async def _serve(self, exchange: Exchange) -> web.StreamResponse:
+        http = exchange.http
         path, _, raw_query = http.raw_path.partition("?")
         query = Query(raw_query)
         parts = routing.segments(path)
         check_origin(http)
         user = await self._authenticate(http)
-        target = routing.resolve(parts)
+        target = routing.resolve(parts, self._catalogue)
         if target is None:
+            flow = classify(user, path=path, peer=_peer(http))
+            await self._gate.enter(exchange.ticket, flow, 1)
             await _refuse_removed(http, parts, user)
-            return http.method, await self._serve_path(http, path, parts, query, user)
+            return await self._serve_path(exchange, path, parts, query, user)
         watch = target.watch or (http.method == "GET" and query.flag("watch"))
         verb = routing.verb(http.method, target, watch=watch)
         if not verb:
             raise errors.method_not_allowed(target.resource, http.method.lower())
-        await self._authorize(_access(user, verb, target, query))
+        if verb == "watch":
+            self._draining.refuse()
+        exchange.resolve(
+            target,
+            verb,
+            connect=target.subresource in _STREAMS,
+            dry_run=query.has("dryRun"),
+        )
         request = ApiRequest(
             http=http,
             target=target,
             verb=verb,
             query=query,
             user=user,
-            audit_id=audit_id,
+            audit_id=exchange.audit_id,
             max_body=self._max_body,
+            ticket=exchange.ticket,
         )
-        if target.subresource in _STREAMS:
-            verb = "connect"
-        response = await self._handle(request, verb)
+        await self._enter(exchange, request)
+        await self._authorize(_access(user, verb, target, query))
+        response = await self._handle(exchange, request)
         if request.call.warnings and not response.prepared:
             responses.add_warnings(response.headers, request.call.warnings)
-        return verb, response
+        return response
 
-    async def _handle(self, request: ApiRequest, verb: str) -> web.StreamResponse:
-        if verb in _LONG_RUNNING:
-            return await self._resources(request)
+    async def _enter(self, exchange: Exchange, request: ApiRequest) -> None:
+        """Wait for the request's turn. Streams into pods have none: they only pass through."""
+        if exchange.verb == "CONNECT":
+            return
+        resource = request.target.resource
+        flow = classify(
+            request.user,
+            group=resource.group,
+            resource=resource.plural,
+            namespace=request.target.namespace,
+            peer=_peer(exchange.http),
+        )
+        await self._gate.enter(exchange.ticket, flow, seats(request.verb, self._width(request)))
+
+    async def _handle(self, exchange: Exchange, request: ApiRequest) -> web.StreamResponse:
+        self._metrics.begin(exchange)
         try:
+            if exchange.long_running:
+                return await self._resources(request)
             async with asyncio.timeout(REQUEST_TIMEOUT):
                 return await self._resources(request)
         except TimeoutError:
             raise errors.timeout(
                 f"request did not complete within {REQUEST_TIMEOUT:.0f} s; it may still take effect"
             ) from None
+        finally:
+            self._metrics.end(exchange)
 
     async def _serve_path(
         self,
-        http: web.BaseRequest,
+        exchange: Exchange,
         path: str,
         parts: list[str],
         query: Query,
         user: User,
     ) -> web.StreamResponse:
+        http = exchange.http
         await self._authorize(Access(user=user, verb=http.method.lower(), path=path))
         handler = self._paths.get(parts[0])
+        if handler is not None:
+            exchange.path = f"/{parts[0]}"
         reads = http.method in ("GET", "HEAD")
         if handler is None or (parts[0] in ("api", "apis") and not reads):
             return responses.page_not_found()
@@ -174,12 +233,20 @@ class Pipeline:
         if not decision.allowed:
             raise forbidden(access, decision.reason)
 
-    def _observe(self, http: web.BaseRequest, verb: str, status: int, started: float) -> None:
-        seconds = self._clock.monotonic() - started
-        long_running = verb in _LONG_RUNNING
-        self._metrics.observe(verb, status, None if long_running else seconds)
-        if seconds > self._slow and not long_running:
+    def _observe(self, exchange: Exchange, response: web.StreamResponse) -> None:
+        seconds = self._clock.monotonic() - exchange.started
+        size = response.content_length if isinstance(response, web.Response) else 0
+        if isinstance(response, responses.Pieces):
+            size = response.size
+        self._metrics.observe(exchange, response.status, seconds, size or 0)
+        if seconds > self._slow and not exchange.long_running:
+            http = exchange.http
             log.warning("slow request: %s %s took %.3f s", http.method, _path(http), seconds)
+
+
+def _peer(http: web.BaseRequest) -> str:
+    """The client's address, without its port."""
+    return http.remote or ""
 
 
 async def _refuse_removed(http: web.BaseRequest, parts: list[str], user: User) -> None:

@@ -25,6 +25,7 @@ _PIECES_FROM = 1024 * 1024
 _GZIP_WINDOW = 31  # a gzip header around the deflate stream
 
 STREAM_CHUNK = 256 * 1024
+STALL_SECONDS = 30.0
 
 
 def json_response(body: bytes, *, code: int = 200, content_type: str = JSON) -> web.Response:
@@ -72,6 +73,49 @@ def add_warnings(headers: CIMultiDict[str], warnings: Iterable[str]) -> None:
         clean = "".join(char if char.isprintable() else " " for char in text)
         quoted = clean.replace("\\", "\\\\").replace('"', '\\"')
         headers.add("Warning", f'299 - "{quoted}"')
+
+
+class Pieces(web.StreamResponse):
+    """An answer that is made while it is sent: at no time is more of it in memory than one piece.
+
+    A client that does not take a piece within STALL_SECONDS is dropped.
+    """
+
+    def __init__(self, pieces: AsyncIterator[bytes], content_type: str) -> None:
+        super().__init__(headers={"Content-Type": content_type})
+        self._pieces = pieces
+        self.size = 0
+
+    async def send(self, http: web.BaseRequest) -> None:
+        """Headers, every piece, the end."""
+        packed = "gzip" in http.headers.get("Accept-Encoding", "")
+        if packed:
+            self.headers["Content-Encoding"] = "gzip"
+            self.headers["Vary"] = "Accept-Encoding"
+        await self.prepare(http)
+        if http.method != "HEAD":
+            try:
+                await self._send_all(packed)
+            except TimeoutError:
+                if http.transport is not None:
+                    http.transport.abort()
+                raise ConnectionResetError("the client does not read its answer") from None
+        await self.write_eof()
+
+    async def _send_all(self, packed: bool) -> None:
+        compressor = zlib.compressobj(_GZIP_LEVEL, zlib.DEFLATED, _GZIP_WINDOW) if packed else None
+        async for piece in self._pieces:
+            self.size += len(piece)
+            if compressor is not None:
+                piece = await asyncio.to_thread(compressor.compress, piece)
+            await self._take(piece)
+        if compressor is not None:
+            await self._take(compressor.flush())
+
+    async def _take(self, piece: bytes) -> None:
+        if piece:
+            async with asyncio.timeout(STALL_SECONDS):
+                await self.write(piece)
 
 
 async def finish(request: web.BaseRequest, response: web.StreamResponse) -> web.StreamResponse:

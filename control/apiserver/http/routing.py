@@ -2,19 +2,16 @@
 
 Serves step 1 of the pod's walk. Paths are regular, so this is two dictionary look-ups and a little
 slicing, whatever the number of kinds; there is no table of patterns to try one by one. The tables
-are made from `api.scheme` and never grow with what clients ask for.
+are those of the server's catalogue, and never grow with what clients ask for.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import unquote
 
-from api.scheme import SERVED, Resource, Subresource
-
-_BY_GROUP: dict[tuple[str, str], dict[str, Resource]] = {}
-for _resource in SERVED:
-    _BY_GROUP.setdefault((_resource.group, _resource.version), {})[_resource.plural] = _resource
+from api.scheme import Catalogue, Resource, Subresource
 
 _VERBS_OF_ONE = {
     "GET": "get",
@@ -56,7 +53,7 @@ def segments(path: str) -> list[str]:
     return [unquote(part) for part in parts] if "%" in path else parts
 
 
-def resolve(parts: list[str]) -> Target | None:
+def resolve(parts: list[str], catalogue: Catalogue) -> Target | None:
     """The target of `/api/VERSION/...` or `/apis/GROUP/VERSION/...`; None if there is none."""
     if len(parts) > 2 and parts[0] == "api":
         group, version, rest = "", parts[1], parts[2:]
@@ -64,14 +61,14 @@ def resolve(parts: list[str]) -> Target | None:
         group, version, rest = parts[1], parts[2], parts[3:]
     else:
         return None
-    resources = _BY_GROUP.get((group, version))
-    if resources is None:
+    resources = catalogue.of_version(group, version)
+    if not resources:
         return None
     watch = rest[0] == "watch" and len(rest) > 1  # the old spelling of ?watch=true
     return _resolve_in(resources, rest[1:] if watch else rest, watch)
 
 
-def _resolve_in(resources: dict[str, Resource], rest: list[str], watch: bool) -> Target | None:
+def _resolve_in(resources: Mapping[str, Resource], rest: list[str], watch: bool) -> Target | None:
     namespace = ""
     if rest[0] == "namespaces" and len(rest) > 2 and rest[2] in resources:
         inner = resources[rest[2]]

@@ -3,8 +3,8 @@
 Serves step 1 of the pod's walk. The low-level server of aiohttp hands every request to the
 pipeline: there is no router and no middleware stack on the way. Connections are not limited in
 number, since each watch of an HTTP/1.1 client takes one; but one that asks nothing is closed soon.
-On the way out the sockets close first, then requests get a moment to end; watches are ended by the
-server, and their clients resume elsewhere.
+On the way out the sockets close first, then connections are served until they are silent, then requests
+get a moment to end; watches are ended by the server, and their clients resume elsewhere.
 """
 
 from __future__ import annotations
@@ -32,6 +32,9 @@ _BACKLOG = 1024
 _KEEPALIVE_SECONDS = 300.0
 HEADER_SECONDS = 32.0
 """A connection without one request by then is closed: anybody may connect, known or not."""
+DRAIN_SECONDS = 3.0
+"""For clients that go on asking to hear that they should leave, at most."""
+_QUIET_SECONDS = 0.25
 _MAX_URL = 64 * 1024  # a label selector may be long
 
 
@@ -41,8 +44,10 @@ class ApiServer:
     def __init__(self, pipeline: Pipeline, context: ssl.SSLContext, *, max_body: int) -> None:
         self._context = context
         self._max_body = max_body
+        self._pipeline = pipeline
+        self._busy = 0
         self._server = web.Server(
-            pipeline,
+            self._serve,
             request_factory=self._request,
             handler_cancellation=True,
             keepalive_timeout=_KEEPALIVE_SECONDS,
@@ -91,6 +96,28 @@ class ApiServer:
         """Take no new connections."""
         for listener in self._listeners:
             listener.close()
+
+    async def drain(self) -> None:
+        """Take no new connections; serve those there are until they have gone or fallen silent.
+
+        A request may be on its way on a connection that was silent until now: it gets its answer, and
+        with it the word to leave (`Draining`). Whoever stays silent has nothing to lose.
+        """
+        self.stop_listening()
+        loop = asyncio.get_running_loop()
+        ends, served = loop.time() + DRAIN_SECONDS, -1
+        while self._server.connections and loop.time() < ends:
+            if served == self._server.requests_count and not self._busy:
+                return
+            served = self._server.requests_count
+            await asyncio.sleep(_QUIET_SECONDS)
+
+    async def _serve(self, http: web.BaseRequest) -> web.StreamResponse:
+        self._busy += 1
+        try:
+            return await self._pipeline(http)
+        finally:
+            self._busy -= 1
 
     async def close(self, grace: float) -> None:
         """Let requests end for `grace` seconds, then cut what is left. Safe to call twice."""

@@ -12,8 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Sequence
 
 from aiohttp import web
 
@@ -25,8 +24,8 @@ from control.apiserver.http import responses
 from control.apiserver.http.context import ApiRequest
 from control.apiserver.http.forms import Presenter
 from control.apiserver.http.negotiation import JSON, Shape
-from control.apiserver.registry.kinds import Kind
 from control.apiserver.registry.registry import Registry
+from control.apiserver.registry.versions import Version
 from control.apiserver.registry.watching import Opened, open_watch
 from control.store.errors import CompactedError
 from control.store.subscription import CachedEvent, Subscription
@@ -62,9 +61,11 @@ class WatchStreams:
             subscription.close("the server is shutting down")
 
     async def serve(
-        self, request: ApiRequest, kind: Kind[Any], options: ListOptions, presenter: Presenter
+        self, request: ApiRequest, version: Version, options: ListOptions, presenter: Presenter
     ) -> web.StreamResponse:
-        opened = await open_watch(self._registry, kind, options, namespace=request.target.namespace)
+        opened = await open_watch(
+            self._registry, version.kind, options, namespace=request.target.namespace
+        )
         timeout = options.timeout_seconds or _MIN_TIMEOUT * (1 + self._random.random())
         response = web.StreamResponse(
             headers={
@@ -76,9 +77,11 @@ class WatchStreams:
         response.enable_chunked_encoding()
         self._open.add(opened.subscription)
         self._served += 1
-        stream = _Stream(kind, presenter, response, options.allow_watch_bookmarks)
+        stream = _Stream(version, presenter, response, options.allow_watch_bookmarks)
         try:
             await response.prepare(request.http)
+            await stream.send_initial(opened)
+            request.ticket.release()  # from here on it is told what happens, and asks nothing
             await self._send(stream, opened, float(timeout))
             await response.write_eof()
         except TimeoutError:
@@ -90,7 +93,6 @@ class WatchStreams:
         return response
 
     async def _send(self, stream: _Stream, opened: Opened, timeout: float) -> None:
-        await stream.send_initial(opened)
         ends = self._clock.monotonic() + timeout
         bookmark = self._next_bookmark()
         while True:
@@ -126,24 +128,29 @@ class _Stream:
 
     def __init__(
         self,
-        kind: Kind[Any],
+        version: Version,
         presenter: Presenter,
         response: web.StreamResponse,
         bookmarks: bool,
     ) -> None:
-        self._kind = kind
+        self._version = version
         self._presenter = presenter
         self._response = response
         self._bookmarks = bookmarks
         self._definitions_sent = False
 
     async def send_initial(self, opened: Opened) -> None:
-        await self._write_all(self._frame("ADDED", item.body) for item in opened.initial)
+        bodies = await self._version.to_served([item.body for item in opened.initial])
+        await self._write_all(self._frame("ADDED", body) for body in bodies)
         if opened.announce_end:
             await self.bookmark(opened.revision, initial_end=True)
 
-    async def send(self, events: Iterable[CachedEvent]) -> None:
-        await self._write_all(map(self._event, events))
+    async def send(self, events: Sequence[CachedEvent]) -> None:
+        if self._version.conversion is None:
+            await self._write_all(self._event(event, event.entry.body) for event in events)
+            return
+        bodies = await self._version.of_events(events)
+        await self._write_all(map(self._event, events, bodies))
 
     async def _write_all(self, frames: Iterable[bytes]) -> None:
         """Join small frames, and never more than a bounded number of bytes."""
@@ -162,7 +169,7 @@ class _Stream:
     async def bookmark(self, revision: int, *, initial_end: bool = False) -> None:
         if not self._bookmarks and not initial_end:
             return
-        resource = self._kind.resource
+        resource = self._version.resource
         note = b',"annotations":{"k8s.io/initial-events-end":"true"}' if initial_end else b""
         body = b'{"kind":"%b","apiVersion":"%b","metadata":{"resourceVersion":"%d"%b}}' % (
             resource.kind.encode(),
@@ -175,14 +182,12 @@ class _Stream:
     async def error(self, error: ApiError) -> None:
         await self._write(_line("ERROR", responses.encode(error.status)))
 
-    def _event(self, event: CachedEvent) -> bytes:
-        if self._presenter.plain:
+    def _event(self, event: CachedEvent, body: bytes) -> bytes:
+        if self._presenter.plain and self._version.conversion is None:
             return event.form("", _plain)
-        if self._presenter.shape is Shape.PARTIAL:
-            return event.form(
-                self._presenter.name, lambda event: self._frame(event.type, event.entry.body)
-            )
-        return self._frame(event.type, event.entry.body)  # a row holds an age, which does not keep
+        if self._presenter.shape is not Shape.TABLE:
+            return event.form(self._presenter.name, lambda event: self._frame(event.type, body))
+        return self._frame(event.type, body)  # a row holds an age, which does not keep
 
     def _frame(self, type_: str, body: bytes) -> bytes:
         shown = self._presenter.one(body, definitions=not self._definitions_sent)

@@ -32,6 +32,10 @@ class Codec(Protocol):
         """The object's JSON: apiVersion and kind first, then metadata."""
         ...
 
+    def copy(self, obj: Any) -> Any:
+        """A private copy of an object."""
+        ...
+
     def tree(self, obj: Any) -> dict[str, Any]:
         """The object as plain JSON values: what patches are applied to."""
         ...
@@ -62,6 +66,9 @@ class Typed:
 
     def encode(self, obj: ApiStruct) -> bytes:
         return _ENCODER.encode(obj)
+
+    def copy(self, obj: ApiStruct) -> Any:
+        return self.decode(self.encode(obj))
 
     def tree(self, obj: ApiStruct) -> dict[str, Any]:
         tree: dict[str, Any] = decode.to_tree(obj)

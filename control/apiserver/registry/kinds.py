@@ -7,18 +7,19 @@ kind, because `apiVersion` and `kind` stand first, with known values, and `metad
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Generic, TypeVar
 
 import msgspec
 
 from api.codec.decode import Decoded
 from api.core import Pod
+from api.custom import Custom
 from api.scheme import Resource
 from api.struct import ApiStruct
 from control.apiserver.registry.codecs import Codec, Typed
 from control.resources.strategy import Strategy
-from control.store.cached import Extract, Facts
+from control.store.cached import Extract, Facts, splice
 from control.store.interface import KeyValue, Store
 from control.store.watchcache import WatchCache
 
@@ -34,10 +35,12 @@ class Kind(Generic[T]):
         "extract",
         "has_generation",
         "indexed",
+        "prepare",
         "resource",
         "selectable",
         "splice_at",
         "strategy",
+        "upgrade",
     )
 
     def __init__(
@@ -48,18 +51,22 @@ class Kind(Generic[T]):
         *,
         extract: Extract,
         codec: Codec | None = None,
+        prepare: Callable[[bytes], bytes] | None = None,
+        upgrade: Callable[[bytes], Awaitable[bytes]] | None = None,
         indexed: Sequence[str] = (),
     ) -> None:
         self.resource = resource
         self.codec: Codec = codec or Typed(resource.type)
         self.strategy = strategy
         self.cache = cache
+        self.prepare = prepare  # what is shown of what is stored, where that is not the same
+        self.upgrade = upgrade  # from a version that was the stored one once
         self.extract = extract
         self.indexed = tuple(indexed)
         self.selectable = strategy.selectable_fields()
         self.splice_at = splice_offset(resource)
         # A kind whose rules never count generations does not begin to count them either.
-        self.has_generation = (
+        self.has_generation = issubclass(resource.type, Custom) or (
             hasattr(resource.type, "spec")
             and type(strategy).generation_changes is Strategy.generation_changes
         )
@@ -88,13 +95,24 @@ class Kind(Generic[T]):
 
     def copy(self, obj: T) -> T:
         """A private copy of an object."""
-        return self.decode(self.body(obj))
+        copied: T = self.codec.copy(obj)
+        return copied
 
     def load(self, stored: KeyValue) -> T:
         """A private copy of what the store has, with its resourceVersion."""
-        decoded = self.decode(stored.value)
+        decoded = self.decode(self._shown(stored.value))
         decoded.metadata.resource_version = str(stored.mod_revision)  # type: ignore[attr-defined]
         return decoded
+
+    async def current(self, stored: KeyValue) -> T:
+        """As `load`, in the version that is stored now."""
+        if self.upgrade is not None:
+            value = await self.upgrade(self._shown(stored.value))
+            stored = KeyValue(stored.key, value, stored.create_revision, stored.mod_revision)
+        return self.load(stored)
+
+    def _shown(self, value: bytes) -> bytes:
+        return value if self.prepare is None else self.prepare(value)
 
     def tree(self, obj: T) -> dict[str, Any]:
         """The object as plain JSON values: what patches are applied to."""
@@ -110,6 +128,8 @@ class Kind(Generic[T]):
 
     def splice(self, value: bytes, revision: int) -> bytes:
         """The bytes for clients: those of the store with the resourceVersion."""
+        if self.prepare is not None:
+            return splice(self.prepare(value), revision)[0]
         at = self.splice_at
         return b'%b"resourceVersion":"%d",%b' % (value[:at], revision, value[at:])
 

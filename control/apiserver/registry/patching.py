@@ -14,20 +14,24 @@ from api.errors import ApiError
 from api.struct import ApiStruct
 from control.apiserver.registry.call import Call
 from control.apiserver.registry.codecs import Codec
-from control.apiserver.registry.kinds import Kind
 from control.apiserver.registry.updating import Change, check_name
+from control.apiserver.registry.versions import Version
 
 APPLY_PATCH = "application/apply-patch+yaml"
 
 
-def patcher(kind: Kind[Any], call: Call, body: bytes, content_type: str) -> Change:
+def patcher(version: Version, call: Call, body: bytes, content_type: str) -> Change:
     """The change that a PATCH request asks for."""
-    apply = applier(kind.codec, call, body, content_type)
+    apply = applier(version.codec, call, body, content_type)
+    kind = version.kind
 
     async def change(current: ApiStruct) -> Any:
-        before, patched = objects.meta(current), apply(current)
+        before, seen = objects.meta(current), current
+        if version.conversion is not None:
+            seen = version.codec.decode(await version.one(kind.body(current)))
+        patched = apply(seen)
         check_name(kind, objects.meta(patched), before.namespace, before.name)
-        return patched
+        return await version.from_served(patched, current)
 
     return change
 

@@ -14,12 +14,13 @@ from typing import Any, Protocol, TypeVar
 
 from api import errors
 from api.errors import ApiError
-from api.scheme import Resource
+from api.scheme import Catalogue, Resource
 from api.struct import ApiStruct
 from base.clock import Clock
 from control.admission.chain import Chain
 from control.apiserver.registry.kinds import Kind
 from control.apiserver.registry.metadata import Identity
+from control.apiserver.registry.versions import Version, as_stored
 from control.store.errors import BusyError, StoreClosedError, UnwritableError
 from control.store.interface import Delete, Put, Store
 
@@ -51,11 +52,13 @@ class Registry:
         self,
         *,
         store: Store,
+        catalogue: Catalogue,
         kinds: Iterable[Kind[Any]],
         clock: Clock,
         identity: Identity,
     ) -> None:
         self.store = store
+        self.catalogue = catalogue
         self.clock = clock
         self.identity = identity
         self.admission = Chain()  # set by `build`: its plugins read through this registry
@@ -63,8 +66,9 @@ class Registry:
         self.companions: dict[type[ApiStruct], Companion] = {}
         self._kinds: dict[tuple[str, str], Kind[Any]] = {}
         self._by_type: dict[type[Any], Kind[Any]] = {}
+        self._versions: dict[tuple[str, str, str], Version] = {}
         for kind in kinds:
-            self.add(kind)
+            self.add(kind, [as_stored(kind)])
 
     def __repr__(self) -> str:
         return f"Registry({len(self._kinds)} kinds)"
@@ -73,18 +77,40 @@ class Registry:
     def kinds(self) -> Iterable[Kind[Any]]:
         return tuple(self._kinds.values())
 
-    def add(self, kind: Kind[Any]) -> None:
-        """Serve a kind from now on; its cache is run by whoever adds it."""
+    def add(self, kind: Kind[Any], versions: Iterable[Version]) -> None:
+        """Serve a kind from now on, in these versions; its cache is run by whoever adds it."""
         self._kinds[kind.resource.group, kind.resource.plural] = kind
         self._by_type[kind.resource.type] = kind
+        for version in versions:
+            self.add_version(version)
+
+    def add_version(self, version: Version) -> None:
+        row = version.resource
+        self._versions[row.group, row.version, row.plural] = version
 
     def remove(self, kind: Kind[Any]) -> None:
-        """Serve a kind no longer."""
+        """Serve a kind no longer, in no version."""
         del self._kinds[kind.resource.group, kind.resource.plural]
         del self._by_type[kind.resource.type]
+        for name in [name for name, one in self._versions.items() if one.kind is kind]:
+            del self._versions[name]
+
+    def version(self, resource: Resource) -> Version:
+        """A kind as it is served under this row. Raises 404 when it has just ended."""
+        found = self._versions.get((resource.group, resource.version, resource.plural))
+        if found is None:
+            raise errors.path_not_found()
+        return found
 
     def kind(self, resource: Resource) -> Kind[Any]:
         return self._kinds[resource.group, resource.plural]
+
+    def kind_named(self, api_version: str, kind: str) -> Kind[Any]:
+        """The kind that is stored under this apiVersion and kind."""
+        resource = self.catalogue.by_kind(api_version, kind)
+        if resource is None:
+            raise KeyError(f"{kind} of {api_version} is not served")
+        return self.kind(resource)
 
     def kind_of(self, type_: type[T]) -> Kind[T]:
         """The kind whose objects have this type. Raises KeyError: it is no kind, or no longer."""

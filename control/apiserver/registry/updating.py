@@ -82,7 +82,7 @@ async def change(
     for _ in range(_ATTEMPTS):
         if stored is None:
             raise errors.not_found(kind.resource, name)
-        old, new = kind.load(stored), await make(kind.load(stored))
+        old, new = await kind.current(stored), await make(await kind.current(stored))
         check_version(kind, name, new.metadata, old.metadata)
         await prepare(registry, kind, call, new, old, subresource)
         try:

@@ -25,6 +25,7 @@ from control.apiserver.registry import creating, updating
 from control.apiserver.registry.call import Call
 from control.apiserver.registry.patching import patcher
 from control.apiserver.registry.registry import Registry
+from control.apiserver.registry.versions import as_stored
 from control.auth.user import in_process
 from control.settings import ControlSettings
 from control.store.memory import MemoryStore
@@ -169,7 +170,9 @@ async def attempt(registry: Registry, resource: Resource, tree: Any, patch: Any)
         namespace = "ns" if resource.namespaced else ""
         stored = await creating.create(registry, kind, call, obj, namespace=namespace)
         metadata = kind.decode(stored.body).metadata
-        change = patcher(kind, call, json.dumps(patch).encode(), "application/merge-patch+json")
+        change = patcher(
+            as_stored(kind), call, json.dumps(patch).encode(), "application/merge-patch+json"
+        )
         await updating.change(registry, kind, call, metadata.namespace, metadata.name, change)
     except ApiError as error:
         assert 400 <= error.code < 500, error

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 from multidict import CIMultiDict
 
+from api.scheme import SERVED, Catalogue
 from control.apiserver.discovery import groups
 from control.apiserver.discovery.documents import Document
 from control.apiserver.removed import changes, discovering, refusing, table
@@ -146,7 +147,7 @@ def test_only_those_who_send_manifests_see_them(headers: dict[str, str], shown: 
 
 
 def test_they_come_last_and_nothing_else_changes() -> None:
-    plain = Document.of(groups.api_group_list())
+    plain = Document.of(groups.api_group_list(Catalogue(SERVED)))
     before = msgspec.json.decode(plain.body)["groups"]
     after = msgspec.json.decode(discovering.groups(plain).body)["groups"]
     for old, new in zip(before, after, strict=False):
@@ -154,6 +155,6 @@ def test_they_come_last_and_nothing_else_changes() -> None:
         assert new["preferredVersion"] == old["preferredVersion"]
         assert new["versions"][: len(old["versions"])] == old["versions"]
     assert any(one["name"] == "extensions" for one in after[len(before) :])
-    form = Document.of(groups.aggregated("v2", core=False))
+    form = Document.of(groups.aggregated(Catalogue(SERVED), "v2", core=False))
     items = msgspec.json.decode(discovering.aggregated(form).body)["items"]
     assert [one["metadata"]["name"] for one in items] == [one["name"] for one in after]

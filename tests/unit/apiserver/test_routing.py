@@ -5,9 +5,12 @@ from __future__ import annotations
 import pytest
 
 from api.errors import ApiError
+from api.scheme import SERVED, Catalogue
 from control.apiserver.http.negotiation import Form, Shape, negotiate, parse_accept
 from control.apiserver.http.query import Query
 from control.apiserver.http.routing import resolve, segments, verb
+
+CATALOGUE = Catalogue(SERVED)
 
 
 @pytest.mark.parametrize(
@@ -28,7 +31,7 @@ from control.apiserver.http.routing import resolve, segments, verb
     ],
 )
 def test_paths_of_resources(path: str, expected: tuple[str, ...]) -> None:
-    target = resolve(segments(path))
+    target = resolve(segments(path), CATALOGUE)
     assert target is not None
     assert (target.resource.plural, target.namespace, target.name, target.subresource) == expected
 
@@ -52,7 +55,7 @@ def test_paths_of_resources(path: str, expected: tuple[str, ...]) -> None:
     ],
 )
 def test_paths_of_nothing(path: str) -> None:
-    assert resolve(segments(path)) is None
+    assert resolve(segments(path), CATALOGUE) is None
 
 
 @pytest.mark.parametrize(
@@ -75,7 +78,7 @@ def test_paths_of_nothing(path: str) -> None:
     ],
 )
 def test_verbs(method: str, path: str, watch: bool, expected: str) -> None:
-    target = resolve(segments(path))
+    target = resolve(segments(path), CATALOGUE)
     assert target is not None
     assert verb(method, target, watch=watch) == expected
 

@@ -1,0 +1,27 @@
+"""Kinds that are served in two versions and stored in one: how one becomes the other. Walk step 1.
+
+Every row of `api.scheme.ALTERNATES` has its `Alternate` here: pure functions between two types,
+without loss, and the names by which field selectors of the version know the stored fields. Columns
+are those of `rules`.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from api.scheme import Resource
+from control.resources.strategy import Strategy
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alternate:
+    """A further version of a stored kind."""
+
+    to_served: Callable[[Any], Any]
+    to_stored: Callable[[Any], Any]
+    rules: Strategy[Any]
+    fields: Mapping[str, str]
+    """Field selectors beside metadata.name and metadata.namespace: here → as it is stored."""
+
+
+ALTERNATES: Mapping[Resource, Alternate] = {}
