@@ -30,6 +30,7 @@ from control.apiserver import build
 from control.apiserver.build import ApiParts
 from control.controllers.context import Context, Informers, NodeSettings
 from control.controllers.manager import Manager
+from control.controllers.metrics import WorkQueues
 from control.looplag import LoopLag
 from control.pki import ControlKeys
 from control.settings import ControlSettings
@@ -122,7 +123,9 @@ def start_controllers(
             monitor_grace=settings.node_monitor_grace_period,
         ),
     )
-    guard.start(Manager(context).run(), name="controllers")
+    manager = Manager(context)
+    parts.metrics.register(WorkQueues(manager.statistics))
+    guard.start(manager.run(), name="controllers")
 
 
 async def _until_stopped(stop: asyncio.Event, guard: TaskGuard) -> None:

@@ -28,7 +28,7 @@ from control.apiserver.fairness.gate import Gate
 from control.apiserver.http.context import ApiRequest
 from control.apiserver.http.draining import Draining
 from control.apiserver.http.handlers import ResourceHandlers, Subresources
-from control.apiserver.http.metrics import HttpMetrics, Objects, Statistics
+from control.apiserver.http.metrics import HttpMetrics, Objects, Statistics, WatchEvents
 from control.apiserver.http.pipeline import Pipeline
 from control.apiserver.http.reviews import ReviewHandler
 from control.apiserver.http.server import ApiServer
@@ -147,6 +147,7 @@ def build(
     )
     metrics.register(gate)
     metrics.register(ProcessCollector(registry=None))
+    metrics.register(WatchEvents(watches.events))
     metrics.register(Objects(lambda: _counts(registry)))
     metrics.register(Statistics("store", lambda: {"": store.statistics()}))
     metrics.register(Statistics("watch", lambda: {"": watches.statistics()}))

@@ -74,6 +74,20 @@ class Presenter:
             return self._partial(body)
         return body
 
+    def bookmark(self, revision: int, *, initial_end: bool) -> bytes:
+        """An object that only says how far a watch has come, in the form of the others.
+
+        Clients of metadata know no other kind than PartialObjectMetadata.
+        """
+        note = b',"annotations":{"k8s.io/initial-events-end":"true"}' if initial_end else b""
+        if self._form.shape is Shape.TABLE:
+            return self._table([], b'{"resourceVersion":"%d"}' % revision, False)
+        head = self._head("PartialObjectMetadata")
+        if self._form.shape is Shape.OBJECT:
+            resource = self._version.resource
+            head = f'{{"kind":"{resource.kind}","apiVersion":"{resource.api_version}"'.encode()
+        return b'%b,"metadata":{"resourceVersion":"%d"%b}}' % (head, revision, note)
+
     async def many(self, page: Page) -> bytes:
         """A page of objects as `list` answers. Gives the loop back now and then on the way."""
         return b"".join([piece async for piece in self.pieces(page)])

@@ -19,6 +19,7 @@ from prometheus_client.core import (
 )
 from prometheus_client.registry import Collector
 
+from api.scheme import Resource
 from control.apiserver.http.exchange import Exchange
 
 _SECONDS = (
@@ -168,6 +169,23 @@ class Statistics(Collector):
         if name.endswith("_total"):
             return CounterMetricFamily(full, words.capitalize() + ".", labels=labels)
         return GaugeMetricFamily(full, words.capitalize() + ".", labels=labels)
+
+
+class WatchEvents(Collector):
+    """How many events watchers were sent, by resource."""
+
+    def __init__(self, read: Callable[[], Mapping[Resource, int]]) -> None:
+        self._read = read
+
+    def collect(self) -> Iterator[Metric]:
+        family = CounterMetricFamily(
+            "apiserver_watch_events",
+            "Events sent to watchers.",
+            labels=["group", "version", "resource"],
+        )
+        for resource, count in self._read().items():
+            family.add_metric([resource.group, resource.version, resource.plural], count)
+        yield family
 
 
 class Objects(Collector):

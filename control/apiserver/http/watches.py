@@ -12,13 +12,15 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 
 from aiohttp import web
 
 from api import errors
 from api.errors import ApiError
 from api.meta import ListOptions
+from api.scheme import Resource
 from base.clock import Clock
 from control.apiserver.http import responses
 from control.apiserver.http.context import ApiRequest
@@ -51,9 +53,18 @@ class WatchStreams:
         self._open: set[Subscription] = set()
         self._served = 0
         self._stalled = 0
+        self._streams: set[_Stream] = set()
+        self._ended: Counter[Resource] = Counter()
 
     def statistics(self) -> dict[str, float]:
         return {"active": len(self._open), "served": self._served, "stalled": self._stalled}
+
+    def events(self) -> Mapping[Resource, int]:
+        """Events that were sent, by resource."""
+        sent = Counter(self._ended)
+        for stream in self._streams:
+            sent[stream.resource] += stream.sent
+        return sent
 
     def close(self) -> None:
         """End every watch, politely: clients go on elsewhere, or here after a restart."""
@@ -63,6 +74,8 @@ class WatchStreams:
     async def serve(
         self, request: ApiRequest, version: Version, options: ListOptions, presenter: Presenter
     ) -> web.StreamResponse:
+        if request.form().media_type != JSON:
+            raise errors.not_acceptable((f"{JSON};stream=watch", JSON))
         opened = await open_watch(
             self._registry, version.kind, options, namespace=request.target.namespace
         )
@@ -78,6 +91,7 @@ class WatchStreams:
         self._open.add(opened.subscription)
         self._served += 1
         stream = _Stream(version, presenter, response, options.allow_watch_bookmarks)
+        self._streams.add(stream)
         try:
             await response.prepare(request.http)
             await stream.send_initial(opened)
@@ -89,6 +103,8 @@ class WatchStreams:
             _abort(request.http)
         finally:
             self._open.discard(opened.subscription)
+            self._streams.discard(stream)
+            self._ended[stream.resource] += stream.sent
             opened.subscription.close()
         return response
 
@@ -138,6 +154,8 @@ class _Stream:
         self._response = response
         self._bookmarks = bookmarks
         self._definitions_sent = False
+        self.resource = version.resource
+        self.sent = 0
 
     async def send_initial(self, opened: Opened) -> None:
         bodies = await self._version.to_served([item.body for item in opened.initial])
@@ -157,6 +175,7 @@ class _Stream:
         chunk: list[bytes] = []
         size = 0
         for frame in frames:
+            self.sent += 1
             chunk.append(frame)
             size += len(frame)
             if size > responses.STREAM_CHUNK:
@@ -169,14 +188,7 @@ class _Stream:
     async def bookmark(self, revision: int, *, initial_end: bool = False) -> None:
         if not self._bookmarks and not initial_end:
             return
-        resource = self._version.resource
-        note = b',"annotations":{"k8s.io/initial-events-end":"true"}' if initial_end else b""
-        body = b'{"kind":"%b","apiVersion":"%b","metadata":{"resourceVersion":"%d"%b}}' % (
-            resource.kind.encode(),
-            resource.api_version.encode(),
-            revision,
-            note,
-        )
+        body = self._presenter.bookmark(revision, initial_end=initial_end)
         await self._write(_line("BOOKMARK", body))
 
     async def error(self, error: ApiError) -> None:

@@ -93,12 +93,28 @@ async def test_health_in_detail(api: Api) -> None:
     assert code == 200 and "[+]ping ok" in text and text.endswith("readyz check passed\n")
     assert (await api.get("/readyz/ping"))[0] == 200
     assert (await api.get("/readyz/none"))[0] == 404
+    _, text = await api.get("/readyz?verbose&exclude=store&exclude=none")
+    assert "[+]store excluded: ok" in text
+    assert 'warn: some health checks cannot be excluded: no matches for "none"' in text
 
 
 async def test_metrics(api: Api) -> None:
     await api.get("/api/v1/namespaces")
     code, text = await api.get("/metrics")
     assert code == 200
-    assert 'apiserver_request_total{code="200",verb="list"}' in text
+    labels = (
+        'component="apiserver",dry_run="",group="",resource="namespaces",scope="cluster",'
+        'subresource="",verb="LIST",version="v1"'
+    )
+    assert f'apiserver_request_total{{code="200",{labels}}}' in text
+    assert f"apiserver_request_duration_seconds_count{{{labels}}}" in text
+    assert f"apiserver_response_sizes_sum{{{labels}}}" in text
+    for name in (
+        'apiserver_current_inflight_requests{request_kind="readOnly"}',
+        'apiserver_storage_objects{resource="namespaces"}',
+        'apiserver_flowcontrol_nominal_limit_seats{priority_level="administrators"}',
+        "process_resident_memory_bytes",
+    ):
+        assert name in text
     assert "podwright_event_loop_lag_seconds" in text
     assert "podwright_store_" in text and "podwright_watch_" in text

@@ -1,0 +1,90 @@
+"""One client floods the server, another asks quietly: the second one hardly notices."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+
+import aiohttp
+import pytest
+
+from base import pki
+from base.clock import SystemClock
+from tests.integration.apiserver.conftest import Api, Server, config_map
+
+FLOODERS = 400
+QUIET = 40
+
+
+def _client(server: Server, name: str) -> aiohttp.ClientSession:
+    pair = pki.issue(
+        server.ca,
+        common_name=name,
+        organizations=["system:masters"],
+        client=True,
+        clock=SystemClock(),
+    )
+    connector = aiohttp.TCPConnector(ssl=server.context(pair), limit=0)
+    return aiohttp.ClientSession(connector=connector)
+
+
+async def _median(ask: Callable[[], Awaitable[float]]) -> float:
+    times = sorted([await ask() for _ in range(QUIET)])
+    return times[QUIET // 2]
+
+
+async def test_a_flood_of_lists_does_not_drown_others(server: Server, api: Api, maps: str) -> None:
+    for number in range(300):
+        await api.ok("POST", maps, config_map(f"c-{number}", data={"x": "y" * 2000}))
+    counts = {200: 0, 429: 0}
+    async with _client(server, "flood") as flood, _client(server, "quiet") as quiet:
+
+        async def ask() -> float:
+            began = time.monotonic()
+            async with quiet.get(f"{server.url}{maps}/c-7") as answer:
+                assert answer.status == 200
+                await answer.read()
+            return time.monotonic() - began
+
+        async def list_for_ever() -> None:
+            while True:
+                async with flood.get(server.url + maps) as answer:
+                    counts[answer.status] += 1
+                    await answer.read()
+                    if answer.status == 429:
+                        assert answer.headers["Retry-After"] == "1"
+                        await asyncio.sleep(0.2)
+
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(list_for_ever()) for _ in range(FLOODERS)]
+            while counts[200] < 50:
+                await asyncio.sleep(0.01)
+            slow = await _median(ask)
+            lists, seconds = counts[200], time.monotonic()
+            while counts[200] < lists + 50:
+                await asyncio.sleep(0.01)
+            rate = 50 / (time.monotonic() - seconds)
+            for task in tasks:
+                task.cancel()
+    # In one queue with the flood, the quiet client would wait for all of its requests each time.
+    behind_all = FLOODERS / rate
+    assert slow < behind_all / 3, f"{slow:.3f} s of {behind_all:.3f} s, {counts}"
+    _, metrics = await api.get("/metrics")
+    assert 'apiserver_flowcontrol_dispatched_requests_total{flow_schema="system-masters"' in metrics
+
+
+@pytest.mark.parametrize("gzip", [False, True])
+async def test_a_large_list_is_whole(api: Api, maps: str, gzip: bool) -> None:
+    for number in range(30):
+        await api.ok("POST", maps, config_map(f"large-{number:02}", data={"x": "y" * 100_000}))
+    headers = {"Accept-Encoding": "gzip" if gzip else "identity"}
+    code, found = await api.get(maps, headers=headers)
+    assert code == 200
+    names = [item["metadata"]["name"] for item in found["items"]]
+    assert names == [f"large-{number:02}" for number in range(30)]
+    assert ("Content-Encoding" in api.headers) is gzip
+    accept = "application/json;as=Table;v=v1;g=meta.k8s.io"
+    code, table = await api.get(maps, headers={**headers, "Accept": accept})
+    assert code == 200
+    assert len(table["rows"]) == 30
