@@ -1,0 +1,109 @@
+"""What server-side apply must know of a kind: which parts have owners of their own. Walk step 1.
+
+A small algebra, because there are two sources of it: the markers on our types (`of_type`), and the
+schema of a custom resource. Terms are Kubernetes' own (server-side apply, "merge strategy"): a part
+that is *atomic* has one owner; a *granular* map or struct has one per entry; a list may be a *set* of
+scalars, or a *map* by the keys that its items carry. Pure and immutable; nodes are shared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from api.codec.shapes import Kind, Shape, struct_shape
+from api.struct import ApiStruct, FieldInfo, Leaf
+
+
+@dataclass(frozen=True, slots=True)
+class Atomic:
+    """A scalar, or whatever is replaced as a whole."""
+
+
+@dataclass(frozen=True, slots=True)
+class Deduced:
+    """Nothing is known: objects are granular maps, lists are atomic."""
+
+
+@dataclass(frozen=True, slots=True)
+class MapOf:
+    """A granular map; all values are alike."""
+
+    values: Schema
+
+
+class Fields:
+    """A granular struct. Its fields are found when first asked for, as types may contain themselves."""
+
+    __slots__ = ("_find", "_found")
+
+    def __init__(self, find: Callable[[], Mapping[str, Schema]]) -> None:
+        self._find = find
+        self._found: Mapping[str, Schema] | None = None
+
+    def field(self, name: str) -> Schema | None:
+        if self._found is None:
+            self._found = self._find()
+        return self._found.get(name)
+
+
+@dataclass(frozen=True, slots=True)
+class SetOf:
+    """A list of scalars without repetition, each with owners of its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class ListMap:
+    """A list of objects that are told apart by the values of `keys`; absent ones have `defaults`."""
+
+    keys: tuple[str, ...]
+    items: Schema
+    defaults: Mapping[str, Any]
+
+
+Schema = Atomic | Deduced | MapOf | Fields | SetOf | ListMap
+
+ATOMIC = Atomic()
+DEDUCED = Deduced()
+SET = SetOf()
+
+# The only keys with a default in the published types.
+_KEY_DEFAULTS = {"protocol": "TCP"}
+
+
+@cache
+def of_type(type_: type[ApiStruct]) -> Schema:
+    """The schema of one of our types."""
+    return Fields(lambda: _fields(type_))
+
+
+def _fields(type_: type[ApiStruct]) -> dict[str, Schema]:
+    return {
+        wire: _of_field(field.info, field.shape)
+        for wire, field in struct_shape(type_).fields.items()
+    }
+
+
+def _of_field(info: FieldInfo, shape: Shape) -> Schema:
+    if info.atomic:
+        return ATOMIC
+    if shape.kind is not Kind.LIST or info.list_type is None:
+        return _of_shape(shape)
+    if info.list_type.kind == "map":
+        keys = info.list_type.keys
+        defaults = {key: _KEY_DEFAULTS[key] for key in keys if key in _KEY_DEFAULTS}
+        return ListMap(keys, _of_shape(shape.element), defaults)
+    return SET if info.list_type.kind == "set" else ATOMIC
+
+
+def _of_shape(shape: Shape) -> Schema:
+    if shape.kind is Kind.STRUCT:
+        assert shape.struct is not None
+        return of_type(shape.struct)
+    if shape.kind is Kind.MAP:
+        return MapOf(_of_shape(shape.element))
+    if shape.kind is Kind.LEAF and shape.leaf is Leaf.RAW_EXTENSION:
+        return DEDUCED
+    return ATOMIC
