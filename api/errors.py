@@ -82,9 +82,9 @@ def path_not_found() -> ApiError:
     return _error(404, "NotFound", message, StatusDetails())
 
 
-def method_not_allowed(resource: Resource, action: str) -> ApiError:
-    """405: the kind does not support this verb."""
-    message = f'{action} is not supported on resources of kind "{resource.qualified_name}"'
+def method_not_allowed(resource: Resource, action: str, why: str = "") -> ApiError:
+    """405: the kind does not support this verb, or does not now."""
+    message = why or f'{action} is not supported on resources of kind "{resource.qualified_name}"'
     return _error(405, "MethodNotAllowed", message, _details(resource, ""))
 
 

@@ -117,6 +117,7 @@ def start_controllers(
         clock=clock,
         ca=keys.ca,
         guard=guard,
+        catalogue=parts.registry.catalogue,
         nodes=NodeSettings(
             cluster_cidr=ipaddress.IPv4Network(settings.cluster_cidr),
             node_cidr_mask_size=settings.node_cidr_mask_size,

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 from api.client import Client
 from api.events import EventRecorder
 from api.informer import Informer
+from api.scheme import SERVED, Catalogue
 from api.struct import ApiStruct
 from base.clock import Clock
 from base.pki import KeyPair
@@ -30,6 +31,10 @@ class Informers:
             informer = Informer(self._client, type_, clock=self._clock)
             self._informers[type_] = informer
         return informer
+
+    def another(self, type_: type[Any]) -> Informer[Any]:
+        """An informer of a kind that came at run time, and may go: run by whoever asks for it."""
+        return Informer(self._client, type_, clock=self._clock)
 
     def start(self, guard: TaskGuard) -> None:
         """Run every informer that was asked for."""
@@ -58,13 +63,18 @@ class NodeSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class Context:
-    """Everything a controller may use. `ca` signs node certificates."""
+    """Everything a controller may use.
+
+    `ca` signs node certificates; `catalogue` names the kinds there are, those of definitions
+    included, for controllers that act on every kind.
+    """
 
     client: Client
     informers: Informers
     clock: Clock
     ca: KeyPair
     guard: TaskGuard
+    catalogue: Catalogue = field(default_factory=lambda: Catalogue(SERVED))
     nodes: NodeSettings = field(default_factory=NodeSettings)
 
     def recorder(self, component: str) -> EventRecorder:

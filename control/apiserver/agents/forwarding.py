@@ -64,7 +64,7 @@ async def forward(
         return await tunnel(
             http, reader, writer, host=http.headers.get("Host", ""), path=path, more=headers
         )
-    connector = _Given(writer)
+    connector = Given(writer)
     url = URL(f"http://{destination.host}{path}", encoded=True)
     try:
         async with aiohttp.ClientSession(
@@ -106,7 +106,7 @@ async def _secure(writer: asyncio.StreamWriter, destination: Destination) -> Non
         raise unreachable(destination, error) from None
 
 
-class _Given(aiohttp.BaseConnector):
+class Given(aiohttp.BaseConnector):
     """A connector with one connection, which is open already."""
 
     def __init__(self, writer: asyncio.StreamWriter) -> None:

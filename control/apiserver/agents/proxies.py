@@ -105,7 +105,10 @@ class Proxies:
         return Destination(scheme, _host(address, port), dial)
 
     async def _service(self, request: ApiRequest, named: Named) -> Destination:
-        namespace = request.target.namespace
+        return await self.to_service(request.target.namespace, named)
+
+    async def to_service(self, namespace: str, named: Named) -> Destination:
+        """The way to one of a Service's endpoints."""
         service = await self._get(Service, namespace, named.name)
         port = service_port_name(service, named)
         found = list(places(self._slices(namespace, named.name), port))

@@ -30,6 +30,8 @@ async def create(
 ) -> Stored:
     """Store a new object. `obj` is private to this call. `name`: from the URL, by a PUT."""
     metadata: ObjectMeta = obj.metadata
+    if kind.closed:
+        raise errors.method_not_allowed(kind.resource, "create", kind.closed)
     check_namespace(kind, metadata, namespace)
     if metadata.resource_version:
         raise errors.bad_request("resourceVersion should not be set on objects to be created")

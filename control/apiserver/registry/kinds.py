@@ -31,6 +31,7 @@ class Kind(Generic[T]):
 
     __slots__ = (
         "cache",
+        "closed",
         "codec",
         "extract",
         "has_generation",
@@ -59,6 +60,7 @@ class Kind(Generic[T]):
         self.codec: Codec = codec or Typed(resource.type)
         self.strategy = strategy
         self.cache = cache
+        self.closed = ""  # why nothing can be created: its definition is on its way out
         self.prepare = prepare  # what is shown of what is stored, where that is not the same
         self.upgrade = upgrade  # from a version that was the stored one once
         self.extract = extract
@@ -158,7 +160,7 @@ def extractor(strategy: Strategy[Any]) -> Extract:
     Most kinds offer no more than their name: for those only the metadata is looked at.
     """
     if type(strategy).fields is Strategy.fields:
-        return _head_facts
+        return head_facts
     decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(strategy.resource.type)
 
     def read(value: bytes) -> Facts:
@@ -171,7 +173,8 @@ def extractor(strategy: Strategy[Any]) -> Extract:
     return read
 
 
-def _head_facts(value: bytes) -> Facts:
+def head_facts(value: bytes) -> Facts:
+    """What selectors may ask of a kind that offers no more than its name."""
     named = _HEADS.decode(value).metadata
     return named.labels, {"metadata.name": named.name, "metadata.namespace": named.namespace}
 

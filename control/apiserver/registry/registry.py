@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Protocol, TypeVar
 
 from api import errors
+from api.custom import Custom
 from api.errors import ApiError
 from api.scheme import Catalogue, Resource
 from api.struct import ApiStruct
@@ -114,7 +115,10 @@ class Registry:
 
     def kind_of(self, type_: type[T]) -> Kind[T]:
         """The kind whose objects have this type. Raises KeyError: it is no kind, or no longer."""
-        return self._by_type[type_]
+        found = self._by_type.get(type_)
+        if found is None and issubclass(type_, Custom):
+            raise errors.path_not_found()  # its definition is gone
+        return self._by_type[type_] if found is None else found
 
     async def fresh(self, kind: Kind[Any]) -> None:
         """Wait until the kind's cache shows every write that was acknowledged."""

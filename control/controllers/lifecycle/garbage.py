@@ -8,18 +8,22 @@ The graph is an index kept by the informers of every kind: UID of an owner → i
 graph may lag, so an owner is called gone only after a live read says so. Owners of a namespaced
 object live in its namespace or are cluster-scoped; any other reference counts as gone. One queue;
 its keys name the kind as well.
+
+Kinds that come and go at run time have informers that do, too.
 """
 
+import asyncio
 from typing import Any, NamedTuple
 
 import msgspec
 
 from api import objects
+from api.custom import Custom
 from api.errors import is_conflict, is_not_found
 from api.informer import Informer
 from api.meta import ObjectMeta, OwnerReference
 from api.objects import Key
-from api.scheme import RESOURCES, Resource, by_kind
+from api.scheme import RESOURCES, Resource
 from api.struct import ApiStruct
 from base.errors import PodwrightError
 from base.tasks import TaskGuard
@@ -49,16 +53,21 @@ class GarbageCollector(Controller):
     def __init__(self, context: Context) -> None:
         super().__init__(context)
         self._nodes: WorkQueue[Node] = WorkQueue(self.name, clock=context.clock)
-        self._informers: dict[Resource, Informer[Any]] = {}
+        self._catalogue = context.catalogue
+        self._shared = context.informers
+        self._informers: dict[type[Any], Informer[Any]] = {}
+        self._rows: dict[type[Any], Resource] = {}
+        self._running: dict[type[Any], asyncio.Task[None]] = {}
+        self._guard: TaskGuard | None = None
         for resource in RESOURCES:
             if resource.kind in _EXPIRING or "watch" not in resource.verbs:
                 continue
-            informer = context.informers.of(resource.type)
-            informer.add_index(INDEX, _owner_uids)
-            informer.subscribe(self._handler(resource))
-            self._informers[resource] = informer
+            self._follow(resource, context.informers.of(resource.type))
 
     def start(self, guard: TaskGuard) -> None:
+        self._guard = guard
+        self._catalogue.on_change(self._renew)
+        self._renew()
         for number in range(self.workers):
             guard.start(self._collect(), name=f"{self.name} worker {number}")
 
@@ -67,6 +76,30 @@ class GarbageCollector(Controller):
 
     async def reconcile(self, key: Key) -> float | None:
         raise NotImplementedError("the garbage collector's keys name a kind: see _collect")
+
+    def _follow(self, resource: Resource, informer: Informer[Any]) -> None:
+        informer.add_index(INDEX, _owner_uids)
+        informer.subscribe(self._handler(resource))
+        self._informers[resource.type] = informer
+        self._rows[resource.type] = resource
+
+    def _renew(self) -> None:
+        """Follow the kinds that have come at run time, and no longer those that have gone."""
+        assert self._guard is not None
+        defined = {
+            one.type: one for one in self._catalogue.stored() if issubclass(one.type, Custom)
+        }
+        for type_ in self._running.keys() - defined.keys():
+            self._running.pop(type_).cancel()
+            del self._informers[type_], self._rows[type_]
+        for type_, resource in defined.items():
+            if type_ in self._running:
+                continue
+            informer = self._shared.another(type_)
+            self._follow(resource, informer)
+            self._running[type_] = self._guard.start(
+                informer.run(), name=f"informer {resource.qualified_name}"
+            )
 
     def _handler(self, resource: Resource) -> Any:
         def told(old: ApiStruct | None, new: ApiStruct | None) -> None:
@@ -95,15 +128,15 @@ class GarbageCollector(Controller):
     def _enqueue_owners(self, obj: ApiStruct) -> None:
         metadata = objects.meta(obj)
         for owner in metadata.owner_references:
-            resource = by_kind(owner.api_version, owner.kind)
+            resource = self._catalogue.stored_by_kind(owner.api_version, owner.kind)
             if resource is not None:
                 namespace = metadata.namespace if resource.namespaced else ""
                 self._nodes.add(Node(resource, Key(namespace, owner.name)))
 
     def _dependents(self, uid: str) -> list[Node]:
         return [
-            Node(resource, objects.key(obj))
-            for resource, informer in self._informers.items()
+            Node(self._rows[type_], objects.key(obj))
+            for type_, informer in self._informers.items()
             for obj in informer.by_index(INDEX, uid)
         ]
 
@@ -127,7 +160,7 @@ class GarbageCollector(Controller):
                 self._nodes.done(node)
 
     async def _look_at(self, node: Node) -> None:
-        informer = self._informers.get(node.resource)
+        informer = self._informers.get(node.resource.type)
         obj = informer.get(node.key.name, node.key.namespace) if informer is not None else None
         if obj is None:
             return
@@ -166,7 +199,7 @@ class GarbageCollector(Controller):
 
     async def _live(self, owner: OwnerReference, namespace: str) -> ApiStruct | None:
         """The owner as the store has it; None when it is gone or was replaced by a namesake."""
-        resource = by_kind(owner.api_version, owner.kind)
+        resource = self._catalogue.stored_by_kind(owner.api_version, owner.kind)
         if resource is None:
             raise PodwrightError(
                 f"owner {owner.kind} {owner.name} has the unknown type {owner.api_version}:"
@@ -175,7 +208,7 @@ class GarbageCollector(Controller):
         where = namespace if resource.namespaced else ""
         if resource.namespaced and not namespace:
             return None
-        informer = self._informers.get(resource)  # kinds that expire have none
+        informer = self._informers.get(resource.type)  # kinds that expire have none
         cached: ApiStruct | None = informer.get(owner.name, where) if informer else None
         if cached is not None and objects.meta(cached).uid == owner.uid:
             return cached
@@ -188,7 +221,7 @@ class GarbageCollector(Controller):
         return live if objects.meta(live).uid == owner.uid else None
 
     def _is_waiting(self, node: Node) -> bool:
-        obj = self._informers[node.resource].get(node.key.name, node.key.namespace)
+        obj = self._informers[node.resource.type].get(node.key.name, node.key.namespace)
         return obj is not None and _waits_for_dependents(obj)
 
     async def _unblock_owners(self, node: Node, obj: ApiStruct) -> None:
@@ -220,23 +253,24 @@ class GarbageCollector(Controller):
 
     async def _orphan_dependents(self, node: Node, obj: ApiStruct) -> None:
         uid = objects.meta(obj).uid
-        for resource, informer in self._informers.items():
+        for type_, informer in list(self._informers.items()):
             for dependent in informer.by_index(INDEX, uid):
                 owners = {o.uid for o in objects.meta(dependent).owner_references} - {uid}
-                await self._keep_owners(Node(resource, objects.key(dependent)), dependent, owners)
+                of = Node(self._rows[type_], objects.key(dependent))
+                await self._keep_owners(of, dependent, owners)
         await self._remove_finalizer(node, obj, ORPHAN)
 
     async def _delete_in_foreground(self, node: Node, obj: ApiStruct) -> None:
         uid = objects.meta(obj).uid
         blocked = False
-        for resource, informer in self._informers.items():
+        for type_, informer in self._informers.items():
             for dependent in informer.by_index(INDEX, uid):
                 reference = next(
                     o for o in objects.meta(dependent).owner_references if o.uid == uid
                 )
                 blocked = blocked or bool(reference.block_owner_deletion)
                 if not objects.meta(dependent).deletion_timestamp:
-                    self._nodes.add(Node(resource, objects.key(dependent)))
+                    self._nodes.add(Node(self._rows[type_], objects.key(dependent)))
         if not blocked:
             await self._remove_finalizer(node, obj, FOREGROUND)
 

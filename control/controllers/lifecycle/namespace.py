@@ -16,7 +16,7 @@ from api import conditions, objects, timestamps
 from api.core import Namespace, NamespaceCondition, Pod
 from api.errors import is_conflict, is_not_found
 from api.objects import Key
-from api.scheme import RESOURCES, Resource
+from api.scheme import Catalogue, Resource
 from base.errors import PodwrightError
 from control.controllers.context import Context
 from control.controllers.controller import Controller
@@ -49,6 +49,7 @@ class NamespaceController(Controller):
     def __init__(self, context: Context) -> None:
         super().__init__(context)
         self._namespaces = context.informers.of(Namespace)
+        self._catalogue = context.catalogue
         self._ending_since: dict[str, float] = {}
         self.watch_own(Namespace)
 
@@ -62,7 +63,7 @@ class NamespaceController(Controller):
         now = self.clock.monotonic()
         settled = self._ending_since.setdefault(key.name, now) + SETTLE_SECONDS
         remains = Remains()
-        for resource in deletion_sequence():
+        for resource in deletion_sequence(self._catalogue):
             await self._empty(resource, key.name, remains)
         if remains.empty and now < settled:
             return settled - now
@@ -122,12 +123,14 @@ class NamespaceController(Controller):
                 raise
 
 
-def deletion_sequence() -> list[Resource]:
+def deletion_sequence(catalogue: Catalogue) -> list[Resource]:
     """Namespaced resources that can be deleted: pods first, then the rest by name.
 
     Pods first because they end gracefully while the objects they read are still there (KEP-5080).
     """
-    found = [r for r in RESOURCES if r.namespaced and "delete" in r.verbs and "list" in r.verbs]
+    found = [
+        r for r in catalogue.stored() if r.namespaced and "delete" in r.verbs and "list" in r.verbs
+    ]
     return sorted(found, key=lambda resource: (resource.type is not Pod, resource.qualified_name))
 
 
