@@ -11,6 +11,7 @@ Pure; no state.
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -32,6 +33,10 @@ class Operator(StrEnum):
     LESS_THAN = "lt"
 
 
+_FEW = 16
+MAX_REQUIREMENTS = 1000
+"""Of one label selector. Each object is compared with all of them."""
+
 _BINARY_OPERATORS = "in, notin, =, ==, !=, gt, lt"
 
 
@@ -48,15 +53,23 @@ class Requirement:
         value = labels.get(self.key)
         match self.operator:
             case Operator.IN | Operator.EQUALS:
-                return value in self.values
+                return value is not None and self._lists(value)
             case Operator.NOT_IN | Operator.NOT_EQUALS:
-                return value is None or value not in self.values
+                return value is None or not self._lists(value)
             case Operator.EXISTS:
                 return value is not None
             case Operator.DOES_NOT_EXIST:
                 return value is None
             case _:
                 return self._compares(value)
+
+    def _lists(self, value: str) -> bool:
+        """Whether it is one of the values, which may be thousands."""
+        values = self.values
+        if len(values) < _FEW:
+            return value in values
+        position = bisect_left(values, value)
+        return position < len(values) and values[position] == value
 
     def _compares(self, value: str | None) -> bool:
         number = _integer(value) if value is not None else None
@@ -112,7 +125,13 @@ def parse_label_selector(text: str) -> Selector:
     Raises:
         ValueError: with Kubernetes' message.
     """
-    return _Parser(text).parse()
+    selector = _Parser(text).parse()
+    if len(selector.requirements) > MAX_REQUIREMENTS:
+        raise ValueError(
+            f"the selector has {len(selector.requirements)} requirements, "
+            f"at most {MAX_REQUIREMENTS} are read"
+        )
+    return selector
 
 
 def from_labels(labels: Mapping[str, str]) -> Selector:

@@ -6,6 +6,8 @@ in `api.codec.decode`; here are only the limit, the warnings, and options that m
 
 from __future__ import annotations
 
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import Any, TypeVar
 
@@ -17,6 +19,11 @@ from api.meta import DeleteOptions
 from api.struct import ApiStruct
 from control.apiserver.http.context import ApiRequest
 from control.apiserver.registry.codecs import Codec, Typed
+
+_LARGE = 128 * 1024
+# A large body may take a second (YAML): in a thread, which gives the loop its turns. One at a time, for
+# a tree takes many times the memory of its text.
+_READER = ThreadPoolExecutor(1, thread_name_prefix="bodies")
 
 T = TypeVar("T", bound=ApiStruct)
 
@@ -31,9 +38,13 @@ async def read(request: ApiRequest) -> bytes:
 
 async def read_object(request: ApiRequest, codec: Codec) -> Any:
     """The body as an object. Raises 400 and 415; what is only worth a warning goes into the call."""
-    decoded = codec.decode_body(
-        await read(request), content_type(request), request.call.field_validation
-    )
+    body, sent_as = await read(request), content_type(request)
+    if len(body) < _LARGE:
+        decoded = codec.decode_body(body, sent_as, request.call.field_validation)
+    else:
+        decoded = await asyncio.get_running_loop().run_in_executor(
+            _READER, codec.decode_body, body, sent_as, request.call.field_validation
+        )
     for text in decoded.warnings:
         request.call.warn(text)
     return decoded.obj

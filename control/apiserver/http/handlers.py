@@ -100,7 +100,7 @@ class ResourceHandlers:
         page, presenter = await _as_served(page, version), self._presenter(request, version)
         if form.media_type == JSON and sum(map(len, page.items)) > _STREAMED_FROM:
             return responses.Pieces(presenter.pieces(page), JSON)
-        body = responses.as_media_type(await presenter.many(page), form.media_type)
+        body = await responses.as_media_type(await presenter.many(page), form.media_type)
         return responses.json_response(body, content_type=form.media_type)
 
     async def watch(self, request: ApiRequest, version: Version) -> web.StreamResponse:
@@ -213,7 +213,7 @@ class ResourceHandlers:
         body = await version.one(stored.body)
         if not form.plain:
             body = self._presenter(request, version).one(body)
-        body = responses.as_media_type(body, form.media_type)
+        body = await responses.as_media_type(body, form.media_type)
         code = 200 if stored.existed else 201
         return responses.json_response(body, code=code, content_type=form.media_type)
 

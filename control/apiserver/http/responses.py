@@ -25,6 +25,7 @@ _PIECES_FROM = 1024 * 1024
 _GZIP_WINDOW = 31  # a gzip header around the deflate stream
 
 STREAM_CHUNK = 256 * 1024
+_YAML_IN_THREAD = 16 * 1024
 STALL_SECONDS = 30.0
 
 
@@ -149,9 +150,15 @@ def compress(body: bytes, level: int = _GZIP_LEVEL) -> bytes:
     return compressor.compress(body) + compressor.flush()
 
 
-def as_media_type(body: bytes, media_type: str) -> bytes:
+async def as_media_type(body: bytes, media_type: str) -> bytes:
     """The JSON bytes in the encoding the client asked for."""
     if media_type != YAML:
         return body
+    if len(body) < _YAML_IN_THREAD:
+        return _yaml(body)
+    return await asyncio.to_thread(_yaml, body)
+
+
+def _yaml(body: bytes) -> bytes:
     encoded: bytes = msgspec.yaml.encode(msgspec.json.decode(body))
     return encoded

@@ -25,5 +25,5 @@ class ReviewHandler:
         type_ = request.target.resource.type
         review = await bodies.read_typed(request, type_)
         answered = await self._answers[type_](request.user, review, request.target.namespace)
-        body = responses.as_media_type(responses.encode(answered), form.media_type)
+        body = await responses.as_media_type(responses.encode(answered), form.media_type)
         return responses.json_response(body, code=201, content_type=form.media_type)

@@ -9,6 +9,7 @@ only pages of the past are made anew.
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import binascii
 from collections.abc import Sequence
@@ -22,10 +23,13 @@ from control.apiserver.registry.call import Stored
 from control.apiserver.registry.kinds import Kind
 from control.apiserver.registry.registry import Registry
 from control.apiserver.registry.selection import Selection, candidates, select
+from control.store.cached import Cached
 from control.store.errors import CompactedError, FutureRevisionError
 
 _CHUNK = 500  # keys read at once from the past while a selector looks for matches
 _INCONSISTENT = -1
+_TURN = 0.005  # seconds at a time for looking through objects
+_LOOKS = 32
 
 _TOO_OLD = (
     "The provided continue parameter is too old to display a consistent list result. You can start "
@@ -82,7 +86,7 @@ async def list_(
     if exact and version:
         return await _page_of_past(registry, kind, options, selection, version, "")
     await _reach(registry, kind, version)
-    return _page_of_now(kind, options, selection)
+    return await _page_of_now(kind, options, selection)
 
 
 def parse_version(text: str) -> int | None:
@@ -101,22 +105,42 @@ async def _reach(registry: Registry, kind: Kind[Any], version: int | None) -> No
         await registry.reach(kind, version)
 
 
-def _page_of_now(kind: Kind[Any], options: ListOptions, selection: Selection) -> Page:
-    """From the cache, in one step: nothing can change between the first and the last object."""
+async def _page_of_now(kind: Kind[Any], options: ListOptions, selection: Selection) -> Page:
+    """From the cache, all as of one moment; one object more than asked for tells of the next page."""
     revision = kind.cache.revision
     limit = options.limit
-    items: list[bytes] = []
-    last = ""
-    for entry in candidates(kind, selection):
-        if not selection.holds(entry):
-            continue
-        if limit and len(items) == limit:
-            token = _encode(revision, last.removeprefix(selection.prefix))
-            remaining = kind.cache.count(selection.prefix) - limit if selection.everything else None
-            return Page(items, revision, token, remaining)
-        items.append(entry.body)
-        last = entry.key
-    return Page(items, revision)
+    if selection.everything:
+        total = kind.cache.count(selection.prefix) if limit else 0
+        wanted = limit + 1 if limit else 0
+        found: Sequence[Cached] = kind.cache.items(selection.prefix, limit=wanted)
+    else:
+        total, found = 0, await matching(candidates(kind, selection), selection, limit)
+    items = [entry.body for entry in found]
+    if not limit or len(items) <= limit:
+        return Page(items, revision)
+    token = _encode(revision, found[limit - 1].key.removeprefix(selection.prefix))
+    return Page(items[:limit], revision, token, total - limit if selection.everything else None)
+
+
+async def matching(
+    entries: Sequence[Cached], selection: Selection, limit: int = 0
+) -> Sequence[Cached]:
+    """Those of a snapshot that are selected, up to one more than `limit`.
+
+    A selector may be long, and there may be many objects: others get their turn in between.
+    """
+    found: list[Cached] = []
+    loop = asyncio.get_running_loop()
+    until = loop.time() + _TURN
+    for position, entry in enumerate(entries):
+        if position % _LOOKS == 0 and loop.time() > until:
+            await asyncio.sleep(0)
+            until = loop.time() + _TURN
+        if selection.holds(entry):
+            found.append(entry)
+            if limit and len(found) > limit:
+                break
+    return found
 
 
 async def _next_page(

@@ -17,7 +17,7 @@ from api import errors
 from api.fielderrors import FieldError, Path, forbidden
 from api.meta import ListOptions
 from control.apiserver.registry.kinds import Kind
-from control.apiserver.registry.reading import parse_version
+from control.apiserver.registry.reading import matching, parse_version
 from control.apiserver.registry.registry import Registry
 from control.apiserver.registry.selection import Selection, candidates, select
 from control.store.cached import Cached
@@ -61,13 +61,14 @@ async def open_watch(
     cache = kind.cache
     revision = cache.revision
     after = revision if wants_initial or not version else version
-    initial = [item for item in candidates(kind, selection) if selection.holds(item)]
-    return Opened(
-        initial if wants_initial else (),
-        revision,
-        bool(options.send_initial_events),
-        cache.subscribe(after, _interest(kind, selection), capacity=capacity),
-    )
+    there = candidates(kind, selection) if wants_initial else ()
+    subscription = cache.subscribe(after, _interest(kind, selection), capacity=capacity)
+    try:
+        initial = there if selection.everything else await matching(there, selection)
+    except BaseException:
+        subscription.close()
+        raise
+    return Opened(initial, revision, bool(options.send_initial_events), subscription)
 
 
 def _interest(kind: Kind[Any], selection: Selection) -> Interest:

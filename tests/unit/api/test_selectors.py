@@ -171,3 +171,19 @@ def test_field_selectors_never_crash(text: str) -> None:
     except ValueError:
         return
     assert parse_field_selector(str(selector)) == selector
+
+
+def test_many_values_are_found_as_few_are() -> None:
+    names = [f"v{number}" for number in range(2000)]
+    chosen = parse_label_selector(f"a in ({','.join(names)})")
+    assert all(chosen.matches({"a": name}) for name in names)
+    assert not any(chosen.matches({"a": name}) for name in ("", "v", "v2000", "w"))
+    assert not chosen.matches({})
+    others = parse_label_selector(f"a notin ({','.join(names)})")
+    assert others.matches({}) and others.matches({"a": "w"}) and not others.matches({"a": "v7"})
+
+
+def test_a_selector_of_thousands_of_requirements_is_refused() -> None:
+    parse_label_selector(",".join(f"!k{number}" for number in range(1000)))
+    with pytest.raises(ValueError, match="has 1001 requirements, at most 1000 are read"):
+        parse_label_selector(",".join(f"!k{number}" for number in range(1001)))
