@@ -186,7 +186,7 @@ class _Stream:
             await self._write(b"".join(chunk))
 
     async def bookmark(self, revision: int, *, initial_end: bool = False) -> None:
-        if not self._bookmarks and not initial_end:
+        if not self._bookmarks:
             return
         body = self._presenter.bookmark(revision, initial_end=initial_end)
         await self._write(_line("BOOKMARK", body))

@@ -12,12 +12,13 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
 
 from api import errors
+from api.fielderrors import FieldError, Path, forbidden, not_supported
 from api.meta import ListMeta, ListOptions
 from control.apiserver.registry.call import Stored
 from control.apiserver.registry.kinds import Kind
@@ -199,30 +200,34 @@ async def _page_of_past(
 
 
 def _check_options(options: ListOptions) -> None:
-    match = options.resource_version_match
-    if options.send_initial_events is not None:
-        raise errors.bad_request("sendInitialEvents is forbidden for list")
+    found = list(_contradictions(options))
+    if found:
+        raise errors.invalid_kind(
+            "meta.k8s.io", "ListOptions", "ListOptions.meta.k8s.io", "", found
+        )
     if options.limit < 0:
         raise errors.bad_request(f"limit: expected zero or more, found {options.limit}")
     if options.continue_ and options.resource_version not in ("", "0"):
         raise errors.bad_request("specifying resource version is not allowed when using continue")
+
+
+def _contradictions(options: ListOptions) -> Iterator[FieldError]:
+    match = options.resource_version_match
+    where = Path("resourceVersionMatch")
+    if options.send_initial_events is not None:
+        yield forbidden(Path("sendInitialEvents"), "sendInitialEvents is forbidden for list")
     if not match:
         return
-    if match not in ("Exact", "NotOlderThan"):
-        raise errors.bad_request(
-            f'resourceVersionMatch: Unsupported value: "{match}": '
-            'supported values: "Exact", "NotOlderThan"'
-        )
     if options.continue_:
-        raise errors.bad_request("resourceVersionMatch is forbidden for continue")
+        yield forbidden(where, "resourceVersionMatch is forbidden when continue is provided")
     if not options.resource_version:
-        raise errors.bad_request(
-            "resourceVersionMatch is forbidden unless resourceVersion is provided"
+        yield forbidden(
+            where, "resourceVersionMatch is forbidden unless resourceVersion is provided"
         )
+    if match not in ("Exact", "NotOlderThan"):
+        yield not_supported(where, match, ["Exact", "NotOlderThan", ""])
     if match == "Exact" and options.resource_version == "0":
-        raise errors.bad_request(
-            'resourceVersionMatch "exact" is forbidden for resourceVersion "0"'
-        )
+        yield forbidden(where, 'resourceVersionMatch "exact" is forbidden for resourceVersion "0"')
 
 
 def _encode(revision: int, start: str) -> str:
