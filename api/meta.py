@@ -5,7 +5,7 @@ the answer to a failed request (`Status`), options of deletions and lists, the t
 `kubectl get` prints, and the documents of discovery.
 """
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from msgspec import field
 
@@ -259,6 +259,8 @@ class FieldSelectorRequirement(ApiStruct, kw_only=True):
 class LabelSelector(ApiStruct, kw_only=True):
     """Chooses objects by their labels. All demands must hold; one without any demand chooses
     everything."""
+
+    __atomic__: ClassVar[bool] = True
 
     match_labels: Annotated[dict[str, str], pb(1)] = {}
     """Labels that must be there with exactly these values."""

@@ -17,7 +17,7 @@ needs (`api.timestamps`, `api.quantity`), the rest pass through untouched and co
 import inspect
 from dataclasses import dataclass
 from enum import Enum
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any, ClassVar, get_type_hints
 
 import msgspec
 
@@ -29,7 +29,12 @@ class ApiStruct(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False, rena
 
     `gc=False` because API objects never form cycles (DESIGN: a collector pause costs more than
     the memory it would find).
+
+    A class with `__atomic__` is replaced by server-side apply as a whole, wherever it stands
+    (`x-kubernetes-map-type: atomic`).
     """
+
+    __atomic__: ClassVar[bool] = False
 
 
 Inline = dict[int, type[ApiStruct]]

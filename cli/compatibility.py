@@ -40,7 +40,6 @@ _MISSING = """\
 
 | request | answer |
 |---|---|
-| server-side apply (`application/apply-patch+yaml`) | 415; `kubectl apply` without `--server-side` works |
 | `pods/NAME/ephemeralcontainers`, `pods/NAME/eviction`, `pods/NAME/resize` | 404 |
 | `serviceaccounts/NAME/token` | 404 |
 | groups and kinds that are not in the table above | 404 |"""

@@ -111,6 +111,8 @@ class SecretKeySelector(LocalObjectReference, kw_only=True):
 class FileKeySelector(ApiStruct, kw_only=True):
     """One variable out of a file that an init container wrote into an emptyDir volume."""
 
+    __atomic__: ClassVar[bool] = True
+
     volume_name: Annotated[str, pb(1)]
     """The volume."""
     path: Annotated[str, pb(2)]

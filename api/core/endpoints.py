@@ -3,7 +3,7 @@
 Written by the endpoints controller in step 6 of the pod's walk, for clients that still read it.
 """
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from msgspec import field
 
@@ -15,6 +15,8 @@ from api.struct import LIST_ATOMIC, ApiStruct, Int32, pb, type_meta
 
 class EndpointAddress(ApiStruct, kw_only=True):
     """One backend."""
+
+    __atomic__: ClassVar[bool] = True
 
     ip: Annotated[str, pb(1)]
     """Its address; not one of the loopback or link-local kind."""
@@ -28,6 +30,8 @@ class EndpointAddress(ApiStruct, kw_only=True):
 
 class EndpointPort(ApiStruct, kw_only=True):
     """A port that the backends listen on."""
+
+    __atomic__: ClassVar[bool] = True
 
     name: Annotated[str, pb(1)] = ""
     """Name of the Service's port; required if there are several."""

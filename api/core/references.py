@@ -1,6 +1,6 @@
 """How one object names another. Used along the whole walk of a pod, from bindings to events."""
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from api.struct import ApiStruct, pb
 
@@ -8,12 +8,16 @@ from api.struct import ApiStruct, pb
 class LocalObjectReference(ApiStruct, kw_only=True):
     """Names an object in the same namespace."""
 
+    __atomic__: ClassVar[bool] = True
+
     name: Annotated[str, pb(1)] = ""
     """Name of the object."""
 
 
 class ObjectReference(ApiStruct, kw_only=True):
     """Names any object, or a part of one."""
+
+    __atomic__: ClassVar[bool] = True
 
     kind: Annotated[str, pb(1)] = ""
     """Kind of the object."""
@@ -34,6 +38,8 @@ class ObjectReference(ApiStruct, kw_only=True):
 class SecretReference(ApiStruct, kw_only=True):
     """Names a Secret in any namespace."""
 
+    __atomic__: ClassVar[bool] = True
+
     name: Annotated[str, pb(1)] = ""
     """Name of the Secret."""
     namespace: Annotated[str, pb(2)] = ""
@@ -42,6 +48,8 @@ class SecretReference(ApiStruct, kw_only=True):
 
 class TypedLocalObjectReference(ApiStruct, kw_only=True):
     """Names an object of any kind in the same namespace."""
+
+    __atomic__: ClassVar[bool] = True
 
     api_group: Annotated[str | None, pb(1)]
     """API group of the object; absent for the core group."""

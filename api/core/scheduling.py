@@ -4,7 +4,7 @@ Read by the scheduler in step 3 of the pod's walk; NoExecute taints also by the 
 controller, which evicts the pods that do not tolerate them.
 """
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from msgspec import field
 
@@ -33,6 +33,8 @@ class NodeSelectorRequirement(ApiStruct, kw_only=True):
 class NodeSelectorTerm(ApiStruct, kw_only=True):
     """A set of demands that must all hold. One without any demand matches no node."""
 
+    __atomic__: ClassVar[bool] = True
+
     match_expressions: Annotated[list[NodeSelectorRequirement], pb(1), LIST_ATOMIC] = []
     """Demands on labels."""
     match_fields: Annotated[list[NodeSelectorRequirement], pb(2), LIST_ATOMIC] = []
@@ -41,6 +43,8 @@ class NodeSelectorTerm(ApiStruct, kw_only=True):
 
 class NodeSelector(ApiStruct, kw_only=True):
     """Matches a node if at least one of its terms does."""
+
+    __atomic__: ClassVar[bool] = True
 
     node_selector_terms: Annotated[list[NodeSelectorTerm], pb(1), LIST_ATOMIC]
     """The terms, at least one."""
@@ -204,6 +208,8 @@ class TopologySelectorLabelRequirement(ApiStruct, kw_only=True):
 
 class TopologySelectorTerm(ApiStruct, kw_only=True):
     """A set of demands on node labels that must all hold."""
+
+    __atomic__: ClassVar[bool] = True
 
     match_label_expressions: Annotated[
         list[TopologySelectorLabelRequirement], pb(1), LIST_ATOMIC

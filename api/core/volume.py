@@ -118,6 +118,8 @@ class PersistentVolumeClaimVolumeSource(ApiStruct, kw_only=True):
 class ObjectFieldSelector(ApiStruct, kw_only=True):
     """One field of the pod."""
 
+    __atomic__: ClassVar[bool] = True
+
     api_version: Annotated[str, pb(1)] = ""
     """Version in which the path is meant. Default: `v1`."""
     field_path: Annotated[str, pb(2)]
@@ -126,6 +128,8 @@ class ObjectFieldSelector(ApiStruct, kw_only=True):
 
 class ResourceFieldSelector(ApiStruct, kw_only=True):
     """One request or limit of a container."""
+
+    __atomic__: ClassVar[bool] = True
 
     container_name: Annotated[str, pb(1)] = ""
     """The container; needed in volumes. Default for variables: the container itself."""

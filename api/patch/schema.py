@@ -35,18 +35,24 @@ class MapOf:
 
 
 class Fields:
-    """A granular struct. Its fields are found when first asked for, as types may contain themselves."""
+    """A granular struct. Its fields are found when first asked for, as types may contain themselves.
 
-    __slots__ = ("_find", "_found")
+    `unknown`: what all other fields are, where there may be others.
+    """
 
-    def __init__(self, find: Callable[[], Mapping[str, Schema]]) -> None:
+    __slots__ = ("_find", "_found", "_unknown")
+
+    def __init__(
+        self, find: Callable[[], Mapping[str, Schema]], *, unknown: Schema | None = None
+    ) -> None:
         self._find = find
         self._found: Mapping[str, Schema] | None = None
+        self._unknown = unknown
 
     def field(self, name: str) -> Schema | None:
         if self._found is None:
             self._found = self._find()
-        return self._found.get(name)
+        return self._found.get(name, self._unknown)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +107,8 @@ def _of_field(info: FieldInfo, shape: Shape) -> Schema:
 def _of_shape(shape: Shape) -> Schema:
     if shape.kind is Kind.STRUCT:
         assert shape.struct is not None
+        if shape.struct.__atomic__:
+            return ATOMIC
         return of_type(shape.struct)
     if shape.kind is Kind.MAP:
         return MapOf(_of_shape(shape.element))

@@ -176,18 +176,19 @@ def merge(live: Tree, config: Tree, schema: Schema) -> Tree:
 
 
 def _arranged(live: list[str], config: list[str]) -> list[str]:
-    """Both lists in one: in the order of the configuration, others after what they stood behind."""
-    wanted = set(config)
+    """Both lists in one: in the order of the configuration, others where they stood beside it."""
+    here, wanted = set(live), set(config)
     out: list[str] = []
     at = 0
-    for entry in config:
-        if entry in live:
-            # What stood before it in the live list, and is nobody's business here, stays before it.
-            until = live.index(entry)
-            out += [held for held in live[at:until] if held not in wanted and held not in out]
-            at = max(at, until + 1)
+    for position, entry in enumerate(config):
+        # Others that stood before what comes next in both lists stay before it.
+        following = next((one for one in config[position:] if one in here), None)
+        until = live.index(following) if following is not None else len(live)
+        if entry in here or following is None:
+            out += [one for one in live[at:until] if one not in wanted]
+            at = max(at, until)
         out.append(entry)
-    return out + [held for held in live[at:] if held not in wanted and held not in out]
+    return out + [one for one in live[at:] if one not in wanted]
 
 
 def prune(merged: Tree, schema: Schema, *, last: FieldSet, kept: FieldSet) -> Tree:

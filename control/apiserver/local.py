@@ -200,7 +200,7 @@ class LocalClient:
             opened.subscription.close()
 
     def _call(self, dry_run: bool = False) -> Call:
-        return Call(user=self._user, dry_run=dry_run)
+        return Call(user=self._user, dry_run=dry_run, agent=self._user.name.rpartition(":")[2])
 
     async def _events(
         self, kind: Kind[T], subscription: Subscription, timeout: float | None

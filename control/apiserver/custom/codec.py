@@ -20,6 +20,7 @@ from api.codec.decode import Decoded
 from api.custom import Custom
 from api.fielderrors import FieldError
 from api.meta import ObjectMeta
+from api.patch.schema import Schema
 
 _ENCODER = msgspec.json.Encoder()
 _ACCEPTED = (decode.JSON, decode.YAML)
@@ -30,6 +31,11 @@ class Rules(Protocol):
     """The schema of one version, compiled."""
 
     has_defaults: bool
+
+    @property
+    def schema(self) -> Schema:
+        """Which parts of an object have owners of their own."""
+        ...
 
     def prune(self, tree: dict[str, Any]) -> Sequence[str]:
         """Drop what the schema does not know, in place. Returns the paths of what was dropped."""
@@ -56,6 +62,14 @@ class CustomCodec:
         self.rules = rules
         self._warning = warning
         self.head = f'{{"apiVersion":"{api_version}","kind":"{kind}",'.encode()
+
+    @property
+    def schema(self) -> Schema:
+        return self.rules.schema
+
+    @property
+    def blank(self) -> dict[str, Any]:
+        return {"apiVersion": self.api_version, "kind": self.kind, "metadata": {}}
 
     def __repr__(self) -> str:
         return f"CustomCodec({self.api_version} {self.kind})"

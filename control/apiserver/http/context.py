@@ -16,6 +16,7 @@ from control.apiserver.http.negotiation import Form, negotiate
 from control.apiserver.http.query import Query
 from control.apiserver.http.routing import Target
 from control.apiserver.registry.call import Call
+from control.apiserver.registry.managing import MAX_NAME, name_problem
 from control.auth.user import User
 
 _FORMS = ("application/json", "application/yaml")
@@ -38,7 +39,7 @@ class ApiRequest:
     call: Call = field(init=False)
 
     def __post_init__(self) -> None:
-        self.call = Call(user=self.user)
+        self.call = Call(user=self.user, agent=_agent(self.http.headers.get("User-Agent", "")))
 
     def form(self) -> Form:
         """The form of the answer. Raises 406."""
@@ -54,8 +55,9 @@ class ApiRequest:
             raise errors.bad_request(f"dryRun: Unsupported value: {dry_run}: supported values: All")
         self.call.dry_run = bool(dry_run)
         self.call.field_manager = self.query.text("fieldManager")
-        if len(self.call.field_manager) > 128:
-            raise errors.bad_request("fieldManager: Too long: may not be more than 128 bytes")
+        if why := name_problem(self.call.field_manager):
+            raise errors.bad_request(f"fieldManager: Invalid value: {why}")
+        self.call.force = self.query.flag("force")
         validation = self.query.text("fieldValidation", "Warn")
         if validation not in _VALIDATIONS:
             raise errors.bad_request(
@@ -63,3 +65,9 @@ class ApiRequest:
                 f"supported values: {', '.join(_VALIDATIONS)}"
             )
         self.call.field_validation = validation
+
+
+def _agent(header: str) -> str:
+    """The program's own name, as managedFields shows it: what stands before the first slash."""
+    name = "".join(char for char in header.partition("/")[0] if char.isprintable())
+    return name.encode()[:MAX_NAME].decode(errors="ignore")

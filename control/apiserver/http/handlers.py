@@ -13,6 +13,7 @@ from typing import Any
 from aiohttp import web
 
 from api import errors
+from api.fielderrors import Path, forbidden
 from api.meta import ListOptions, Preconditions, StatusDetails
 from api.scheme import Resource
 from control.apiserver.http import bodies, responses
@@ -21,7 +22,7 @@ from control.apiserver.http.forms import Presenter
 from control.apiserver.http.negotiation import JSON
 from control.apiserver.http.reviews import ReviewHandler
 from control.apiserver.http.watches import WatchStreams
-from control.apiserver.registry import creating, deleting, reading, updating
+from control.apiserver.registry import applying, creating, deleting, reading, updating
 from control.apiserver.registry.call import Removed, Stored
 from control.apiserver.registry.kinds import Kind
 from control.apiserver.registry.patching import patcher
@@ -138,9 +139,22 @@ class ResourceHandlers:
     async def patch(self, request: ApiRequest, version: Version) -> web.StreamResponse:
         request.read_write_options()
         request.form()
-        target = request.target
+        target, content_type = request.target, bodies.content_type(request)
         body = await bodies.read(request)
-        change = patcher(version, request.call, body, bodies.content_type(request))
+        if applying.is_apply(content_type):
+            applied = await applying.apply(
+                self._registry,
+                version,
+                request.call,
+                body,
+                namespace=target.namespace,
+                name=target.name,
+                subresource=target.subresource,
+            )
+            return await self._present(request, version, applied)
+        if request.query.has("force"):
+            raise _force_forbidden()
+        change = patcher(version, request.call, body, content_type)
         stored = await updating.change(
             self._registry,
             version.kind,
@@ -223,6 +237,11 @@ async def _as_served(page: Page, version: Version) -> Page:
         return page
     items = await version.to_served(page.items)
     return Page(items, page.revision, page.continue_, page.remaining)
+
+
+def _force_forbidden() -> errors.ApiError:
+    found = [forbidden(Path("force"), "may not be specified for non-apply patch")]
+    return errors.invalid_kind("meta.k8s.io", "PatchOptions", "PatchOptions.meta.k8s.io", "", found)
 
 
 def list_options(request: ApiRequest, version: Version) -> ListOptions:

@@ -20,8 +20,16 @@ class Call:
     user: User
     dry_run: bool = False
     field_manager: str = ""
+    agent: str = ""
+    """Whose fields they are when nobody said: the program, as it names itself."""
+    force: bool = False
+    """Whether an apply may take the fields of others."""
     field_validation: str = "Warn"
     warnings: list[str] = field(default_factory=list)
+
+    @property
+    def manager(self) -> str:
+        return self.field_manager or self.agent or "unknown"
 
     def warn(self, text: str) -> None:
         if text not in self.warnings:

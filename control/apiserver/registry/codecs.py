@@ -13,6 +13,8 @@ import msgspec
 
 from api.codec import decode
 from api.codec.decode import Decoded
+from api.codec.shapes import zero_struct
+from api.patch.schema import Schema, of_type
 from api.struct import ApiStruct
 
 _ENCODER = msgspec.json.Encoder()
@@ -23,6 +25,16 @@ class Codec(Protocol):
 
     type_: type[Any]
     """The class of the objects; for typed kinds also what strategic merge patches go by."""
+
+    @property
+    def schema(self) -> Schema:
+        """Which parts of an object have owners of their own."""
+        ...
+
+    @property
+    def blank(self) -> dict[str, Any]:
+        """An object of which nothing was said: what has no owner because it is always there."""
+        ...
 
     def decode(self, body: bytes) -> Any:
         """A private object from bytes that this server wrote."""
@@ -52,11 +64,23 @@ class Codec(Protocol):
 class Typed:
     """Objects that are Structs of `api`."""
 
-    __slots__ = ("_decoder", "type_")
+    __slots__ = ("_blank", "_decoder", "type_")
 
     def __init__(self, type_: type[Any]) -> None:
         self.type_ = type_
         self._decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(type_)
+        self._blank: dict[str, Any] | None = None
+
+    @property
+    def schema(self) -> Schema:
+        schema: Schema = of_type(self.type_)  # type: ignore[arg-type]
+        return schema
+
+    @property
+    def blank(self) -> dict[str, Any]:
+        if self._blank is None:
+            self._blank = self.tree(zero_struct(self.type_))
+        return self._blank
 
     def __repr__(self) -> str:
         return f"Typed({self.type_.__name__})"

@@ -11,6 +11,7 @@ from api import errors, timestamps
 from api.fielderrors import FieldError
 from api.meta import ObjectMeta
 from control.admission.chain import Attributes, Operation
+from control.apiserver.registry import tracking
 from control.apiserver.registry.call import Call, Stored
 from control.apiserver.registry.kinds import Kind
 from control.apiserver.registry.metadata import (
@@ -26,9 +27,15 @@ _ATTEMPTS = 8  # to find a free name for a generateName, or a free address for a
 
 
 async def create(
-    registry: Registry, kind: Kind[Any], call: Call, obj: Any, *, namespace: str, name: str = ""
+    registry: Registry,
+    kind: Kind[Any],
+    call: Call,
+    obj: Any,
+    *,
+    namespace: str,
+    applied: bool = False,
 ) -> Stored:
-    """Store a new object. `obj` is private to this call. `name`: from the URL, by a PUT."""
+    """Store a new object. `obj` is private to this call; `applied`: it has said who owns what."""
     metadata: ObjectMeta = obj.metadata
     if kind.closed:
         raise errors.method_not_allowed(kind.resource, "create", kind.closed)
@@ -41,7 +48,7 @@ async def create(
     generate = not metadata.name and bool(metadata.generate_name)
     if generate:
         metadata.name = generated_name(metadata.generate_name, registry.identity.suffix())
-    await _prepare(registry, kind, call, obj)
+    await _prepare(registry, kind, call, obj, applied=applied)
     return await _store(registry, kind, call, obj, generate=generate)
 
 
@@ -56,11 +63,15 @@ def check_namespace(kind: Kind[Any], metadata: ObjectMeta, namespace: str) -> No
         )
 
 
-async def _prepare(registry: Registry, kind: Kind[Any], call: Call, obj: Any) -> None:
+async def _prepare(
+    registry: Registry, kind: Kind[Any], call: Call, obj: Any, *, applied: bool
+) -> None:
     """Default, admit, validate: everything that may refuse the object before it is written."""
     strategy = kind.strategy
     strategy.default(obj)
     strategy.prepare_create(obj)
+    if not applied:
+        tracking.created(kind, call, obj, registry.now())
     request = Attributes(
         operation=Operation.CREATE,
         resource=kind.resource,

@@ -83,7 +83,6 @@ class Kind(Generic[T]):
         """The bytes for the store: without resourceVersion. Changes the object's metadata."""
         metadata = obj.metadata  # type: ignore[attr-defined]
         metadata.resource_version = ""
-        metadata.managed_fields = []
         return self.codec.encode(obj)
 
     def decode(self, body: bytes) -> T:

@@ -145,10 +145,9 @@ def apply(
     manager: Manager,
     now: str,
     *,
-    resets: FieldSet,
     force: bool,
 ) -> Applied:
-    """Lay a configuration over an object. `resets`: what this way cannot set, and so not own.
+    """Lay a configuration over an object.
 
     Raises:
         ConflictingError: others own what would change, and `force` does not allow it.
@@ -157,8 +156,7 @@ def apply(
     serverside.check_unique(config, schema)
     if not entries:
         entries = _first(live, schema, now)
-    wanted = serverside.owned(config, schema)
-    wanted = fieldset.difference(fieldset.difference(wanted, _UNTRACKED), resets)
+    wanted = fieldset.difference(serverside.owned(config, schema), _UNTRACKED)
     mine = next((entry for entry in entries if manager.is_of(entry)), None)
     others = [entry for entry in entries if entry is not mine]
     tree = serverside.merge(live, config, schema)
@@ -169,7 +167,7 @@ def apply(
             kept = fieldset.union(kept, entry.fields_v1 or {})
         tree = serverside.prune(tree, schema, last=last, kept=kept)
     change = serverside.compare(live, tree, schema)
-    changed = fieldset.difference(change.changed, resets)
+    changed = fieldset.difference(change.changed, _UNTRACKED)
     others = _without(others, changed, change.removed, force=force)
     same = mine is not None and wanted == last and not changed and not change.removed
     time = mine.time if same and mine is not None and mine.time else now
@@ -204,8 +202,8 @@ def capped(entries: Entries) -> Entries:
     too_many = len(updates) - MAX_UPDATE_MANAGERS
     if too_many <= 0:
         return entries
-    # One place is for the entry that they become, unless it is among them.
-    old = updates[: too_many + (not any(one.manager == ANCIENT for one in updates[:too_many]))]
+    # One place more is for the entry that they become.
+    old = updates[: too_many + 1]
     kept = [one for one in entries if not any(one is gone for gone in old)]
     for version in sorted({one.api_version for one in old}):
         of_version = [one for one in old if one.api_version == version]

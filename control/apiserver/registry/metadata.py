@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from api import validation
+from api.custom import Custom
 from api.fielderrors import FieldError, Path, forbidden, invalid, required, too_long
 from api.meta import ObjectMeta, OwnerReference
 from api.scheme import Resource
@@ -55,7 +56,6 @@ def clear_server_owned(meta: ObjectMeta) -> None:
     meta.deletion_grace_period_seconds = None
     meta.generation = 0
     meta.self_link = ""
-    meta.managed_fields = []
 
 
 def keep_server_owned(new: ObjectMeta, old: ObjectMeta) -> None:
@@ -66,7 +66,6 @@ def keep_server_owned(new: ObjectMeta, old: ObjectMeta) -> None:
     new.deletion_grace_period_seconds = old.deletion_grace_period_seconds
     new.generation = old.generation
     new.self_link = ""
-    new.managed_fields = []
 
 
 def validate_metadata(
@@ -79,23 +78,23 @@ def validate_metadata(
     for why in name_rule(meta.name) if meta.name else ():
         errors.append(invalid(_METADATA.child("name"), meta.name, why))
     errors += _validate_namespace(meta, resource)
-    errors += validate_mutable(meta)
+    errors += validate_mutable(meta, resource)
     return errors
 
 
-def validate_mutable(meta: ObjectMeta) -> list[FieldError]:
+def validate_mutable(meta: ObjectMeta, resource: Resource) -> list[FieldError]:
     """Errors of the parts of metadata that clients may change at any time."""
     return [
         *_validate_labels(meta.labels),
         *_validate_annotations(meta.annotations),
         *_validate_owners(meta.owner_references),
-        *_validate_finalizers(meta.finalizers),
+        *_validate_finalizers(meta.finalizers, of_our_own=_of_our_own(resource)),
     ]
 
 
-def validate_change(new: ObjectMeta, old: ObjectMeta) -> list[FieldError]:
+def validate_change(new: ObjectMeta, old: ObjectMeta, resource: Resource) -> list[FieldError]:
     """Errors of an update's metadata."""
-    errors = validate_mutable(new)
+    errors = validate_mutable(new, resource)
     for field, before, after in (
         ("name", old.name, new.name),
         ("namespace", old.namespace, new.namespace),
@@ -171,12 +170,17 @@ def _validate_owners(owners: list[OwnerReference]) -> Iterator[FieldError]:
             controller = owner.name
 
 
-def _validate_finalizers(finalizers: list[str]) -> Iterator[FieldError]:
+def _of_our_own(resource: Resource) -> bool:
+    """Definitions, and what they define, may have finalizers that name no domain: many do."""
+    return resource.group != "apiextensions.k8s.io" and not issubclass(resource.type, Custom)
+
+
+def _validate_finalizers(finalizers: list[str], *, of_our_own: bool) -> Iterator[FieldError]:
     path = _METADATA.child("finalizers")
     for name in finalizers:
         for why in validation.qualified_name(name):
             yield invalid(path, name, why)
-        if "/" not in name and name not in _FINALIZERS_WITHOUT_DOMAIN:
+        if of_our_own and "/" not in name and name not in _FINALIZERS_WITHOUT_DOMAIN:
             yield invalid(
                 path, name, "name is neither a standard finalizer name nor is it fully qualified"
             )

@@ -9,15 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from api import errors, objects, patch
-from api.errors import ApiError
+from api import objects, patch
 from api.struct import ApiStruct
 from control.apiserver.registry.call import Call
 from control.apiserver.registry.codecs import Codec
 from control.apiserver.registry.updating import Change, check_name
 from control.apiserver.registry.versions import Version
-
-APPLY_PATCH = "application/apply-patch+yaml"
 
 
 def patcher(version: Version, call: Call, body: bytes, content_type: str) -> Change:
@@ -38,8 +35,6 @@ def patcher(version: Version, call: Call, body: bytes, content_type: str) -> Cha
 
 def applier(codec: Codec, call: Call, body: bytes, content_type: str) -> Callable[[Any], Any]:
     """A function that applies the patch to an object. Raises 415 for other sorts of patches."""
-    if content_type.partition(";")[0].strip().lower() == APPLY_PATCH:
-        raise _no_apply()
 
     def apply(current: Any) -> Any:
         tree = patch.apply(codec.tree(current), body, content_type, codec.type_)
@@ -49,12 +44,3 @@ def applier(codec: Codec, call: Call, body: bytes, content_type: str) -> Callabl
         return decoded.obj
 
     return apply
-
-
-def _no_apply() -> ApiError:
-    error = errors.unsupported_media_type(patch.ACCEPTED)
-    error.status.message = error.message = (
-        f"server-side apply ({APPLY_PATCH}) is not served yet: use `kubectl apply` without "
-        f"--server-side, or one of {', '.join(patch.ACCEPTED)}"
-    )
-    return error

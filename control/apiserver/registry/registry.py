@@ -17,6 +17,7 @@ from api.custom import Custom
 from api.errors import ApiError
 from api.scheme import Catalogue, Resource
 from api.struct import ApiStruct
+from api.timestamps import now_string
 from base.clock import Clock
 from control.admission.chain import Chain
 from control.apiserver.registry.kinds import Kind
@@ -119,6 +120,10 @@ class Registry:
         if found is None and issubclass(type_, Custom):
             raise errors.path_not_found()  # its definition is gone
         return self._by_type[type_] if found is None else found
+
+    def now(self) -> str:
+        """The time, as objects carry it."""
+        return now_string(self.clock)
 
     async def fresh(self, kind: Kind[Any]) -> None:
         """Wait until the kind's cache shows every write that was acknowledged."""

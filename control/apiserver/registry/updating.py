@@ -16,7 +16,7 @@ from api import errors
 from api.meta import ObjectMeta
 from api.struct import ApiStruct
 from control.admission.chain import Attributes, Operation
-from control.apiserver.registry import creating
+from control.apiserver.registry import creating, tracking
 from control.apiserver.registry.call import Call, Stored
 from control.apiserver.registry.kinds import Kind
 from control.apiserver.registry.metadata import keep_server_owned, validate_change
@@ -75,8 +75,12 @@ async def change(
     make: Change,
     *,
     subresource: str = "",
+    applied: bool = False,
 ) -> Stored:
-    """Change an object, as often as it takes. `make` gets the current one and returns the new."""
+    """Change an object, as often as it takes. `make` gets the current one and returns the new.
+
+    `applied`: it has said already who owns what.
+    """
     key = kind.key(namespace, name)
     stored = await registry.store.get(key)
     for _ in range(_ATTEMPTS):
@@ -84,7 +88,7 @@ async def change(
             raise errors.not_found(kind.resource, name)
         old, new = await kind.current(stored), await make(await kind.current(stored))
         check_version(kind, name, new.metadata, old.metadata)
-        await prepare(registry, kind, call, new, old, subresource)
+        await prepare(registry, kind, call, new, old, subresource, applied=applied)
         try:
             return await _store(registry, kind, call, new, old, stored)
         except ConflictError as error:
@@ -110,16 +114,28 @@ def check_version(kind: Kind[Any], name: str, new: ObjectMeta, old: ObjectMeta) 
 
 
 async def prepare(
-    registry: Registry, kind: Kind[Any], call: Call, new: Any, old: Any, subresource: str
+    registry: Registry,
+    kind: Kind[Any],
+    call: Call,
+    new: Any,
+    old: Any,
+    subresource: str,
+    *,
+    applied: bool,
 ) -> None:
     """Everything that may refuse the change before it is written."""
     strategy = kind.strategy
+    entries = new.metadata.managed_fields
     keep_server_owned(new.metadata, old.metadata)
     strategy.default(new)
     if subresource:
         strategy.prepare_subresource(subresource, new, old)
     else:
         strategy.prepare_update(new, old)
+    if applied:
+        new.metadata.managed_fields = entries
+    else:
+        tracking.updated(kind, call, new, old, entries, subresource, registry.now())
     request = Attributes(
         operation=Operation.UPDATE,
         resource=kind.resource,
@@ -136,7 +152,7 @@ async def prepare(
     # A binding fills in the spec, but it is not the user's wish that changes.
     if subresource != "binding" and strategy.generation_changes(new, old):
         new.metadata.generation = old.metadata.generation + 1
-    found = validate_change(new.metadata, old.metadata)
+    found = validate_change(new.metadata, old.metadata, kind.resource)
     if subresource:
         found += strategy.validate_subresource(subresource, new, old)
     else:

@@ -121,6 +121,8 @@ class Components:
             schema["required"] = required
         if fields:
             schema["properties"] = {wire: self._field(field) for wire, field in fields.items()}
+        if type_.__atomic__:
+            schema["x-kubernetes-map-type"] = "atomic"
         own = _OWN_KINDS.get(type_) or (("", "v1", "Status") if type_ is Status else None)
         if own is not None:
             schema["x-kubernetes-group-version-kind"] = [_gvk(*own)]

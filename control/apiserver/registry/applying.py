@@ -1,0 +1,273 @@
+"""Server-side apply: a client sends what it wants to own, the server merges and minds who owns what.
+
+Serves step 1 of the pod's walk. A configuration makes the object if there is none, and otherwise is
+laid over it in the version that the client speaks; then it is a change like any other
+(`updating.change`), tried again when another write was faster. The rules are in `managing`.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from api import errors, objects
+from api.codec import jsontree, yaml
+from api.errors import ApiError
+from api.fielderrors import Path, required
+from api.meta import ManagedFieldsEntry, ObjectMeta, StatusCause
+from api.patch import fieldset, serverside
+from api.patch.faults import PatchError
+from control.apiserver.registry import creating, managing, tracking, updating
+from control.apiserver.registry.call import Call, Stored
+from control.apiserver.registry.managing import ConflictingError, Manager
+from control.apiserver.registry.registry import Registry
+from control.apiserver.registry.versions import Version
+
+LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
+_KUBECTL = "kubectl"
+_PARTS = {"status": "status"}
+"""The one field that a subresource can set; all others but `status` it cannot."""
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """What a manager wants of an object, and whose it is."""
+
+    tree: dict[str, Any]
+    manager: Manager
+    force: bool
+
+
+def is_apply(content_type: str) -> bool:
+    """Whether a PATCH of this media type is a server-side apply."""
+    return content_type.partition(";")[0].strip().lower() in _MEDIA_TYPES
+
+
+_MEDIA_TYPES = ("application/apply-patch+yaml", "application/apply-patch+json")
+
+
+async def apply(
+    registry: Registry,
+    version: Version,
+    call: Call,
+    body: bytes,
+    *,
+    namespace: str,
+    name: str,
+    subresource: str = "",
+) -> Stored:
+    """Create or change an object so that it is as configured."""
+    if not call.field_manager:
+        found = [required(Path("fieldManager"), "is required for apply patch")]
+        raise errors.invalid_kind(
+            "meta.k8s.io", "PatchOptions", "PatchOptions.meta.k8s.io", "", found
+        )
+    config = _configuration(version, call, body, namespace, name, subresource)
+    kind = version.kind
+    while True:
+        if not subresource and await registry.store.get(kind.key(namespace, name)) is None:
+            try:
+                return await _create(registry, version, call, config, namespace)
+            except ApiError as error:
+                if not errors.is_already_exists(error):
+                    raise
+                continue  # somebody made it meanwhile
+
+        async def change(current: Any) -> Any:
+            return await _laid_over(version, call, config, current, registry.now())
+
+        return await updating.change(
+            registry, kind, call, namespace, name, change, subresource=subresource, applied=True
+        )
+
+
+def _configuration(
+    version: Version, call: Call, body: bytes, namespace: str, name: str, subresource: str
+) -> Configuration:
+    """Read and check a body; what this way cannot set is left out."""
+    tree = _parsed(body)
+    resource = version.resource
+    for member, expected in (("apiVersion", resource.api_version), ("kind", resource.kind)):
+        if tree.get(member) != expected:
+            raise errors.bad_request(
+                f"{member}: expected {expected!r}, as the URL says, found {tree.get(member)!r}; "
+                "a configuration to apply must name its apiVersion and kind"
+            )
+    metadata = tree.setdefault("metadata", {})
+    if not isinstance(metadata, dict):
+        raise errors.bad_request("metadata: expected an object")
+    if metadata.get("managedFields"):
+        raise errors.bad_request("metadata.managedFields must be nil")
+    decoded = version.codec.from_tree(tree, call.field_validation)
+    for text in decoded.warnings:
+        call.warn(text)
+    meta = objects.meta(decoded.obj)
+    updating.check_name(version.kind, meta, namespace, name)
+    metadata["name"] = name
+    if version.resource.namespaced:
+        metadata["namespace"] = meta.namespace
+    plain = jsontree.plain(tree)
+    spelled = serverside.restricted(plain, version.codec.tree(decoded.obj), version.codec.schema)
+    manager = Manager(call.field_manager, managing.APPLY, resource.api_version, subresource)
+    return Configuration(_settable(version, spelled, subresource), manager, call.force)
+
+
+def _parsed(body: bytes) -> dict[str, Any]:
+    try:
+        tree = jsontree.parse(body) if body.lstrip()[:1] == b"{" else yaml.load(body)
+    except ValueError as error:
+        raise errors.bad_request(f"error decoding YAML: {error}") from None
+    if not isinstance(tree, dict):
+        raise errors.bad_request("a configuration to apply must be an object")
+    return tree
+
+
+def _settable(version: Version, tree: dict[str, Any], subresource: str) -> dict[str, Any]:
+    """Without what belongs to the status, or to everything but it."""
+    if not subresource:
+        left_out = {"status"} if version.kind.strategy.has_status else set()
+        return {name: held for name, held in tree.items() if name not in left_out}
+    part = _PARTS.get(subresource, "spec")
+    identity = {
+        name: held
+        for name, held in tree["metadata"].items()
+        if name in ("name", "namespace", "uid", "resourceVersion")
+    }
+    kept = {name: held for name, held in tree.items() if name in ("apiVersion", "kind", part)}
+    return {**kept, "metadata": identity}
+
+
+async def _create(
+    registry: Registry, version: Version, call: Call, config: Configuration, namespace: str
+) -> Stored:
+    metadata = config.tree["metadata"]
+    if metadata.get("resourceVersion") or metadata.get("uid"):
+        raise errors.conflict(
+            version.resource,
+            metadata["name"],
+            "the object does not exist, but the configuration names its uid or resourceVersion",
+        )
+    made = _merged(version, config, {}, [], registry.now())
+    obj = version.codec.from_tree(config.tree, "Ignore").obj
+    objects.meta(obj).managed_fields = made.entries
+    stored = await version.from_served(obj)
+    return await creating.create(
+        registry, version.kind, call, stored, namespace=namespace, applied=True
+    )
+
+
+async def _laid_over(
+    version: Version, call: Call, config: Configuration, current: Any, now: str
+) -> Any:
+    """The current object with the configuration in it, and its owners."""
+    kind = version.kind
+    entries = objects.meta(current).managed_fields
+    if version.conversion is None:
+        live = tracking.tree(kind, current)
+    else:
+        served = version.codec.decode(await version.one(kind.body(current)))
+        objects.meta(served).managed_fields = []
+        live = version.codec.tree(served)
+    try:
+        made = _merged(version, config, live, entries, now)
+    except ConflictingError as error:
+        raise _conflict(error) from None
+    obj = version.codec.from_tree(made.tree, "Ignore").obj
+    stored = await version.from_served(obj, current)
+    metadata: ObjectMeta = objects.meta(stored)
+    metadata.managed_fields = made.entries
+    metadata.resource_version = config.tree["metadata"].get("resourceVersion", "")
+    return stored
+
+
+def _merged(
+    version: Version,
+    config: Configuration,
+    live: dict[str, Any],
+    entries: managing.Entries,
+    now: str,
+) -> managing.Applied:
+    schema = version.codec.schema
+    tree = _with_last_applied(config, live)
+
+    def attempt(force: bool) -> managing.Applied:
+        return managing.apply(entries, live, tree, schema, config.manager, now, force=force)
+
+    try:
+        return attempt(config.force)
+    except PatchError as error:
+        raise errors.unprocessable(str(error)) from None
+    except ConflictingError as error:
+        if not _was_applied_before(version, config, live, error):
+            raise
+        return attempt(True)
+
+
+def _last_applied(live: dict[str, Any]) -> str:
+    annotations = (live.get("metadata") or {}).get("annotations") or {}
+    text: str = annotations.get(LAST_APPLIED, "")
+    return text
+
+
+def _with_last_applied(config: Configuration, live: dict[str, Any]) -> dict[str, Any]:
+    """kubectl's own note of what it applied stays true for clients that merge by it."""
+    if config.manager.name != _KUBECTL or not _last_applied(live):
+        return config.tree
+    metadata = config.tree["metadata"]
+    others = {
+        name: held
+        for name, held in (metadata.get("annotations") or {}).items()
+        if name != LAST_APPLIED
+    }
+    bare = {**config.tree, "metadata": {**metadata, "annotations": others}}
+    note = json.dumps(bare, separators=(",", ":"), sort_keys=True) + "\n"
+    noted = {**metadata, "annotations": {**others, LAST_APPLIED: note}}
+    return {**config.tree, "metadata": noted}
+
+
+def _was_applied_before(
+    version: Version, config: Configuration, live: dict[str, Any], error: ConflictingError
+) -> bool:
+    """Whether all that stands in the way was applied by kubectl itself, before it did so here."""
+    if config.manager.name != _KUBECTL:
+        return False
+    try:
+        before = json.loads(_last_applied(live) or "null")
+    except ValueError:
+        return False
+    if not isinstance(before, dict):
+        return False
+    allowed = serverside.owned(before, version.codec.schema)
+    return not any(fieldset.difference(conflict.fields, allowed) for conflict in error.conflicts)
+
+
+def _conflict(error: ConflictingError) -> ApiError:
+    """409 in Kubernetes' words: kubectl prints them with its advice."""
+    causes, lines = [], []
+    for conflict in error.conflicts:
+        owner = _owner(conflict.owner)
+        for path in sorted(map(fieldset.shown, fieldset.members(conflict.fields))):
+            causes.append(
+                StatusCause(
+                    reason="FieldManagerConflict", message=f"conflict with {owner}", field=path
+                )
+            )
+            lines.append((owner, path))
+    if len(lines) == 1:
+        text = f"Apply failed with 1 conflict: conflict with {lines[0][0]}: {lines[0][1]}"
+    else:
+        text = f"Apply failed with {len(lines)} conflicts:"
+        for owner in dict.fromkeys(owner for owner, _ in lines):
+            paths = [path for of, path in lines if of == owner]
+            text += f" conflicts with {owner}:" + "".join(f"\n- {path}" for path in paths)
+    return errors.apply_conflict(text, causes)
+
+
+def _owner(entry: ManagedFieldsEntry) -> str:
+    text = f'"{entry.manager}"'
+    if entry.subresource:
+        text += f' with subresource "{entry.subresource}"'
+    if entry.operation == managing.UPDATE:
+        text += f" using {entry.api_version}"
+    return text
