@@ -24,6 +24,7 @@ from api import validation
 from api.fielderrors import FieldError
 from api.meta import DeleteOptions, ObjectMeta
 from api.scheme import Resource
+from api.selectors import from_label_selector
 from api.struct import ApiStruct
 from control.resources import compatibility
 
@@ -43,6 +44,15 @@ class Column(Generic[T]):
     priority: int = 0
     format: str = ""
     description: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Scaled:
+    """How many replicas are wanted (None: nobody said), how many there are, and their selector."""
+
+    replicas: int | None
+    current: int
+    selector: str
 
 
 class Strategy(Generic[T]):
@@ -117,6 +127,16 @@ class Strategy(Generic[T]):
     def generation_changes(self, new: T, old: T) -> bool:
         """Whether this update makes a new `metadata.generation`: a change of the spec."""
         return hasattr(new, "spec") and new.spec != old.spec  # type: ignore[attr-defined]
+
+    def scale(self, obj: T) -> Scaled:
+        """What the `scale` subresource shows of an object."""
+        workload: Any = obj
+        spec, status = workload.spec, workload.status
+        return Scaled(spec.replicas or 0, status.replicas, str(from_label_selector(spec.selector)))
+
+    def set_scale(self, obj: T, replicas: int) -> None:
+        """What the `scale` subresource changes."""
+        obj.spec.replicas = replicas  # type: ignore[attr-defined]
 
     def grace_period(self, obj: T, options: DeleteOptions) -> int | None:
         """Seconds the object lives on after a delete, or None where deletion is immediate."""

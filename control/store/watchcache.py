@@ -22,7 +22,6 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Hashable, Iterable
-from dataclasses import replace
 
 from control.store.cached import Cached, Extract, Objects, render
 from control.store.errors import CompactedError, StoreClosedError
@@ -114,7 +113,8 @@ class WatchCache:
     def render(self, item: KeyValue) -> Cached:
         """An object that was read from the store at an older revision, in the cache's form."""
         if self._prepare is not None:
-            item = replace(item, value=self._prepare(item.value))
+            shown = self._prepare(item.value)
+            item = KeyValue(item.key, shown, item.create_revision, item.mod_revision)
         return render(item, self._extract)
 
     async def wait_for(self, revision: int, timeout: float | None = None) -> None:

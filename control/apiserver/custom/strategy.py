@@ -10,12 +10,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from api import errors
 from api.custom import Custom
 from api.fielderrors import FieldError
 from api.scheme import Resource
 from control.apiserver.custom.codec import CustomCodec
-from control.apiserver.custom.definition import DefinedVersion, ScalePaths
-from control.resources.strategy import Column, Strategy
+from control.apiserver.custom.definition import DefinedVersion
+from control.resources.strategy import Column, Scaled, Strategy
 
 _STATUS = "status"
 
@@ -32,7 +33,7 @@ class CustomStrategy(Strategy[Any]):
     ) -> None:
         super().__init__(resource)
         self.columns = columns
-        self.scale: ScalePaths | None = version.scale
+        self._scale = version.scale
         self._codec = codec
         self._selectable = {path.removeprefix("."): path for path in version.selectable}
 
@@ -84,6 +85,23 @@ class CustomStrategy(Strategy[Any]):
 
     def generation_changes(self, new: Custom, old: Custom) -> bool:
         return self._counted(new) != self._counted(old)
+
+    def scale(self, obj: Custom) -> Scaled:
+        paths = self._scale
+        if paths is None:
+            raise errors.path_not_found()
+        replicas = at(obj.content, paths.replicas)
+        current = at(obj.content, paths.status_replicas)
+        selector = at(obj.content, paths.selector) if paths.selector else ""
+        return Scaled(
+            replicas if isinstance(replicas, int) else None,
+            current if isinstance(current, int) else 0,
+            _text(selector),
+        )
+
+    def set_scale(self, obj: Custom, replicas: int) -> None:
+        if self._scale is not None:
+            put(obj.content, self._scale.replicas, replicas)
 
     def _paths(self) -> list[tuple[str, str]]:
         return list(self._selectable.items())

@@ -43,9 +43,10 @@ class SmallSubresources:
             stored = await reading.get(
                 self._registry, kind, namespace=target.namespace, name=target.name
             )
-        else:
-            request.read_write_options()
-            stored = await self._change_scale(request, kind)
+            shown = subresources.scale_of(kind, stored, wanted=True)
+            return responses.json_response(responses.encode(shown))
+        request.read_write_options()
+        stored = await self._change_scale(request, kind)
         return responses.json_response(responses.encode(subresources.scale_of(kind, stored)))
 
     async def _change_scale(self, request: ApiRequest, kind: Kind[Any]) -> Any:

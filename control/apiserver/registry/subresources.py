@@ -15,7 +15,6 @@ from api.autoscaling import Scale, ScaleSpec, ScaleStatus
 from api.core import Binding, Pod, PodCondition
 from api.fielderrors import Path, invalid, not_supported, required
 from api.meta import ObjectMeta, Status
-from api.selectors import from_label_selector
 from api.struct import ApiStruct
 from api.timestamps import now_string
 from control.apiserver.registry import updating
@@ -93,10 +92,13 @@ def _not_bound(kind: Kind[Any], name: str, why: str) -> errors.ApiError:
     return error
 
 
-def scale_of(kind: Kind[Any], stored: Stored) -> Scale:
-    """The Scale of a workload."""
+def scale_of(kind: Kind[Any], stored: Stored, *, wanted: bool = False) -> Scale:
+    """The Scale of a workload. `wanted`: 500 when it does not say how many it wants."""
     obj = kind.decode(stored.body)
     metadata: ObjectMeta = obj.metadata
+    scaled = kind.strategy.scale(obj)
+    if wanted and scaled.replicas is None:
+        raise errors.internal("the spec replicas field does not exist")
     return Scale(
         metadata=ObjectMeta(
             name=metadata.name,
@@ -105,10 +107,8 @@ def scale_of(kind: Kind[Any], stored: Stored) -> Scale:
             resource_version=metadata.resource_version,
             creation_timestamp=metadata.creation_timestamp,
         ),
-        spec=ScaleSpec(replicas=obj.spec.replicas or 0),
-        status=ScaleStatus(
-            replicas=obj.status.replicas, selector=str(from_label_selector(obj.spec.selector))
-        ),
+        spec=ScaleSpec(replicas=scaled.replicas or 0),
+        status=ScaleStatus(replicas=scaled.current, selector=scaled.selector),
     )
 
 
@@ -138,7 +138,7 @@ async def scale(
         version = wanted.metadata.resource_version
         if version and version != workload.metadata.resource_version:
             raise errors.conflict(kind.resource, name)
-        workload.spec.replicas = replicas
+        kind.strategy.set_scale(workload, replicas)
         return workload
 
     return await updating.change(registry, kind, call, namespace, name, change, subresource="scale")
