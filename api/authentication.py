@@ -9,7 +9,7 @@ from typing import Annotated
 from msgspec import field
 
 from api.meta import ObjectMeta
-from api.struct import LIST_ATOMIC, ApiStruct, StringList, pb, type_meta
+from api.struct import LIST_ATOMIC, ApiStruct, StringList, Time, pb, type_meta
 
 
 class UserInfo(ApiStruct, kw_only=True):
@@ -81,4 +81,54 @@ class TokenReview(ApiStruct, kw_only=True):
     spec: Annotated[TokenReviewSpec, pb(2)]
     """The question."""
     status: Annotated[TokenReviewStatus, pb(3)] = field(default_factory=TokenReviewStatus)
+    """The answer."""
+
+
+class BoundObjectReference(ApiStruct, kw_only=True):
+    """The object whose end is the end of a token."""
+
+    kind: Annotated[str, pb(1)] = ""
+    """Kind of the object: Pod, Secret or Node."""
+    api_version: Annotated[str, pb(2)] = ""
+    """Group and version of the object: `v1`."""
+    name: Annotated[str, pb(3)] = ""
+    """Name of the object."""
+    uid: Annotated[str, pb(4)] = ""
+    """The object must have this uid, where one is given."""
+
+
+class TokenRequestSpec(ApiStruct, kw_only=True):
+    """What the token is for."""
+
+    audiences: Annotated[list[str], pb(1), LIST_ATOMIC]
+    """Whom the token is meant for: others must not accept it. None means the API server itself."""
+    expiration_seconds: Annotated[int | None, pb(4)]
+    """How long the token is to be good for, 10 minutes at least. Default: an hour."""
+    bound_object_ref: Annotated[BoundObjectReference | None, pb(3)]
+    """The token is good only while this object exists."""
+
+
+class TokenRequestStatus(ApiStruct, kw_only=True):
+    """The token."""
+
+    token: Annotated[str, pb(1)]
+    """What to show as a bearer token."""
+    expiration_timestamp: Annotated[Time | None, pb(2)]
+    """Until when the token is good."""
+
+
+class TokenRequest(ApiStruct, kw_only=True):
+    """Asks for a token of a service account."""
+
+    api_version: str = type_meta("authentication.k8s.io/v1")
+    """Group and version of this schema: `authentication.k8s.io/v1`."""
+    kind: str = type_meta("TokenRequest")
+    """Name of this schema: `TokenRequest`."""
+    metadata: Annotated[ObjectMeta, pb(1)] = field(default_factory=ObjectMeta)
+    """Name, namespace, labels and the other facts that every object has."""
+    spec: Annotated[TokenRequestSpec, pb(2)]
+    """The question."""
+    status: Annotated[TokenRequestStatus, pb(3)] = field(
+        default_factory=lambda: TokenRequestStatus(token="", expiration_timestamp=None)
+    )
     """The answer."""

@@ -8,6 +8,7 @@ issued anew; nothing needs to be restarted for it. The CA is never replaced.
     apiserver.crt/.key                      what the API server presents
     apiserver-kubelet-client.crt/.key       how it shows itself to agents
     admin.crt/.key                          the administrator, also inside the kubeconfig
+    sa.key, sa.pub                          signs the tokens of service accounts; kept as the CA is
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import ipaddress
 import logging
 import socket
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
@@ -27,6 +28,8 @@ from base.clock import Clock
 from base.errors import PermanentError
 from base.files import make_directory
 from base.pki import KeyPair
+from control.auth.tokens import keys as tokens
+from control.auth.tokens.keys import TokenKeys
 from control.auth.user import MASTERS
 from control.settings import ControlSettings
 
@@ -48,6 +51,7 @@ class ControlKeys:
     server: KeyPair
     kubelet_client: KeyPair
     admin: KeyPair
+    tokens: TokenKeys = field(compare=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +87,13 @@ def ensure(settings: ControlSettings, advertised: str, clock: Clock) -> ControlK
         _Leaf(name="admin", common_name=ADMIN, organizations=(MASTERS,)),
     ]
     server, kubelet_client, admin = (_ensure(directory, ca, leaf, clock) for leaf in leaves)
-    keys = ControlKeys(ca=ca, server=server, kubelet_client=kubelet_client, admin=admin)
+    keys = ControlKeys(
+        ca=ca,
+        server=server,
+        kubelet_client=kubelet_client,
+        admin=admin,
+        tokens=tokens.ensure(directory, settings.service_account_key_file),
+    )
     _write_kubeconfig(settings, keys)
     return keys
 

@@ -108,6 +108,46 @@ SETTINGS: tuple[Setting, ...] = (
         help="How long requests that are running may go on after TERM.",
     ),
     Setting(
+        name="service-account-issuer",
+        repeated=True,
+        metavar="URL",
+        group=_API,
+        help="Who gives out the tokens of service accounts; the first one signs, further ones are "
+        "accepted too. Unset: https://kubernetes.default.svc.CLUSTER-DOMAIN.",
+    ),
+    Setting(
+        name="service-account-key-file",
+        type=Path,
+        repeated=True,
+        metavar="PATH",
+        group=_API,
+        help="Former keys (PEM) whose tokens are still accepted, besides those of sa.key in "
+        "--pki-dir, which signs.",
+    ),
+    Setting(
+        name="service-account-jwks-uri",
+        default="",
+        metavar="URL",
+        group=_API,
+        help="Where those who verify tokens themselves are told to read the keys. Unset: "
+        "/openid/v1/jwks of this server.",
+    ),
+    Setting(
+        name="api-audiences",
+        repeated=True,
+        metavar="AUDIENCE",
+        group=_API,
+        help="For whom a token must be meant to be accepted here, one of these at least. Unset: the "
+        "issuers.",
+    ),
+    Setting(
+        name="disable-admission-plugins",
+        repeated=True,
+        metavar="PLUGIN",
+        group=_API,
+        help="Admission plugin to leave out, such as ServiceAccount.",
+    ),
+    Setting(
         name="cluster-cidr",
         type=settings.cidr,
         default="10.244.0.0/16",
@@ -206,6 +246,11 @@ class ControlSettings:
     max_body_size: int = 3 * 1024 * 1024
     slow_request: float = 1.0
     shutdown_grace: float = 10.0
+    service_account_issuer: tuple[str, ...] = ()
+    service_account_key_file: tuple[Path, ...] = ()
+    service_account_jwks_uri: str = ""
+    api_audiences: tuple[str, ...] = ()
+    disable_admission_plugins: tuple[str, ...] = ()
     cluster_cidr: str = "10.244.0.0/16"
     node_cidr_mask_size: int = 24
     service_cidr: str = "10.96.0.0/12"
@@ -223,6 +268,17 @@ class ControlSettings:
     def node_ports(self) -> range:
         first, _, last = self.service_node_port_range.partition("-")
         return range(int(first), int(last) + 1)
+
+    @property
+    def issuers(self) -> tuple[str, ...]:
+        """Who may have given out a service account's token; the first one gives them out now."""
+        own = f"https://kubernetes.default.svc.{self.cluster_domain}"
+        return self.service_account_issuer or (own,)
+
+    @property
+    def audiences(self) -> tuple[str, ...]:
+        """Who this server is to those who show a token."""
+        return self.api_audiences or self.issuers
 
     @property
     def kubernetes_service_ip(self) -> str:

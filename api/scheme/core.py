@@ -63,5 +63,13 @@ ROWS: tuple[Resource, ...] = (
         categories=("all",),
         subresources=(Subresource("proxy", PROXIED, "ServiceProxyOptions"), STATUS),
     ),
-    _core("ServiceAccount", "serviceaccounts", core.ServiceAccount, short_names=("sa",)),
+    _core(
+        "ServiceAccount",
+        "serviceaccounts",
+        core.ServiceAccount,
+        short_names=("sa",),
+        subresources=(
+            Subresource("token", ("create",), "TokenRequest", "authentication.k8s.io", "v1"),
+        ),
+    ),
 )

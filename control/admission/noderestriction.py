@@ -2,16 +2,20 @@
 
 Serves steps 4 and 5 of the pod's walk. The authoriser has already looked at the request's address;
 here the object itself is read: a node writes only its own Node and Lease, touches only pods that
-are bound to it, and cannot give itself labels or lose taints that decide which pods come to it.
+are bound to it, and cannot give itself labels or lose taints that decide which pods come to it. It
+gets tokens only for its pods: bound to them, and for audiences that they ask for.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from api import errors
+from api.authentication import TokenRequest
 from api.coordination import Lease
-from api.core import Node, Pod, PodSpec
-from api.scheme import Resource
-from control.admission.chain import Attributes, Operation, Plugin
+from api.core import Node, Pod, PodSpec, ServiceAccount
+from api.scheme import Resource, resource_of
+from control.admission.chain import Attributes, Operation, Plugin, Reader
 from control.auth.nodes import NODE_LEASES, references
 
 _MIRROR = "kubernetes.io/config.mirror"
@@ -36,9 +40,17 @@ _ALLOWED_DOMAINS = ("kubelet.kubernetes.io", "node.kubernetes.io")
 
 
 class NodeRestriction(Plugin):
+    """`audiences`: who this server is; a token that is meant for it may always be asked for."""
+
     name = "NodeRestriction"
 
+    def __init__(self, reader: Reader, audiences: Collection[str]) -> None:
+        self._reader = reader
+        self._audiences = frozenset(audiences)
+
     def handles(self, resource: Resource, operation: Operation, subresource: str) -> bool:
+        if resource.type is ServiceAccount:
+            return subresource == "token"
         return resource.type in (Node, Pod, Lease)
 
     async def admit(self, request: Attributes) -> None:
@@ -49,10 +61,54 @@ class NodeRestriction(Plugin):
             why = _node_error(request, node)
         elif request.resource.type is Pod:
             why = _pod_error(request, node)
+        elif request.resource.type is ServiceAccount:
+            why = await self._token_error(request, node)
         else:
             why = _lease_error(request, node)
         if why:
             raise errors.forbidden(request.resource, request.name, why)
+
+    async def _token_error(self, request: Attributes, node: str) -> str:
+        spec = request.object.spec
+        bound_to = spec.bound_object_ref
+        if bound_to is None or (bound_to.api_version, bound_to.kind) != ("v1", "Pod"):
+            return "node requested token not bound to a pod"
+        if not bound_to.uid:
+            return "node requested token with a pod binding without a uid"
+        await self._reader.fresh(Pod)
+        pod = self._reader.get(Pod, bound_to.name, request.namespace)
+        if pod is None:
+            raise errors.not_found(resource_of(Pod), bound_to.name)
+        return token_fault(request.object, pod, node, self._audiences)
+
+
+def token_fault(
+    asked: TokenRequest, pod: Pod, node: str, audiences: Collection[str]
+) -> str:  # fmt: skip
+    """Why a node does not get the token that it asks for on behalf of a pod."""
+    bound_to = asked.spec.bound_object_ref
+    if bound_to is None or pod.metadata.uid != bound_to.uid:
+        return (
+            f"the UID in the bound object reference ({bound_to.uid if bound_to else ''}) does not "
+            "match the UID in record. The object might have been deleted and then recreated"
+        )
+    if pod.spec.node_name != node:
+        return "node requested token bound to a pod scheduled on a different node"
+    wanted = _token_audiences(pod)
+    for audience in asked.spec.audiences:
+        if audience not in audiences and audience not in wanted:
+            return f'audience "{audience}" not found in pod spec volume'
+    return ""
+
+
+def _token_audiences(pod: Pod) -> set[str]:
+    sources = (
+        source.service_account_token
+        for volume in pod.spec.volumes
+        if volume.projected is not None
+        for source in volume.projected.sources
+    )
+    return {token.audience for token in sources if token is not None and token.audience}
 
 
 def _lease_error(request: Attributes, node: str) -> str:

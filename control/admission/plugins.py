@@ -2,22 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection, Sequence
+
+from base.clock import Clock
+from base.settings import SettingsError
 from control.admission.certificates import CertificateRequester
 from control.admission.chain import Chain, Reader
 from control.admission.namespacelifecycle import NamespaceLifecycle
 from control.admission.noderestriction import NodeRestriction
-from control.admission.serviceaccount import ServiceAccountName
+from control.admission.serviceaccount import ServiceAccountPlugin
 from control.admission.tolerations import DefaultTolerationSeconds
 
 
-def default_chain(reader: Reader, *, toleration_seconds: int) -> Chain:
-    """What every request passes through."""
-    return Chain(
-        (
-            NamespaceLifecycle(reader),
-            NodeRestriction(),
-            ServiceAccountName(),
-            DefaultTolerationSeconds(toleration_seconds),
-            CertificateRequester(),
-        )
+def default_chain(
+    reader: Reader,
+    *,
+    clock: Clock,
+    audiences: Sequence[str],
+    suffix: Callable[[], str],
+    toleration_seconds: int,
+    disabled: Collection[str] = (),
+) -> Chain:
+    """What every request passes through. `audiences`: who this server is to tokens."""
+    plugins = (
+        NamespaceLifecycle(reader),
+        NodeRestriction(reader, audiences),
+        ServiceAccountPlugin(reader, clock, suffix),
+        DefaultTolerationSeconds(toleration_seconds),
+        CertificateRequester(),
     )
+    if unknown := sorted(set(disabled) - {plugin.name for plugin in plugins}):
+        raise SettingsError(
+            f"--disable-admission-plugins: there is no plugin {', '.join(unknown)}",
+            hint=f"There are {', '.join(plugin.name for plugin in plugins)}.",
+        )
+    return Chain(plugin for plugin in plugins if plugin.name not in disabled)

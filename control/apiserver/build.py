@@ -22,6 +22,7 @@ from control.admission.plugins import default_chain
 from control.apiserver.agents.agents import Agents
 from control.apiserver.agents.podstreams import PodStreams
 from control.apiserver.agents.proxies import Proxies
+from control.apiserver.discovery import oidc
 from control.apiserver.discovery.openapi.serving import OpenApi
 from control.apiserver.discovery.paths import Check, Paths
 from control.apiserver.fairness.gate import Gate
@@ -33,6 +34,7 @@ from control.apiserver.http.pipeline import Pipeline
 from control.apiserver.http.reviews import ReviewHandler
 from control.apiserver.http.server import ApiServer
 from control.apiserver.http.subresources import SmallSubresources
+from control.apiserver.http.tokens import TokenRequests
 from control.apiserver.http.watches import WatchStreams
 from control.apiserver.local import LocalClient
 from control.apiserver.registry.allocators import ServiceAllocator
@@ -44,6 +46,8 @@ from control.auth.authentication import Authenticator, BootstrapTokens
 from control.auth.authorization import SimpleAuthorizer
 from control.auth.nodes import NodeAuthorizer, own_request
 from control.auth.reviews import Reviews
+from control.auth.tokens.accounts import ServiceAccountTokens
+from control.auth.tokens.issuing import TokenIssuer
 from control.auth.user import in_process
 from control.pki import ControlKeys
 from control.resources import conversions, strategy_of
@@ -123,9 +127,32 @@ def build(
         ready_checks={**_ready_checks(registry), "shutdown": draining.check},
         metrics=metrics,
         server_address=f"{advertised}:{settings.port}",
-        openapi={"openapi": openapi.serve},
+        others={
+            "openapi": openapi.serve,
+            **oidc.handlers(keys.tokens, settings.issuers[0], _jwks_uri(settings, advertised)),
+        },
     )
-    authenticator = Authenticator([BootstrapTokens(reader, clock)])
+    accounts = ServiceAccountTokens(
+        reader,
+        keys.tokens,
+        issuers=settings.issuers,
+        audiences=settings.audiences,
+        clock=clock,
+    )
+    bootstrap = BootstrapTokens(reader, clock, settings.audiences)
+    authenticator = Authenticator([accounts, bootstrap], settings.audiences)
+    issuer = TokenIssuer(
+        reader,
+        keys.tokens,
+        issuer=settings.issuers[0],
+        audiences=settings.audiences,
+        clock=clock,
+        identifier=lambda: str(uuid.uuid4()),
+    )
+    subresources: Subresources = {
+        **_subresources(registry, agents),
+        "token": TokenRequests(registry, issuer),
+    }
     authorizer = SimpleAuthorizer(
         NodeAuthorizer(_PodsOfNode(registry), reader),
         own_request=lambda access: own_request(reader, access),
@@ -133,7 +160,7 @@ def build(
     reviews = ReviewHandler(Reviews(authenticator, authorizer, registry.catalogue))
     pipeline = Pipeline(
         catalogue=registry.catalogue,
-        resources=ResourceHandlers(registry, watches, _subresources(registry, agents), reviews),
+        resources=ResourceHandlers(registry, watches, subresources, reviews),
         paths=paths.table,
         authenticator=authenticator,
         authorizer=authorizer,
@@ -151,6 +178,7 @@ def build(
     metrics.register(Objects(lambda: _counts(registry)))
     metrics.register(Statistics("store", lambda: {"": store.statistics()}))
     metrics.register(Statistics("watch", lambda: {"": watches.statistics()}))
+    metrics.register(Statistics("tokens", lambda: {"": _tokens(accounts, issuer)}))
     metrics.register(Statistics("watch_cache", lambda: _caches(registry), label="resource"))
     context = pki.server_context(keys.server, ca_pem=keys.ca.cert_pem)
     server = ApiServer(pipeline, context, max_body=settings.max_body_size)
@@ -187,7 +215,12 @@ def make_registry(
         source=source,
     )
     registry.admission = default_chain(
-        CacheReader(registry), toleration_seconds=int(settings.default_toleration)
+        CacheReader(registry),
+        clock=clock,
+        audiences=settings.audiences,
+        suffix=lambda: random_suffix(source),
+        toleration_seconds=int(settings.default_toleration),
+        disabled=settings.disable_admission_plugins,
     )
     return registry
 
@@ -223,6 +256,15 @@ def _subresources(registry: Registry, agents: Agents) -> Subresources:
         "portforward": streams.portforward,
         "proxy": Proxies(registry, agents, random.SystemRandom()),
     }
+
+
+def _tokens(accounts: ServiceAccountTokens, issuer: TokenIssuer) -> Mapping[str, float]:
+    return {**accounts.statistics(), **issuer.statistics()}
+
+
+def _jwks_uri(settings: ControlSettings, advertised: str) -> str:
+    host = f"[{advertised}]" if ":" in advertised else advertised
+    return settings.service_account_jwks_uri or f"https://{host}:{settings.port}{oidc.JWKS}"
 
 
 def _ready_checks(registry: Registry) -> dict[str, Check]:

@@ -3,6 +3,7 @@
 Serves step 1 of the pod's walk, before anything of the request's body is read. The simple rules:
 `system:masters` may do everything, a node what its pods need (`nodes.py`), a joining machine may
 ask for its certificate, everyone who is known who they are and what they may do, and else nothing.
+A service account, too, may only read discovery, and by which keys tokens are verified.
 RBAC will stand beside it behind this interface.
 
 Decisions are made from the request's address alone, without I/O; what they need to know about pods
@@ -15,9 +16,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from control.auth.user import AUTHENTICATED, BOOTSTRAPPERS, User
+from control.auth.user import AUTHENTICATED, BOOTSTRAPPERS, SERVICE_ACCOUNTS, User
 
 _PUBLIC_PATHS = frozenset({"/healthz", "/livez", "/readyz", "/version"})
+# What others verify tokens by; Kubernetes lets service accounts read it.
+_ISSUER_PATHS = frozenset({"/.well-known/openid-configuration", "/openid/v1/jwks"})
 # What every client reads before it can say what it wants.
 _DISCOVERY = ("/api", "/apis", "/openapi")
 _ABOUT_ONESELF = frozenset(
@@ -114,6 +117,8 @@ def _authorize_path(access: Access) -> Decision:
     if AUTHENTICATED in access.user.groups and (
         path in _DISCOVERY or path.startswith(tuple(prefix + "/" for prefix in _DISCOVERY))
     ):
+        return ALLOWED
+    if path in _ISSUER_PATHS and SERVICE_ACCOUNTS in access.user.groups:
         return ALLOWED
     return NO_OPINION
 

@@ -48,6 +48,8 @@ class NodeAuthorizer:
             return ALLOWED
         if access.group == "" and access.resource in _REFERENCED:
             return await self._authorize_reference(access, node)
+        if (access.group, access.resource) == ("", "serviceaccounts"):
+            return await self._authorize_token(access, node)
         rule = {
             ("", "nodes"): _authorize_node,
             ("", "pods"): self._authorize_pods,
@@ -107,6 +109,26 @@ class NodeAuthorizer:
     def _refers(self, node: str, resource: str, namespace: str, name: str) -> bool:
         return any(
             pod.metadata.namespace == namespace and (resource, name) in references(pod)
+            for pod in self._pods.bound_to(node)
+        )
+
+    async def _authorize_token(self, access: Access, node: str) -> Decision:
+        """Tokens of accounts that its pods run as; which of them, admission decides."""
+        if access.verb != "create" or access.subresource != "token":
+            return NO_OPINION
+        if not access.name or not access.namespace:
+            return Decision(False, "can only create tokens for individual service accounts")
+        if not self._runs(node, access.namespace, access.name):
+            await self._pods.fresh()
+            if not self._runs(node, access.namespace, access.name):
+                return Decision(
+                    False, f"no relationship found between node '{node}' and this object"
+                )
+        return ALLOWED
+
+    def _runs(self, node: str, namespace: str, account: str) -> bool:
+        return any(
+            pod.metadata.namespace == namespace and pod.spec.service_account_name == account
             for pod in self._pods.bound_to(node)
         )
 

@@ -40,10 +40,8 @@ from api.struct import ApiStruct
 from control.auth.authentication import Authenticator
 from control.auth.authorization import Access, Authorizer
 from control.auth.rules import rules
+from control.auth.tokens.keys import BadToken
 from control.auth.user import User
-
-API_AUDIENCE = "https://kubernetes.default.svc.cluster.local"
-"""Whom tokens of this server are meant for when they do not say."""
 
 Answer = Callable[[User, Any, str], Awaitable[ApiStruct]]
 """(who asks, the review, the namespace of the URL) → the review with its status."""
@@ -87,13 +85,11 @@ class Reviews:
 
     async def _token_status(self, token: str, audiences: list[str]) -> TokenReviewStatus:
         try:
-            found = await self._authenticator.authenticate(None, f"Bearer {token}")
-        except errors.ApiError as error:
-            return TokenReviewStatus(error=error.message)
-        meant_for = [one for one in audiences if one == API_AUDIENCE]
-        if audiences and not meant_for:
-            return TokenReviewStatus(error="the token is meant for none of these audiences")
-        return TokenReviewStatus(authenticated=True, user=_info(found), audiences=meant_for)
+            found = await self._authenticator.review(token, audiences)
+        except BadToken as error:
+            return TokenReviewStatus(error=f"invalid bearer token: {error}")
+        user, meant_for = _info(found.user), list(found.audiences)
+        return TokenReviewStatus(authenticated=True, user=user, audiences=meant_for)
 
     async def own_access(
         self, user: User, review: SelfSubjectAccessReview, namespace: str
@@ -172,7 +168,8 @@ class Reviews:
 
 
 def _info(user: User) -> UserInfo:
-    return UserInfo(username=user.name, uid=user.uid, groups=list(user.groups))
+    extra = {name: list(values) for name, values in user.extra}
+    return UserInfo(username=user.name, uid=user.uid, groups=list(user.groups), extra=extra)
 
 
 def _access(

@@ -17,7 +17,19 @@ from control.auth.user import User
 
 EVERYTHING = "*"
 _METHODS = ("get", "head")
-_PATHS = ("/", "/api", "/apis", "/healthz", "/livez", "/metrics", "/openapi", "/readyz", "/version")
+_PATHS = (
+    "/",
+    "/.well-known/openid-configuration",
+    "/api",
+    "/apis",
+    "/healthz",
+    "/livez",
+    "/metrics",
+    "/openapi",
+    "/openid/v1/jwks",
+    "/readyz",
+    "/version",
+)
 
 
 @dataclass(frozen=True, slots=True)

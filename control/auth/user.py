@@ -10,6 +10,7 @@ UNAUTHENTICATED = "system:unauthenticated"
 MASTERS = "system:masters"
 NODES = "system:nodes"
 NODE_PREFIX = "system:node:"
+SERVICE_ACCOUNTS = "system:serviceaccounts"
 BOOTSTRAPPERS = "system:bootstrappers"
 
 
@@ -20,6 +21,8 @@ class User:
     name: str
     groups: tuple[str, ...] = ()
     uid: str = ""
+    extra: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    """What else the authenticator knows: names with their values."""
 
     @property
     def is_master(self) -> bool:

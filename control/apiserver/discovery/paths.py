@@ -36,7 +36,7 @@ class Paths:
         ready_checks: Mapping[str, Check],
         metrics: CollectorRegistry,
         server_address: str,
-        openapi: Mapping[str, PathHandler] | None = None,
+        others: Mapping[str, PathHandler] | None = None,
     ) -> None:
         self._live = dict(checks)
         self._ready = {**checks, **ready_checks}
@@ -54,7 +54,7 @@ class Paths:
             "metrics": self.metrics,
             "api": self.api,
             "apis": self.apis,
-            **(openapi or {}),
+            **(others or {}),
         }
 
     def _make_groups(self) -> None:

@@ -34,6 +34,7 @@ def settings(tmp_path: Path) -> ControlSettings:
         kubeconfig_out=tmp_path / "kubeconfig",
         service_cidr="10.96.0.0/24",
         service_node_port_range="30000-30031",
+        disable_admission_plugins=("ServiceAccount",),  # nobody makes accounts here
     )
 
 

@@ -180,7 +180,12 @@ async def attempt(registry: Registry, resource: Resource, tree: Any, patch: Any)
 
 
 async def session(resource: Resource, tree: Any, patch: Any, path: Path) -> None:
-    loaded = ControlSettings(state_dir=path, pki_dir=path, kubeconfig_out=path)
+    loaded = ControlSettings(
+        state_dir=path,
+        pki_dir=path,
+        kubeconfig_out=path,
+        disable_admission_plugins=("ServiceAccount",),  # nobody makes accounts here
+    )
     registry = make_registry(
         settings=loaded, store=MemoryStore(), clock=FakeClock(), source=random.Random(1)
     )

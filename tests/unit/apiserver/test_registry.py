@@ -138,9 +138,8 @@ async def test_only_the_spec_counts_generations(client: LocalClient) -> None:
     assert made.metadata.generation == 2 and made.status.message == "hello"
 
 
-async def test_a_pod_gets_an_account_and_tolerations(client: LocalClient) -> None:
+async def test_a_pod_gets_tolerations(client: LocalClient) -> None:
     made = await client.create(pod("p"))
-    assert made.spec.service_account_name == made.spec.service_account == "default"
     assert {one.key: one.toleration_seconds for one in made.spec.tolerations} == {
         "node.kubernetes.io/not-ready": 300,
         "node.kubernetes.io/unreachable": 300,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -28,10 +29,11 @@ from api.scheme import REVIEWS, SERVED
 from control.apiserver.http import routing
 from control.apiserver.http.pipeline import _access
 from control.apiserver.http.query import Query
-from control.auth.authentication import Authenticator
+from control.auth.authentication import Authenticator, Bearer
 from control.auth.authorization import Access, SimpleAuthorizer
 from control.auth.nodes import NodeAuthorizer, own_request
-from control.auth.reviews import API_AUDIENCE, Reviews
+from control.auth.reviews import Reviews
+from control.auth.tokens.keys import BadToken
 from control.auth.user import ANONYMOUS, User
 from tests.unit.apiserver.test_access import JANE, JOINING, MASTER, NODE, Nothing, Pods
 
@@ -43,11 +45,18 @@ SELECTORS = st.sampled_from(
 )
 
 
+API_AUDIENCE = "https://kubernetes.default.svc.cluster.local"
+
+
 class Tokens:
     """One good token."""
 
-    async def user(self, token: str) -> User | None:
-        return JOINING if token == "good" else None
+    async def find(self, token: str, audiences: Sequence[str]) -> Bearer | None:
+        if token != "good":
+            return None
+        if API_AUDIENCE not in audiences:
+            raise BadToken("meant for others")
+        return Bearer(JOINING, (API_AUDIENCE,))
 
 
 def parts() -> tuple[Reviews, SimpleAuthorizer]:
@@ -55,7 +64,7 @@ def parts() -> tuple[Reviews, SimpleAuthorizer]:
     authorizer = SimpleAuthorizer(
         NodeAuthorizer(Pods(), reader), own_request=lambda access: own_request(reader, access)
     )
-    return Reviews(Authenticator([Tokens()]), authorizer), authorizer
+    return Reviews(Authenticator([Tokens()], [API_AUDIENCE]), authorizer), authorizer
 
 
 @pytest.fixture
@@ -200,7 +209,7 @@ async def test_whose_token(
     assert review.status.authenticated is good
     assert bool(review.status.error) is not good
     assert review.status.user.username == (JOINING.name if good else "")
-    assert review.status.audiences == ([API_AUDIENCE] if good and audiences else [])
+    assert review.status.audiences == ([API_AUDIENCE] if good else [])
 
 
 async def test_a_selector_of_single_demands(reviews: Reviews) -> None:

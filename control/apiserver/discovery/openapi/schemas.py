@@ -57,6 +57,8 @@ MAY_BE_LEFT_OUT: Mapping[str, tuple[str, ...]] = {
     "ReplicaSet": ("spec",),
     "ReplicaSetSpec": ("template",),
     "Scale": ("status",),
+    "TokenRequestSpec": ("audiences", "boundObjectRef", "expirationSeconds"),
+    "TokenRequestStatus": ("token", "expirationTimestamp"),
     "TypedLocalObjectReference": ("apiGroup",),
     "TypedObjectReference": ("apiGroup",),
 }
