@@ -86,7 +86,7 @@ def test_all_mistakes_are_found_at_once() -> None:
 def test_name_and_namespace_never_change() -> None:
     old = ObjectMeta(name="a", namespace="ns")
     new = ObjectMeta(name="b", namespace="other")
-    assert [str(error) for error in validate_change(new, old)] == [
+    assert [str(error) for error in validate_change(new, old, CONFIG_MAP)] == [
         'metadata.name: Invalid value: "b": field is immutable',
         'metadata.namespace: Invalid value: "other": field is immutable',
     ]
@@ -95,8 +95,10 @@ def test_name_and_namespace_never_change() -> None:
 def test_finalizers_may_only_go_from_an_object_on_its_way_out() -> None:
     old = ObjectMeta(name="a", finalizers=["x.y/a"], deletion_timestamp="2026-01-01T00:00:00Z")
     more = ObjectMeta(name="a", finalizers=["x.y/a", "x.y/b"])
-    assert 'found new finalizers []string{"x.y/b"}' in str(validate_change(more, old)[0])
-    assert not validate_change(ObjectMeta(name="a"), old)
+    assert 'found new finalizers []string{"x.y/b"}' in str(
+        validate_change(more, old, CONFIG_MAP)[0]
+    )
+    assert not validate_change(ObjectMeta(name="a"), old, CONFIG_MAP)
 
 
 def test_the_server_keeps_what_is_its_own() -> None:
