@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from api import objects, patch
+from api import errors, objects, patch
 from api.struct import ApiStruct
 from control.apiserver.registry.call import Call
 from control.apiserver.registry.codecs import Codec
@@ -34,7 +34,14 @@ def patcher(version: Version, call: Call, body: bytes, content_type: str) -> Cha
 
 
 def applier(codec: Codec, call: Call, body: bytes, content_type: str) -> Callable[[Any], Any]:
-    """A function that applies the patch to an object. Raises 415 for other sorts of patches."""
+    """A function that applies the patch to an object. Raises 415 for other sorts of patches.
+
+    A strategic merge needs a type that says how: kinds that came at run time have none.
+    """
+    if not issubclass(codec.type_, ApiStruct):
+        accepted = (patch.JSON_PATCH, patch.MERGE_PATCH, "application/apply-patch+yaml")
+        if content_type.partition(";")[0].strip().lower() not in accepted:
+            raise errors.unsupported_media_type(accepted)
 
     def apply(current: Any) -> Any:
         tree = patch.apply(codec.tree(current), body, content_type, codec.type_)
