@@ -10,6 +10,7 @@ _POD_SUBRESOURCES = (
     Subresource("attach", ("create", "get"), "PodAttachOptions"),
     Subresource("binding", ("create",), "Binding"),
     Subresource("ephemeralcontainers", ("get", "patch", "update")),
+    Subresource("eviction", ("create",), "Eviction", "policy", "v1"),
     Subresource("exec", ("create", "get"), "PodExecOptions"),
     Subresource("log", ("get",)),
     Subresource("portforward", ("create", "get"), "PodPortForwardOptions"),

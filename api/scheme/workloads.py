@@ -1,6 +1,6 @@
 """The rows of what makes and changes pods: apps, batch, autoscaling, policy. Walk step 1."""
 
-from api import apps
+from api import apps, policy
 from api.scheme.resource import SCALE, STATUS, Resource
 
 ROWS: tuple[Resource, ...] = (
@@ -27,5 +27,16 @@ ROWS: tuple[Resource, ...] = (
         short_names=("rs",),
         categories=("all",),
         subresources=(SCALE, STATUS),
+    ),
+    Resource(
+        "policy",
+        "v1",
+        "PodDisruptionBudget",
+        "poddisruptionbudgets",
+        policy.PodDisruptionBudget,
+        True,
+        "poddisruptionbudget",
+        short_names=("pdb",),
+        subresources=(STATUS,),
     ),
 )

@@ -249,6 +249,7 @@ def _subresources(registry: Registry, agents: Agents) -> Subresources:
     small, streams = SmallSubresources(registry), PodStreams(registry, agents)
     return {
         "binding": small.binding,
+        "eviction": small.eviction,
         "scale": small.scale,
         "log": streams.log,
         "exec": streams.exec,

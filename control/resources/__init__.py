@@ -12,6 +12,7 @@ from control.resources.certificates import csr
 from control.resources.coordination import lease
 from control.resources.core import config, endpoints, event, namespace, node, pod, service
 from control.resources.discovery import endpointslice
+from control.resources.policy import disruptionbudget
 from control.resources.strategy import Column as Column
 from control.resources.strategy import Strategy as Strategy
 
@@ -21,6 +22,7 @@ STRATEGIES: tuple[Strategy[Any], ...] = (
     config.SERVICE_ACCOUNT,
     csr.STRATEGY,
     deployment.STRATEGY,
+    disruptionbudget.STRATEGY,
     endpoints.STRATEGY,
     endpointslice.STRATEGY,
     event.STRATEGY,

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from api import apps, coordination, core, discovery
+from api import apps, coordination, core, discovery, policy
 from api.core.volume import VolumeSource
 from api.struct import ApiStruct, fields
 
@@ -146,6 +146,10 @@ POD: tuple[NotYet, ...] = (
     NotYet("ephemeralContainers", "agents do not start containers in a running pod yet"),
 )
 
+DISRUPTION_BUDGET: tuple[NotYet, ...] = (
+    NotYet("spec.selector", "no controller counts its pods yet; until it does, evictions wait"),
+)
+
 NOT_YET: dict[type[ApiStruct], tuple[NotYet, ...]] = {
     core.Pod: _below("spec", POD),
     apps.ReplicaSet: _below("spec.template.spec", POD_SPEC),
@@ -155,6 +159,7 @@ NOT_YET: dict[type[ApiStruct], tuple[NotYet, ...]] = {
     core.Node: NODE,
     discovery.EndpointSlice: ENDPOINT_SLICE,
     coordination.Lease: LEASE,
+    policy.PodDisruptionBudget: DISRUPTION_BUDGET,
 }
 
 

@@ -1,4 +1,4 @@
-"""Subresources over HTTP that are not a part of the object: binding and scale.
+"""Subresources over HTTP that are not a part of the object: binding, eviction and scale.
 
 Serves step 3 of the pod's walk (a scheduler outside this process binds pods here) and
 `kubectl scale`.
@@ -13,10 +13,12 @@ from aiohttp import web
 
 from api import errors
 from api.autoscaling import Scale
+from api.codec import decode
 from api.core import Binding
+from api.policy import Eviction
 from control.apiserver.http import bodies, responses
 from control.apiserver.http.context import ApiRequest
-from control.apiserver.registry import patching, reading, subresources
+from control.apiserver.registry import evicting, patching, reading, subresources
 from control.apiserver.registry.kinds import Kind
 from control.apiserver.registry.registry import Registry
 
@@ -33,6 +35,24 @@ class SmallSubresources:
         target = request.target
         status = await subresources.bind(
             self._registry, kind, request.call, body, target.namespace, target.name
+        )
+        return responses.json_response(responses.encode(status), code=201)
+
+    async def eviction(self, request: ApiRequest, kind: Kind[Any]) -> web.StreamResponse:
+        """Delete a pod if its disruption budget allows it."""
+        request.read_write_options()
+        body = decode.decode_body(
+            await bodies.read(request),
+            bodies.content_type(request),
+            Eviction,
+            request.call.field_validation,
+            any_version=True,  # clients before 1.22 say policy/v1beta1 and mean the same
+        )
+        for text in body.warnings:
+            request.call.warn(text)
+        target = request.target
+        status = await evicting.evict(
+            self._registry, kind, request.call, body.obj, target.namespace, target.name
         )
         return responses.json_response(responses.encode(status), code=201)
 

@@ -17,7 +17,7 @@ from api.fielderrors import Path, invalid, not_supported, required
 from api.meta import ObjectMeta, Status
 from api.struct import ApiStruct
 from api.timestamps import now_string
-from control.apiserver.registry import updating
+from control.apiserver.registry import evicting, updating
 from control.apiserver.registry.call import Call, Stored
 from control.apiserver.registry.kinds import Kind
 from control.apiserver.registry.registry import Registry
@@ -144,5 +144,8 @@ async def scale(
     return await updating.change(registry, kind, call, namespace, name, change, subresource="scale")
 
 
-CREATE: dict[tuple[str, str], Create] = {("pods", "binding"): bind}
+CREATE: dict[tuple[str, str], Create] = {
+    ("pods", "binding"): bind,
+    ("pods", "eviction"): evicting.evict,
+}
 """Subresources to which one POSTs: (resource, subresource) → what it does."""

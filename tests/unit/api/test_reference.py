@@ -20,6 +20,7 @@ from api import (
     core,
     discovery,
     meta,
+    policy,
 )
 from api.codec import decode
 from api.codec.shapes import Kind, Shape, shape_of
@@ -42,6 +43,7 @@ MODULES = {
     "certificates/v1": certificates,
     "coordination/v1": coordination,
     "discovery/v1": discovery,
+    "policy/v1": policy,
 }
 
 

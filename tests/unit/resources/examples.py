@@ -201,6 +201,12 @@ SOUND: Mapping[str, str] = {
         metadata: {name: node-1, namespace: kube-node-lease}
         spec: {holderIdentity: node-1, leaseDurationSeconds: 40}
     """,
+    "PodDisruptionBudget": """
+        apiVersion: policy/v1
+        kind: PodDisruptionBudget
+        metadata: {name: web, namespace: default}
+        spec: {minAvailable: 50%}
+    """,
     "CertificateSigningRequest": """
         apiVersion: certificates.k8s.io/v1
         kind: CertificateSigningRequest
