@@ -41,7 +41,6 @@ _MISSING = """\
 | request | answer |
 |---|---|
 | `pods/NAME/ephemeralcontainers`, `pods/NAME/eviction`, `pods/NAME/resize` | 404 |
-| `serviceaccounts/NAME/token` | 404 |
 | groups and kinds that are not in the table above | 404 |"""
 
 

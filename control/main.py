@@ -116,6 +116,7 @@ def start_controllers(
         informers=Informers(client, clock),
         clock=clock,
         ca=keys.ca,
+        tokens=keys.tokens,
         guard=guard,
         catalogue=parts.registry.catalogue,
         nodes=NodeSettings(

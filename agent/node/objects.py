@@ -1,4 +1,4 @@
-"""ConfigMaps and Secrets that this node's pods refer to (step 4 of the pod's walk).
+"""ConfigMaps, Secrets and tokens that this node's pods refer to (step 4 of the pod's walk).
 
 The node's authorizer lets an agent read exactly these, one by one, so they are read by name whenever
 a container starts or a volume is looked after; what was read within the last second serves several
@@ -13,10 +13,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any, TypeVar, cast
 
+from agent.volumes.base import IssuedToken, VolumeError
+from api import timestamps
+from api.authentication import BoundObjectReference, TokenRequest, TokenRequestSpec
 from api.client import Client
-from api.core import ConfigMap, Secret
+from api.core import ConfigMap, Pod, Secret, ServiceAccount
 from api.errors import ApiError, is_forbidden, is_not_found
 from api.struct import ApiStruct
 from base.clock import Clock
@@ -51,6 +55,36 @@ class ReferencedObjects:
     async def secret(self, namespace: str, name: str) -> Secret | None:
         """None when it does not exist. Raises TemporaryError when nobody can say."""
         return await self._read(Secret, namespace, name)
+
+    async def token(self, pod: Pod, *, audience: str, seconds: int) -> IssuedToken:
+        """A new token of the pod's account. The server signs it for a pod of this node only."""
+        metadata, account = pod.metadata, pod.spec.service_account_name
+        asked = TokenRequest(
+            spec=TokenRequestSpec(
+                audiences=[audience] if audience else [],
+                expiration_seconds=seconds,
+                bound_object_ref=BoundObjectReference(
+                    kind="Pod", api_version="v1", name=metadata.name, uid=metadata.uid
+                ),
+            )
+        )
+        self._requests += 1
+        try:
+            given: TokenRequest = await self._client.create_subresource(
+                ServiceAccount, account, metadata.namespace, "token", asked
+            )
+        except PodwrightError as error:
+            words = f"failed to fetch token: {error.message}"
+            if isinstance(error, ApiError) and 400 <= error.code < 500 and error.code != 429:
+                raise VolumeError(words) from error
+            raise TemporaryError(words) from error
+        begins, ends = given.metadata.creation_timestamp, given.status.expiration_timestamp
+        if not given.status.token or not ends:
+            raise TemporaryError("failed to fetch token: the API server has answered without one")
+        lifetime = timedelta(seconds=seconds)
+        if begins:
+            lifetime = timestamps.parse(ends) - timestamps.parse(begins)
+        return IssuedToken(text=given.status.token, lifetime=lifetime)
 
     def forget_unused(self, used: Iterable[tuple[str, str]]) -> None:
         """Drop everything but these (namespace, name): a Secret stays no longer than its pods."""

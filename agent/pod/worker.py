@@ -74,7 +74,10 @@ class PodWorker:
         memory = PodMemory(agent.clock)
         memory.removed = orphan
         volumes = PodVolumes(
-            agent.node.pod_directory(pod.metadata.uid), objects=agent.objects, mounter=agent.mounter
+            agent.node.pod_directory(pod.metadata.uid),
+            objects=agent.objects,
+            mounter=agent.mounter,
+            clock=agent.clock,
         )
         self.context = PodContext(agent=agent, pod=pod, memory=memory, volumes=volumes)
         self.reported: PodStatus = pod.status

@@ -33,6 +33,7 @@ class File:
 
     content: bytes
     mode: int
+    owner: int | None = None
 
 
 def write(directory: Path, files: Mapping[str, File], *, group: int | None, now: datetime) -> bool:
@@ -85,6 +86,8 @@ def _same(current: Path, files: Mapping[str, File], group: int | None) -> bool:
         wanted = _mode(file.mode, group)
         if status.st_mode & 0o7777 != wanted or (group is not None and status.st_gid != group):
             return False
+        if file.owner is not None and status.st_uid != file.owner:
+            return False
         if (current / name).read_bytes() != file.content:
             return False
     return True
@@ -108,8 +111,9 @@ def _write_file(path: Path, file: File, group: int | None) -> None:
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(handle, "wb") as opened:
         opened.write(file.content)
-        if group is not None:
-            os.fchown(opened.fileno(), -1, group)
+        if group is not None or file.owner is not None:
+            owner = -1 if file.owner is None else file.owner
+            os.fchown(opened.fileno(), owner, -1 if group is None else group)
         os.fchmod(opened.fileno(), _mode(file.mode, group))
 
 

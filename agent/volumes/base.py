@@ -8,7 +8,8 @@ All may be called twice.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Protocol
 
@@ -32,8 +33,17 @@ def check_writable(path: str) -> None:
         raise VolumeError(f"invalid path {path!r}: it holds a null byte")
 
 
+@dataclass(frozen=True, kw_only=True)
+class IssuedToken:
+    """A token of a pod's service account."""
+
+    text: str = field(repr=False)
+    lifetime: timedelta
+    """Not the time of its end: the server's clock may not agree with this machine's."""
+
+
 class Objects(Protocol):
-    """ConfigMaps and Secrets that pods of this node refer to."""
+    """ConfigMaps and Secrets that pods of this node refer to, and tokens of their accounts."""
 
     async def config_map(self, namespace: str, name: str) -> ConfigMap | None:
         """None when it does not exist. Raises TemporaryError when nobody can say."""
@@ -42,6 +52,17 @@ class Objects(Protocol):
     async def secret(self, namespace: str, name: str) -> Secret | None:
         """None when it does not exist. Raises TemporaryError when nobody can say."""
         ...
+
+    async def token(self, pod: Pod, *, audience: str, seconds: int) -> IssuedToken:
+        """A new token that ends with the pod; no audience: the API server's.
+
+        Raises VolumeError when there is none to be had, TemporaryError when nobody can say.
+        """
+        ...
+
+
+Tokens = Callable[[str, int], Awaitable[str]]
+"""(audience, lifetime in seconds) → a token of the pod that is good for a while yet."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +74,7 @@ class VolumeContext:
     directory: Path
     """The volume's own directory below the pod's."""
     objects: Objects
+    tokens: Tokens
     mounter: Mounter
     place: Place
 
@@ -61,6 +83,17 @@ class VolumeContext:
         """fsGroup: the group that owns the volume's files."""
         context = self.pod.spec.security_context
         return None if context is None else context.fs_group
+
+    @property
+    def user(self) -> int | None:
+        """The user of every container, when all have the same and say so."""
+        shared = self.pod.spec.security_context
+        default = None if shared is None else shared.run_as_user
+        users = set()
+        for container in (*self.pod.spec.init_containers, *self.pod.spec.containers):
+            own = container.security_context
+            users.add(default if own is None or own.run_as_user is None else own.run_as_user)
+        return users.pop() if len(users) == 1 else None
 
 
 SetUp = Callable[[VolumeContext], Awaitable[Path]]

@@ -2,11 +2,13 @@
 
 All four are sets of files that follow the API: they are collected from their sources, then written
 in one swap (`atomic.py`). Those that may hold secrets lie in memory, never on the node's disk. When
-the API cannot be asked, a set that was written before stays as it is.
+the API cannot be asked, a set that was written before stays as it is. Tokens are renewed in time by
+the same round that follows the API (`tokens.py`).
 """
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -23,9 +25,17 @@ from agent.volumes.payload import (
     downward_files,
     secret_files,
 )
-from api.core import KeyToPath, ProjectedVolumeSource, VolumeProjection
+from api.core import (
+    KeyToPath,
+    ProjectedVolumeSource,
+    ServiceAccountTokenProjection,
+    VolumeProjection,
+)
 from base.clock import Clock, SystemClock
 from base.errors import TemporaryError
+
+TOKEN_SECONDS = 3600
+"""How long a token is good for that says nothing itself, as Kubernetes has it."""
 
 Collect = Callable[[VolumeContext], Awaitable[dict[str, File]]]
 
@@ -115,9 +125,17 @@ async def _secret(
 
 
 async def _projected(context: VolumeContext, *, source: ProjectedVolumeSource) -> dict[str, File]:
+    mode = _mode(source.default_mode)
+    # Side by side: every pod waits for its token and for the cluster's CA. An exception of one must
+    # not leave the others running unseen.
+    parts = await asyncio.gather(
+        *(_part(context, part, mode) for part in source.sources), return_exceptions=True
+    )
     files: dict[str, File] = {}
-    for part in source.sources:
-        for name, file in (await _part(context, part, _mode(source.default_mode))).items():
+    for part in parts:
+        if isinstance(part, BaseException):
+            raise part
+        for name, file in part.items():
             if name in files:
                 raise VolumeError(f'path "{name}" is given by more than one source')
             files[name] = file
@@ -131,11 +149,23 @@ async def _part(context: VolumeContext, part: VolumeProjection, mode: int) -> di
         return await _secret(context, hidden.name, hidden.items, mode, hidden.optional)
     if (downward := part.downward_api) is not None:
         return downward_files(downward.items, pod=context.pod, place=context.place, mode=mode)
-    for kind in ("service_account_token", "cluster_trust_bundle", "pod_certificate"):
+    if (token := part.service_account_token) is not None:
+        return {token.path: await _token(context, token, mode)}
+    for kind in ("cluster_trust_bundle", "pod_certificate"):
         if getattr(part, kind) is not None:
             words = kind.replace("_", " ")
             raise VolumeError(f"projected source {words} is not supported by this agent yet")
     return {}
+
+
+async def _token(
+    context: VolumeContext, source: ServiceAccountTokenProjection, mode: int
+) -> File:  # fmt: skip
+    """Whom the pod runs as may read it, and nobody else, where that is known (Kubernetes' rules)."""
+    text = await context.tokens(source.audience, source.expiration_seconds or TOKEN_SECONDS)
+    if context.user is not None or context.group is not None:
+        mode = 0o600
+    return File(content=text.encode(), mode=mode, owner=context.user)
 
 
 def _mode(mode: int | None) -> int:

@@ -8,14 +8,17 @@ failure names the volume and its type: `volume "data": type nfs is not supported
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from pathlib import Path
 
 from agent.spec.fieldref import Place
 from agent.volumes import empty_dir, host_path, projected
 from agent.volumes.base import Objects, VolumeContext, VolumeError, VolumeType
 from agent.volumes.mounts import Mounter
+from agent.volumes.tokens import PodTokens
 from api import names
 from api.core import Pod, Volume
+from base.clock import Clock, SystemClock
 
 TYPES: tuple[VolumeType, ...] = (
     VolumeType(
@@ -86,9 +89,12 @@ def volume_type(volume: Volume) -> VolumeType:
 class PodVolumes:
     """The volumes of one pod."""
 
-    def __init__(self, directory: Path, *, objects: Objects, mounter: Mounter) -> None:
+    def __init__(
+        self, directory: Path, *, objects: Objects, mounter: Mounter, clock: Clock | None = None
+    ) -> None:
         self._directory = directory / VOLUMES_DIRECTORY
         self._objects = objects
+        self._tokens = PodTokens(objects, clock or SystemClock())
         self._mounter = mounter
         self.paths: dict[str, Path] = {}
         self.read_only: set[str] = set()
@@ -123,6 +129,7 @@ class PodVolumes:
                 continue
             await kind.tear_down(self._context(pod, volume, place))
         self.paths.clear()
+        self._tokens.clear()
 
     def follows_api(self, pod: Pod) -> bool:
         """Whether any volume has to be set up again from time to time."""
@@ -139,6 +146,7 @@ class PodVolumes:
             volume=volume,
             directory=self._directory / volume.name,
             objects=self._objects,
+            tokens=partial(self._tokens.get, pod),
             mounter=self._mounter,
             place=place,
         )

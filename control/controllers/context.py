@@ -12,6 +12,7 @@ from api.struct import ApiStruct
 from base.clock import Clock
 from base.pki import KeyPair
 from base.tasks import TaskGuard
+from control.auth.tokens.keys import TokenKeys
 
 T = TypeVar("T", bound=ApiStruct)
 
@@ -65,7 +66,7 @@ class NodeSettings:
 class Context:
     """Everything a controller may use.
 
-    `ca` signs node certificates; `catalogue` names the kinds there are, those of definitions
+    `ca` signs node certificates, `tokens` those that lie in Secrets; `catalogue` names the kinds there are, those of definitions
     included, for controllers that act on every kind.
     """
 
@@ -74,6 +75,7 @@ class Context:
     clock: Clock
     ca: KeyPair
     guard: TaskGuard
+    tokens: TokenKeys | None = None
     catalogue: Catalogue = field(default_factory=lambda: Catalogue(SERVED))
     nodes: NodeSettings = field(default_factory=NodeSettings)
 

@@ -42,7 +42,6 @@ _NO_PREEMPTION = "pods are scheduled in order of arrival and nothing is preempte
 _NO_POD_AFFINITY = "the scheduler does not read it yet"
 _NO_VOLUME = "the agent cannot mount it yet; the pod waits with a FailedMount event"
 _NO_BALANCER = "no load balancer is provisioned yet"
-_NO_TOKEN = "no service account token is mounted yet"
 
 _CONTAINER: tuple[NotYet, ...] = (
     NotYet("env[*].valueFrom.fileKeyRef", "the container waits with CreateContainerConfigError"),
@@ -72,7 +71,6 @@ def _below(prefix: str, rows: tuple[NotYet, ...]) -> tuple[NotYet, ...]:
 POD_SPEC: tuple[NotYet, ...] = (
     NotYet("affinity.podAffinity", _NO_POD_AFFINITY),
     NotYet("affinity.podAntiAffinity", _NO_POD_AFFINITY),
-    NotYet("automountServiceAccountToken", _NO_TOKEN, holds=lambda value: value is True),
     *_below("containers[*]", _CONTAINER),
     *_below("initContainers[*]", _CONTAINER),
     NotYet("preemptionPolicy", _NO_PREEMPTION),
@@ -95,7 +93,7 @@ POD_SPEC: tuple[NotYet, ...] = (
     ),
     *(
         NotYet(f"volumes[*].projected.sources[*].{source}", _NO_VOLUME)
-        for source in ("clusterTrustBundle", "podCertificate", "serviceAccountToken")
+        for source in ("clusterTrustBundle", "podCertificate")
     ),
     *(
         NotYet(f"volumes[*].{field.wire}", _NO_VOLUME)
@@ -119,12 +117,6 @@ SERVICE: tuple[NotYet, ...] = (
         when="it is `LoadBalancer`",
         holds=lambda type_: type_ == "LoadBalancer",
     ),
-)
-
-SERVICE_ACCOUNT: tuple[NotYet, ...] = (
-    NotYet("automountServiceAccountToken", _NO_TOKEN, holds=lambda value: value is True),
-    NotYet("imagePullSecrets", "they are not added to its pods yet; name them in the pod"),
-    NotYet("secrets", "pods may mount any Secret of their namespace"),
 )
 
 NODE: tuple[NotYet, ...] = (
@@ -155,7 +147,6 @@ NOT_YET: dict[type[ApiStruct], tuple[NotYet, ...]] = {
     apps.ReplicaSet: _below("spec.template.spec", POD_SPEC),
     apps.Deployment: _below("spec.template.spec", POD_SPEC),
     core.Service: SERVICE,
-    core.ServiceAccount: SERVICE_ACCOUNT,
     core.Node: NODE,
     discovery.EndpointSlice: ENDPOINT_SLICE,
     coordination.Lease: LEASE,

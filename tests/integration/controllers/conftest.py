@@ -192,6 +192,7 @@ async def plane(tmp_path: Path) -> AsyncIterator[Plane]:
                 informers=Informers(client, clock),
                 clock=clock,
                 ca=keys.ca,
+                tokens=keys.tokens,
                 guard=guard,
                 nodes=NodeSettings(monitor_period=0.2, monitor_grace=GRACE),
             )

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from datetime import timedelta
 from typing import Any
 
 import msgspec
 
-from api import errors, objects
+from api import errors, objects, timestamps
+from api.authentication import TokenRequest
 from api.client import Listed, PatchType, WatchEvent
 from api.core import Pod
 from api.patch import merge, strategic
@@ -28,6 +30,7 @@ class FakeApi:
         self.calls: list[tuple[str, str, str]] = []
         """(verb, kind, name)."""
         self.bodies: list[Any] = []
+        self.issued = 0
         self._watchers: list[tuple[type, Watcher]] = []
         self._changed = asyncio.Event()
 
@@ -89,7 +92,16 @@ class FakeApi:
     async def create_subresource(
         self, type_: type, name: str, namespace: str, subresource: str, body: Any
     ) -> Any:
-        raise NotImplementedError
+        self._called("create", type_, f"{name}/{subresource}")
+        assert isinstance(body, TokenRequest)
+        self.bodies.append(body)
+        self.issued += 1
+        seconds = body.spec.expiration_seconds or 3600
+        body.metadata.creation_timestamp = "2026-01-01T00:00:00Z"
+        ends = timestamps.parse("2026-01-01T00:00:00Z") + timedelta(seconds=seconds)
+        body.status.token = f"token-{self.issued}"
+        body.status.expiration_timestamp = timestamps.format(ends)
+        return body
 
     async def update(self, obj: Any, *, subresource: str = "") -> Any:
         self._called("update", type(obj), obj.metadata.name)

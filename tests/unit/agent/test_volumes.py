@@ -17,11 +17,12 @@ from hypothesis import strategies as st
 from agent.spec.fieldref import Place
 from agent.volumes import atomic
 from agent.volumes.atomic import File
-from agent.volumes.base import VolumeError
+from agent.volumes.base import IssuedToken, VolumeError
 from agent.volumes.mounts import FakeMounter, KernelMounter, remove_tree
 from agent.volumes.registry import TYPES, PodVolumes, volume_type
 from agent.volumes.subpath import bind_subpath
 from api.core import (
+    ClusterTrustBundleProjection,
     ConfigMap,
     ConfigMapProjection,
     ConfigMapVolumeSource,
@@ -32,13 +33,13 @@ from api.core import (
     KeyToPath,
     NFSVolumeSource,
     ObjectFieldSelector,
+    Pod,
     PodSecurityContext,
     ProjectedVolumeSource,
     ResourceFieldSelector,
     Secret,
     SecretProjection,
     SecretVolumeSource,
-    ServiceAccountTokenProjection,
     Volume,
     VolumeProjection,
 )
@@ -67,6 +68,9 @@ class Objects:
         if self.down:
             raise TemporaryError("away")
         return self.secrets.get(name)
+
+    async def token(self, pod: Pod, *, audience: str, seconds: int) -> IssuedToken:
+        raise NotImplementedError
 
 
 def config(**data: str) -> ConfigMap:
@@ -258,12 +262,12 @@ REFUSED = [
             "projected": ProjectedVolumeSource(
                 sources=[
                     VolumeProjection(
-                        service_account_token=ServiceAccountTokenProjection(path="token")
+                        cluster_trust_bundle=ClusterTrustBundleProjection(path="bundle")
                     )
                 ]
             )
         },
-        "projected source service account token is not supported",
+        "projected source cluster trust bundle is not supported",
     ),
     (
         {

@@ -24,7 +24,11 @@ QUIET: list[tuple[str, Change]] = [
         },
     ),
     ("Service", {"spec.externalIPs": ["10.1.1.1"], "spec.sessionAffinity": "ClientIP"}),
-    ("ServiceAccount", {"automountServiceAccountToken": False}),
+    ("Pod", {"spec.automountServiceAccountToken": True}),
+    (
+        "ServiceAccount",
+        {"automountServiceAccountToken": True, "imagePullSecrets": [{"name": "a"}]},
+    ),
 ]
 
 LOUD: list[tuple[str, Change, str]] = [
@@ -40,7 +44,6 @@ LOUD: list[tuple[str, Change, str]] = [
         "spec.topologySpreadConstraints",
     ),
     ("Pod", {"spec.affinity": {"podAffinity": {}}}, "spec.affinity.podAffinity"),
-    ("Pod", {"spec.automountServiceAccountToken": True}, "spec.automountServiceAccountToken"),
     (
         "Pod",
         {"spec.containers[1].livenessProbe": {"grpc": {"port": 1}}},
@@ -76,7 +79,18 @@ LOUD: list[tuple[str, Change, str]] = [
         {"spec.volumes": [{"name": "a", "emptyDir": {"sizeLimit": "1Mi"}}]},
         "spec.volumes[0].emptyDir",
     ),
-    ("Pod", {}, "spec.volumes[5].projected.sources[1].serviceAccountToken"),
+    (
+        "Pod",
+        {
+            "spec.volumes": [
+                {
+                    "name": "a",
+                    "projected": {"sources": [{"clusterTrustBundle": {"name": "b", "path": "p"}}]},
+                }
+            ]
+        },
+        "spec.volumes[0].projected.sources[0].clusterTrustBundle",
+    ),
     (
         "Deployment",
         {"spec.template.spec.preemptionPolicy": "Never"},
@@ -85,7 +99,6 @@ LOUD: list[tuple[str, Change, str]] = [
     ("ReplicaSet", {"spec.template.spec.priority": 5}, "spec.template.spec.priority"),
     ("Service", {"spec.type": "LoadBalancer"}, "spec.type"),
     ("Service", {"spec.trafficDistribution": "PreferClose"}, "spec.trafficDistribution"),
-    ("ServiceAccount", {"imagePullSecrets": [{"name": "a"}]}, "imagePullSecrets"),
     ("EndpointSlice", {"endpoints[0].hints": {"forZones": [{"name": "a"}]}}, "endpoints[0].hints"),
     ("Lease", {"spec.strategy": "OldestEmulationVersion"}, "spec.strategy"),
 ]
