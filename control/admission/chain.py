@@ -11,13 +11,15 @@ caches, without waiting; what it reads is shared and must not be changed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol, TypeVar
 
 from api.scheme import Resource
 from api.struct import ApiStruct
+from control.admission.metrics import AdmissionMetrics
 from control.auth.user import User
 
 T = TypeVar("T", bound=ApiStruct)
@@ -73,7 +75,7 @@ class Plugin:
         """Refuse, or let pass."""
 
 
-_Case = tuple[type[ApiStruct], Operation, str]
+_Case = tuple[str, str, Operation, str]
 
 
 class Chain:
@@ -83,22 +85,40 @@ class Chain:
         self._plugins = tuple(plugins)
         self._admitting: dict[_Case, Sequence[Plugin]] = {}
         self._validating: dict[_Case, Sequence[Plugin]] = {}
+        self.metrics = AdmissionMetrics()
 
     def __repr__(self) -> str:
         return f"Chain({', '.join(plugin.name for plugin in self._plugins)})"
 
     async def admit(self, request: Attributes) -> None:
         for plugin in self._select(self._admitting, request, "admit"):
-            await plugin.admit(request)
+            await self._run(plugin, "admit", plugin.admit, request)
 
     async def validate(self, request: Attributes) -> None:
         for plugin in self._select(self._validating, request, "validate"):
-            await plugin.validate(request)
+            await self._run(plugin, "validate", plugin.validate, request)
+
+    async def _run(
+        self,
+        plugin: Plugin,
+        type_: str,
+        step: Callable[[Attributes], Awaitable[None]],
+        request: Attributes,
+    ) -> None:
+        loop = asyncio.get_running_loop()
+        began, rejected = loop.time(), True
+        try:
+            await step(request)
+            rejected = False
+        finally:
+            labels = (plugin.name, type_, request.operation.value, rejected)
+            self.metrics.observe(labels, loop.time() - began)
 
     def _select(
         self, known: dict[_Case, Sequence[Plugin]], request: Attributes, method: str
     ) -> Sequence[Plugin]:
-        case = (request.resource.type, request.operation, request.subresource)
+        resource = request.resource
+        case = (resource.group, resource.plural, request.operation, request.subresource)
         found = known.get(case)
         if found is None:
             found = known[case] = tuple(

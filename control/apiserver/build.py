@@ -173,6 +173,7 @@ def build(
         max_body=settings.max_body_size,
     )
     metrics.register(gate)
+    metrics.register(registry.admission.metrics)
     metrics.register(ProcessCollector(registry=None))
     metrics.register(WatchEvents(watches.events))
     metrics.register(Objects(lambda: _counts(registry)))

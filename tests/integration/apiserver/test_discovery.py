@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.integration.apiserver.conftest import Api
+from tests.integration.apiserver.conftest import Api, config_map
 
 V2 = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
 OLD = "application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList"
@@ -100,6 +100,7 @@ async def test_health_in_detail(api: Api) -> None:
 
 async def test_metrics(api: Api) -> None:
     await api.get("/api/v1/namespaces")
+    await api.ok("POST", "/api/v1/namespaces/default/configmaps", config_map("measured"))
     code, text = await api.get("/metrics")
     assert code == 200
     labels = (
@@ -114,6 +115,7 @@ async def test_metrics(api: Api) -> None:
         'apiserver_storage_objects{resource="namespaces"}',
         'apiserver_flowcontrol_nominal_limit_seats{priority_level="administrators"}',
         "process_resident_memory_bytes",
+        'name="NamespaceLifecycle",operation="CREATE",rejected="false",type="admit"',
     ):
         assert name in text
     assert "podwright_event_loop_lag_seconds" in text
