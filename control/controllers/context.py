@@ -66,8 +66,8 @@ class NodeSettings:
 class Context:
     """Everything a controller may use.
 
-    `ca` signs node certificates, `tokens` those that lie in Secrets; `catalogue` names the kinds there are, those of definitions
-    included, for controllers that act on every kind.
+    `ca` signs node certificates, `tokens` those that lie in Secrets; `catalogue` names the kinds
+    there are, those of definitions included, for controllers that act on every kind.
     """
 
     client: Client

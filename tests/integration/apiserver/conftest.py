@@ -45,7 +45,15 @@ class Server:
         assert self._process is not None
         return self._process.pid
 
-    def start(self, *options: str) -> None:
+    def start(self, *options: str, whole: bool = False) -> None:
+        """`whole`: with the controllers, which make what admission asks for."""
+        if not whole:
+            # Nobody makes accounts: pods are to do without, as in Kubernetes' own tests.
+            options = (
+                "--controllers=false",
+                "--disable-admission-plugins=ServiceAccount",
+                *options,
+            )
         log = (self.directory / "log").open("ab")
         self._process = subprocess.Popen(
             [
@@ -53,8 +61,7 @@ class Server:
                 f"--state-dir={self.directory / 'state'}", f"--pki-dir={self.directory / 'pki'}",
                 f"--kubeconfig-out={self.kubeconfig}", f"--port={self.port}",
                 "--listen-address=127.0.0.1", "--advertise-address=127.0.0.1",
-                # Nobody makes accounts: pods are to do without, as in Kubernetes' own tests.
-                "--controllers=false", "--disable-admission-plugins=ServiceAccount", *options,
+                *options,
             ],
             cwd=ROOT, stdout=log, stderr=log,
         )  # fmt: skip
