@@ -189,10 +189,10 @@ def _merged(
     now: str,
 ) -> managing.Applied:
     schema = version.codec.schema
-    tree = _with_last_applied(config, live)
 
     def attempt(force: bool) -> managing.Applied:
-        return managing.apply(entries, live, tree, schema, config.manager, now, force=force)
+        made = managing.apply(entries, live, config.tree, schema, config.manager, now, force=force)
+        return managing.Applied(_noted(made.tree, config, live), made.entries)
 
     try:
         return attempt(config.force)
@@ -210,20 +210,28 @@ def _last_applied(live: dict[str, Any]) -> str:
     return text
 
 
-def _with_last_applied(config: Configuration, live: dict[str, Any]) -> dict[str, Any]:
-    """kubectl's own note of what it applied stays true for clients that merge by it."""
-    if config.manager.name != _KUBECTL or not _last_applied(live):
-        return config.tree
-    metadata = config.tree["metadata"]
+def _noted(made: dict[str, Any], config: Configuration, live: dict[str, Any]) -> dict[str, Any]:
+    """kubectl's own note of what it applied stays true for clients that merge by it.
+
+    Whose field the note is does not change: by that kubectl knows what it has still to hand over.
+    """
+    metadata = made.get("metadata") or {}
+    annotations = metadata.get("annotations") or {}
+    if (
+        config.manager.name != _KUBECTL
+        or LAST_APPLIED not in annotations
+        or not _last_applied(live)
+    ):
+        return made
+    wanted = config.tree["metadata"]
     others = {
         name: held
-        for name, held in (metadata.get("annotations") or {}).items()
+        for name, held in (wanted.get("annotations") or {}).items()
         if name != LAST_APPLIED
     }
-    bare = {**config.tree, "metadata": {**metadata, "annotations": others}}
+    bare = {**config.tree, "metadata": {**wanted, "annotations": others}}
     note = json.dumps(bare, separators=(",", ":"), sort_keys=True) + "\n"
-    noted = {**metadata, "annotations": {**others, LAST_APPLIED: note}}
-    return {**config.tree, "metadata": noted}
+    return {**made, "metadata": {**metadata, "annotations": {**annotations, LAST_APPLIED: note}}}
 
 
 def _was_applied_before(
