@@ -33,6 +33,10 @@ from control.auth.user import ANONYMOUS, User, in_process
 NODE = User("system:node:n1", ("system:nodes", "system:authenticated"))
 JOINING = User("system:bootstrap:abcdef", ("system:bootstrappers", "system:authenticated"))
 JANE = User("jane", ("developers", "system:authenticated"))
+ROBOT = User(
+    "system:serviceaccount:ns:robot",
+    ("system:serviceaccounts", "system:serviceaccounts:ns", "system:authenticated"),
+)
 MASTER = in_process("system:apiserver")
 
 
@@ -41,6 +45,7 @@ def pod_with_secret() -> Pod:
         metadata=ObjectMeta(name="p", namespace="ns"),
         spec=PodSpec(
             node_name="n1",
+            service_account_name="robot",
             containers=[
                 Container(
                     name="c",
@@ -113,6 +118,8 @@ def test_every_way_to_refer_to_a_secret_counts() -> None:
 
 
 CERTIFICATES = {"group": "certificates.k8s.io", "resource": "certificatesigningrequests"}
+AUTHENTICATION = "authentication.k8s.io"
+TOKEN = {"resource": "serviceaccounts", "subresource": "token"}
 LEASES = {"group": "coordination.k8s.io", "resource": "leases"}
 
 
@@ -157,6 +164,23 @@ LEASES = {"group": "coordination.k8s.io", "resource": "leases"}
         (NODE, "watch", {"resource": "pods", "field_selector": "spec.nodeName!=n1"}, False),
         (NODE, "update", {"resource": "pods", "name": "p", "namespace": "ns"}, False),
         (NODE, "create", {"resource": "pods", "subresource": "exec", "name": "p"}, False),
+        (NODE, "create", {**TOKEN, "namespace": "ns", "name": "robot"}, True),
+        (NODE, "create", {**TOKEN, "namespace": "ns", "name": "other"}, False),
+        (NODE, "create", {**TOKEN, "namespace": "else", "name": "robot"}, False),
+        (NODE, "create", {**TOKEN, "namespace": "ns"}, False),
+        (NODE, "get", {"resource": "serviceaccounts", "namespace": "ns", "name": "robot"}, False),
+        (NODE, "create", {"resource": "serviceaccounts", "namespace": "ns"}, False),
+        (ROBOT, "get", {"path": "/api"}, True),
+        (ROBOT, "get", {"path": "/openapi/v3"}, True),
+        (ROBOT, "get", {"path": "/openid/v1/jwks"}, True),
+        (ROBOT, "get", {"path": "/.well-known/openid-configuration"}, True),
+        (JANE, "get", {"path": "/openid/v1/jwks"}, False),
+        (ANONYMOUS, "get", {"path": "/.well-known/openid-configuration"}, False),
+        (ROBOT, "get", {"path": "/metrics"}, False),
+        (ROBOT, "get", {"resource": "pods", "namespace": "ns", "name": "p"}, False),
+        (ROBOT, "create", {**TOKEN, "namespace": "ns", "name": "robot"}, False),
+        (ROBOT, "create", {"group": AUTHENTICATION, "resource": "tokenreviews"}, False),
+        (ROBOT, "create", {"group": AUTHENTICATION, "resource": "selfsubjectreviews"}, True),
         (NODE, "create", {"resource": "events", "namespace": "ns"}, True),
         (NODE, "list", {"resource": "events"}, False),
         (NODE, "update", {**LEASES, "namespace": "kube-node-lease", "name": "n1"}, True),
