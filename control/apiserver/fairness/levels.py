@@ -46,7 +46,7 @@ LEVELS: tuple[LevelSpec, ...] = (
     LevelSpec("catch-all", 5, queues=16, hand=4),
 )
 
-SEATS = 128
+SEATS = 64
 """Requests that run at once, over all levels. Most wait for the disk meanwhile: the store commits
 whatever waits together, so a few dozen writers are needed to keep it busy."""
 
