@@ -117,7 +117,7 @@ class SecretStrategy(_DataStrategy[Secret]):
 
 
 class ServiceAccountStrategy(Strategy[ServiceAccount]):
-    """An identity for pods; its tokens come with the token issue."""
+    """An identity for pods. Its tokens are no part of it: they are asked for and forgotten."""
 
     columns = (
         Column("Secrets", "string", lambda account, now: str(len(account.secrets))),
