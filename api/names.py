@@ -26,6 +26,7 @@ _ACRONYMS = {
     "load_balancer_ip": "loadBalancerIP",
     "machine_id": "machineID",
     "non_resource_urls": "nonResourceURLs",
+    "open_api_v3_schema": "openAPIV3Schema",
     "pd_id": "pdID",
     "pod_cidr": "podCIDR",
     "pod_cidrs": "podCIDRs",

@@ -49,6 +49,13 @@ class Fields:
         self._found: Mapping[str, Schema] | None = None
         self._unknown = unknown
 
+    @property
+    def named(self) -> Mapping[str, Schema]:
+        """The fields that have a name in the schema."""
+        if self._found is None:
+            self._found = self._find()
+        return self._found
+
     def field(self, name: str) -> Schema | None:
         if self._found is None:
             self._found = self._find()

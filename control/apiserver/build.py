@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry, ProcessCollector
 
+from api.apiextensions import CustomResourceDefinition
 from api.core import Pod, Service
 from api.scheme import ALTERNATES, RESOURCES, SERVED, Catalogue, resource_of
 from base import pki
@@ -22,6 +23,9 @@ from control.admission.plugins import default_chain
 from control.apiserver.agents.agents import Agents
 from control.apiserver.agents.podstreams import PodStreams
 from control.apiserver.agents.proxies import Proxies
+from control.apiserver.agents.webhooks import Webhooks
+from control.apiserver.custom.controller import Definitions
+from control.apiserver.custom.schema import Schemas
 from control.apiserver.discovery import oidc
 from control.apiserver.discovery.openapi.serving import OpenApi
 from control.apiserver.discovery.paths import Check, Paths
@@ -64,6 +68,7 @@ class ApiParts:
     watches: WatchStreams
     openapi: OpenApi
     agents: Agents
+    definitions: Definitions
     metrics: CollectorRegistry
     draining: Draining
 
@@ -74,6 +79,7 @@ class ApiParts:
         guard.start(self.openapi.run(), name="OpenAPI documents")
         for kind in self.registry.kinds:
             await kind.cache.synced()
+        await self.definitions.start(guard)
 
     def renew(self, keys: ControlKeys) -> None:
         """Use renewed certificates; connections that are open stay."""
@@ -117,6 +123,15 @@ def build(
     reader = CacheReader(registry)
     watches = WatchStreams(registry, clock, source)
     agents = Agents(reader, ca_pem=keys.ca.cert_pem, pair=keys.kubelet_client)
+    proxies = Proxies(registry, agents, source)
+    definitions = Definitions(
+        registry,
+        LocalClient(registry, in_process("system:apiserver")),
+        CustomResourceDefinition,
+        schemas=Schemas(),
+        caller=Webhooks(proxies),
+        clock=clock,
+    )
     openapi = OpenApi(settings.state_dir / "openapi")
     metrics, http_metrics = CollectorRegistry(), HttpMetrics()
     gate, draining = Gate(clock), Draining()
@@ -150,7 +165,7 @@ def build(
         identifier=lambda: str(uuid.uuid4()),
     )
     subresources: Subresources = {
-        **_subresources(registry, agents),
+        **_subresources(registry, agents, proxies),
         "token": TokenRequests(registry, issuer),
     }
     authorizer = SimpleAuthorizer(
@@ -189,6 +204,7 @@ def build(
         watches=watches,
         openapi=openapi,
         agents=agents,
+        definitions=definitions,
         metrics=metrics,
         draining=draining,
     )
@@ -246,7 +262,7 @@ def _caches(registry: Registry) -> dict[str, Mapping[str, float]]:
     return {kind.resource.qualified_name: kind.cache.statistics() for kind in registry.kinds}
 
 
-def _subresources(registry: Registry, agents: Agents) -> Subresources:
+def _subresources(registry: Registry, agents: Agents, proxies: Proxies) -> Subresources:
     small, streams = SmallSubresources(registry), PodStreams(registry, agents)
     return {
         "binding": small.binding,
@@ -256,7 +272,7 @@ def _subresources(registry: Registry, agents: Agents) -> Subresources:
         "exec": streams.exec,
         "attach": streams.attach,
         "portforward": streams.portforward,
-        "proxy": Proxies(registry, agents, random.SystemRandom()),
+        "proxy": proxies,
     }
 
 

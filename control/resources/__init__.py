@@ -7,6 +7,7 @@ these and a row here; the registry, the router and discovery find it by itself.
 from typing import Any
 
 from api.scheme import Resource
+from control.resources.apiextensions import crd
 from control.resources.apps import deployment, replicaset
 from control.resources.certificates import csr
 from control.resources.coordination import lease
@@ -20,6 +21,7 @@ STRATEGIES: tuple[Strategy[Any], ...] = (
     config.CONFIG_MAP,
     config.SECRET,
     config.SERVICE_ACCOUNT,
+    crd.STRATEGY,
     csr.STRATEGY,
     deployment.STRATEGY,
     disruptionbudget.STRATEGY,

@@ -108,9 +108,7 @@ def versions(stored: str) -> list[dict[str, Any]]:
         version(
             name,
             storage=name == stored,
-            schema={
-                "openAPIV3Schema": {"type": "object", "properties": {"spec": schema, "status": {}}}
-            },
+            schema={"openAPIV3Schema": {"type": "object", "properties": {"spec": schema}}},
             additionalPrinterColumns=[],
             selectableFields=[],
             subresources={},

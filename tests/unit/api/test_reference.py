@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 from api import (
+    apiextensions,
     apps,
     authentication,
     authorization,
@@ -36,6 +37,7 @@ pytestmark = pytest.mark.skipif(
 MODULES = {
     "core/v1": core,
     "meta/v1": meta,
+    "apiextensions/v1": apiextensions,
     "apps/v1": apps,
     "authentication/v1": authentication,
     "authorization/v1": authorization,
@@ -64,7 +66,11 @@ def our_types() -> list[tuple[str, type[ApiStruct]]]:
     return found
 
 
-TYPES = our_types()
+# Younger than the reference: fields, and types of such fields.
+NEWER = {"CustomResourceDefinitionVersion": {"selectableFields"}}
+NEWER_TYPES = ("apiextensions/v1/SelectableField",)
+
+TYPES = [(path, type_) for path, type_ in our_types() if path not in NEWER_TYPES]
 
 
 def published_struct(group: str, name: str) -> list[dict[str, Any]]:
@@ -95,7 +101,7 @@ def test_type(path: str, type_: type[ApiStruct]) -> None:
     if is_top_level(type_):
         ours = {wire: info for wire, info in ours.items() if wire not in ("apiVersion", "kind")}
     theirs = {field["json"]: field for field in published_struct(group, name)}
-    assert set(ours) == set(theirs)
+    assert set(ours) - NEWER.get(name, set()) == set(theirs)
     for wire, field in theirs.items():
         compare(ours[wire], field, f"{path}.{wire}")
 
@@ -184,7 +190,12 @@ def reference_file(resource: Any, suffix: str) -> Path:
     return REFERENCE / "objects" / f"{group}.{resource.version}.{resource.kind}.{suffix}"
 
 
-KINDS = pytest.mark.parametrize("resource", SERVED, ids=lambda resource: str(resource.kind))
+# The reference has no example of a definition: its schema is in no protobuf of ours.
+KINDS = pytest.mark.parametrize(
+    "resource",
+    [one for one in SERVED if one.kind != "CustomResourceDefinition"],
+    ids=lambda resource: str(resource.kind),
+)
 
 
 @KINDS

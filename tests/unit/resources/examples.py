@@ -110,6 +110,23 @@ SOUND: Mapping[str, str] = {
             metadata: {labels: {app: web, tier: front}}
             spec: {containers: [{name: app, image: busybox}]}
     """,
+    "CustomResourceDefinition": """
+        apiVersion: apiextensions.k8s.io/v1
+        kind: CustomResourceDefinition
+        metadata: {name: widgets.example.com}
+        spec:
+          group: example.com
+          scope: Namespaced
+          names: {plural: widgets, kind: Widget}
+          versions:
+          - name: v1
+            served: true
+            storage: true
+            schema:
+              openAPIV3Schema:
+                type: object
+                properties: {spec: {type: object, properties: {size: {type: integer}}}}
+    """,
     "ReplicaSet": """
         apiVersion: apps/v1
         kind: ReplicaSet

@@ -1,0 +1,275 @@
+"""CustomResourceDefinition: what a definition must say, and what of it stays. Walk step 1.
+
+Rules: "CustomResourceDefinition" in the API reference, and "Extend the Kubernetes API with
+CustomResourceDefinitions". What becomes of a definition, the server's part that serves it decides
+(`control/apiserver/custom/controller.py`).
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from api import conditions, jsonpath, validation
+from api.apiextensions import (
+    CustomResourceConversion,
+    CustomResourceDefinition,
+    CustomResourceDefinitionNames,
+    CustomResourceDefinitionVersion,
+    WebhookConversion,
+)
+from api.fielderrors import FieldError, Path, duplicate, forbidden, invalid, not_supported, required
+from api.scheme import resource_of
+from control.resources.checks import check_text
+from control.resources.strategy import Column, Strategy
+
+FINALIZER = "customresourcecleanup.apiextensions.k8s.io"
+_SCOPES = ("Cluster", "Namespaced")
+_STRATEGIES = ("None", "Webhook")
+_TYPES = ("integer", "number", "string", "boolean", "date")
+_MAX_SELECTABLE = 8
+_SPEC = Path("spec")
+
+
+class DefinitionStrategy(Strategy[CustomResourceDefinition]):
+    """A deleted definition stays until its objects are gone: a finalizer of the server's sees to it."""
+
+    columns = (
+        Column(
+            "Created At",
+            "date",
+            lambda crd, now: crd.metadata.creation_timestamp,
+            description="When the definition was made.",
+        ),
+    )
+    shows_age = False
+
+    def default(self, obj: CustomResourceDefinition) -> None:
+        spec, names = obj.spec, obj.spec.names
+        names.singular = names.singular or names.kind.lower()
+        names.list_kind = names.list_kind or (names.kind and f"{names.kind}List")
+        if spec.conversion is None:
+            spec.conversion = CustomResourceConversion(strategy="None")
+        webhook = spec.conversion.webhook
+        service = webhook.client_config.service if webhook and webhook.client_config else None
+        if service is not None and service.port is None:
+            service.port = 443
+
+    def validate(self, obj: CustomResourceDefinition) -> list[FieldError]:
+        return list(_validate(obj))
+
+    def validate_update(
+        self, new: CustomResourceDefinition, old: CustomResourceDefinition
+    ) -> list[FieldError]:
+        return [*_validate(new), *_immutable(new, old), *_stored(new)]
+
+    def validate_subresource(
+        self, subresource: str, new: CustomResourceDefinition, old: CustomResourceDefinition
+    ) -> list[FieldError]:
+        return list(_stored(new))
+
+    def mark_deleted(self, obj: CustomResourceDefinition) -> None:
+        if FINALIZER not in obj.metadata.finalizers:
+            obj.metadata.finalizers = [*obj.metadata.finalizers, FINALIZER]
+
+
+def _validate(crd: CustomResourceDefinition) -> Iterator[FieldError]:
+    spec = crd.spec
+    if crd.metadata.name != f"{spec.names.plural}.{spec.group}":
+        yield invalid(
+            Path("metadata").child("name"),
+            crd.metadata.name,
+            'must be spec.names.plural+"."+spec.group',
+        )
+    group = _SPEC.child("group")
+    if not spec.group:
+        yield required(group, "")
+    else:
+        yield from check_text(group, spec.group, validation.dns1123_subdomain)
+        if "." not in spec.group:
+            yield invalid(group, spec.group, "should be a domain with at least one dot")
+    if spec.scope not in _SCOPES:
+        yield not_supported(_SPEC.child("scope"), spec.scope, _SCOPES)
+    if spec.preserve_unknown_fields:
+        yield invalid(
+            _SPEC.child("preserveUnknownFields"), True,
+            "cannot set to true, set x-kubernetes-preserve-unknown-fields to true in "
+            "spec.versions[*].schema instead",
+        )  # fmt: skip
+    yield from _validate_names(spec.names, _SPEC.child("names"))
+    yield from _validate_versions(spec.versions)
+    yield from _validate_conversion(spec.conversion, _SPEC.child("conversion"))
+
+
+def _validate_names(names: CustomResourceDefinitionNames, path: Path) -> Iterator[FieldError]:
+    for field, value in (
+        ("plural", names.plural),
+        ("singular", names.singular),
+        ("kind", names.kind.lower()),
+        ("listKind", names.list_kind.lower()),
+    ):
+        if not value:
+            yield required(path.child(field), "")
+        else:
+            yield from check_text(path.child(field), value, validation.dns1035_label)
+    if names.kind and names.kind == names.list_kind:
+        yield invalid(
+            path.child("listKind"), names.list_kind, "kind and listKind may not be the same"
+        )
+    for field, several in (("shortNames", names.short_names), ("categories", names.categories)):
+        for number, value in enumerate(several):
+            yield from check_text(path.child(field).index(number), value, validation.dns1035_label)
+
+
+def _validate_versions(versions: list[CustomResourceDefinitionVersion]) -> Iterator[FieldError]:
+    path = _SPEC.child("versions")
+    if sum(one.storage for one in versions) != 1:
+        yield invalid(
+            path,
+            [one.name for one in versions],
+            "must have exactly one version marked as storage version",
+        )
+    seen: set[str] = set()
+    for number, one in enumerate(versions):
+        where = path.index(number)
+        yield from check_text(where.child("name"), one.name, validation.dns1035_label)
+        if one.name in seen:
+            yield duplicate(where.child("name"), one.name)
+        seen.add(one.name)
+        yield from _validate_version(one, where)
+
+
+def _validate_version(one: CustomResourceDefinitionVersion, where: Path) -> Iterator[FieldError]:
+    schema = one.schema.open_api_v3_schema if one.schema is not None else None
+    place = where.child("schema").child("openAPIV3Schema")
+    if not isinstance(schema, Mapping):
+        yield required(place, "schemas are required")
+    else:
+        if schema.get("type") != "object":
+            yield invalid(place.child("type"), schema.get("type", ""), "must be object at the root")
+        yield from _structural(schema, place)
+    if one.deprecation_warning is not None and not one.deprecated:
+        yield invalid(
+            where.child("deprecationWarning"),
+            one.deprecation_warning,
+            "can only be set for deprecated versions",
+        )
+    for number, column in enumerate(one.additional_printer_columns):
+        at = where.child("additionalPrinterColumns").index(number)
+        if not column.name:
+            yield required(at.child("name"), "")
+        if column.type not in _TYPES:
+            yield not_supported(at.child("type"), column.type, _TYPES)
+        yield from _validate_path(at.child("jsonPath"), column.json_path)
+    if len(one.selectable_fields) > _MAX_SELECTABLE:
+        yield invalid(
+            where.child("selectableFields"),
+            len(one.selectable_fields),
+            f"must have at most {_MAX_SELECTABLE} items",
+        )
+    scale = one.subresources.scale if one.subresources is not None else None
+    if scale is not None:
+        at = where.child("subresources").child("scale")
+        for field, value, roots in (
+            ("specReplicasPath", scale.spec_replicas_path, (".spec.",)),
+            ("statusReplicasPath", scale.status_replicas_path, (".status.",)),
+            ("labelSelectorPath", scale.label_selector_path, (".spec.", ".status.")),
+        ):
+            if value is not None and not value.startswith(roots):
+                yield invalid(
+                    at.child(field), value, f"should be a json path under {' or '.join(roots)}"
+                )
+
+
+def _validate_path(where: Path, text: str) -> Iterator[FieldError]:
+    try:
+        jsonpath.parse(text)
+    except ValueError as error:
+        yield invalid(where, text, str(error))
+
+
+def _structural(tree: Mapping[str, Any], path: Path) -> Iterator[FieldError]:
+    """What makes a schema structural, at each of its places."""
+    typed = tree.get("type") or tree.get("x-kubernetes-int-or-string")
+    if not typed and not tree.get("x-kubernetes-preserve-unknown-fields"):
+        yield required(path.child("type"), "must not be empty for specified object fields")
+    if tree.get("properties") and tree.get("additionalProperties"):
+        yield forbidden(path.child("additionalProperties"), "is mutual exclusive with properties")
+    if tree.get("x-kubernetes-validations"):
+        yield forbidden(
+            path.child("x-kubernetes-validations"),
+            "CEL rules are not served yet, and must not be ignored",
+        )
+    for name in ("$ref", "definitions", "dependencies", "patternProperties", "uniqueItems"):
+        if tree.get(name):
+            yield forbidden(path.child(name), f"{name} is not supported")
+    for name, below in (tree.get("properties") or {}).items():
+        if isinstance(below, Mapping):
+            yield from _structural(below, path.child("properties").key(name))
+    for name in ("items", "additionalProperties"):
+        below = tree.get(name)
+        if isinstance(below, Mapping):
+            yield from _structural(below, path.child(name))
+
+
+def _validate_conversion(
+    conversion: CustomResourceConversion | None, path: Path
+) -> Iterator[FieldError]:
+    if conversion is None:
+        return
+    if conversion.strategy not in _STRATEGIES:
+        yield not_supported(path.child("strategy"), conversion.strategy, _STRATEGIES)
+    if conversion.strategy != "Webhook":
+        if conversion.webhook is not None:
+            yield forbidden(
+                path.child("webhook"), "should not be set when strategy is not set to Webhook"
+            )
+        return
+    if conversion.webhook is None:
+        yield required(path.child("webhook"), "required when strategy is set to Webhook")
+        return
+    yield from _validate_webhook(conversion.webhook, path.child("webhook"))
+
+
+def _validate_webhook(webhook: WebhookConversion, path: Path) -> Iterator[FieldError]:
+    config, where = webhook.client_config, path.child("clientConfig")
+    if config is None:
+        yield required(where, "required when strategy is set to Webhook")
+    elif (config.url is None) == (config.service is None):
+        yield required(where, "exactly one of url or service is required")
+    elif config.url is not None and not config.url.startswith("https://"):
+        yield invalid(where.child("url"), config.url, "'https' is the only allowed URL scheme")
+    if not webhook.conversion_review_versions:
+        yield required(path.child("conversionReviewVersions"), "")
+    elif "v1" not in webhook.conversion_review_versions:
+        yield invalid(
+            path.child("conversionReviewVersions"),
+            webhook.conversion_review_versions,
+            "must include v1",
+        )
+
+
+def _immutable(
+    new: CustomResourceDefinition, old: CustomResourceDefinition
+) -> Iterator[FieldError]:
+    kept = [
+        ("group", new.spec.group, old.spec.group),
+        ("names.plural", new.spec.names.plural, old.spec.names.plural),
+    ]
+    if conditions.is_true(old.status.conditions, "Established"):
+        kept += [
+            ("scope", new.spec.scope, old.spec.scope),
+            ("names.kind", new.spec.names.kind, old.spec.names.kind),
+        ]
+    for field, after, before in kept:
+        if after != before:
+            yield invalid(Path(f"spec.{field}"), after, "field is immutable")
+
+
+def _stored(crd: CustomResourceDefinition) -> Iterator[FieldError]:
+    versions = {one.name for one in crd.spec.versions}
+    for number, name in enumerate(crd.status.stored_versions):
+        if name not in versions:
+            where = Path("status").child("storedVersions").index(number)
+            yield invalid(where, name, "must appear in spec.versions")
+
+
+STRATEGY = DefinitionStrategy(resource_of(CustomResourceDefinition))
