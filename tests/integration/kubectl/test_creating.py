@@ -1,0 +1,89 @@
+"""`kubectl create` and its sisters for each kind they can make: protobuf bodies from 1.32 on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.integration.kubectl.conftest import Kubectl
+
+# command, what to get, JSONPath, what is there
+CREATED: list[tuple[str, str, str, str]] = [
+    ("configmap x --from-literal=a=b", "cm/x", "{.data.a}", "b"),
+    ("secret generic x --from-literal=a=b", "secret/x", "{.data.a}", "Yg=="),
+    (
+        "secret docker-registry x --docker-username=u --docker-password=p --docker-server=s",
+        "secret/x", "{.type}", "kubernetes.io/dockerconfigjson",
+    ),
+    ("deployment x --image=i --replicas=0", "deploy/x", "{.spec.replicas}", "0"),
+    ("service clusterip x --tcp=80:8080", "svc/x", "{.spec.ports[0].targetPort}", "8080"),
+    ("service clusterip x --clusterip=None", "svc/x", "{.spec.clusterIP}", "None"),
+    ("service nodeport x --tcp=80", "svc/x", "{.spec.type}", "NodePort"),
+    ("service loadbalancer x --tcp=80", "svc/x", "{.spec.type}", "LoadBalancer"),
+    ("service externalname x --external-name=a.b", "svc/x", "{.spec.externalName}", "a.b"),
+    ("serviceaccount x", "sa/x", "{.metadata.name}", "x"),
+]  # fmt: skip
+CLUSTER_WIDE: list[tuple[str, str, str, str]] = [
+    ("namespace NAME", "ns/NAME", "{.status.phase}", "Active"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("command", "target", "path", "value"), CREATED)
+def test_create(kubectl: Kubectl, command: str, target: str, path: str, value: str) -> None:
+    words = command.split()
+    kubectl("create", *words)
+    assert kubectl.path(target, path) == value
+    assert "already exists" in kubectl("create", *words, fails=True)
+
+
+@pytest.mark.parametrize(("command", "target", "path", "value"), CLUSTER_WIDE)
+def test_create_for_all_namespaces(
+    kubectl: Kubectl, command: str, target: str, path: str, value: str
+) -> None:
+    name = kubectl.namespace + "-x"
+    kubectl("create", *command.replace("NAME", name).split())
+    assert kubectl.path(target.replace("NAME", name), path) == value
+    kubectl("delete", target.replace("NAME", name))
+
+
+def test_create_from_files(kubectl: Kubectl, tmp_path: Path) -> None:
+    (tmp_path / "text").write_text("hello\n")
+    (tmp_path / "binary").write_bytes(b"\x00\xff")
+    (tmp_path / "env").write_text("A=1\nB=2\n")
+    kubectl(
+        "create",
+        "configmap",
+        "c",
+        f"--from-file={tmp_path}/text",
+        f"--from-file=b={tmp_path}/binary",
+    )
+    found = kubectl.json("cm/c")
+    assert found["data"] == {"text": "hello\n"} and found["binaryData"] == {"b": "AP8="}
+    kubectl("create", "configmap", "e", f"--from-env-file={tmp_path}/env")
+    assert kubectl.json("cm/e")["data"] == {"A": "1", "B": "2"}
+
+
+def test_run(kubectl: Kubectl) -> None:
+    made = ("--image=i", "--labels=app=x", "--env=A=1", "--port=80", "--restart=Never")
+    kubectl("run", "x", *made, "--", "sleep", "1")
+    pod: Any = kubectl.json("pod/x")
+    (container,) = pod["spec"]["containers"]
+    assert (container["args"], container["env"]) == (["sleep", "1"], [{"name": "A", "value": "1"}])
+    assert (pod["spec"]["restartPolicy"], pod["metadata"]["labels"]) == ("Never", {"app": "x"})
+
+
+def test_expose(web: Kubectl) -> None:
+    web("expose", "deploy/web", "--name=again", "--port=81", "--target-port=8080")
+    spec = web.json("svc/again")["spec"]
+    assert spec["selector"] == {"app": "web"} and spec["ports"][0]["port"] == 81
+
+
+def test_tokens(kubectl: Kubectl) -> None:
+    kubectl.since(1, 24, "it cannot make tokens")
+    token = kubectl("create", "token", "default", "--duration=10m").strip()
+    bare = ("--kubeconfig=/dev/null", f"--server={kubectl.server.url}", f"--token={token}")
+    trusted = f"--certificate-authority={kubectl.server.directory}/pki/ca.crt"
+    said = kubectl(*bare, trusted, "get", "nodes", fails=True)
+    assert f'User "system:serviceaccount:{kubectl.namespace}:default" cannot list' in said

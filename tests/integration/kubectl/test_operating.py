@@ -1,0 +1,94 @@
+"""rollout, cordon, drain, taint, certificates, debug: what operators do."""
+
+from __future__ import annotations
+
+import base64
+import uuid
+from collections.abc import Iterator
+
+import pytest
+
+from base import pki
+from tests.integration.kubectl.conftest import Kubectl
+
+
+def test_rollout_history_and_undo(web: Kubectl) -> None:
+    web("set", "image", "deploy/web", "web=web:2")
+    web("annotate", "deploy/web", "kubernetes.io/change-cause=newer")
+    _until_observed(web)
+    history = web.lines("rollout", "history", "deploy/web")
+    assert [row[0] for row in history[2:] if row] == ["1", "2"]
+    assert "web:1" in web("rollout", "history", "deploy/web", "--revision=1")
+    web("rollout", "undo", "deploy/web", "--to-revision=1")
+    _until_observed(web)
+    assert web.path("deploy/web", "{.spec.template.spec.containers[0].image}") == "web:1"
+
+
+def test_rollout_pause_resume_restart_status(web: Kubectl) -> None:
+    web("rollout", "pause", "deploy/web")
+    assert "already paused" in web("rollout", "pause", "deploy/web", fails=True)
+    web("rollout", "resume", "deploy/web")
+    web("rollout", "restart", "deploy/web")
+    annotations = web.json("deploy/web")["spec"]["template"]["metadata"]["annotations"]
+    assert "kubectl.kubernetes.io/restartedAt" in annotations
+    said = web.run("rollout", "status", "deploy/web", "--timeout=1s")
+    assert "Waiting for deployment" in said.stdout
+
+
+def _until_observed(kubectl: Kubectl) -> None:
+    kubectl("rollout", "status", "deploy/web", "--watch=false")
+    generation = kubectl.path("deploy/web", "{.metadata.generation}")
+    if kubectl.version >= (1, 23):
+        observed = f"--for=jsonpath={{.status.observedGeneration}}={generation}"
+        kubectl("wait", "deploy/web", observed, "--timeout=10s")
+
+
+@pytest.fixture
+def node(kubectl: Kubectl) -> Iterator[str]:
+    """A Node that only stands in the API."""
+    name = f"n-{uuid.uuid4().hex[:6]}"
+    kubectl("create", "-f", "-", input=f"apiVersion: v1\nkind: Node\nmetadata: {{name: {name}}}")
+    yield name
+    kubectl("delete", "node", name)
+
+
+def test_cordon_taint_drain(kubectl: Kubectl, node: str) -> None:
+    kubectl("cordon", node)
+    assert "SchedulingDisabled" in kubectl("get", "node", node)
+    kubectl("uncordon", node)
+    kubectl("taint", "node", node, "team=blue:NoSchedule")
+    taints = kubectl.json(f"node/{node}")["spec"]["taints"]
+    assert {"key": "team", "value": "blue", "effect": "NoSchedule"} in taints
+    kubectl("taint", "node", node, "team-")
+    kubectl("drain", node, "--ignore-daemonsets", "--timeout=20s")
+    assert kubectl.path(f"node/{node}", "{.spec.unschedulable}") == "true"
+    assert "Unschedulable" in kubectl("describe", "node", node)
+
+
+def test_certificates(kubectl: Kubectl) -> None:
+    name = kubectl.namespace
+    request = pki.make_csr(common_name="someone")
+    body = base64.b64encode(request.csr_pem).decode()
+    kubectl(
+        "create", "-f", "-",
+        input=f"""
+apiVersion: certificates.k8s.io/v1
+kind: CertificateSigningRequest
+metadata: {{name: {name}}}
+spec:
+  request: {body}
+  signerName: kubernetes.io/kube-apiserver-client
+  usages: [client auth]
+""",
+    )  # fmt: skip
+    assert kubectl.lines("get", "csr", name)[1][-1] == "Pending"
+    kubectl("certificate", "approve", name)
+    assert "Approved" in kubectl("get", "csr", name)
+    kubectl("delete", "csr", name)
+
+
+def test_an_ephemeral_container_is_accepted(web: Kubectl) -> None:
+    web.since(1, 23, "it calls the subresource by another form")
+    web("run", "p", "--image=i")
+    web("debug", "p", "--image=tools", "--container=d", "--", "sh")
+    assert web.path("pod/p", "{.spec.ephemeralContainers[0].image}") == "tools"
