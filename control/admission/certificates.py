@@ -28,7 +28,7 @@ class CertificateRequester(Plugin):
         spec.username = request.user.name
         spec.uid = request.user.uid
         spec.groups = list(request.user.groups)
-        spec.extra = {}
+        spec.extra = {name: list(values) for name, values in request.user.extra}
 
     async def validate(self, request: Attributes) -> None:
         spec = request.object.spec

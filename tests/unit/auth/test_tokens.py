@@ -19,10 +19,15 @@ from hypothesis import strategies as st
 
 from api import errors, timestamps
 from api.authentication import BoundObjectReference, TokenRequest, TokenRequestSpec
+from api.certificates import CertificateSigningRequest, CertificateSigningRequestSpec
 from api.core import Node, NodeStatus, NodeSystemInfo, Pod, PodSpec, Secret, ServiceAccount
 from api.meta import ObjectMeta
+from api.scheme import resource_of
 from base.clock import FakeClock
 from base.errors import PermanentError
+from control.admission.certificates import CertificateRequester
+from control.admission.chain import Attributes, Operation
+from control.auth.authentication import Authenticator
 from control.auth.tokens import claims, keys
 from control.auth.tokens.accounts import INVALID_SINCE, REMEMBERED, ServiceAccountTokens
 from control.auth.tokens.claims import Private, Reference
@@ -497,3 +502,42 @@ def encoded(value: Any) -> str:
 def read(token: str) -> tuple[dict[str, Any], dict[str, Any]]:
     header, payload, _ = (base64.urlsafe_b64decode(part + "==") for part in token.split("."))
     return json.loads(header), json.loads(payload)
+
+
+# -- what the client and the log are told ----------------------------------------------------------
+
+
+async def test_the_client_learns_nothing_and_the_log_why_once(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    gate, token = Authenticator([world.tokens], US), await world.token(kind="Pod", name="p")
+    assert (await gate.authenticate(None, f"Bearer {token}")).uid == "u-robot"
+    del world.objects.found[Pod, "ns", "p"]
+    with caplog.at_level("INFO"):
+        for _ in range(3):
+            with pytest.raises(errors.ApiError) as caught:
+                await gate.authenticate(None, f"Bearer {token}")
+            assert (caught.value.code, caught.value.message) == (401, "Unauthorized")
+    told = [one.getMessage() for one in caplog.records]
+    assert told == ["a bearer token was refused: its Pod ns/p is gone"]
+    with caplog.at_level("INFO"), pytest.raises(errors.ApiError):
+        await gate.authenticate(None, "Bearer rubbish")
+    assert caplog.records[-1].getMessage().endswith("nobody has given out this token")
+
+
+async def test_a_certificate_request_says_who_asked(world: World) -> None:
+    found = await world.tokens.find(await world.token(kind="Pod", name="p"), US)
+    assert found is not None
+    request = CertificateSigningRequest(
+        spec=CertificateSigningRequestSpec(request=b"", signer_name="s")
+    )
+    attributes = Attributes(
+        operation=Operation.CREATE,
+        resource=resource_of(CertificateSigningRequest),
+        namespace="",
+        name="r",
+        user=found.user,
+        object=request,
+    )
+    await CertificateRequester().admit(attributes)
+    assert request.spec.extra["authentication.kubernetes.io/pod-uid"] == ["u-p"]
