@@ -1,0 +1,1 @@
+"""Admission webhooks: which requests they are asked about, and what their answers mean."""
