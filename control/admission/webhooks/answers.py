@@ -70,7 +70,7 @@ def _patch(response: dict[str, Any], *, mutating: bool) -> list[Any]:
     text, type_ = response.get("patch"), response.get("patchType")
     if not mutating:
         if text or type_:
-            raise AnswerError("a validating webhook may not return response.patch")
+            raise AnswerError("validating webhook may not return response.patch")
         return []
     if text and not type_:
         raise AnswerError("webhook returned response.patch but not response.patchType")
