@@ -157,6 +157,8 @@ class HttpClient:
         }
         answer = await self.raw("GET", resource_of(type_).path(namespace), _query(**query))
         body = _decode(answer, _ListBody[type_])  # type: ignore[valid-type]
+        for item in body.items:
+            objects.forget_owners(item)
         return Listed(body.items, body.metadata.resource_version, body.metadata.continue_)
 
     async def create(self, obj: T, *, namespace: str = "", dry_run: bool = False) -> T:
@@ -375,6 +377,7 @@ def _event(line: bytes, type_: type[T]) -> WatchEvent[T]:
         revision = _decode(event.object, _Bookmark).metadata.resource_version
         return WatchEvent(event.type, None, revision)
     obj = _decode(event.object, type_)
+    objects.forget_owners(obj)
     return WatchEvent(event.type, obj, objects.meta(obj).resource_version)
 
 

@@ -34,6 +34,11 @@ def meta(obj: ApiStruct) -> ObjectMeta:
     return cast(ObjectMeta, obj.metadata)  # type: ignore[attr-defined]
 
 
+def forget_owners(obj: ApiStruct) -> None:
+    """Drop managedFields from an object that is only read here: they are a third of its size."""
+    meta(obj).managed_fields = []
+
+
 def key(obj: ApiStruct) -> Key:
     """Namespace and name of an object of any kind."""
     metadata = meta(obj)

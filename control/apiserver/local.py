@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from api import errors
+from api import errors, objects
 from api.client import Listed, PatchType, WatchEvent, delete_options
 from api.meta import ListOptions, ObjectMeta
 from api.struct import ApiStruct
@@ -57,7 +57,7 @@ class LocalClient:
             name=name,
             resource_version=resource_version,
         )
-        return kind.decode(found.body)
+        return _decode(kind, found.body)
 
     async def list(
         self,
@@ -83,7 +83,7 @@ class LocalClient:
         for number, body in enumerate(page.items):
             if number and number % _SLICE == 0:
                 await asyncio.sleep(0)  # others want the loop, too
-            items.append(kind.decode(body))
+            items.append(_decode(kind, body))
         return Listed(items, str(page.revision), page.continue_)
 
     async def create(self, obj: T, *, namespace: str = "", dry_run: bool = False) -> T:
@@ -191,7 +191,7 @@ class LocalClient:
         )
         try:
             for item in opened.initial:
-                yield WatchEvent("ADDED", kind.decode(item.body), str(item.revision))
+                yield WatchEvent("ADDED", _decode(kind, item.body), str(item.revision))
             async for event in self._events(kind, opened.subscription, timeout):
                 yield event
         except CompactedError as error:
@@ -221,7 +221,14 @@ class LocalClient:
             except StopAsyncIteration:
                 return
             entry = event.entry
-            yield WatchEvent(event.type, kind.decode(entry.body), str(entry.revision))
+            yield WatchEvent(event.type, _decode(kind, entry.body), str(entry.revision))
+
+
+def _decode(kind: Kind[T], body: bytes) -> T:
+    """An object for a part of this process: without the owners of its fields."""
+    obj = kind.decode(body)
+    objects.forget_owners(obj)
+    return obj
 
 
 def _meta(obj: ApiStruct) -> ObjectMeta:
