@@ -40,7 +40,8 @@ _MISSING = """\
 
 | request | answer |
 |---|---|
-| `pods/NAME/ephemeralcontainers`, `pods/NAME/eviction`, `pods/NAME/resize` | 404 |
+| `pods/NAME/resize` of a pod that has started | 422, in Kubernetes' words |
+| a CustomResourceDefinition with `x-kubernetes-validations` (CEL) | 422 that names the rule |
 | groups and kinds that are not in the table above | 404 |"""
 
 
