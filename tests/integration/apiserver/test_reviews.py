@@ -93,7 +93,7 @@ async def test_questions_leave_nothing_behind(api: Api, namespace: str) -> None:
     assert (await api.post(path, {"spec": spec}))[0] == 201
     code, answer = await api.post(f"{IDENTITY}/tokenreviews", {"spec": {"token": "rubbish"}})
     assert code == 201 and "authenticated" not in answer["status"]
-    assert answer["status"]["error"] == "Unauthorized"
+    assert answer["status"]["error"].startswith("invalid bearer token: nobody has given out")
     assert (await api.post(f"{IDENTITY}/tokenreviews", {"spec": {}}))[0] == 400
     assert (await api.post(f"{ACCESS}/selfsubjectaccessreviews", {"spec": {}}))[0] == 422
     for where in (
