@@ -1,1 +1,0 @@
-"""ResourceQuota: what an object uses, which quotas count it, and whether there is room."""

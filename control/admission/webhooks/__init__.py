@@ -1,1 +1,0 @@
-"""Admission webhooks: which requests they are asked about, and what their answers mean."""
