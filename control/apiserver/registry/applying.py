@@ -26,8 +26,8 @@ from control.apiserver.registry.versions import Version
 
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 _KUBECTL = "kubectl"
-_PARTS = {"status": "status"}
-"""The one field that a subresource can set; all others but `status` it cannot."""
+_PARTS = {"approval": "status", "status": "status"}
+"""The one field that a subresource can set, where that is not the spec."""
 
 
 @dataclass(frozen=True, slots=True)
