@@ -68,6 +68,42 @@ from api.core.node import NodeSpec as NodeSpec
 from api.core.node import NodeStatus as NodeStatus
 from api.core.node import NodeSwapStatus as NodeSwapStatus
 from api.core.node import NodeSystemInfo as NodeSystemInfo
+from api.core.persistence import ClaimResourceStatus as ClaimResourceStatus
+from api.core.persistence import ModifyVolumeStatus as ModifyVolumeStatus
+from api.core.persistence import PersistentVolume as PersistentVolume
+from api.core.persistence import PersistentVolumeClaim as PersistentVolumeClaim
+from api.core.persistence import PersistentVolumeClaimCondition as PersistentVolumeClaimCondition
+from api.core.persistence import (
+    PersistentVolumeClaimConditionType as PersistentVolumeClaimConditionType,
+)
+from api.core.persistence import (
+    PersistentVolumeClaimModifyVolumeStatus as PersistentVolumeClaimModifyVolumeStatus,
+)
+from api.core.persistence import PersistentVolumeClaimPhase as PersistentVolumeClaimPhase
+from api.core.persistence import PersistentVolumeClaimStatus as PersistentVolumeClaimStatus
+from api.core.persistence import PersistentVolumePhase as PersistentVolumePhase
+from api.core.persistence import PersistentVolumeReclaimPolicy as PersistentVolumeReclaimPolicy
+from api.core.persistence import PersistentVolumeSpec as PersistentVolumeSpec
+from api.core.persistence import PersistentVolumeStatus as PersistentVolumeStatus
+from api.core.persistence import VolumeNodeAffinity as VolumeNodeAffinity
+from api.core.persistentsource import (
+    AzureFilePersistentVolumeSource as AzureFilePersistentVolumeSource,
+)
+from api.core.persistentsource import CephFSPersistentVolumeSource as CephFSPersistentVolumeSource
+from api.core.persistentsource import CinderPersistentVolumeSource as CinderPersistentVolumeSource
+from api.core.persistentsource import CSIPersistentVolumeSource as CSIPersistentVolumeSource
+from api.core.persistentsource import FlexPersistentVolumeSource as FlexPersistentVolumeSource
+from api.core.persistentsource import (
+    GlusterfsPersistentVolumeSource as GlusterfsPersistentVolumeSource,
+)
+from api.core.persistentsource import ISCSIPersistentVolumeSource as ISCSIPersistentVolumeSource
+from api.core.persistentsource import LocalVolumeSource as LocalVolumeSource
+from api.core.persistentsource import PersistentVolumeSource as PersistentVolumeSource
+from api.core.persistentsource import RBDPersistentVolumeSource as RBDPersistentVolumeSource
+from api.core.persistentsource import ScaleIOPersistentVolumeSource as ScaleIOPersistentVolumeSource
+from api.core.persistentsource import (
+    StorageOSPersistentVolumeSource as StorageOSPersistentVolumeSource,
+)
 from api.core.pod import Binding as Binding
 from api.core.pod import ConditionStatus as ConditionStatus
 from api.core.pod import DNSPolicy as DNSPolicy
