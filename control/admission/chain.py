@@ -55,8 +55,12 @@ class Reader(Protocol):
 
     def get(self, type_: type[T], name: str, namespace: str = "") -> T | None: ...
 
+    def list(self, type_: type[T], namespace: str = "") -> Sequence[T]:
+        """Those of a namespace, or all, in the order of their keys."""
+        ...
+
     async def fresh(self, type_: type[ApiStruct]) -> None:
-        """Wait until everything that was acknowledged can be seen by `get`."""
+        """Wait until everything that was acknowledged can be seen by `get` and `list`."""
         ...
 
 

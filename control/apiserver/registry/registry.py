@@ -175,6 +175,11 @@ class CacheReader:
         entry = kind.cache.get(kind.key(namespace, name))
         return None if entry is None else kind.decode(entry.body)
 
+    def list(self, type_: type[T], namespace: str = "") -> Sequence[T]:
+        kind = self._registry.kind_of(type_)
+        prefix = kind.resource.prefix(namespace)
+        return [kind.decode(entry.body) for entry in kind.cache.items(prefix)]
+
     async def fresh(self, type_: type[ApiStruct]) -> None:
         await self._registry.fresh(self._registry.kind_of(type_))
 

@@ -94,6 +94,9 @@ class Nothing:
     def get(self, type_: type[Any], name: str, namespace: str = "") -> Any:
         return None
 
+    def list(self, type_: type[Any], namespace: str = "") -> Any:
+        return []
+
     async def fresh(self, type_: type[Any]) -> None:
         return None
 

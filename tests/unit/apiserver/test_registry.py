@@ -25,11 +25,12 @@ from api.core import (
 from api.errors import ApiError
 from api.meta import ObjectMeta
 from base.clock import FakeClock
+from control.admission.chain import Reader
 from control.apiserver.local import LocalClient
 from control.apiserver.registry import updating
 from control.apiserver.registry.allocators import ADDRESSES, PORTS
 from control.apiserver.registry.call import Call
-from control.apiserver.registry.registry import Registry
+from control.apiserver.registry.registry import CacheReader, Registry
 from control.auth.user import in_process
 
 
@@ -337,3 +338,16 @@ async def test_objects_do_not_grow_without_bound(client: LocalClient) -> None:
         await say(reason="y" * 2_500_000)
     assert caught.value.code == 413
     await client.delete(Pod, "large", "ns")  # what is there already can be dealt with
+
+
+async def test_admission_reads_one_object_or_all_of_a_namespace(
+    registry: Registry, client: LocalClient
+) -> None:
+    await client.create(Namespace(metadata=ObjectMeta(name="other")))
+    for name, namespace in (("b", "ns"), ("a", "ns"), ("c", "other")):
+        await client.create(ConfigMap(metadata=ObjectMeta(name=name, namespace=namespace)))
+    reader: Reader = CacheReader(registry)
+    await reader.fresh(ConfigMap)
+    assert [one.metadata.name for one in reader.list(ConfigMap, "ns")] == ["a", "b"]
+    assert [one.metadata.name for one in reader.list(ConfigMap)] == ["a", "b", "c"]
+    assert reader.get(ConfigMap, "c", "ns") is None

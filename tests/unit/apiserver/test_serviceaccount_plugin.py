@@ -49,6 +49,9 @@ class Accounts:
     def get(self, type_: type[Any], name: str, namespace: str = "") -> Any:
         return self.found.get(name)
 
+    def list(self, type_: type[Any], namespace: str = "") -> Any:
+        return list(self.found.values())
+
     async def fresh(self, type_: type[Any]) -> None:
         return None
 

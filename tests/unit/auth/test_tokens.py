@@ -65,6 +65,9 @@ class Objects:
     def get(self, type_: type[Any], name: str, namespace: str = "") -> Any:
         return self.found.get((type_, namespace, name))
 
+    def list(self, type_: type[Any], namespace: str = "") -> Any:
+        return [obj for obj in self.found.values() if type(obj) is type_]
+
     async def fresh(self, type_: type[Any]) -> None:
         return None
 
