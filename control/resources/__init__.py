@@ -14,10 +14,13 @@ from control.resources.coordination import lease
 from control.resources.core import config, endpoints, event, namespace, node, pod, service
 from control.resources.discovery import endpointslice
 from control.resources.policy import disruptionbudget
+from control.resources.rbac import binding, role
 from control.resources.strategy import Column as Column
 from control.resources.strategy import Strategy as Strategy
 
 STRATEGIES: tuple[Strategy[Any], ...] = (
+    binding.CLUSTER_ROLE_BINDING,
+    binding.ROLE_BINDING,
     config.CONFIG_MAP,
     config.SECRET,
     config.SERVICE_ACCOUNT,
@@ -33,6 +36,8 @@ STRATEGIES: tuple[Strategy[Any], ...] = (
     node.STRATEGY,
     pod.STRATEGY,
     replicaset.STRATEGY,
+    role.CLUSTER_ROLE,
+    role.ROLE,
     service.STRATEGY,
 )
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from api import apps, coordination, core, discovery, policy
+from api import apps, coordination, core, discovery, policy, rbac
 from api.core.volume import VolumeSource
 from api.struct import ApiStruct, fields
 
@@ -142,6 +142,14 @@ DISRUPTION_BUDGET: tuple[NotYet, ...] = (
     NotYet("spec.selector", "no controller counts its pods yet; until it does, evictions wait"),
 )
 
+_NO_RBAC = (
+    "roles are not looked at yet: requests are decided by the administrators' and nodes' groups"
+)
+
+ROLE: tuple[NotYet, ...] = (NotYet("rules", _NO_RBAC),)
+
+BINDING: tuple[NotYet, ...] = (NotYet("subjects", _NO_RBAC),)
+
 NOT_YET: dict[type[ApiStruct], tuple[NotYet, ...]] = {
     core.Pod: _below("spec", POD),
     apps.ReplicaSet: _below("spec.template.spec", POD_SPEC),
@@ -151,6 +159,10 @@ NOT_YET: dict[type[ApiStruct], tuple[NotYet, ...]] = {
     discovery.EndpointSlice: ENDPOINT_SLICE,
     coordination.Lease: LEASE,
     policy.PodDisruptionBudget: DISRUPTION_BUDGET,
+    rbac.ClusterRole: (*ROLE, NotYet("aggregationRule", "no controller gathers the rules yet")),
+    rbac.ClusterRoleBinding: BINDING,
+    rbac.Role: ROLE,
+    rbac.RoleBinding: BINDING,
 }
 
 

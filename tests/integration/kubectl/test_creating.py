@@ -23,10 +23,20 @@ CREATED: list[tuple[str, str, str, str]] = [
     ("service nodeport x --tcp=80", "svc/x", "{.spec.type}", "NodePort"),
     ("service loadbalancer x --tcp=80", "svc/x", "{.spec.type}", "LoadBalancer"),
     ("service externalname x --external-name=a.b", "svc/x", "{.spec.externalName}", "a.b"),
+    ("role x --verb=get --resource=pods,pods/log", "role/x", "{.rules[0].resources[1]}", "pods/log"),
+    ("rolebinding x --role=r --user=u", "rolebinding/x", "{.subjects[0].name}", "u"),
     ("serviceaccount x", "sa/x", "{.metadata.name}", "x"),
 ]  # fmt: skip
 CLUSTER_WIDE: list[tuple[str, str, str, str]] = [
     ("namespace NAME", "ns/NAME", "{.status.phase}", "Active"),
+    (
+        "clusterrole NAME --verb=get --non-resource-url=/x",
+        "clusterrole/NAME", "{.rules[0].verbs[0]}", "get",
+    ),
+    (
+        "clusterrolebinding NAME --clusterrole=r --serviceaccount=n:a",
+        "clusterrolebinding/NAME", "{.subjects[0].namespace}", "n",
+    ),
 ]  # fmt: skip
 
 

@@ -22,6 +22,7 @@ from api import (
     discovery,
     meta,
     policy,
+    rbac,
 )
 from api.codec import decode
 from api.codec.shapes import Kind, Shape, shape_of
@@ -46,6 +47,7 @@ MODULES = {
     "coordination/v1": coordination,
     "discovery/v1": discovery,
     "policy/v1": policy,
+    "rbac/v1": rbac,
 }
 
 

@@ -16,6 +16,7 @@ from api.codec import decode, yaml
 from api.fielderrors import FieldError
 from api.struct import ApiStruct
 from control.resources import STRATEGIES, Strategy
+from tests.unit.resources.samples import SAMPLES
 
 REMOVE = object()
 """The change that takes a field away."""
@@ -26,6 +27,7 @@ _BY_KIND = {strategy.resource.kind: strategy for strategy in STRATEGIES}
 _STEP = re.compile(r"([^.\[\]]+)|\[([^\]]*)\]")
 
 SOUND: Mapping[str, str] = {
+    **SAMPLES,
     "Pod": """
         apiVersion: v1
         kind: Pod

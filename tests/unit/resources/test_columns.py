@@ -40,6 +40,19 @@ DURATIONS = [
 ]
 
 CELLS: list[tuple[str, Change, dict[str, Any]]] = [
+    ("Role", {}, {"Created At": "2026-01-01T11:00:00Z"}),
+    (
+        "RoleBinding",
+        {},
+        {
+            "Role": "Role/reader",
+            "Age": "60m",
+            "Users": "jane",
+            "Groups": "team",
+            "ServiceAccounts": "default/robot",
+        },
+    ),
+    ("ClusterRoleBinding", {}, {"Role": "ClusterRole/team:reader", "Groups": "team"}),
     (
         "Deployment",
         {"status": {"readyReplicas": 2, "updatedReplicas": 1, "availableReplicas": 2}},

@@ -43,6 +43,7 @@ _OWN_KINDS: Mapping[type[ApiStruct], tuple[str, str, str]] = {
 }
 MAY_BE_LEFT_OUT: Mapping[str, tuple[str, ...]] = {
     "APIGroup": ("preferredVersion",),
+    "ClusterRole": ("rules",),
     "ContainerImage": ("names",),
     "Deployment": ("spec",),
     "EndpointSlice": ("ports",),
@@ -56,6 +57,7 @@ MAY_BE_LEFT_OUT: Mapping[str, tuple[str, ...]] = {
     "ProjectedVolumeSource": ("sources",),
     "ReplicaSet": ("spec",),
     "ReplicaSetSpec": ("template",),
+    "Role": ("rules",),
     "Scale": ("status",),
     "TokenRequestSpec": ("audiences", "boundObjectRef", "expirationSeconds"),
     "TokenRequestStatus": ("token", "expirationTimestamp"),

@@ -1,0 +1,1 @@
+"""The rules of the kinds in rbac.authorization.k8s.io."""
