@@ -4,6 +4,19 @@ They have paths, watches and forms of their own; what is stored is converted on 
 (`control/resources/conversions.py` says as what, and how). Walk step 1.
 """
 
+from api import eventsv1
 from api.scheme.resource import Resource
 
-ROWS: tuple[Resource, ...] = ()
+ROWS: tuple[Resource, ...] = (
+    Resource(
+        "events.k8s.io",
+        "v1",
+        "Event",
+        "events",
+        eventsv1.Event,
+        True,
+        "event",
+        short_names=("ev",),
+        stored_as="v1",
+    ),
+)

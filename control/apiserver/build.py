@@ -247,7 +247,7 @@ def _objects(registry: Registry, request: ApiRequest) -> int:
     target = request.target
     if target.name or not target.resource.stored:
         return 1
-    kind = registry.kind(target.resource)
+    kind = registry.version(target.resource).kind
     namespace = target.namespace if kind.resource.namespaced else ""
     count = kind.cache.count(kind.resource.prefix(namespace))
     limit = request.query.text("limit")

@@ -54,6 +54,7 @@ class NodeAuthorizer:
             ("", "nodes"): _authorize_node,
             ("", "pods"): self._authorize_pods,
             ("", "events"): _authorize_events,
+            ("events.k8s.io", "events"): _authorize_events,
             ("coordination.k8s.io", "leases"): _authorize_lease,
         }.get((access.group, access.resource))
         if rule is not None:

@@ -2,7 +2,7 @@
 
 Every row of `api.scheme.ALTERNATES` has its `Alternate` here: pure functions between two types,
 without loss, and the names by which field selectors of the version know the stored fields. Columns
-are those of `rules`.
+are those of `rules`, and so is validation where the version asks for other things than the stored one.
 """
 
 from collections.abc import Callable, Mapping
@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from api.scheme import Resource
+from control.resources.events import event
 from control.resources.strategy import Strategy
 
 
@@ -22,6 +23,16 @@ class Alternate:
     rules: Strategy[Any]
     fields: Mapping[str, str]
     """Field selectors beside metadata.name and metadata.namespace: here → as it is stored."""
+    checks: bool = False
+    """Whether `rules` check what clients of this version write, instead of the stored kind's."""
 
 
-ALTERNATES: Mapping[Resource, Alternate] = {}
+ALTERNATES: Mapping[Resource, Alternate] = {
+    event.RULES.resource: Alternate(
+        to_served=event.to_served,
+        to_stored=event.to_stored,
+        rules=event.RULES,
+        fields=event.FIELDS,
+        checks=True,
+    ),
+}

@@ -72,7 +72,7 @@ class ResourceHandlers:
         target = request.target
         if not target.resource.stored:
             return await self._reviews(request)
-        version = self._registry.version(target.resource)
+        version = request.call.version = self._registry.version(target.resource)
         if target.subresource and target.subresource not in _PARTS:
             handler = self._subresources.get(target.subresource)
             if handler is None:

@@ -7,10 +7,14 @@ leave as `Warning` headers.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from control.auth.user import User
+
+if TYPE_CHECKING:
+    from control.apiserver.registry.versions import Version
 
 
 @dataclass(slots=True, kw_only=True)
@@ -25,6 +29,8 @@ class Call:
     force: bool = False
     """Whether an apply may take the fields of others."""
     field_validation: str = "Warn"
+    version: Version | None = None
+    """In which version the client speaks; None: in the one that is stored."""
     warnings: list[str] = field(default_factory=list)
 
     @property

@@ -88,7 +88,7 @@ async def _prepare(
     found: list[FieldError] = validate_metadata(
         obj.metadata, kind.resource, lambda text: strategy.validate_name(text, generated=False)
     )
-    found += strategy.validate(obj)
+    found += (call.version or strategy).validate(obj)
     if found:
         raise errors.invalid(kind.resource, obj.metadata.name, found)
     await registry.admission.validate(request)

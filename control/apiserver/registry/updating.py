@@ -156,7 +156,7 @@ async def prepare(
     if subresource:
         found += strategy.validate_subresource(subresource, new, old)
     else:
-        found += strategy.validate_update(new, old)
+        found += (call.version or strategy).validate_update(new, old)
     if found:
         raise errors.invalid(kind.resource, old.metadata.name, found)
     await registry.admission.validate(request)

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from api import errors
+from api.fielderrors import FieldError
 from api.scheme import Resource
 from api.selectors import FieldSelector, FieldTerm, parse_field_selector
 from control.apiserver.registry.codecs import Codec, Typed
@@ -44,7 +45,7 @@ class Conversion(Protocol):
 class Version:
     """A kind in one served version."""
 
-    __slots__ = ("codec", "conversion", "fields", "kind", "resource", "rules")
+    __slots__ = ("_checks", "codec", "conversion", "fields", "kind", "resource", "rules")
 
     def __init__(
         self,
@@ -55,6 +56,7 @@ class Version:
         rules: Strategy[Any] | None = None,
         conversion: Conversion | None = None,
         fields: Mapping[str, str] | None = None,
+        checks: bool = False,
     ) -> None:
         self.resource = resource
         self.kind = kind
@@ -62,6 +64,7 @@ class Version:
         self.rules = rules or kind.strategy  # of columns: what is printed is of this version
         self.conversion = conversion
         self.fields = fields
+        self._checks = checks  # by its own rules, not by those of the kind
 
     def __repr__(self) -> str:
         return f"Version({self.resource.api_version} {self.resource.plural})"
@@ -87,6 +90,22 @@ class Version:
     async def from_served(self, obj: Any, old: Any | None = None) -> Any:
         """An object of this version as the kind keeps it."""
         return obj if self.conversion is None else await self.conversion.to_stored(obj, old)
+
+    def shown(self, obj: Any) -> Any:
+        """A stored object in this version; it may share parts with what was given."""
+        return self.conversion.shown(obj) if isinstance(self.conversion, Pure) else obj
+
+    def validate(self, obj: Any) -> list[FieldError]:
+        """What is wrong with a new object, as it is to be stored, to clients of this version."""
+        if self._checks:
+            return self.rules.validate(self.shown(obj))
+        return self.kind.strategy.validate(obj)
+
+    def validate_update(self, new: Any, old: Any) -> list[FieldError]:
+        """As `validate`, of a change."""
+        if self._checks:
+            return self.rules.validate_update(self.shown(new), self.shown(old))
+        return self.kind.strategy.validate_update(new, old)
 
     async def of_events(self, events: Sequence[CachedEvent]) -> Sequence[bytes]:
         """The objects of watch events, each converted once for all watchers of this version."""
@@ -165,6 +184,10 @@ class Pure:
     def needed(self, body: bytes) -> bool:
         return True
 
+    def shown(self, obj: Any) -> Any:
+        """A stored object in the served version."""
+        return self._to_served(obj)
+
     async def to_served(self, bodies: Sequence[bytes]) -> Sequence[bytes]:
         decode, encode = self._stored.decode, self._served.encode
         shown: list[bytes] = []
@@ -206,6 +229,7 @@ def alternates(
                 rules=known.rules,
                 conversion=pure,
                 fields=known.fields,
+                checks=known.checks,
             )
         )
     return made

@@ -1,9 +1,11 @@
 """Event: what happened to an object, for people. Any step of the walk may leave one."""
 
+from collections.abc import Collection, Iterator
 from datetime import datetime
 
+from api import validation
 from api.core import Event
-from api.fielderrors import FieldError, Path, invalid
+from api.fielderrors import FieldError, Path, invalid, required
 from api.scheme import resource_of
 from control.resources.columns import since
 from control.resources.strategy import Column, Strategy
@@ -31,16 +33,7 @@ class EventStrategy(Strategy[Event]):
     has_dependents = False
 
     def validate(self, obj: Event) -> list[FieldError]:
-        namespace = obj.involved_object.namespace or "default"
-        if obj.metadata.namespace and namespace != obj.metadata.namespace:
-            return [
-                invalid(
-                    Path("involvedObject").child("namespace"),
-                    obj.involved_object.namespace,
-                    "does not match event.namespace",
-                )
-            ]
-        return []
+        return problems(obj, "reportingComponent")
 
     def fields(self, obj: Event) -> dict[str, str]:
         involved = obj.involved_object
@@ -60,7 +53,7 @@ class EventStrategy(Strategy[Event]):
 
     def selectable_fields(self) -> frozenset[str]:
         return super().selectable_fields() | {
-            *(f"involvedObject.{name}" for name in _INVOLVED),
+            *(f"involvedObject.{name}" for name in INVOLVED),
             "reason",
             "reportingComponent",
             "source",
@@ -68,7 +61,48 @@ class EventStrategy(Strategy[Event]):
         }
 
 
-_INVOLVED = ("kind", "namespace", "name", "uid", "apiVersion", "resourceVersion", "fieldPath")
+INVOLVED = ("kind", "namespace", "name", "uid", "apiVersion", "resourceVersion", "fieldPath")
+
+MAX_WORD = 128
+MAX_MESSAGE = 1024
+
+
+def problems(event: Event, reporter: str) -> list[FieldError]:
+    """What is wrong with an event of any version; `reporter`: how this one spells that field.
+
+    Only events with an eventTime come from reporters of whom more can be asked.
+    """
+    if not event.event_time:
+        return list(_namespace(event, ("", "default")))
+    errors: list[FieldError] = []
+    if not event.involved_object.namespace:
+        errors += _namespace(event, ("default", "kube-system"))
+    if not event.reporting_component:
+        errors.append(required(Path(reporter)))
+    for why in validation.qualified_name(event.reporting_component):
+        errors.append(invalid(Path(reporter), event.reporting_component, why))
+    for field, text in (
+        ("reportingInstance", event.reporting_instance),
+        ("action", event.action),
+        ("reason", event.reason),
+    ):
+        if not text:
+            errors.append(required(Path(field)))
+        errors += _short(field, text, MAX_WORD)
+    return [*errors, *_short("message", event.message, MAX_MESSAGE)]
+
+
+def _namespace(event: Event, of_none: Collection[str]) -> Iterator[FieldError]:
+    """`of_none`: where events about what has no namespace may be."""
+    own, about = event.metadata.namespace, event.involved_object.namespace
+    if own not in of_none if not about else own != about:
+        path = Path("involvedObject").child("namespace")
+        yield invalid(path, about, "does not match event.namespace")
+
+
+def _short(field: str, text: str, limit: int) -> Iterator[FieldError]:
+    if len(text.encode()) > limit:
+        yield invalid(Path(field), "", f"can have at most {limit} characters")
 
 
 def _first(event: Event) -> str:

@@ -143,6 +143,8 @@ def test_events(web: Kubectl) -> None:
     deployment = web(*event, "involvedObject.kind=Deployment,involvedObject.name=web")
     assert "Scaled up replica set web-" in deployment
     assert web.lines("get", "ev")[0] == ["LAST", "SEEN", "TYPE", "REASON", "OBJECT", "MESSAGE"]
+    newer = web("get", "events.events.k8s.io", "--field-selector", "regarding.kind=Deployment")
+    assert "Scaled up replica set web-" in newer
     web.since(1, 26, "it has no events command")
     assert "ScalingReplicaSet" in web("events", "--for=deployment/web")
 

@@ -20,6 +20,7 @@ from api import (
     coordination,
     core,
     discovery,
+    eventsv1,
     meta,
     policy,
     rbac,
@@ -46,6 +47,7 @@ MODULES = {
     "certificates/v1": certificates,
     "coordination/v1": coordination,
     "discovery/v1": discovery,
+    "events/v1": eventsv1,
     "policy/v1": policy,
     "rbac/v1": rbac,
 }

@@ -66,6 +66,7 @@ MAY_BE_LEFT_OUT: Mapping[str, tuple[str, ...]] = {
 }
 """Fields that always stand in an answer, yet a client may leave out: it would refuse what is sound."""
 _GROUPS = {
+    "eventsv1": "events",
     "core": "core",
     "discovery": "discovery",
     "certificates": "certificates",
