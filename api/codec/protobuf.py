@@ -96,7 +96,9 @@ class _Plan:
 @cache
 def _plan(type_: type[ApiStruct]) -> _Plan:
     inlined: dict[int, type[ApiStruct]] = getattr(type_, "__inline__", {})
-    bases = set(inlined.values())
+    bases = {
+        one for base in inlined.values() for one in base.__mro__
+    }  # an inlined one inlines, too
     own = {
         info.number: (info.attribute, shape_of(info.type))
         for info in fields(type_)

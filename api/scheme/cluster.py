@@ -1,9 +1,36 @@
 """The rows of what a cluster is run with: certificates, leases and the like. Walk step 1."""
 
-from api import apiextensions, certificates, coordination
+from api import admissionregistration, apiextensions, certificates, coordination
 from api.scheme.resource import STATUS, Resource, Subresource
+from api.struct import ApiStruct
+
+
+def _admission(type_: type[ApiStruct], plural: str, *subresources: Subresource) -> Resource:
+    kind = type_.__name__
+    return Resource(
+        "admissionregistration.k8s.io",
+        "v1",
+        kind,
+        plural,
+        type_,
+        False,
+        kind.lower(),
+        categories=("api-extensions",),
+        subresources=subresources,
+    )
+
 
 ROWS: tuple[Resource, ...] = (
+    _admission(admissionregistration.MutatingWebhookConfiguration, "mutatingwebhookconfigurations"),
+    _admission(
+        admissionregistration.ValidatingAdmissionPolicy, "validatingadmissionpolicies", STATUS
+    ),
+    _admission(
+        admissionregistration.ValidatingAdmissionPolicyBinding, "validatingadmissionpolicybindings"
+    ),
+    _admission(
+        admissionregistration.ValidatingWebhookConfiguration, "validatingwebhookconfigurations"
+    ),
     Resource(
         "apiextensions.k8s.io",
         "v1",

@@ -10,6 +10,7 @@ from control.admission.certificates import CertificateRequester
 from control.admission.chain import Chain, Reader
 from control.admission.namespacelifecycle import NamespaceLifecycle
 from control.admission.noderestriction import NodeRestriction
+from control.admission.policies import PolicyRefusal
 from control.admission.serviceaccount import ServiceAccountPlugin
 from control.admission.tolerations import DefaultTolerationSeconds
 
@@ -30,6 +31,7 @@ def default_chain(
         ServiceAccountPlugin(reader, clock, suffix),
         DefaultTolerationSeconds(toleration_seconds),
         CertificateRequester(),
+        PolicyRefusal(),
     )
     if unknown := sorted(set(disabled) - {plugin.name for plugin in plugins}):
         raise SettingsError(

@@ -7,6 +7,7 @@ these and a row here; the registry, the router and discovery find it by itself.
 from typing import Any
 
 from api.scheme import Resource
+from control.resources.admissionregistration import policies, webhooks
 from control.resources.apiextensions import crd
 from control.resources.apps import deployment, replicaset
 from control.resources.certificates import csr
@@ -35,10 +36,14 @@ STRATEGIES: tuple[Strategy[Any], ...] = (
     namespace.STRATEGY,
     node.STRATEGY,
     pod.STRATEGY,
+    policies.BINDING,
+    policies.POLICY,
     replicaset.STRATEGY,
     role.CLUSTER_ROLE,
     role.ROLE,
     service.STRATEGY,
+    webhooks.MUTATING,
+    webhooks.VALIDATING,
 )
 
 _BY_RESOURCE = {strategy.resource: strategy for strategy in STRATEGIES}

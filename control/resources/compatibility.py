@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from api import apps, coordination, core, discovery, policy, rbac
+from api import admissionregistration, apps, coordination, core, discovery, policy, rbac
 from api.core.volume import VolumeSource
 from api.struct import ApiStruct, fields
 
@@ -149,6 +149,7 @@ _NO_RBAC = (
 ROLE: tuple[NotYet, ...] = (NotYet("rules", _NO_RBAC),)
 
 BINDING: tuple[NotYet, ...] = (NotYet("subjects", _NO_RBAC),)
+_WEBHOOKS: tuple[NotYet, ...] = (NotYet("webhooks", "no request is shown to webhooks yet"),)
 
 NOT_YET: dict[type[ApiStruct], tuple[NotYet, ...]] = {
     core.Pod: _below("spec", POD),
@@ -163,6 +164,8 @@ NOT_YET: dict[type[ApiStruct], tuple[NotYet, ...]] = {
     rbac.ClusterRoleBinding: BINDING,
     rbac.Role: ROLE,
     rbac.RoleBinding: BINDING,
+    admissionregistration.MutatingWebhookConfiguration: _WEBHOOKS,
+    admissionregistration.ValidatingWebhookConfiguration: _WEBHOOKS,
 }
 
 

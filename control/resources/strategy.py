@@ -128,6 +128,12 @@ class Strategy(Generic[T]):
         """Whether this update makes a new `metadata.generation`: a change of the spec."""
         return hasattr(new, "spec") and new.spec != old.spec  # type: ignore[attr-defined]
 
+    @property
+    def has_generation(self) -> bool:
+        """Whether objects begin with generation 1: a kind that never counts does not begin to."""
+        counts = type(self).generation_changes is Strategy.generation_changes
+        return counts and hasattr(self.resource.type, "spec")
+
     def scale(self, obj: T) -> Scaled:
         """What the `scale` subresource shows of an object."""
         workload: Any = obj

@@ -83,6 +83,10 @@ class CustomStrategy(Strategy[Any]):
     def selectable_fields(self) -> frozenset[str]:
         return super().selectable_fields() | self._selectable.keys()
 
+    @property
+    def has_generation(self) -> bool:
+        return True
+
     def generation_changes(self, new: Custom, old: Custom) -> bool:
         return self._counted(new) != self._counted(old)
 

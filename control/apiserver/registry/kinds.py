@@ -14,7 +14,6 @@ import msgspec
 
 from api.codec.decode import Decoded
 from api.core import Pod
-from api.custom import Custom
 from api.scheme import Resource
 from api.struct import ApiStruct
 from control.apiserver.registry.codecs import Codec, Typed
@@ -67,11 +66,7 @@ class Kind(Generic[T]):
         self.indexed = tuple(indexed)
         self.selectable = strategy.selectable_fields()
         self.splice_at = splice_offset(resource)
-        # A kind whose rules never count generations does not begin to count them either.
-        self.has_generation = issubclass(resource.type, Custom) or (
-            hasattr(resource.type, "spec")
-            and type(strategy).generation_changes is Strategy.generation_changes
-        )
+        self.has_generation = strategy.has_generation
 
     def __repr__(self) -> str:
         return f"Kind({self.resource.qualified_name})"

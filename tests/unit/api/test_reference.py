@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 from api import (
+    admissionregistration,
     apiextensions,
     apps,
     authentication,
@@ -39,6 +40,7 @@ pytestmark = pytest.mark.skipif(
 MODULES = {
     "core/v1": core,
     "meta/v1": meta,
+    "admissionregistration/v1": admissionregistration,
     "apiextensions/v1": apiextensions,
     "apps/v1": apps,
     "authentication/v1": authentication,

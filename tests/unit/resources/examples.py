@@ -226,6 +226,54 @@ SOUND: Mapping[str, str] = {
         metadata: {name: web, namespace: default}
         spec: {minAvailable: 50%}
     """,
+    "MutatingWebhookConfiguration": """
+        apiVersion: admissionregistration.k8s.io/v1
+        kind: MutatingWebhookConfiguration
+        metadata: {name: sidecars}
+        webhooks:
+          - name: inject.sidecars.example.com
+            clientConfig: {service: {namespace: sidecars, name: injector, path: /v1/inject}}
+            rules:
+              - {operations: [CREATE], apiGroups: [''], apiVersions: [v1], resources: [pods]}
+            sideEffects: None
+            admissionReviewVersions: [v1]
+    """,
+    "ValidatingWebhookConfiguration": """
+        apiVersion: admissionregistration.k8s.io/v1
+        kind: ValidatingWebhookConfiguration
+        metadata: {name: images}
+        webhooks:
+          - name: allowed.images.example.com
+            clientConfig: {url: 'https://images.example.com:8443/check'}
+            rules:
+              - operations: [CREATE, UPDATE]
+                apiGroups: ['*']
+                apiVersions: ['*']
+                resources: [pods, deployments/scale]
+            sideEffects: NoneOnDryRun
+            admissionReviewVersions: [v1, v1beta1]
+            timeoutSeconds: 5
+    """,
+    "ValidatingAdmissionPolicy": """
+        apiVersion: admissionregistration.k8s.io/v1
+        kind: ValidatingAdmissionPolicy
+        metadata: {name: replicas}
+        spec:
+          matchConstraints:
+            resourceRules:
+              - {operations: ['*'], apiGroups: [apps], apiVersions: [v1], resources: [deployments]}
+          variables: [{name: replicas, expression: object.spec.replicas}]
+          validations: [{expression: variables.replicas <= 5, message: too many}]
+    """,
+    "ValidatingAdmissionPolicyBinding": """
+        apiVersion: admissionregistration.k8s.io/v1
+        kind: ValidatingAdmissionPolicyBinding
+        metadata: {name: replicas}
+        spec:
+          policyName: replicas
+          paramRef: {name: limits, namespace: default}
+          validationActions: [Deny, Audit]
+    """,
     "CertificateSigningRequest": """
         apiVersion: certificates.k8s.io/v1
         kind: CertificateSigningRequest

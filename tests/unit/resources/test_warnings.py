@@ -126,8 +126,10 @@ def test_loud(kind: str, change: Change, path: str) -> None:
 STORED_ONLY = {
     "ClusterRole",
     "ClusterRoleBinding",
+    "MutatingWebhookConfiguration",
     "Role",
     "RoleBinding",
+    "ValidatingWebhookConfiguration",
 }
 """Kinds that nothing acts on yet: whoever writes one is told."""
 

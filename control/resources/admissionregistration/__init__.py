@@ -1,0 +1,1 @@
+"""Group admissionregistration.k8s.io: webhooks, and policies in CEL."""
