@@ -41,6 +41,10 @@ from api.core.endpoints import EndpointSubset as EndpointSubset
 from api.core.event import Event as Event
 from api.core.event import EventSeries as EventSeries
 from api.core.event import EventSource as EventSource
+from api.core.limits import LimitRange as LimitRange
+from api.core.limits import LimitRangeItem as LimitRangeItem
+from api.core.limits import LimitRangeSpec as LimitRangeSpec
+from api.core.limits import LimitType as LimitType
 from api.core.namespace import FinalizerName as FinalizerName
 from api.core.namespace import Namespace as Namespace
 from api.core.namespace import NamespaceCondition as NamespaceCondition
@@ -142,6 +146,13 @@ from api.core.probe import Signal as Signal
 from api.core.probe import SleepAction as SleepAction
 from api.core.probe import TCPSocketAction as TCPSocketAction
 from api.core.probe import URIScheme as URIScheme
+from api.core.quota import ResourceQuota as ResourceQuota
+from api.core.quota import ResourceQuotaScope as ResourceQuotaScope
+from api.core.quota import ResourceQuotaSpec as ResourceQuotaSpec
+from api.core.quota import ResourceQuotaStatus as ResourceQuotaStatus
+from api.core.quota import ScopedResourceSelectorRequirement as ScopedResourceSelectorRequirement
+from api.core.quota import ScopeSelector as ScopeSelector
+from api.core.quota import ScopeSelectorOperator as ScopeSelectorOperator
 from api.core.references import LocalObjectReference as LocalObjectReference
 from api.core.references import ObjectReference as ObjectReference
 from api.core.references import SecretReference as SecretReference

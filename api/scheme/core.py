@@ -30,6 +30,7 @@ ROWS: tuple[Resource, ...] = (
     _core("ConfigMap", "configmaps", core.ConfigMap, short_names=("cm",)),
     _core("Endpoints", "endpoints", core.Endpoints, short_names=("ep",)),
     _core("Event", "events", core.Event, short_names=("ev",)),
+    _core("LimitRange", "limitranges", core.LimitRange, short_names=("limits",)),
     _core(
         "Namespace",
         "namespaces",

@@ -8,6 +8,7 @@ from base.clock import Clock
 from base.settings import SettingsError
 from control.admission.certificates import CertificateRequester
 from control.admission.chain import Chain, Reader
+from control.admission.limitranger import LimitRanger
 from control.admission.namespacelifecycle import NamespaceLifecycle
 from control.admission.noderestriction import NodeRestriction
 from control.admission.policies import PolicyRefusal
@@ -27,6 +28,7 @@ def default_chain(
     """What every request passes through. `audiences`: who this server is to tokens."""
     plugins = (
         NamespaceLifecycle(reader),
+        LimitRanger(reader),
         NodeRestriction(reader, audiences),
         ServiceAccountPlugin(reader, clock, suffix),
         DefaultTolerationSeconds(toleration_seconds),

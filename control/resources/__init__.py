@@ -12,7 +12,16 @@ from control.resources.apiextensions import crd
 from control.resources.apps import deployment, replicaset
 from control.resources.certificates import csr
 from control.resources.coordination import lease
-from control.resources.core import config, endpoints, event, namespace, node, pod, service
+from control.resources.core import (
+    config,
+    endpoints,
+    event,
+    limitrange,
+    namespace,
+    node,
+    pod,
+    service,
+)
 from control.resources.discovery import endpointslice
 from control.resources.policy import disruptionbudget
 from control.resources.rbac import binding, role
@@ -33,6 +42,7 @@ STRATEGIES: tuple[Strategy[Any], ...] = (
     endpointslice.STRATEGY,
     event.STRATEGY,
     lease.STRATEGY,
+    limitrange.STRATEGY,
     namespace.STRATEGY,
     node.STRATEGY,
     pod.STRATEGY,

@@ -5,8 +5,8 @@ any object is created, updated, patched, deleted and watched; everything that di
 kinds is a method here, overridden in `control/resources/GROUP/KIND.py`. All methods are pure
 functions of the objects given: no store, no clock but the one passed in, no other objects.
 
-On every write `default` comes first, then `prepare_*`, then admission, then `validate*`: what is
-prepared and validated is complete.
+On every write `default` comes first, then `prepare_*`, then admission, then (of a new object)
+`complete_create`, then `validate*`: what is prepared and validated is complete.
 
 Objects handed to `default` and `prepare_*` are private to the request and may be changed in
 place; `old` is the stored object, shared with every reader, and must never be changed.
@@ -79,6 +79,9 @@ class Strategy(Generic[T]):
     def prepare_create(self, obj: T) -> None:
         """Drop what a creator may not set (status) and set what the server owns."""
         clear_status(obj)
+
+    def complete_create(self, obj: T) -> None:
+        """Set what follows from the object as admission left it."""
 
     def prepare_update(self, new: T, old: T) -> None:
         """Keep what the main resource may not change: the status, where it is a subresource."""

@@ -83,6 +83,7 @@ async def _prepare(
         warnings=call.warnings,
     )
     await registry.admission.admit(request)
+    strategy.complete_create(obj)
     if kind.has_generation:
         obj.metadata.generation = 1
     found: list[FieldError] = validate_metadata(

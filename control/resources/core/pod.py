@@ -62,6 +62,8 @@ class PodStrategy(Strategy[Pod]):
     def prepare_create(self, obj: Pod) -> None:
         super().prepare_create(obj)
         obj.status.phase = "Pending"
+
+    def complete_create(self, obj: Pod) -> None:
         obj.status.qos_class = pods.qos_class(obj)
 
     def prepare_subresource(self, subresource: str, new: Pod, old: Pod) -> None:

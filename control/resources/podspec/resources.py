@@ -2,14 +2,11 @@
 
 from collections.abc import Iterator
 
-from api import quantity, validation
+from api import quantity
 from api.core import ResourceRequirements
 from api.fielderrors import FieldError, Path, forbidden, invalid, required
 from control.resources.checks import is_negative
-
-_STANDARD = frozenset({"cpu", "memory", "ephemeral-storage"})
-_HUGE_PAGES = "hugepages-"
-_NATIVE_DOMAIN = "kubernetes.io/"
+from control.resources.resourcenames import HUGE_PAGES, container_resource_errors, overcommits
 
 
 def resource_errors(resources: ResourceRequirements, path: Path) -> Iterator[FieldError]:
@@ -17,27 +14,13 @@ def resource_errors(resources: ResourceRequirements, path: Path) -> Iterator[Fie
     for kind, values in (("limits", resources.limits), ("requests", resources.requests)):
         for name, amount in values.items():
             where = path.child(kind).key(name)
-            yield from _name_errors(name, where)
+            yield from container_resource_errors(where, name)
             yield from _amount_errors(name, amount, where)
     for name, request in resources.requests.items():
         yield from _relation_errors(name, request, resources.limits.get(name), path)
     named = {*resources.limits, *resources.requests}
-    if any(name.startswith(_HUGE_PAGES) for name in named) and not named & {"cpu", "memory"}:
+    if any(name.startswith(HUGE_PAGES) for name in named) and not named & {"cpu", "memory"}:
         yield forbidden(path, "HugePages require cpu or memory")
-
-
-def _name_errors(name: str, path: Path) -> Iterator[FieldError]:
-    malformed = validation.qualified_name(name)
-    for why in malformed:
-        yield invalid(path, name, why)
-    if malformed:
-        return
-    if "/" not in name:
-        if name not in _STANDARD and not name.startswith(_HUGE_PAGES):
-            yield invalid(path, name, "must be a standard resource type or fully qualified")
-            yield invalid(path, name, "must be a standard resource for containers")
-    elif _NATIVE_DOMAIN not in name and name.startswith("requests."):
-        yield invalid(path, name, "doesn't follow extended resource name standard")
 
 
 def _amount_errors(name: str, amount: str, path: Path) -> Iterator[FieldError]:
@@ -52,19 +35,13 @@ def _relation_errors(
 ) -> Iterator[FieldError]:
     where = path.child("requests")
     if limit is None:
-        if not _overcommits(name):
+        if not overcommits(name):
             yield required(
                 path.child("limits"), f"Limit must be set for non overcommitable resources ({name})"
             )
         return
     order = quantity.compare(request, limit)
-    if order != 0 and not _overcommits(name):
+    if order != 0 and not overcommits(name):
         yield invalid(where, request, f"must be equal to {name} limit of {limit}")
     elif order > 0:
         yield invalid(where, request, f"must be less than or equal to {name} limit of {limit}")
-
-
-def _overcommits(name: str) -> bool:
-    """Whether requests may be below limits: native resources except huge pages."""
-    native = "/" not in name or _NATIVE_DOMAIN in name
-    return native and not name.startswith(_HUGE_PAGES)

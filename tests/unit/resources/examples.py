@@ -167,6 +167,21 @@ SOUND: Mapping[str, str] = {
         kind: ServiceAccount
         metadata: {name: robot, namespace: default}
     """,
+    "LimitRange": """
+        apiVersion: v1
+        kind: LimitRange
+        metadata: {name: bounds, namespace: default}
+        spec:
+          limits:
+            - type: Container
+              min: {cpu: 100m, memory: 64Mi}
+              max: {cpu: '2', memory: 1Gi}
+              defaultRequest: {cpu: 200m}
+              default: {cpu: 500m}
+              maxLimitRequestRatio: {cpu: '4'}
+            - {type: Pod, max: {cpu: '4'}}
+            - {type: PersistentVolumeClaim, min: {storage: 1Gi}, max: {storage: 10Gi}}
+    """,
     "Namespace": """
         apiVersion: v1
         kind: Namespace
@@ -312,6 +327,7 @@ def complete(kind: str, change: Change | None = None, *, base: str | None = None
     obj = make(kind, change, base=base)
     strategy_of(kind).default(obj)
     strategy_of(kind).prepare_create(obj)
+    strategy_of(kind).complete_create(obj)
     return obj
 
 

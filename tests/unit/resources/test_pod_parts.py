@@ -27,6 +27,7 @@ def pod(**spec: Any) -> Pod:
     made = decode.convert(tree, Pod).obj
     STRATEGY.default(made)
     STRATEGY.prepare_create(made)
+    STRATEGY.complete_create(made)
     return made
 
 
