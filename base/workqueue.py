@@ -6,6 +6,7 @@ Semantics of client-go's work queue, which controllers everywhere rely on:
   dirty and queued again as soon as `done` is called, so the last change is always seen;
 - `add_rate_limited` delays by a back-off that doubles with each failure of that key, until
   `forget`; `add_after` delays by a given time, and of several delays for one key the earliest wins.
+Keys of a higher rank are handed out first, those of one rank in the order of their coming.
 
 Concurrency: one event loop, any number of workers, each looping over `get`, work, `done`.
 Size: one entry per distinct key, so never larger than the set of objects it stands for.
@@ -19,7 +20,7 @@ import asyncio
 import heapq
 import itertools
 from collections import deque
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
 
 from base.clock import Clock
@@ -41,12 +42,14 @@ class WorkQueue(Generic[K]):
         clock: Clock,
         base_delay: float = 0.005,
         max_delay: float = 1000.0,
+        rank: Callable[[K], int] = lambda key: 0,
     ) -> None:
         self.name = name
         self._clock = clock
         self._base_delay = base_delay
         self._max_delay = max_delay
-        self._queue: deque[K] = deque()
+        self._rank = rank
+        self._queue: list[tuple[int, int, K]] = []  # a heap: negative rank, order of coming
         self._dirty: set[K] = set()  # waits for a worker, now or after its current one
         self._processing: set[K] = set()
         self._failures: dict[K, int] = {}
@@ -123,7 +126,7 @@ class WorkQueue(Generic[K]):
                 if turn.done() and not turn.cancelled() and self._queue:
                     self._wake_one()
                 raise
-        key = self._queue.popleft()
+        _, _, key = heapq.heappop(self._queue)
         self._dirty.discard(key)
         self._processing.add(key)
         return key
@@ -159,7 +162,7 @@ class WorkQueue(Generic[K]):
         return float(min(self._max_delay, self._base_delay * 2 ** min(failures, 63)))
 
     def _enqueue(self, key: K) -> None:
-        self._queue.append(key)
+        heapq.heappush(self._queue, (-self._rank(key), next(self._order), key))
         self._wake_one()
 
     def _wake_one(self) -> None:

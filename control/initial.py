@@ -1,4 +1,4 @@
-"""The objects every cluster begins with: namespaces, its own Service and endpoints, the DNS Service.
+"""The objects every cluster begins with: namespaces, priority classes, Services of its own.
 
 Made where they are missing, at start and every minute after, through the same API as everything
 else: somebody's change of them survives, somebody's deletion does not for long. What must follow the
@@ -26,8 +26,10 @@ from api.core import (
 from api.discovery import Endpoint, EndpointConditions, EndpointSlice
 from api.discovery import EndpointPort as SlicePort
 from api.meta import ObjectMeta
+from api.scheduling import PriorityClass
 from api.struct import ApiStruct
 from base.clock import Clock
+from control.resources.scheduling.priorityclass import SYSTEM_CLASSES, SystemClass
 from control.settings import ControlSettings
 
 log = logging.getLogger(__name__)
@@ -53,6 +55,8 @@ async def ensure(client: Client, settings: ControlSettings, advertised: str) -> 
     """Make what is missing."""
     for name in NAMESPACES:
         await _ensure(client, Namespace(metadata=ObjectMeta(name=name)))
+    for one in SYSTEM_CLASSES:
+        await _ensure(client, priority_class(one))
     await _ensure(client, kubernetes_service(settings.kubernetes_service_ip, settings.port))
     await _ensure(client, dns_service(settings.cluster_dns))
     if ipaddress.ip_address(advertised).is_loopback:
@@ -86,6 +90,13 @@ async def _ensure(client: Client, obj: ApiStruct) -> bool:
         raise
     log.info("made %s %s", type(obj).__name__, obj.metadata.name)  # type: ignore[attr-defined]
     return False
+
+
+def priority_class(one: SystemClass) -> PriorityClass:
+    """A class for what the cluster itself cannot do without."""
+    return PriorityClass(
+        metadata=ObjectMeta(name=one.name), value=one.value, description=one.description
+    )
 
 
 def kubernetes_service(address: str, port: int) -> Service:

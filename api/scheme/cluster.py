@@ -1,6 +1,6 @@
 """The rows of what a cluster is run with: certificates, leases and the like. Walk step 1."""
 
-from api import admissionregistration, apiextensions, certificates, coordination
+from api import admissionregistration, apiextensions, certificates, coordination, scheduling
 from api.scheme.resource import STATUS, Resource, Subresource
 from api.struct import ApiStruct
 
@@ -55,4 +55,14 @@ ROWS: tuple[Resource, ...] = (
         subresources=(Subresource("approval", ("get", "patch", "update")), STATUS),
     ),
     Resource("coordination.k8s.io", "v1", "Lease", "leases", coordination.Lease, True, "lease"),
+    Resource(
+        "scheduling.k8s.io",
+        "v1",
+        "PriorityClass",
+        "priorityclasses",
+        scheduling.PriorityClass,
+        False,
+        "priorityclass",
+        short_names=("pc",),
+    ),
 )

@@ -12,6 +12,7 @@ from control.admission.limitranger import LimitRanger
 from control.admission.namespacelifecycle import NamespaceLifecycle
 from control.admission.noderestriction import NodeRestriction
 from control.admission.policies import PolicyRefusal
+from control.admission.priority import Priority
 from control.admission.serviceaccount import ServiceAccountPlugin
 from control.admission.tolerations import DefaultTolerationSeconds
 
@@ -31,6 +32,7 @@ def default_chain(
         LimitRanger(reader),
         NodeRestriction(reader, audiences),
         ServiceAccountPlugin(reader, clock, suffix),
+        Priority(reader),
         DefaultTolerationSeconds(toleration_seconds),
         CertificateRequester(),
         PolicyRefusal(),

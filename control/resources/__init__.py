@@ -25,6 +25,7 @@ from control.resources.core import (
 from control.resources.discovery import endpointslice
 from control.resources.policy import disruptionbudget
 from control.resources.rbac import binding, role
+from control.resources.scheduling import priorityclass
 from control.resources.strategy import Column as Column
 from control.resources.strategy import Strategy as Strategy
 
@@ -48,6 +49,7 @@ STRATEGIES: tuple[Strategy[Any], ...] = (
     pod.STRATEGY,
     policies.BINDING,
     policies.POLICY,
+    priorityclass.STRATEGY,
     replicaset.STRATEGY,
     role.CLUSTER_ROLE,
     role.ROLE,

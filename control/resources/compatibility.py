@@ -38,7 +38,7 @@ class NotYet:
 MOUNTABLE = ("emptyDir", "hostPath", "configMap", "secret", "downwardAPI", "projected")
 """Volume types that the agent has (a unit test compares with its own list)."""
 
-_NO_PREEMPTION = "pods are scheduled in order of arrival and nothing is preempted yet"
+_NO_PREEMPTION = "pods of higher priority are placed first, but none has to make room yet"
 _NO_POD_AFFINITY = "the scheduler does not read it yet"
 _NO_VOLUME = "the agent cannot mount it yet; the pod waits with a FailedMount event"
 _NO_BALANCER = "no load balancer is provisioned yet"
@@ -73,8 +73,6 @@ POD_SPEC: tuple[NotYet, ...] = (
     NotYet("affinity.podAntiAffinity", _NO_POD_AFFINITY),
     *_below("containers[*]", _CONTAINER),
     *_below("initContainers[*]", _CONTAINER),
-    NotYet("preemptionPolicy", _NO_PREEMPTION),
-    NotYet("priority", _NO_PREEMPTION),
     NotYet("priorityClassName", _NO_PREEMPTION),
     NotYet("securityContext.fsGroupChangePolicy", "ownership is set anew at every start"),
     NotYet("securityContext.seLinuxChangePolicy", "SELinux labels are not set"),

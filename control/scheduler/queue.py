@@ -5,10 +5,13 @@ changed that one of those filters reads (a node came, capacity grew, a pod left)
 its back-off is over: 1 s doubling to 10 s, counted from its last attempt. As a safety net a parked
 pod is tried again after five minutes whatever happened. Values are those of Kubernetes' scheduler.
 
+Of the pods that can be tried now, the one of the highest priority is; of several, the one that has
+waited longest.
+
 Single-threaded; size: one entry per pending pod.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from base.clock import Clock
@@ -36,9 +39,9 @@ class _Attempt:
 class SchedulingQueue:
     """Pending pods: active, waiting for their back-off, or parked until something helps."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, priority: Callable[[Key], int]) -> None:
         self._clock = clock
-        self._active: WorkQueue[Key] = WorkQueue("scheduler", clock=clock)
+        self._active: WorkQueue[Key] = WorkQueue("scheduler", clock=clock, rank=priority)
         self._attempts: dict[Key, _Attempt] = {}
 
     def statistics(self) -> dict[str, float]:

@@ -68,7 +68,7 @@ class Scheduler:
         self._clock = clock
         self._choose = choose
         self._snapshot = Snapshot()
-        self._queue = SchedulingQueue(clock)
+        self._queue = SchedulingQueue(clock, self._priority)
         self._decisions: OrderedDict[str, Decision] = OrderedDict()
         self._verdicts = 0
         self._guard = TaskGuard("scheduler")
@@ -110,6 +110,10 @@ class Scheduler:
             finally:
                 self._queue.done(key)
             await asyncio.sleep(0)  # a long queue must not keep the API from answering
+
+    def _priority(self, key: Key) -> int:
+        pod = self._pods.get(key[1], key[0])
+        return 0 if pod is None else pod.spec.priority or 0
 
     async def _try(self, key: Key) -> None:
         pod = self._pods.get(key[1], key[0])

@@ -37,6 +37,10 @@ CLUSTER_WIDE: list[tuple[str, str, str, str]] = [
         "clusterrolebinding NAME --clusterrole=r --serviceaccount=n:a",
         "clusterrolebinding/NAME", "{.subjects[0].namespace}", "n",
     ),
+    (
+        "priorityclass NAME --value=7 --preemption-policy=Never",
+        "pc/NAME", "{.value} {.preemptionPolicy}", "7 Never",
+    ),
 ]  # fmt: skip
 
 

@@ -25,6 +25,7 @@ from api import (
     meta,
     policy,
     rbac,
+    scheduling,
 )
 from api.codec import decode
 from api.codec.shapes import Kind, Shape, shape_of
@@ -52,6 +53,7 @@ MODULES = {
     "events/v1": eventsv1,
     "policy/v1": policy,
     "rbac/v1": rbac,
+    "scheduling/v1": scheduling,
 }
 
 

@@ -31,6 +31,14 @@ async def test_a_waiting_key_is_there_once(queue: WorkQueue[str]) -> None:
     assert [await queue.get(), await queue.get()] == ["a", "b"]
 
 
+async def test_a_higher_rank_goes_first(clock: FakeClock) -> None:
+    ranks = {"c": 2, "d": 2, "e": -1}
+    queue: WorkQueue[str] = WorkQueue("test", clock=clock, rank=lambda key: ranks.get(key, 0))
+    for key in ("e", "a", "c", "b", "d"):
+        queue.add(key)
+    assert [await queue.get() for _ in range(5)] == ["c", "d", "a", "b", "e"]
+
+
 async def test_a_key_added_while_it_is_processed_comes_back_after_done(
     queue: WorkQueue[str],
 ) -> None:

@@ -289,6 +289,13 @@ SOUND: Mapping[str, str] = {
           paramRef: {name: limits, namespace: default}
           validationActions: [Deny, Audit]
     """,
+    "PriorityClass": """
+        apiVersion: scheduling.k8s.io/v1
+        kind: PriorityClass
+        metadata: {name: urgent}
+        value: 1000000
+        description: What customers wait for.
+    """,
     "CertificateSigningRequest": """
         apiVersion: certificates.k8s.io/v1
         kind: CertificateSigningRequest

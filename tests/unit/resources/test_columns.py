@@ -133,6 +133,16 @@ CELLS: list[tuple[str, Change, dict[str, Any]]] = [
         {"status.conditions": [{"type": "Ready", "status": "Unknown"}], "metadata.labels": {}},
         {"Status": "NotReady", "Roles": "<none>"},
     ),
+    (
+        "PriorityClass",
+        {"globalDefault": True},
+        {
+            "Value": 1000000,
+            "Global-Default": True,
+            "Age": "60m",
+            "PreemptionPolicy": "PreemptLowerPriority",
+        },
+    ),
     ("ConfigMap", {}, {"Data": "3", "Age": "60m"}),
     ("Secret", {"type": "kubernetes.io/tls"}, {"Type": "kubernetes.io/tls", "Data": "1"}),
     ("ServiceAccount", {}, {"Secrets": "0"}),

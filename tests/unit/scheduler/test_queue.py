@@ -10,6 +10,10 @@ KEY = ("default", "p")
 FIT = frozenset({Filter.NODE_RESOURCES_FIT})
 
 
+def queue_of(clock: FakeClock, **priorities: int) -> SchedulingQueue:
+    return SchedulingQueue(clock, lambda key: priorities.get(key[1], 0))
+
+
 async def taken(queue: SchedulingQueue) -> list[tuple[str, str]]:
     """Everything that is ready to be tried now."""
     found = []
@@ -27,7 +31,7 @@ async def refused(queue: SchedulingQueue) -> None:
 
 
 async def test_a_parked_pod_ignores_what_cannot_help() -> None:
-    queue = SchedulingQueue(FakeClock())
+    queue = queue_of(FakeClock())
     await refused(queue)
     queue.activate([Filter.NODE_AFFINITY])
     assert await taken(queue) == []
@@ -35,7 +39,7 @@ async def test_a_parked_pod_ignores_what_cannot_help() -> None:
 
 async def test_a_parked_pod_returns_after_its_backoff() -> None:
     clock = FakeClock()
-    queue = SchedulingQueue(clock)
+    queue = queue_of(clock)
     await refused(queue)
     queue.activate(FIT)
     assert await taken(queue) == []
@@ -45,7 +49,7 @@ async def test_a_parked_pod_returns_after_its_backoff() -> None:
 
 async def test_long_after_its_attempt_it_returns_at_once() -> None:
     clock = FakeClock()
-    queue = SchedulingQueue(clock)
+    queue = queue_of(clock)
     await refused(queue)
     await clock.run_for(20)
     queue.activate(FIT)
@@ -54,7 +58,7 @@ async def test_long_after_its_attempt_it_returns_at_once() -> None:
 
 
 async def test_its_own_change_brings_it_back_at_once() -> None:
-    queue = SchedulingQueue(FakeClock())
+    queue = queue_of(FakeClock())
     await refused(queue)
     queue.add(KEY)
     assert await taken(queue) == [KEY]
@@ -62,7 +66,7 @@ async def test_its_own_change_brings_it_back_at_once() -> None:
 
 async def test_the_safety_net() -> None:
     clock = FakeClock()
-    queue = SchedulingQueue(clock)
+    queue = queue_of(clock)
     await refused(queue)
     await clock.run_for(299)
     queue.flush()
@@ -70,6 +74,26 @@ async def test_the_safety_net() -> None:
     await clock.run_for(2)
     queue.flush()
     assert await taken(queue) == [KEY]
+
+
+async def test_the_highest_priority_is_tried_first() -> None:
+    queue = queue_of(FakeClock(), high=1000, low=-1)
+    for name in ("low", "first", "high", "second"):
+        queue.add(("default", name))
+    assert [name for _, name in await taken(queue)] == ["high", "first", "second", "low"]
+
+
+async def test_priority_counts_for_pods_that_come_back_too() -> None:
+    clock = FakeClock()
+    queue = queue_of(clock, high=1000)
+    for name in ("low", "high"):
+        queue.add(("default", name))
+    for key in await taken(queue):
+        queue.park(key, FIT)
+    await clock.run_for(20)
+    queue.activate(FIT)
+    queue.add(("default", "new"))
+    assert [name for _, name in await taken(queue)] == ["high", "low", "new"]
 
 
 def test_backoff_curve() -> None:

@@ -98,3 +98,13 @@ def test_remembered_decisions_are_bounded_by_what_they_hold(
     for number in range(10):
         made._remember(f"uid-{number}", Decision("n1", "", {}, scores))
     assert [n for n in range(10) if made.decision(f"uid-{n}")] == [7, 8, 9]
+
+
+async def test_the_last_room_is_for_the_highest_priority() -> None:
+    waiting = [pod(f"p{n}", cpu="3", priority=n) for n in range(3)]
+    api = FakeApi(*waiting)
+    async with TaskGuard("test") as guard:
+        _scheduler(api, guard)
+
+        await _until(lambda: len(api.said) == 2)
+    assert api.bound == ["p2"]
