@@ -1,6 +1,6 @@
 """The rows of what makes and changes pods: apps, batch, autoscaling, policy. Walk step 1."""
 
-from api import apps, policy
+from api import apps, batch, policy
 from api.scheme.resource import SCALE, STATUS, Resource
 
 ROWS: tuple[Resource, ...] = (
@@ -27,6 +27,17 @@ ROWS: tuple[Resource, ...] = (
         short_names=("rs",),
         categories=("all",),
         subresources=(SCALE, STATUS),
+    ),
+    Resource(
+        "batch",
+        "v1",
+        "Job",
+        "jobs",
+        batch.Job,
+        True,
+        "job",
+        categories=("all",),
+        subresources=(STATUS,),
     ),
     Resource(
         "policy",

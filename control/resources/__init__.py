@@ -10,6 +10,7 @@ from api.scheme import Resource
 from control.resources.admissionregistration import policies, webhooks
 from control.resources.apiextensions import crd
 from control.resources.apps import deployment, replicaset
+from control.resources.batch import job
 from control.resources.certificates import csr
 from control.resources.coordination import lease
 from control.resources.core import (
@@ -42,6 +43,7 @@ STRATEGIES: tuple[Strategy[Any], ...] = (
     endpoints.STRATEGY,
     endpointslice.STRATEGY,
     event.STRATEGY,
+    job.STRATEGY,
     lease.STRATEGY,
     limitrange.STRATEGY,
     namespace.STRATEGY,

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from api import admissionregistration, apps, coordination, core, discovery, policy, rbac
+from api import admissionregistration, apps, batch, coordination, core, discovery, policy, rbac
 from api.core.volume import VolumeSource
 from api.struct import ApiStruct, fields
 
@@ -153,6 +153,7 @@ NOT_YET: dict[type[ApiStruct], tuple[NotYet, ...]] = {
     core.Pod: _below("spec", POD),
     apps.ReplicaSet: _below("spec.template.spec", POD_SPEC),
     apps.Deployment: _below("spec.template.spec", POD_SPEC),
+    batch.Job: _below("spec.template.spec", POD_SPEC),
     core.Service: SERVICE,
     core.Node: NODE,
     discovery.EndpointSlice: ENDPOINT_SLICE,

@@ -70,6 +70,9 @@ class Strategy(Generic[T]):
     has_dependents: bool = True
     """Whether the garbage collector follows this kind: only then may a delete wait for dependents."""
 
+    orphans_by_default: str = ""
+    """The warning that a delete which says nothing of dependents leaves them behind, if it does."""
+
     def __init__(self, resource: Resource) -> None:
         self.resource = resource
 

@@ -38,6 +38,9 @@ async def delete(
 ) -> Removed:
     """Delete one object, or begin to."""
     validate_options(options)
+    orphans = kind.strategy.orphans_by_default
+    if orphans and options.propagation_policy is None and options.orphan_dependents is None:
+        call.warn(orphans)
     dry_run = call.dry_run or bool(options.dry_run)
     key = kind.key(namespace, name)
     stored = await registry.store.get(key)
@@ -144,7 +147,8 @@ def _begin(registry: Registry, kind: Kind[Any], options: DeleteOptions, new: Any
     grace = min(kind.strategy.grace_period(new, options) or 0, _LONGEST_GRACE)
     before = list(metadata.finalizers)
     if kind.strategy.has_dependents:
-        metadata.finalizers = deletion_finalizers(metadata.finalizers, options)
+        orphans = bool(kind.strategy.orphans_by_default)
+        metadata.finalizers = deletion_finalizers(metadata.finalizers, options, orphans=orphans)
     changed = metadata.finalizers != before
     if metadata.deletion_timestamp is not None:
         return _shorten(metadata, options, grace) or changed
@@ -168,11 +172,18 @@ def _shorten(metadata: ObjectMeta, options: DeleteOptions, grace: int) -> bool:
     return True
 
 
-def deletion_finalizers(finalizers: list[str], options: DeleteOptions) -> list[str]:
-    """The finalizers after the caller's wish about dependents: delete them before, after, never."""
+def deletion_finalizers(
+    finalizers: list[str], options: DeleteOptions, *, orphans: bool = False
+) -> list[str]:
+    """The finalizers after the caller's wish about dependents: delete them before, after, never.
+
+    `orphans`: they are left behind if the caller has no wish, and no earlier one had.
+    """
     policy = options.propagation_policy
     if policy is None and options.orphan_dependents is not None:
         policy = "Orphan" if options.orphan_dependents else "Background"
+    if policy is None and orphans and not {ORPHAN, FOREGROUND} & set(finalizers):
+        policy = "Orphan"
     if policy is None:
         return finalizers
     kept = [name for name in finalizers if name not in (ORPHAN, FOREGROUND)]

@@ -59,8 +59,7 @@ def pod_spec_errors(
 
 def template_errors(template: PodTemplateSpec, path: Path) -> Iterator[FieldError]:
     """A pod template of a workload that keeps its pods running: restartPolicy must be Always."""
-    yield from check_labels(path.child("metadata", "labels"), template.metadata.labels)
-    yield from pod_spec_errors(template.spec, path.child("spec"), in_template=True)
+    yield from any_template_errors(template, path)
     if template.spec.restart_policy not in ("", "Always"):
         yield not_supported(
             path.child("spec", "restartPolicy"), template.spec.restart_policy, ("Always",)
@@ -70,6 +69,12 @@ def template_errors(template: PodTemplateSpec, path: Path) -> Iterator[FieldErro
             path.child("spec", "activeDeadlineSeconds"),
             "may not be set in the template of a workload that restarts its pods",
         )
+
+
+def any_template_errors(template: PodTemplateSpec, path: Path) -> Iterator[FieldError]:
+    """What holds for every pod template, of workloads that end too."""
+    yield from check_labels(path.child("metadata", "labels"), template.metadata.labels)
+    yield from pod_spec_errors(template.spec, path.child("spec"), in_template=True)
     if template.spec.ephemeral_containers:
         yield forbidden(
             path.child("spec", "ephemeralContainers"),

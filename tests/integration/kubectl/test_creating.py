@@ -18,6 +18,7 @@ CREATED: list[tuple[str, str, str, str]] = [
         "secret/x", "{.type}", "kubernetes.io/dockerconfigjson",
     ),
     ("deployment x --image=i --replicas=0", "deploy/x", "{.spec.replicas}", "0"),
+    ("job x --image=i", "job/x", "{.spec.template.spec.restartPolicy}", "Never"),
     ("service clusterip x --tcp=80:8080", "svc/x", "{.spec.ports[0].targetPort}", "8080"),
     ("service clusterip x --clusterip=None", "svc/x", "{.spec.clusterIP}", "None"),
     ("service nodeport x --tcp=80", "svc/x", "{.spec.type}", "NodePort"),

@@ -129,6 +129,19 @@ SOUND: Mapping[str, str] = {
                 type: object
                 properties: {spec: {type: object, properties: {size: {type: integer}}}}
     """,
+    "Job": """
+        apiVersion: batch/v1
+        kind: Job
+        metadata: {name: sums, namespace: default, uid: 5f6e}
+        spec:
+          completions: 5
+          parallelism: 2
+          template:
+            metadata: {labels: {app: sums}}
+            spec:
+              restartPolicy: Never
+              containers: [{name: app, image: busybox}]
+    """,
     "ReplicaSet": """
         apiVersion: apps/v1
         kind: ReplicaSet
