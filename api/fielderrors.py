@@ -48,6 +48,9 @@ _WORDS = {
 }
 
 
+_new = object.__new__
+
+
 class Path:
     """Where a field is: `Path("spec").child("containers").index(0).child("name")`.
 
@@ -57,28 +60,36 @@ class Path:
 
     __slots__ = ("_parent", "_piece")
 
-    def __init__(self, *names: str, _parent: Path | None = None, _piece: str = "") -> None:
-        self._parent = _parent
-        self._piece = _piece or ".".join(names)
+    _parent: Path | None
+    _piece: tuple[str, ...] | int | str
+
+    def __init__(self, *names: str) -> None:
+        self._parent = None
+        self._piece = names
 
     def child(self, *names: str) -> Path:
         """A field of this object."""
-        joined = ".".join(names)
-        return Path(_parent=self, _piece=f".{joined}")
+        return self._below(names)
 
     def index(self, position: int) -> Path:
         """An element of this list."""
-        return Path(_parent=self, _piece=f"[{position}]")
+        return self._below(position)
 
     def key(self, name: str) -> Path:
         """An entry of this map."""
-        return Path(_parent=self, _piece=f"[{name}]")
+        return self._below(name)
+
+    def _below(self, piece: tuple[str, ...] | int | str) -> Path:
+        made = _new(Path)
+        made._parent = self
+        made._piece = piece
+        return made
 
     def __str__(self) -> str:
         pieces: list[str] = []
         path: Path | None = self
         while path is not None:
-            pieces.append(path._piece)
+            pieces.append(_spelled(path._piece))
             path = path._parent
         return "".join(reversed(pieces)).removeprefix(".")
 
@@ -90,6 +101,12 @@ class Path:
 
     def __hash__(self) -> int:
         return hash(str(self))
+
+
+def _spelled(piece: tuple[str, ...] | int | str) -> str:
+    if isinstance(piece, tuple):
+        return "".join(f".{name}" for name in piece if name)
+    return f"[{piece}]"
 
 
 @dataclass(frozen=True, slots=True)

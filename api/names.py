@@ -5,6 +5,8 @@ except for the names below, where Kubernetes writes an acronym in capitals. Ever
 `api` uses this one function; a unit test compares each name with the published API.
 """
 
+from functools import cache
+
 _ACRONYMS = {
     "boot_id": "bootID",
     "client_cidr": "clientCIDR",
@@ -44,6 +46,7 @@ _ACRONYMS = {
 }
 
 
+@cache
 def wire_name(attribute: str) -> str:
     """The JSON name of a Struct attribute: `pod_ip` → `podIP`, `continue_` → `continue`.
 

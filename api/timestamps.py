@@ -32,12 +32,12 @@ def now_micro_string(clock: Clock) -> str:
 
 def format(moment: datetime) -> str:  # (the module is used as `timestamps.format`)
     """`2026-01-02T03:04:05Z`; the fraction of the second is dropped, as Kubernetes does."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ").rjust(20, "0")
+    return moment.astimezone(UTC).isoformat(timespec="seconds")[:-6] + "Z"
 
 
 def format_micro(moment: datetime) -> str:
     """`2026-01-02T03:04:05.000006Z`."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ").rjust(27, "0")
+    return moment.astimezone(UTC).isoformat(timespec="microseconds")[:-6] + "Z"
 
 
 def parse(text: str) -> datetime:

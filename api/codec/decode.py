@@ -128,6 +128,9 @@ def _json(body: bytes, type_: type[T], validation: str) -> Decoded[T]:
     except (*walk.DecodeErrors, ValueError):
         return _walked(_parsed(jsontree.parse, body, type_), type_, validation)
     if validation != IGNORE:
+        sound = jsontree.parse_sound(body)
+        if sound is not None and not walk.has_unknown(sound, type_):
+            return Decoded(obj)
         tree, repeating = _parsed(jsontree.parse_counting, body, type_)
         if repeating or walk.has_unknown(tree, type_):
             return _walked(tree, type_, validation)

@@ -14,7 +14,12 @@ import json
 import re
 from typing import Any
 
+import msgspec
+
 MAX_DEPTH = 200
+
+_decode = msgspec.json.Decoder().decode
+_encode = msgspec.json.Encoder().encode
 
 _TOO_DEEP = f"nested deeper than {MAX_DEPTH} levels"
 
@@ -57,6 +62,22 @@ def parse(body: bytes) -> Any:
     """
     tree, _ = parse_counting(body)
     return tree
+
+
+def parse_sound(body: bytes) -> Any | None:
+    """The tree of an ordinary text in which no key is repeated; None where that is not certain.
+
+    Many times as fast as `parse`, which does not lose what may be wrong with the text. Quotes tell:
+    a key that came again is missing in what is written of the tree. Only `\\u` may spell a quote
+    without one, and such texts are left to `parse`.
+    """
+    if b"\\u" in body or body.count(b"{") + body.count(b"[") > MAX_DEPTH:
+        return None
+    try:
+        tree = _decode(body)
+    except (msgspec.DecodeError, RecursionError):
+        return None
+    return tree if body.count(b'"') == _encode(tree).count(b'"') else None
 
 
 def parse_counting(body: bytes) -> tuple[Any, bool]:

@@ -15,6 +15,8 @@ from typing import Any
 FieldSet = dict[str, Any]
 SELF = "."
 
+_encode = json.JSONEncoder(separators=(",", ":")).encode
+
 
 def field(name: str) -> str:
     return "f:" + name
@@ -22,12 +24,12 @@ def field(name: str) -> str:
 
 def item(keys: Mapping[str, Any]) -> str:
     """The entry of a list's item: its keys in the order of their names."""
-    return "k:" + json.dumps(dict(sorted(keys.items())), separators=(",", ":"))
+    return "k:" + _encode(dict(sorted(keys.items())))
 
 
 def element(value: Any) -> str:
     """The entry of a set's element."""
-    return "v:" + json.dumps(value, separators=(",", ":"))
+    return "v:" + _encode(value)
 
 
 def is_member(node: FieldSet) -> bool:
@@ -135,7 +137,7 @@ def _shown(entry: str) -> str:
     if kind == "v":
         return f"[={text}]"
     keys = json.loads(text)
-    pairs = (f"{name}={json.dumps(value, separators=(',', ':'))}" for name, value in keys.items())
+    pairs = (f"{name}={_encode(value)}" for name, value in keys.items())
     return f"[{','.join(pairs)}]"
 
 

@@ -40,13 +40,14 @@ class Fields:
     `unknown`: what all other fields are, where there may be others.
     """
 
-    __slots__ = ("_find", "_found", "_unknown")
+    __slots__ = ("_entries", "_find", "_found", "_unknown")
 
     def __init__(
         self, find: Callable[[], Mapping[str, Schema]], *, unknown: Schema | None = None
     ) -> None:
         self._find = find
         self._found: Mapping[str, Schema] | None = None
+        self._entries: dict[str, tuple[str, Schema]] = {}
         self._unknown = unknown
 
     @property
@@ -60,6 +61,15 @@ class Fields:
         if self._found is None:
             self._found = self._find()
         return self._found.get(name, self._unknown)
+
+    def entry(self, name: str) -> tuple[str, Schema]:
+        """How a set of fields writes this field, and its schema: `DEDUCED` where there is none."""
+        known = self._entries.get(name)
+        if known is None:
+            known = "f:" + name, self.field(name) or DEDUCED
+            if name in self.named:
+                self._entries[name] = known
+        return known
 
 
 @dataclass(frozen=True, slots=True)

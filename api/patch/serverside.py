@@ -39,6 +39,9 @@ def _granular(schema: Schema) -> bool:
 def _items(schema: Schema, value: Any) -> dict[str, tuple[Any, Schema]] | None:
     """The parts with owners of their own, by their entry in a set; None for an atomic value."""
     if isinstance(value, dict) and _granular(schema):
+        if isinstance(schema, Fields):
+            entry = schema.entry
+            return {(found := entry(name))[0]: (held, found[1]) for name, held in value.items()}
         return {fieldset.field(name): (held, _child(schema, name)) for name, held in value.items()}
     if not isinstance(value, list):
         return None
@@ -140,10 +143,15 @@ def _compare(old: Any, new: Any, schema: Schema) -> _Sides:
 
 def _everything(value: Any, schema: Schema) -> FieldSet:
     """A part that came or went, with all that is in it: itself and everything below."""
+    if not isinstance(value, dict | list):
+        return {}
     parts = _items(schema, value)
     if not parts:
         return {}
-    out: FieldSet = {entry: _everything(held, inner) for entry, (held, inner) in parts.items()}
+    out: FieldSet = {
+        entry: {} if inner is ATOMIC else _everything(held, inner)
+        for entry, (held, inner) in parts.items()
+    }
     out[SELF] = {}
     return out
 

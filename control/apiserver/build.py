@@ -19,6 +19,7 @@ from api.scheme import ALTERNATES, RESOURCES, SERVED, Catalogue, resource_of
 from base import pki
 from base.clock import Clock
 from base.tasks import TaskGuard
+from base.uuids import Uuids
 from control.admission.plugins import default_chain
 from control.apiserver.agents.agents import Agents
 from control.apiserver.agents.podstreams import PodStreams
@@ -30,6 +31,7 @@ from control.apiserver.discovery import oidc
 from control.apiserver.discovery.openapi.serving import OpenApi
 from control.apiserver.discovery.paths import Check, Paths
 from control.apiserver.fairness.gate import Gate
+from control.apiserver.fairness.levels import WIDE
 from control.apiserver.http.context import ApiRequest
 from control.apiserver.http.draining import Draining
 from control.apiserver.http.handlers import ResourceHandlers, Subresources
@@ -219,7 +221,7 @@ def make_registry(
         catalogue=Catalogue(SERVED),
         kinds=[make_kind(resource, strategy_of(resource), store) for resource in RESOURCES],
         clock=clock,
-        identity=Identity(lambda: str(uuid.uuid4()), lambda: random_suffix(source)),
+        identity=Identity(Uuids(), lambda: random_suffix(source)),
     )
     for version in alternates(ALTERNATES, registry.kind_named, conversions.ALTERNATES):
         registry.add_version(version)
@@ -245,7 +247,7 @@ def make_registry(
 def _objects(registry: Registry, request: ApiRequest) -> int:
     """How many objects a request goes through, at most."""
     target = request.target
-    if target.name or not target.resource.stored:
+    if request.verb not in WIDE or target.name or not target.resource.stored:
         return 1
     kind = registry.version(target.resource).kind
     namespace = target.namespace if kind.resource.namespaced else ""

@@ -212,7 +212,7 @@ class LocalClient:
             left = ends - clock.monotonic()
             try:
                 async with asyncio.timeout(min(_BOOKMARK_SECONDS, left)):
-                    event = await anext(subscription)
+                    await subscription.filled()
             except TimeoutError:
                 yield WatchEvent("BOOKMARK", None, str(subscription.progress))
                 if left <= _BOOKMARK_SECONDS:
@@ -220,8 +220,10 @@ class LocalClient:
                 continue
             except StopAsyncIteration:
                 return
-            entry = event.entry
-            yield WatchEvent(event.type, _decode(kind, entry.body), str(entry.revision))
+            while len(subscription):
+                event = await anext(subscription)
+                entry = event.entry
+                yield WatchEvent(event.type, _decode(kind, entry.body), str(entry.revision))
 
 
 def _decode(kind: Kind[T], body: bytes) -> T:

@@ -8,6 +8,7 @@ listed: the agent refuses pods that set them (`agent/spec/refusals.py`).
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from api import admissionregistration, apps, batch, coordination, core, discovery, policy, rbac
@@ -170,33 +171,58 @@ NOT_YET: dict[type[ApiStruct], tuple[NotYet, ...]] = {
 
 def warnings(obj: ApiStruct) -> list[str]:
     """One text per field that this object sets and that has no effect yet."""
-    return [
-        f"{path}: accepted, but without effect: {row.missing}"
-        for row in NOT_YET.get(type(obj), ())
-        for path, value in _values(obj, row.path.split("."), "")
+    found = sorted(
+        (number, f"{path}: accepted, but without effect: {row.missing}")
+        for number, row, path, value in _values(obj, _patterns(type(obj)), "")
         if row.holds(value)
-    ]
+    )
+    return [text for _, text in found]
 
 
-def _values(value: Any, steps: list[str], path: str) -> Iterator[tuple[str, Any]]:
-    """Where the pattern leads in this object: each concrete path with its value."""
-    if not steps:
-        yield path, value
-        return
+class _Step:
+    """Rows whose paths begin alike: the rows that end here, and what follows, step by step."""
+
+    __slots__ = ("following", "rows")
+
+    def __init__(self) -> None:
+        self.rows: list[tuple[int, NotYet]] = []
+        self.following: dict[tuple[str, str], _Step] = {}
+
+
+@cache
+def _patterns(type_: type[ApiStruct]) -> _Step:
+    """The rows of a type as one tree: most objects end the search near its root."""
+    root = _Step()
+    for number, row in enumerate(NOT_YET.get(type_, ())):
+        step = root
+        for text in row.path.split("."):
+            name, _, bracket = text.removesuffix("]").partition("[")
+            step = step.following.setdefault((name, bracket), _Step())
+        step.rows.append((number, row))
+    return root
+
+
+def _values(value: Any, step: _Step, path: str) -> Iterator[tuple[int, NotYet, str, Any]]:
+    """Where the patterns lead in this object: each row with its concrete path and value."""
+    for number, row in step.rows:
+        yield number, row, path, value
     if value is None:
         return
-    name, _, bracket = steps[0].removesuffix("]").partition("[")
-    child = getattr(value, attribute(type(value), name))
-    where = f"{path}.{name}" if path else name
-    if not bracket:
-        yield from _values(child, steps[1:], where)
-    elif bracket != "*":
-        yield from _values(child.get(bracket), steps[1:], f"{where}[{bracket}]")
-    else:
-        for number, item in enumerate(child):
-            yield from _values(item, steps[1:], f"{where}[{number}]")
+    for (name, bracket), following in step.following.items():
+        child = getattr(value, attribute(type(value), name))
+        if child is None and not following.rows:
+            continue
+        where = f"{path}.{name}" if path else name
+        if not bracket:
+            yield from _values(child, following, where)
+        elif bracket != "*":
+            yield from _values(child.get(bracket), following, f"{where}[{bracket}]")
+        else:
+            for position, item in enumerate(child):
+                yield from _values(item, following, f"{where}[{position}]")
 
 
+@cache
 def attribute(type_: type[ApiStruct], wire: str) -> str:
     """The Python attribute behind a wire name.
 

@@ -14,7 +14,7 @@ told, so a consumer sees nothing that a reader could not see.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Protocol, Self
 
 from control.store.errors import StoreError
@@ -34,6 +34,24 @@ class Source(Protocol):
         ...
 
     def forget(self, watch: LogWatch) -> None: ...
+
+
+def publish(watches: Iterable[LogWatch], changes: Sequence[Change]) -> None:
+    """Tell the watches what has just become visible: there is one per kind, and most need not know.
+
+    A prefix usually ends at a slash, and then it is one of those that the changed keys have.
+    """
+    changed = {change.key[:end] for change in changes for end in _cuts(change.key)}
+    for watch in watches:
+        if watch.prefix in changed or watch.restless or not watch.prefix.endswith("/"):
+            watch.publish(changes)
+
+
+def _cuts(key: str) -> Iterator[int]:
+    at = key.find("/") + 1
+    while at:
+        yield at
+        at = key.find("/", at) + 1
 
 
 class LogWatch:
@@ -67,6 +85,11 @@ class LogWatch:
             return self._delivered
         return max(self._delivered, self._source.revision())
 
+    @property
+    def restless(self) -> bool:
+        """Whether to wake its consumer when anything has changed, though it be of no interest."""
+        return self._progress_requested or not self._collecting
+
     def request_progress(self) -> None:
         self._progress_requested = True
 
@@ -84,7 +107,7 @@ class LogWatch:
             for change in changes:
                 if change.key.startswith(self.prefix) and change.revision > self._after:
                     self._collect(change)
-        if self._buffer or self._progress_requested or not self._collecting:
+        if self._buffer or self.restless:
             self._wake()
 
     def __aiter__(self) -> Self:

@@ -21,7 +21,7 @@ from control.store.interface import (
     Range,
     check_operations,
 )
-from control.store.logwatch import LogWatch
+from control.store.logwatch import LogWatch, publish
 from control.store.mirror import Mirror
 
 _PAGE = 100
@@ -63,8 +63,7 @@ class MemoryStore:
         group = decide([Request(operations, done)], self._mirror)
         self._mirror.apply(group.changes)
         self._log.extend(group.changes)
-        for watch in list(self._watches):
-            watch.publish(group.changes)
+        publish(list(self._watches), group.changes)
         group.accept()
         return await done
 

@@ -175,12 +175,12 @@ class Subscription:
         return self
 
     async def __anext__(self) -> CachedEvent:
-        await self._filled()
+        await self.filled()
         return self._events.popleft()
 
     async def batch(self) -> list[CachedEvent]:
         """All events that wait, at least one. Raises StopAsyncIteration when closed."""
-        await self._filled()
+        await self.filled()
         events = list(self._events)
         self._events.clear()
         return events
@@ -227,7 +227,7 @@ class Subscription:
         self._limit = self._capacity + len(self._events)
         self._cache.attach(self)
 
-    async def _filled(self) -> None:
+    async def filled(self) -> None:
         """Wait until there is an event to take. Raises StopAsyncIteration if there never will be."""
         while not self._events:
             self._limit = self._capacity  # a replay larger than that has been taken by now

@@ -50,6 +50,8 @@ SEATS = 64
 """Requests that run at once, over all levels. Most wait for the disk meanwhile: the store commits
 whatever waits together, so a few dozen writers are needed to keep it busy."""
 
+WIDE = frozenset({"list", "watch", "deletecollection"})
+"""Verbs that go through many objects."""
 OBJECTS_PER_SEAT = 100
 MOST_SEATS = 10
 
@@ -101,6 +103,6 @@ def classify(
 
 def seats(verb: str, objects: int) -> int:
     """How many seats a request takes: reading many objects keeps the loop busy for long."""
-    if verb not in ("list", "watch", "deletecollection"):
+    if verb not in WIDE:
         return 1
     return min(MOST_SEATS, max(1, -(-objects // OBJECTS_PER_SEAT)))

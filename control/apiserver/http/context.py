@@ -69,5 +69,8 @@ class ApiRequest:
 
 def _agent(header: str) -> str:
     """The program's own name, as managedFields shows it: what stands before the first slash."""
-    name = "".join(char for char in header.partition("/")[0] if char.isprintable())
+    name = header.partition("/")[0]
+    if name.isascii() and name.isprintable():
+        return name[:MAX_NAME]
+    name = "".join(char for char in name if char.isprintable())
     return name.encode()[:MAX_NAME].decode(errors="ignore")

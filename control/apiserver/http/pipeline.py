@@ -13,7 +13,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-import uuid
 from collections.abc import Awaitable, Callable, Mapping
 
 from aiohttp import web
@@ -22,6 +21,7 @@ from api import errors
 from api.errors import ApiError
 from api.meta import StatusDetails
 from api.scheme import Catalogue
+from base import uuids
 from base.clock import Clock
 from control.apiserver.fairness.gate import Gate, Ticket
 from control.apiserver.fairness.levels import classify, seats
@@ -266,7 +266,7 @@ def _audit_id(given: str) -> str:
     """The client's own, or a UUID: not the kernel's, for it need not be unguessable, and is slow."""
     if 0 < len(given) <= _MAX_AUDIT_ID and given.isprintable():
         return given
-    return str(uuid.UUID(int=random.getrandbits(128), version=4))
+    return uuids.spelled(random.getrandbits(128))
 
 
 def _access(user: User, verb: str, target: routing.Target, query: Query) -> Access:

@@ -29,6 +29,9 @@ MAX_MODE = 0o777
 MIN_TOKEN_SECONDS = 600
 VOLUME_FIELD_PATHS = ("metadata.name", "metadata.namespace", "metadata.uid")
 
+_SOURCES = tuple((wire_name(name), name) for name in VolumeSource.__struct_fields__)
+_PROJECTIONS = tuple((wire_name(name), name) for name in VolumeProjection.__struct_fields__)
+
 
 def volume_errors(volumes: Sequence[Volume], path: Path) -> Iterator[FieldError]:
     """Names are unique DNS labels; each volume has exactly one source, which is valid."""
@@ -38,9 +41,7 @@ def volume_errors(volumes: Sequence[Volume], path: Path) -> Iterator[FieldError]
     for number, volume in enumerate(volumes):
         where = path.index(number)
         yield from check_text(where.child("name"), volume.name, validation.dns1123_label)
-        sources = {
-            wire_name(name): getattr(volume, name) for name in VolumeSource.__struct_fields__
-        }
+        sources = {wire: getattr(volume, name) for wire, name in _SOURCES}
         yield from check_exactly_one(where, sources, "volume type")
         yield from _source_errors(volume, where)
 
@@ -147,10 +148,7 @@ def _projected_errors(source: ProjectedVolumeSource, path: Path) -> Iterator[Fie
     yield from _mode_errors(source.default_mode, path.child("defaultMode"))
     for number, projection in enumerate(source.sources):
         where = path.child("sources").index(number)
-        choices = {
-            wire_name(name): getattr(projection, name)
-            for name in VolumeProjection.__struct_fields__
-        }
+        choices = {wire: getattr(projection, name) for wire, name in _PROJECTIONS}
         yield from check_exactly_one(where, choices, "projection type")
         if projection.secret is not None:
             yield from _projected_name_errors(projection.secret.name, where.child("secret"))

@@ -42,7 +42,7 @@ from control.store.interface import (
     Range,
     check_operations,
 )
-from control.store.logwatch import LogWatch
+from control.store.logwatch import LogWatch, publish
 from control.store.mirror import Mirror
 from control.store.sqlite import backup, log, opening, trim
 from control.store.sqlite.readers import Readers
@@ -202,8 +202,7 @@ class SqliteStore:
         else:
             self._mirror.apply(group.changes)
             if group.changes:
-                for watch in list(self._watches):
-                    watch.publish(group.changes)
+                publish(list(self._watches), group.changes)
             group.accept()
             self._count(group)
         if self._waiting:
