@@ -15,7 +15,6 @@ unknown fields to speak of.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, Generic, TypeVar
 
@@ -58,8 +57,7 @@ encode = _encoder.encode
 """The JSON of an object: exactly what is stored and sent."""
 
 
-@dataclass(frozen=True, slots=True)
-class Decoded(Generic[T]):
+class Decoded(msgspec.Struct, Generic[T], frozen=True, gc=False):
     """An object and what to warn its sender about."""
 
     obj: T

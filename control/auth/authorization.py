@@ -16,6 +16,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+import msgspec
+
 from control.auth.user import AUTHENTICATED, BOOTSTRAPPERS, SERVICE_ACCOUNTS, User
 
 _PUBLIC_PATHS = frozenset({"/healthz", "/livez", "/readyz", "/version"})
@@ -32,8 +34,7 @@ _ABOUT_ONESELF = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Access:
+class Access(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One request, as far as permission is concerned. `path` alone is set for non-resources."""
 
     user: User

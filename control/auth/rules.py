@@ -9,7 +9,9 @@ be listed: the authorizer then refuses with a reason, and the list says that it 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+
+from msgspec.structs import replace
 
 from api.scheme import SERVED, Resource
 from control.auth.authorization import Access, Authorizer

@@ -208,8 +208,9 @@ def _values(value: Any, step: _Step, path: str) -> Iterator[tuple[int, NotYet, s
         yield number, row, path, value
     if value is None:
         return
+    type_: type[ApiStruct] = type(value)
     for (name, bracket), following in step.following.items():
-        child = getattr(value, attribute(type(value), name))
+        child = getattr(value, attribute(type_, name))
         if child is None and not following.rows:
             continue
         where = f"{path}.{name}" if path else name

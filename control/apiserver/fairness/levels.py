@@ -13,6 +13,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import msgspec
+
 from control.auth.user import MASTERS, NODES, User
 
 _SERVICE_ACCOUNTS = "system:serviceaccounts"
@@ -56,8 +58,7 @@ OBJECTS_PER_SEAT = 100
 MOST_SEATS = 10
 
 
-@dataclass(frozen=True, slots=True)
-class Flow:
+class Flow(msgspec.Struct, frozen=True, gc=False):
     """Where a request belongs: its schema, its level, and who its peers are within it."""
 
     schema: str

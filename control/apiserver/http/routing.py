@@ -8,8 +8,9 @@ are those of the server's catalogue, and never grow with what clients ask for.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from urllib.parse import unquote
+
+import msgspec
 
 from api.scheme import Catalogue, Resource, Subresource
 
@@ -31,8 +32,7 @@ _ACROSS_NAMESPACES = ("list", "watch")
 """Objects of all namespaces are looked at together; made and deleted they are in one."""
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(msgspec.Struct, frozen=True, gc=False):
     """What a path names. `rest` is what follows a subresource such as `proxy`."""
 
     resource: Resource

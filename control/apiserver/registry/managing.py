@@ -13,6 +13,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
+
 from api.meta import ManagedFieldsEntry
 from api.patch import fieldset, serverside
 from api.patch.fieldset import FieldSet
@@ -42,8 +44,7 @@ _UNTRACKED: FieldSet = {
 """What the server owns has no other owner."""
 
 
-@dataclass(frozen=True, slots=True)
-class Manager:
+class Manager(msgspec.Struct, frozen=True, gc=False):
     """Who makes a change, and by what way."""
 
     name: str
