@@ -53,7 +53,7 @@ def page() -> str:
         _INTRODUCTION,
         "## Kinds\n\n" + _table(("kind", "API", "names", "verbs", "subresources"), _kinds()),
         _FIELDS,
-        "### Pod, and the templates of Deployment and ReplicaSet\n\n"
+        "### Pod, and the templates of workloads\n\n"
         "Paths begin at the pod's `spec`; `containers[*]` stands for init containers too.\n\n"
         + _fields(POD_SPEC),
         *(

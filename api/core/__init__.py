@@ -1,5 +1,8 @@
 """The core group, v1: re-exports every type by its own name."""
 
+from api.core.componentstatus import ComponentCondition as ComponentCondition
+from api.core.componentstatus import ComponentConditionType as ComponentConditionType
+from api.core.componentstatus import ComponentStatus as ComponentStatus
 from api.core.config import ConfigMap as ConfigMap
 from api.core.config import Secret as Secret
 from api.core.config import SecretType as SecretType
@@ -134,6 +137,7 @@ from api.core.pod import PodStatus as PodStatus
 from api.core.pod import PodTemplateSpec as PodTemplateSpec
 from api.core.pod import PreemptionPolicy as PreemptionPolicy
 from api.core.pod import RestartPolicy as RestartPolicy
+from api.core.podtemplate import PodTemplate as PodTemplate
 from api.core.probe import ExecAction as ExecAction
 from api.core.probe import GRPCAction as GRPCAction
 from api.core.probe import HTTPGetAction as HTTPGetAction
@@ -184,6 +188,13 @@ from api.core.remotevolume import RBDVolumeSource as RBDVolumeSource
 from api.core.remotevolume import ScaleIOVolumeSource as ScaleIOVolumeSource
 from api.core.remotevolume import StorageOSVolumeSource as StorageOSVolumeSource
 from api.core.remotevolume import VsphereVirtualDiskVolumeSource as VsphereVirtualDiskVolumeSource
+from api.core.replication import ReplicationController as ReplicationController
+from api.core.replication import ReplicationControllerCondition as ReplicationControllerCondition
+from api.core.replication import (
+    ReplicationControllerConditionType as ReplicationControllerConditionType,
+)
+from api.core.replication import ReplicationControllerSpec as ReplicationControllerSpec
+from api.core.replication import ReplicationControllerStatus as ReplicationControllerStatus
 from api.core.resources import ContainerExtendedResourceRequest as ContainerExtendedResourceRequest
 from api.core.resources import PodExtendedResourceClaimStatus as PodExtendedResourceClaimStatus
 from api.core.resources import PodResourceClaim as PodResourceClaim

@@ -3,7 +3,7 @@
 from typing import Any
 
 from api import core
-from api.scheme.resource import ALL_VERBS, PROXIED, STATUS, Resource, Subresource
+from api.scheme.resource import ALL_VERBS, PROXIED, SCALE, STATUS, Resource, Subresource
 from api.struct import ApiStruct
 
 _POD_SUBRESOURCES = (
@@ -55,6 +55,15 @@ ROWS: tuple[Resource, ...] = (
         short_names=("po",),
         categories=("all",),
         subresources=_POD_SUBRESOURCES,
+    ),
+    _core("PodTemplate", "podtemplates", core.PodTemplate),
+    _core(
+        "ReplicationController",
+        "replicationcontrollers",
+        core.ReplicationController,
+        short_names=("rc",),
+        categories=("all",),
+        subresources=(SCALE, STATUS),
     ),
     _core("Secret", "secrets", core.Secret),
     _core(

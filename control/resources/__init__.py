@@ -9,7 +9,13 @@ from typing import Any
 from api.scheme import Resource
 from control.resources.admissionregistration import policies, webhooks
 from control.resources.apiextensions import crd
-from control.resources.apps import deployment, replicaset
+from control.resources.apps import (
+    controllerrevision,
+    daemonset,
+    deployment,
+    replicaset,
+    statefulset,
+)
 from control.resources.batch import job
 from control.resources.certificates import csr
 from control.resources.coordination import lease
@@ -21,6 +27,8 @@ from control.resources.core import (
     namespace,
     node,
     pod,
+    podtemplate,
+    replication,
     service,
 )
 from control.resources.discovery import endpointslice
@@ -36,8 +44,10 @@ STRATEGIES: tuple[Strategy[Any], ...] = (
     config.CONFIG_MAP,
     config.SECRET,
     config.SERVICE_ACCOUNT,
+    controllerrevision.STRATEGY,
     crd.STRATEGY,
     csr.STRATEGY,
+    daemonset.STRATEGY,
     deployment.STRATEGY,
     disruptionbudget.STRATEGY,
     endpoints.STRATEGY,
@@ -58,6 +68,9 @@ STRATEGIES: tuple[Strategy[Any], ...] = (
     service.STRATEGY,
     webhooks.MUTATING,
     webhooks.VALIDATING,
+    podtemplate.STRATEGY,
+    replication.STRATEGY,
+    statefulset.STRATEGY,
 )
 
 _BY_RESOURCE = {strategy.resource: strategy for strategy in STRATEGIES}

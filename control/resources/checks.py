@@ -1,9 +1,9 @@
 """Small checks that several kinds share; each yields the errors it finds, with their paths."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-from api import quantity, validation
+from api import intstr, quantity, validation
 from api.fielderrors import FieldError, Path, duplicate, forbidden, invalid, not_supported, required
 from api.meta import LabelSelector
 from api.quantity import Quantity
@@ -99,6 +99,43 @@ def check_non_negative(path: Path, value: int | None) -> Iterator[FieldError]:
         yield invalid(path, value, "must be greater than or equal to 0")
 
 
+def check_amount(
+    path: Path, value: int | str | None, *, at_most_all: bool = True
+) -> Iterator[FieldError]:
+    """A number of pods or a percentage of them, such as `maxUnavailable`; None passes."""
+    if isinstance(value, int):
+        yield from check_non_negative(path, value)
+    elif value is not None:
+        if not intstr.is_percent(value) or value.startswith(("-", "+")):
+            yield invalid(
+                path,
+                value,
+                "a valid percent string must be a numeric string followed by an ending '%'"
+                " (e.g. '1%', or '93%')",
+            )
+        elif at_most_all and int(value[:-1]) > 100:
+            yield invalid(path, value, "must not be greater than 100%")
+
+
+def check_counts(path: Path, counts: Mapping[str, int | None]) -> Iterator[FieldError]:
+    """Counts of a status, by wire name: none is negative."""
+    for name, value in counts.items():
+        yield from check_non_negative(path.child(name), value)
+
+
+def check_parts(path: Path, replicas: int, parts: Mapping[str, int]) -> Iterator[FieldError]:
+    """Counts of some of a workload's pods, by wire name: none counts more than there are."""
+    yield from check_counts(path, parts)
+    for name, value in parts.items():
+        if value > replicas:
+            yield invalid(path.child(name), value, "cannot be greater than status.replicas")
+
+
+def is_nothing(value: int | str | None) -> bool:
+    """Whether an amount of pods is none of them."""
+    return value is None or value == 0 or (isinstance(value, str) and value.strip("0") == "%")
+
+
 def check_exactly_one(path: Path, choices: dict[str, Any], what: str) -> Iterator[FieldError]:
     """Exactly one member of a union may be set (an explicit empty object counts as set)."""
     chosen = [name for name, value in choices.items() if value is not None]
@@ -144,9 +181,16 @@ def check_selector(path: Path, selector: LabelSelector) -> Iterator[FieldError]:
 
 
 def check_selector_matches_template(
-    path: Path, selector: LabelSelector | None, labels: dict[str, str]
+    path: Path,
+    selector: LabelSelector | None,
+    labels: dict[str, str],
+    *,
+    workload: str = "deployment",
 ) -> Iterator[FieldError]:
-    """A workload's selector: given, not empty, and matching its own template's labels."""
+    """A workload's selector: given, not empty, and matching its own template's labels.
+
+    Of a ReplicaSet, too, Kubernetes says that it is invalid for a deployment.
+    """
     where = path.child("selector")
     if selector is None:
         yield required(where, "")
@@ -154,7 +198,7 @@ def check_selector_matches_template(
     errors = list(check_selector(where, selector))
     yield from errors
     if not selector.match_labels and not selector.match_expressions:
-        yield invalid(where, {}, "empty selector is invalid for deployment")
+        yield invalid(where, {}, f"empty selector is invalid for {workload}")
     elif not errors and not from_label_selector(selector).matches(labels):
         yield invalid(
             path.child("template", "metadata", "labels"),

@@ -2,16 +2,17 @@
 
 from collections.abc import Iterator
 
-from api import intstr
 from api.apps import Deployment, DeploymentStrategy, DeploymentStrategyType, RollingUpdateDeployment
 from api.fielderrors import FieldError, Path, forbidden, invalid
 from api.scheme import resource_of
 from control.resources.apps.replicaset import container_images, container_names
 from control.resources.checks import (
+    check_amount,
     check_enum,
     check_immutable,
     check_non_negative,
     check_selector_matches_template,
+    is_nothing,
 )
 from control.resources.columns import AGE, format_selector
 from control.resources.podspec.defaults import default_pod_spec
@@ -104,40 +105,17 @@ def _strategy_errors(strategy: DeploymentStrategy, path: Path) -> Iterator[Field
         return
     if rolling is None:
         return
-    errors: list[FieldError] = []
-    for name, value in (
-        ("maxSurge", rolling.max_surge),
-        ("maxUnavailable", rolling.max_unavailable),
-    ):
-        errors += _amount_errors(value, where.child(name), at_most_all=name == "maxUnavailable")
+    errors = [
+        *check_amount(where.child("maxSurge"), rolling.max_surge, at_most_all=False),
+        *check_amount(where.child("maxUnavailable"), rolling.max_unavailable),
+    ]
     yield from errors
-    if not errors and _is_zero(rolling.max_surge) and _is_zero(rolling.max_unavailable):
+    if not errors and is_nothing(rolling.max_surge) and is_nothing(rolling.max_unavailable):
         yield invalid(
             where.child("maxUnavailable"),
             rolling.max_unavailable,
             "may not be 0 when `maxSurge` is 0",
         )
-
-
-def _amount_errors(
-    value: int | str | None, path: Path, *, at_most_all: bool
-) -> Iterator[FieldError]:
-    if isinstance(value, int):
-        yield from check_non_negative(path, value)
-    elif value is not None:
-        if not intstr.is_percent(value) or value.startswith(("-", "+")):
-            yield invalid(
-                path,
-                value,
-                "a valid percent string must be a numeric string followed by an ending '%'"
-                " (e.g. '1%', or '93%')",
-            )
-        elif at_most_all and int(value[:-1]) > 100:
-            yield invalid(path, value, "must not be greater than 100%")
-
-
-def _is_zero(value: int | str | None) -> bool:
-    return value in (0, "0%")
 
 
 STRATEGY = DeploymentStrategyRules(resource_of(Deployment))

@@ -1,12 +1,9 @@
 """PodDisruptionBudget: how many of an application's pods may be ended at a time. Walk step 7."""
 
-from collections.abc import Iterator
-
-from api import intstr
 from api.fielderrors import FieldError, Path, invalid
 from api.policy import PodDisruptionBudget, UnhealthyPodEvictionPolicyType
 from api.scheme import resource_of
-from control.resources.checks import check_enum, check_non_negative, check_selector
+from control.resources.checks import check_amount, check_enum, check_non_negative, check_selector
 from control.resources.strategy import Column, Strategy
 
 _NONE = "N/A"
@@ -32,7 +29,7 @@ class DisruptionBudgetStrategy(Strategy[PodDisruptionBudget]):
             ("minAvailable", spec.min_available),
             ("maxUnavailable", spec.max_unavailable),
         ):
-            errors += _amount_errors(value, path.child(name))
+            errors += check_amount(path.child(name), value)
         if spec.selector is not None:
             errors += check_selector(path.child("selector"), spec.selector)
         where = path.child("unhealthyPodEvictionPolicy")
@@ -54,20 +51,6 @@ class DisruptionBudgetStrategy(Strategy[PodDisruptionBudget]):
 
 def _shown(value: int | str | None) -> str:
     return _NONE if value is None else str(value)
-
-
-def _amount_errors(value: int | str | None, path: Path) -> Iterator[FieldError]:
-    if isinstance(value, int):
-        yield from check_non_negative(path, value)
-    elif value is not None and (not intstr.is_percent(value) or value.startswith(("-", "+"))):
-        yield invalid(
-            path,
-            value,
-            "a valid percent string must be a numeric string followed by an ending '%'"
-            " (e.g. '1%', or '93%')",
-        )
-    elif value is not None and int(value[:-1]) > 100:
-        yield invalid(path, value, "must not be greater than 100%")
 
 
 STRATEGY = DisruptionBudgetStrategy(resource_of(PodDisruptionBudget))

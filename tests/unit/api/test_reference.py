@@ -200,6 +200,15 @@ def reference_file(resource: Any, suffix: str) -> Path:
     return REFERENCE / "objects" / f"{group}.{resource.version}.{resource.kind}.{suffix}"
 
 
+def reference_object(resource: Any) -> Any:
+    """The example. The API server names the type of a claim within a StatefulSet, it does not."""
+    document = json.loads(reference_file(resource, "json").read_bytes())
+    if resource.kind == "StatefulSet":
+        for claim in document["spec"]["volumeClaimTemplates"]:
+            claim.update(apiVersion="v1", kind="PersistentVolumeClaim")
+    return document
+
+
 # The reference has no example of a definition: its schema is in no protobuf of ours.
 KINDS = pytest.mark.parametrize(
     "resource",
@@ -213,15 +222,14 @@ def test_json_round_trip(resource: Any) -> None:
     body = reference_file(resource, "json").read_bytes()
     found = decode.decode_object(body, "application/json", resource, "Strict")
     assert found.warnings == ()
-    assert json.loads(decode.encode(found.obj)) == json.loads(body)
+    assert json.loads(decode.encode(found.obj)) == reference_object(resource)
 
 
 @KINDS
 def test_protobuf_is_the_same_object(resource: Any) -> None:
     body = reference_file(resource, "pb").read_bytes()
     found = decode.decode_object(body, decode.PROTOBUF, resource)
-    wanted = json.loads(reference_file(resource, "json").read_bytes())
-    assert json.loads(decode.encode(found.obj)) == wanted
+    assert json.loads(decode.encode(found.obj)) == reference_object(resource)
 
 
 @KINDS

@@ -152,6 +152,60 @@ SOUND: Mapping[str, str] = {
             metadata: {labels: {app: web}}
             spec: {containers: [{name: app, image: busybox}]}
     """,
+    "ReplicationController": """
+        apiVersion: v1
+        kind: ReplicationController
+        metadata: {name: web, namespace: default}
+        spec:
+          replicas: 2
+          template:
+            metadata: {labels: {app: web}}
+            spec: {containers: [{name: app, image: busybox}]}
+    """,
+    "StatefulSet": """
+        apiVersion: apps/v1
+        kind: StatefulSet
+        metadata: {name: web, namespace: default}
+        spec:
+          replicas: 3
+          serviceName: web
+          selector: {matchLabels: {app: web}}
+          template:
+            metadata: {labels: {app: web}}
+            spec:
+              containers:
+                - {name: app, image: busybox, volumeMounts: [{name: data, mountPath: /data}]}
+          volumeClaimTemplates:
+            - metadata: {name: data}
+              spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}}
+    """,
+    "DaemonSet": """
+        apiVersion: apps/v1
+        kind: DaemonSet
+        metadata: {name: log, namespace: default}
+        spec:
+          selector: {matchLabels: {app: log}}
+          template:
+            metadata: {labels: {app: log}}
+            spec:
+              nodeSelector: {disk: ssd}
+              containers: [{name: app, image: busybox}]
+    """,
+    "ControllerRevision": """
+        apiVersion: apps/v1
+        kind: ControllerRevision
+        metadata: {name: web-5d4f, namespace: default}
+        data: {spec: {template: {$patch: replace}}}
+        revision: 1
+    """,
+    "PodTemplate": """
+        apiVersion: v1
+        kind: PodTemplate
+        metadata: {name: once, namespace: default}
+        template:
+          metadata: {labels: {app: once}}
+          spec: {restartPolicy: Never, containers: [{name: app, image: busybox}]}
+    """,
     "Service": """
         apiVersion: v1
         kind: Service
