@@ -8,6 +8,7 @@ from base.clock import Clock
 from base.settings import SettingsError
 from control.admission.certificates import CertificateRequester
 from control.admission.chain import Chain, Reader
+from control.admission.ingressclass import DefaultIngressClass
 from control.admission.limitranger import LimitRanger
 from control.admission.namespacelifecycle import NamespaceLifecycle
 from control.admission.noderestriction import NodeRestriction
@@ -35,6 +36,7 @@ def default_chain(
         Priority(reader),
         DefaultTolerationSeconds(toleration_seconds),
         CertificateRequester(),
+        DefaultIngressClass(reader),
         PolicyRefusal(),
     )
     if unknown := sorted(set(disabled) - {plugin.name for plugin in plugins}):

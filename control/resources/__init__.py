@@ -32,6 +32,8 @@ from control.resources.core import (
     service,
 )
 from control.resources.discovery import endpointslice
+from control.resources.networking import addresses, ingress, ingressclass
+from control.resources.networking import policy as networkpolicy
 from control.resources.policy import disruptionbudget
 from control.resources.rbac import binding, role
 from control.resources.scheduling import priorityclass
@@ -39,6 +41,8 @@ from control.resources.strategy import Column as Column
 from control.resources.strategy import Strategy as Strategy
 
 STRATEGIES: tuple[Strategy[Any], ...] = (
+    addresses.ADDRESS,
+    addresses.CIDR,
     binding.CLUSTER_ROLE_BINDING,
     binding.ROLE_BINDING,
     config.CONFIG_MAP,
@@ -54,9 +58,12 @@ STRATEGIES: tuple[Strategy[Any], ...] = (
     endpointslice.STRATEGY,
     event.STRATEGY,
     job.STRATEGY,
+    ingress.STRATEGY,
+    ingressclass.STRATEGY,
     lease.STRATEGY,
     limitrange.STRATEGY,
     namespace.STRATEGY,
+    networkpolicy.STRATEGY,
     node.STRATEGY,
     pod.STRATEGY,
     policies.BINDING,

@@ -11,7 +11,17 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from api import admissionregistration, apps, batch, coordination, core, discovery, policy, rbac
+from api import (
+    admissionregistration,
+    apps,
+    batch,
+    coordination,
+    core,
+    discovery,
+    networking,
+    policy,
+    rbac,
+)
 from api.core.volume import VolumeSource
 from api.struct import ApiStruct, fields
 
@@ -150,6 +160,10 @@ ROLE: tuple[NotYet, ...] = (NotYet("rules", _NO_RBAC),)
 BINDING: tuple[NotYet, ...] = (NotYet("subjects", _NO_RBAC),)
 _WEBHOOKS: tuple[NotYet, ...] = (NotYet("webhooks", "no request is shown to webhooks yet"),)
 
+_NO_BOOKS = "the addresses of Services come from --service-cidr alone"
+_NO_INGRESS = "no controller of podwright acts on it yet; one that is installed in the cluster can"
+_NO_POLICIES = "nodes do not filter connections between pods yet"
+
 NOT_YET: dict[type[ApiStruct], tuple[NotYet, ...]] = {
     core.Pod: _below("spec", POD),
     apps.ReplicaSet: _below("spec.template.spec", POD_SPEC),
@@ -163,6 +177,11 @@ NOT_YET: dict[type[ApiStruct], tuple[NotYet, ...]] = {
     core.Node: NODE,
     discovery.EndpointSlice: ENDPOINT_SLICE,
     coordination.Lease: LEASE,
+    networking.IPAddress: (NotYet("spec", _NO_BOOKS),),
+    networking.Ingress: (NotYet("spec", _NO_INGRESS),),
+    networking.IngressClass: (NotYet("spec.parameters", _NO_INGRESS),),
+    networking.NetworkPolicy: (NotYet("spec", _NO_POLICIES),),
+    networking.ServiceCIDR: (NotYet("spec", _NO_BOOKS),),
     policy.PodDisruptionBudget: DISRUPTION_BUDGET,
     rbac.ClusterRole: (*ROLE, NotYet("aggregationRule", "no controller gathers the rules yet")),
     rbac.ClusterRoleBinding: BINDING,

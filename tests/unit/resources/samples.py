@@ -3,6 +3,61 @@
 from collections.abc import Mapping
 
 SAMPLES: Mapping[str, str] = {
+    "Ingress": """
+        apiVersion: networking.k8s.io/v1
+        kind: Ingress
+        metadata: {name: web, namespace: default}
+        spec:
+          ingressClassName: proxy
+          defaultBackend: {resource: {apiGroup: example.com, kind: Bucket, name: pages}}
+          tls:
+            - {hosts: [a.example.com, '*.b.example.com'], secretName: certificate}
+          rules:
+            - host: a.example.com
+              http:
+                paths:
+                  - path: /
+                    pathType: Prefix
+                    backend: {service: {name: web, port: {number: 80}}}
+                  - pathType: ImplementationSpecific
+                    backend: {service: {name: web, port: {name: http}}}
+            - {host: '*.b.example.com'}
+    """,
+    "IngressClass": """
+        apiVersion: networking.k8s.io/v1
+        kind: IngressClass
+        metadata: {name: proxy}
+        spec: {controller: example.com/proxy}
+    """,
+    "NetworkPolicy": """
+        apiVersion: networking.k8s.io/v1
+        kind: NetworkPolicy
+        metadata: {name: database, namespace: default}
+        spec:
+          podSelector: {matchLabels: {app: database}}
+          ingress:
+            - from:
+                - podSelector: {matchLabels: {app: web}}
+                  namespaceSelector: {}
+                - ipBlock: {cidr: 10.0.0.0/8, except: [10.1.0.0/16]}
+              ports:
+                - {port: 5432}
+                - {protocol: UDP, port: 32000, endPort: 32768}
+                - {port: postgres}
+          egress: [{}]
+    """,
+    "IPAddress": """
+        apiVersion: networking.k8s.io/v1
+        kind: IPAddress
+        metadata: {name: 10.96.0.17}
+        spec: {parentRef: {resource: services, namespace: default, name: web}}
+    """,
+    "ServiceCIDR": """
+        apiVersion: networking.k8s.io/v1
+        kind: ServiceCIDR
+        metadata: {name: more}
+        spec: {cidrs: [10.97.0.0/16, '2001:db8::/112']}
+    """,
     "Role": """
         apiVersion: rbac.authorization.k8s.io/v1
         kind: Role

@@ -40,6 +40,37 @@ DURATIONS = [
 ]
 
 CELLS: list[tuple[str, Change, dict[str, Any]]] = [
+    (
+        "Ingress",
+        {"status.loadBalancer.ingress": [{"ip": "1.2.3.4"}, {"hostname": "b"}, {"hostname": "a"}]},
+        {
+            "Class": "proxy",
+            "Hosts": "a.example.com,*.b.example.com",
+            "Address": "1.2.3.4,a,b",
+            "Ports": "80, 443",
+            "Age": "60m",
+        },
+    ),
+    (
+        "Ingress",
+        {"spec.rules": [{"host": name} for name in "abcde"], "spec.tls": []},
+        {"Hosts": "a,b,c + 2 more...", "Ports": "80", "Address": ""},
+    ),
+    (
+        "Ingress",
+        {"spec.rules": [{}], "spec.ingressClassName": None},
+        {"Hosts": "*", "Class": "<none>"},
+    ),
+    ("IngressClass", {}, {"Controller": "example.com/proxy", "Parameters": "<none>", "Age": "60m"}),
+    (
+        "IngressClass",
+        {"spec.parameters": {"apiGroup": "example.com", "kind": "Settings", "name": "all"}},
+        {"Parameters": "Settings.example.com/all"},
+    ),
+    ("NetworkPolicy", {}, {"Pod-Selector": "app=database", "Age": "60m"}),
+    ("NetworkPolicy", {"spec.podSelector": {}}, {"Pod-Selector": "<none>"}),
+    ("IPAddress", {}, {"ParentRef": "services/default/web", "Age": "60m"}),
+    ("ServiceCIDR", {}, {"CIDRs": "10.97.0.0/16,2001:db8::/112", "Age": "60m"}),
     ("Role", {}, {"Created At": "2026-01-01T11:00:00Z"}),
     (
         "RoleBinding",

@@ -129,9 +129,13 @@ def test_loud(kind: str, change: Change, path: str) -> None:
 STORED_ONLY = {
     "ClusterRole",
     "ClusterRoleBinding",
+    "IPAddress",
+    "Ingress",
+    "NetworkPolicy",
     "MutatingWebhookConfiguration",
     "Role",
     "RoleBinding",
+    "ServiceCIDR",
     "ValidatingWebhookConfiguration",
 }
 """Kinds that nothing acts on yet: whoever writes one is told."""

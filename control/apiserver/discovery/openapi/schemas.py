@@ -54,6 +54,8 @@ MAY_BE_LEFT_OUT: Mapping[str, tuple[str, ...]] = {
     "GRPCAction": ("service",),
     "Job": ("spec",),
     "JobTemplateSpec": ("spec",),
+    "IngressClassParametersReference": ("scope",),
+    "NetworkPolicySpec": ("podSelector",),
     "Node": ("status",),
     "NodeRuntimeHandler": ("name",),
     "NodeStatus": ("nodeInfo",),

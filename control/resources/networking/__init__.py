@@ -1,0 +1,1 @@
+"""The rules of the kinds in networking.k8s.io."""
