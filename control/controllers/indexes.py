@@ -6,12 +6,15 @@ of candidates that the caller still has to match. Adding the same index twice (t
 need it) is the same as once, as long as it happens before the informers run.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import TypeVar
 
 from api import objects
-from api.apps import ReplicaSet
 from api.core import Pod, Service
 from api.informer import Informer
+from api.struct import ApiStruct
+
+T = TypeVar("T", bound=ApiStruct)
 
 LABEL = "label"
 SELECTOR = "selector"
@@ -29,9 +32,14 @@ def index_services(informer: Informer[Service]) -> None:
     informer.add_index(SELECTOR, lambda one: _one_pair(one.metadata.namespace, one.spec.selector))
 
 
-def index_replica_sets(informer: Informer[ReplicaSet]) -> None:
-    """File ReplicaSets under a pair of their selector, or under none where it has only expressions."""
-    informer.add_index(SELECTOR, _by_selector)
+def index_selecting(informer: Informer[T], pairs: Callable[[T], Mapping[str, str]]) -> None:
+    """File workloads under a pair of their selector, or under none where it has only expressions."""
+
+    def by_selector(workload: T) -> list[str]:
+        namespace = objects.meta(workload).namespace
+        return _one_pair(namespace, pairs(workload)) or [_free(namespace)]
+
+    informer.add_index(SELECTOR, by_selector)
 
 
 def selected(informer: Informer[Pod], namespace: str, selector: Mapping[str, str]) -> list[Pod]:
@@ -65,11 +73,11 @@ def services_selecting(informer: Informer[Service], pod: Pod) -> list[Service]:
     ]
 
 
-def replica_sets_perhaps_selecting(informer: Informer[ReplicaSet], pod: Pod) -> list[ReplicaSet]:
-    """ReplicaSets that may select the pod: those that share a pair, or that have none."""
+def perhaps_selecting(informer: Informer[T], pod: Pod) -> list[T]:
+    """Workloads that may select the pod: those that share a pair, or that have none."""
     namespace = pod.metadata.namespace
     keys = [_filed(namespace, *pair) for pair in pod.metadata.labels.items()]
-    return [rs for key in (*keys, _free(namespace)) for rs in informer.by_index(SELECTOR, key)]
+    return [one for key in (*keys, _free(namespace)) for one in informer.by_index(SELECTOR, key)]
 
 
 def _filed(namespace: str, key: str, value: str) -> str:
@@ -92,9 +100,3 @@ def _by_controller(pod: Pod) -> list[str]:
 
 def _one_pair(namespace: str, pairs: Mapping[str, str]) -> list[str]:
     return [_filed(namespace, *min(pairs.items()))] if pairs else []
-
-
-def _by_selector(rs: ReplicaSet) -> list[str]:
-    namespace, selector = rs.metadata.namespace, rs.spec.selector
-    pairs = selector.match_labels if selector is not None else {}
-    return _one_pair(namespace, pairs) or [_free(namespace)]

@@ -17,7 +17,7 @@ from control.controllers.nodes.ipam import NodeIpamController
 from control.controllers.nodes.lifecycle import NodeLifecycleController
 from control.controllers.nodes.podgc import PodGcController
 from control.controllers.workloads.deployment import DeploymentController
-from control.controllers.workloads.replicaset import ReplicaSetController
+from control.controllers.workloads.replicaset import ReplicaSetController, ReplicationManager
 from control.scheduler.scheduler import NAME as SCHEDULER
 from control.scheduler.scheduler import Scheduler
 
@@ -35,6 +35,7 @@ CONTROLLERS: tuple[type[Controller], ...] = (
     NodeLifecycleController,
     PodGcController,
     ReplicaSetController,
+    ReplicationManager,
     TokenSecretController,
 )
 

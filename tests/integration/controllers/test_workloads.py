@@ -4,9 +4,9 @@ import pytest
 
 from api import errors, objects
 from api.apps import Deployment, ReplicaSet
-from api.core import Event, Pod
+from api.core import Event, Pod, ReplicationController
 from tests.integration.controllers.conftest import Plane, eventually
-from tests.unit.controllers.making import rolling
+from tests.unit.controllers.making import replication_controller, rolling
 
 
 async def test_a_deployment_comes_up_and_says_so(plane: Plane) -> None:
@@ -174,3 +174,49 @@ async def test_a_paused_deployment_can_be_scaled_up_from_nothing(plane: Plane) -
     change = {"spec": {"paused": True, "replicas": 2}}
     await plane.client.patch(Deployment, "web", "default", change)
     await plane.complete("web", replicas=2)
+
+
+async def test_a_replication_controller_keeps_its_pods(plane: Plane) -> None:
+    await plane.agents.add_node("n1")
+    rc = await plane.client.create(replication_controller(replicas=2))
+
+    async def ready(replicas: int) -> bool:
+        found = await plane.client.get(ReplicationController, "web", "default")
+        status = found.status
+        counts = (status.replicas, status.ready_replicas, status.available_replicas)
+        return counts == (replicas,) * 3 and len(await plane.pods()) == replicas
+
+    await eventually(lambda: ready(2))
+    (first, _) = await plane.pods()
+    owner = objects.controller_of(first)
+    assert owner is not None
+    assert (owner.api_version, owner.kind, owner.uid) == (
+        "v1",
+        "ReplicationController",
+        rc.metadata.uid,
+    )
+    await plane.client.patch(ReplicationController, "web", "default", {"spec": {"replicas": 1}})
+    await eventually(lambda: ready(1))
+    await plane.client.delete(ReplicationController, "web", "default")
+
+    async def gone() -> bool:
+        return not await plane.pods()
+
+    await eventually(gone)
+
+
+async def test_a_new_selector_lets_go_of_every_pod(plane: Plane) -> None:
+    await plane.agents.add_node("n1")
+    await plane.client.create(replication_controller(replicas=1))
+
+    async def owned(number: int) -> bool:
+        pods = await plane.pods()
+        return (
+            len(pods) == number and sum(objects.controller_of(pod) is not None for pod in pods) == 1
+        )
+
+    await eventually(lambda: owned(1))
+    labels = {"app": "other"}
+    body = {"spec": {"selector": labels, "template": {"metadata": {"labels": labels}}}}
+    await plane.client.patch(ReplicationController, "web", "default", body)
+    await eventually(lambda: owned(2))

@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 
 from api.apps import Deployment, ReplicaSet
-from api.core import Pod, Service
+from api.core import Pod, ReplicationController, Service
 from api.scheme import resource_of
 from control.resources import strategy_of
 
@@ -75,6 +75,18 @@ def replica_set(name: str, *, size: int = 0, available: int = 0, **more: Any) ->
         },
         type=ReplicaSet,
     )
+    return made
+
+
+def replication_controller(name: str = "web", **spec: Any) -> ReplicationController:
+    made: ReplicationController = msgspec.convert(
+        {
+            "metadata": {"name": name, "namespace": "default"},
+            "spec": {"template": TEMPLATE, **spec},
+        },
+        type=ReplicationController,
+    )
+    strategy_of(resource_of(ReplicationController)).default(made)
     return made
 
 

@@ -5,12 +5,14 @@ from datetime import UTC, datetime
 from hypothesis import given
 from hypothesis import strategies as st
 
+from api.core import ReplicationControllerCondition, ReplicationControllerStatus
 from api.selectors import from_labels
 from base.clock import FakeClock
+from control.controllers.claims import claim
 from control.controllers.expectations import LAPSE_SECONDS, Expectations
 from control.controllers.workloads import replicaset
-from control.controllers.workloads.replicaset import DELETION_COST, claim, deletion_order, plan
-from tests.unit.controllers.making import pod, replica_set
+from control.controllers.workloads.replicaset import DELETION_COST, deletion_order, plan
+from tests.unit.controllers.making import pod, replica_set, replication_controller
 
 NOW = datetime(2026, 1, 1, 0, 1, tzinfo=UTC)
 
@@ -87,6 +89,17 @@ def test_status_counts() -> None:
     assert failed.conditions[0].message == "quota exceeded"
     rs.status = failed
     assert replicaset.status_of(rs, pods, "", NOW).conditions == []
+
+
+def test_a_replication_controller_counts_the_same() -> None:
+    rc = replication_controller(replicas=3)
+    assert replicaset.selector_of(rc).matches({"app": "web", "more": "labels"})
+    failed = replicaset.status_of(rc, [pod("a"), pod("b", labels={"x": "y"})], "no room", NOW)
+    assert isinstance(failed, ReplicationControllerStatus)
+    assert (failed.replicas, failed.fully_labeled_replicas) == (2, 1)
+    assert isinstance(failed.conditions[0], ReplicationControllerCondition)
+    made = replicaset.pod_from_template(rc)
+    assert (made.metadata.generate_name, made.metadata.labels) == ("web-", {"app": "web"})
 
 
 def test_expectations_are_met_by_sight() -> None:
