@@ -52,6 +52,18 @@ ROWS: tuple[Resource, ...] = (
     Resource(
         "batch",
         "v1",
+        "CronJob",
+        "cronjobs",
+        batch.CronJob,
+        True,
+        "cronjob",
+        short_names=("cj",),
+        categories=("all",),
+        subresources=(STATUS,),
+    ),
+    Resource(
+        "batch",
+        "v1",
         "Job",
         "jobs",
         batch.Job,

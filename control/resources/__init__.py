@@ -16,7 +16,7 @@ from control.resources.apps import (
     replicaset,
     statefulset,
 )
-from control.resources.batch import job
+from control.resources.batch import cronjob, job
 from control.resources.certificates import csr
 from control.resources.coordination import lease
 from control.resources.core import (
@@ -50,6 +50,7 @@ STRATEGIES: tuple[Strategy[Any], ...] = (
     config.SERVICE_ACCOUNT,
     controllerrevision.STRATEGY,
     crd.STRATEGY,
+    cronjob.STRATEGY,
     csr.STRATEGY,
     daemonset.STRATEGY,
     deployment.STRATEGY,

@@ -168,6 +168,7 @@ NOT_YET: dict[type[ApiStruct], tuple[NotYet, ...]] = {
     core.Pod: _below("spec", POD),
     apps.ReplicaSet: _below("spec.template.spec", POD_SPEC),
     apps.Deployment: _below("spec.template.spec", POD_SPEC),
+    batch.CronJob: _below("spec.jobTemplate.spec.template.spec", POD_SPEC),
     batch.Job: _below("spec.template.spec", POD_SPEC),
     core.PodTemplate: _below("template.spec", POD_SPEC),
     core.ReplicationController: _below("spec.template.spec", POD_SPEC),

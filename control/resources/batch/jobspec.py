@@ -44,6 +44,11 @@ def default_job_spec(spec: JobSpec) -> None:
     if spec.pod_replacement_policy is None:
         known = spec.pod_failure_policy is not None
         spec.pod_replacement_policy = "Failed" if known else "TerminatingOrFailed"
+    default_job_template(spec)
+
+
+def default_job_template(spec: JobSpec) -> None:
+    """What is filled in of a CronJob's pattern too, which is kept as it was written otherwise."""
     if spec.pod_failure_policy is not None:
         for rule in spec.pod_failure_policy.rules:
             for pattern in rule.on_pod_conditions:

@@ -103,3 +103,16 @@ def test_tokens(kubectl: Kubectl) -> None:
     trusted = f"--certificate-authority={kubectl.server.directory}/pki/ca.crt"
     said = kubectl(*bare, trusted, "get", "nodes", fails=True)
     assert f'User "system:serviceaccount:{kubectl.namespace}:default" cannot list' in said
+
+
+def test_create_cronjob_and_a_job_from_it(kubectl: Kubectl) -> None:
+    kubectl.since(1, 21, "it asks for CronJobs in a version that has ended")
+    kubectl("create", "cronjob", "c", "--image=i", "--schedule=0 3 * * *", "--", "date")
+    assert kubectl.path("cronjob/c", "{.spec.schedule}") == "0 3 * * *"
+    row = kubectl.lines("get", "cronjobs")[1]
+    assert row[:6] == ["c", "0", "3", "*", "*", "*"]
+    kubectl("create", "job", "now", "--from=cronjob/c")
+    assert kubectl.path("job/now", "{.spec.template.spec.containers[0].command}") == '["date"]'
+    assert kubectl.path("job/now", "{.metadata.ownerReferences[0].name}") in ("", "c")
+    wrong = kubectl("create", "cronjob", "d", "--image=i", "--schedule=61 * * * *", fails=True)
+    assert "end of range (61) above maximum (59): 61" in wrong

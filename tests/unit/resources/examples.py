@@ -142,6 +142,20 @@ SOUND: Mapping[str, str] = {
               restartPolicy: Never
               containers: [{name: app, image: busybox}]
     """,
+    "CronJob": """
+        apiVersion: batch/v1
+        kind: CronJob
+        metadata: {name: nightly, namespace: default}
+        spec:
+          schedule: 30 2 * * *
+          timeZone: Europe/Berlin
+          jobTemplate:
+            spec:
+              template:
+                spec:
+                  restartPolicy: OnFailure
+                  containers: [{name: app, image: busybox}]
+    """,
     "ReplicaSet": """
         apiVersion: apps/v1
         kind: ReplicaSet
