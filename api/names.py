@@ -27,6 +27,7 @@ _ACRONYMS = {
     "insecure_skip_tls_verify_backend": "insecureSkipTLSVerifyBackend",
     "load_balancer_ip": "loadBalancerIP",
     "machine_id": "machineID",
+    "node_id": "nodeID",
     "non_resource_urls": "nonResourceURLs",
     "open_api_v3_schema": "openAPIV3Schema",
     "pd_id": "pdID",

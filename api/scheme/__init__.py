@@ -10,7 +10,7 @@ time is in a `Catalogue` of the server.
 
 from functools import cache
 
-from api.scheme import access, alternates, cluster, core, network, reviews, workloads
+from api.scheme import access, alternates, cluster, core, network, reviews, storage, workloads
 from api.scheme.catalogue import Catalogue as Catalogue
 from api.scheme.resource import Resource as Resource
 from api.scheme.resource import Subresource as Subresource
@@ -21,6 +21,7 @@ RESOURCES: tuple[Resource, ...] = (
     *workloads.ROWS,
     *network.ROWS,
     *cluster.ROWS,
+    *storage.ROWS,
     *access.ROWS,
 )
 

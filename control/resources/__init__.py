@@ -37,6 +37,13 @@ from control.resources.networking import policy as networkpolicy
 from control.resources.policy import disruptionbudget
 from control.resources.rbac import binding, role
 from control.resources.scheduling import priorityclass
+from control.resources.storage import (
+    csidriver,
+    csinode,
+    csistoragecapacity,
+    storageclass,
+    volumeattributesclass,
+)
 from control.resources.strategy import Column as Column
 from control.resources.strategy import Strategy as Strategy
 
@@ -53,6 +60,9 @@ STRATEGIES: tuple[Strategy[Any], ...] = (
     cronjob.STRATEGY,
     csr.STRATEGY,
     daemonset.STRATEGY,
+    csidriver.STRATEGY,
+    csinode.STRATEGY,
+    csistoragecapacity.STRATEGY,
     deployment.STRATEGY,
     disruptionbudget.STRATEGY,
     endpoints.STRATEGY,
@@ -79,6 +89,8 @@ STRATEGIES: tuple[Strategy[Any], ...] = (
     podtemplate.STRATEGY,
     replication.STRATEGY,
     statefulset.STRATEGY,
+    storageclass.STRATEGY,
+    volumeattributesclass.STRATEGY,
 )
 
 _BY_RESOURCE = {strategy.resource: strategy for strategy in STRATEGIES}

@@ -21,6 +21,7 @@ from api import (
     networking,
     policy,
     rbac,
+    storage,
 )
 from api.core.volume import VolumeSource
 from api.struct import ApiStruct, fields
@@ -163,6 +164,7 @@ _WEBHOOKS: tuple[NotYet, ...] = (NotYet("webhooks", "no request is shown to webh
 _NO_BOOKS = "the addresses of Services come from --service-cidr alone"
 _NO_INGRESS = "no controller of podwright acts on it yet; one that is installed in the cluster can"
 _NO_POLICIES = "nodes do not filter connections between pods yet"
+_NO_DRIVERS = "agents cannot mount volumes of storage drivers yet"
 
 NOT_YET: dict[type[ApiStruct], tuple[NotYet, ...]] = {
     core.Pod: _below("spec", POD),
@@ -190,6 +192,11 @@ NOT_YET: dict[type[ApiStruct], tuple[NotYet, ...]] = {
     rbac.RoleBinding: BINDING,
     admissionregistration.MutatingWebhookConfiguration: _WEBHOOKS,
     admissionregistration.ValidatingWebhookConfiguration: _WEBHOOKS,
+    storage.CSIDriver: (NotYet("spec", _NO_DRIVERS),),
+    storage.CSINode: (NotYet("spec.drivers", _NO_DRIVERS),),
+    storage.CSIStorageCapacity: (NotYet("capacity", _NO_DRIVERS),),
+    storage.StorageClass: (NotYet("provisioner", "nothing asks for volumes of a class yet"),),
+    storage.VolumeAttributesClass: (NotYet("parameters", _NO_DRIVERS),),
 }
 
 

@@ -28,6 +28,7 @@ from api import (
     policy,
     rbac,
     scheduling,
+    storage,
 )
 from api.codec import decode
 from api.codec.shapes import Kind, Shape, shape_of
@@ -58,6 +59,7 @@ MODULES = {
     "policy/v1": policy,
     "rbac/v1": rbac,
     "scheduling/v1": scheduling,
+    "storage/v1": storage,
 }
 
 

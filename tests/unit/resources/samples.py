@@ -66,6 +66,51 @@ SAMPLES: Mapping[str, str] = {
           - {apiGroups: [''], resources: [pods, pods/log], verbs: [get, list]}
           - {apiGroups: [apps], resources: [deployments], resourceNames: [web], verbs: ['*']}
     """,
+    "StorageClass": """
+        apiVersion: storage.k8s.io/v1
+        kind: StorageClass
+        metadata: {name: fast}
+        provisioner: example.com/NFS
+        parameters: {server: nfs.example.com}
+        mountOptions: [noatime]
+        allowedTopologies:
+          - matchLabelExpressions: [{key: topology.kubernetes.io/zone, values: [a, b]}]
+    """,
+    "CSIDriver": """
+        apiVersion: storage.k8s.io/v1
+        kind: CSIDriver
+        metadata: {name: disk.example.com}
+        spec:
+          tokenRequests: [{audience: vault, expirationSeconds: 600}, {audience: ''}]
+          volumeLifecycleModes: [Persistent, Ephemeral]
+    """,
+    "CSINode": """
+        apiVersion: storage.k8s.io/v1
+        kind: CSINode
+        metadata: {name: node-1}
+        spec:
+          drivers:
+            - name: disk.example.com
+              nodeID: i-1
+              topologyKeys: [topology.kubernetes.io/zone]
+              allocatable: {count: 16}
+    """,
+    "CSIStorageCapacity": """
+        apiVersion: storage.k8s.io/v1
+        kind: CSIStorageCapacity
+        metadata: {name: fast-a, namespace: storage}
+        storageClassName: fast
+        nodeTopology: {matchLabels: {topology.kubernetes.io/zone: a}}
+        capacity: 100Gi
+        maximumVolumeSize: 10Gi
+    """,
+    "VolumeAttributesClass": """
+        apiVersion: storage.k8s.io/v1
+        kind: VolumeAttributesClass
+        metadata: {name: gold}
+        driverName: disk.example.com
+        parameters: {iops: '9000'}
+    """,
     "ClusterRole": """
         apiVersion: rbac.authorization.k8s.io/v1
         kind: ClusterRole

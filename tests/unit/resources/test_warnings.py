@@ -127,6 +127,9 @@ def test_loud(kind: str, change: Change, path: str) -> None:
 
 
 STORED_ONLY = {
+    "CSIDriver",
+    "CSINode",
+    "CSIStorageCapacity",
     "ClusterRole",
     "ClusterRoleBinding",
     "IPAddress",
@@ -136,7 +139,9 @@ STORED_ONLY = {
     "Role",
     "RoleBinding",
     "ServiceCIDR",
+    "StorageClass",
     "ValidatingWebhookConfiguration",
+    "VolumeAttributesClass",
 }
 """Kinds that nothing acts on yet: whoever writes one is told."""
 

@@ -43,6 +43,7 @@ _OWN_KINDS: Mapping[type[ApiStruct], tuple[str, str, str]] = {
 }
 MAY_BE_LEFT_OUT: Mapping[str, tuple[str, ...]] = {
     "APIGroup": ("preferredVersion",),
+    "CSINodeDriver": ("topologyKeys",),
     "ClusterRole": ("rules",),
     "ContainerImage": ("names",),
     "AzureFilePersistentVolumeSource": ("secretNamespace",),
