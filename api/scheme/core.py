@@ -65,6 +65,13 @@ ROWS: tuple[Resource, ...] = (
         categories=("all",),
         subresources=(SCALE, STATUS),
     ),
+    _core(
+        "ResourceQuota",
+        "resourcequotas",
+        core.ResourceQuota,
+        short_names=("quota",),
+        subresources=(STATUS,),
+    ),
     _core("Secret", "secrets", core.Secret),
     _core(
         "Service",

@@ -8,12 +8,10 @@ its amounts; a claim with every change. What is being deleted is left alone.
 from __future__ import annotations
 
 from api import errors
-from api.core import LimitRange, Pod
+from api.core import LimitRange, PersistentVolumeClaim, Pod
 from api.scheme import Resource
 from control.admission import limits
 from control.admission.chain import Attributes, Operation, Plugin, Reader
-
-_CLAIMS = "persistentvolumeclaims"
 
 
 class LimitRanger(Plugin):
@@ -29,7 +27,7 @@ class LimitRanger(Plugin):
                 (Operation.UPDATE, "resize"),
             )
         writes = operation in (Operation.CREATE, Operation.UPDATE)
-        return resource.qualified_name == _CLAIMS and writes and not subresource
+        return resource.type is PersistentVolumeClaim and writes and not subresource
 
     async def admit(self, request: Attributes) -> None:
         if request.resource.type is Pod:

@@ -29,6 +29,7 @@ from control.resources.core import (
     pod,
     podtemplate,
     replication,
+    resourcequota,
     service,
 )
 from control.resources.discovery import endpointslice
@@ -83,6 +84,7 @@ STRATEGIES: tuple[Strategy[Any], ...] = (
     replicaset.STRATEGY,
     role.CLUSTER_ROLE,
     role.ROLE,
+    resourcequota.STRATEGY,
     service.STRATEGY,
     webhooks.MUTATING,
     webhooks.VALIDATING,

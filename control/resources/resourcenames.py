@@ -62,8 +62,13 @@ def container_resource_errors(path: Path, name: str) -> Iterator[FieldError]:
 def quota_resource_errors(path: Path, name: str) -> Iterator[FieldError]:
     """A resource of which a namespace can have a quota."""
     yield from _malformed(path, name)
-    if "/" not in name and name not in _QUOTA and not is_huge_pages(name):
+    if "/" not in name and not is_standard_for_quota(name):
         yield invalid(path, name, "must be a standard resource for quota")
+
+
+def is_standard_for_quota(name: str) -> bool:
+    """Whether quotas know the resource by name."""
+    return name in _QUOTA or is_huge_pages(name)
 
 
 def is_huge_pages(name: str) -> bool:
@@ -78,10 +83,10 @@ def overcommits(name: str) -> bool:
 
 
 def is_whole(name: str) -> bool:
-    """Whether the resource comes in whole units only: numbers of objects, devices, pages."""
-    return (
-        "/" in name or name in COUNTED or name in ("services.loadbalancers", "services.nodeports")
-    )
+    """Whether the resource comes in whole units only: numbers of objects and of devices."""
+    if name in COUNTED or name in ("services.loadbalancers", "services.nodeports"):
+        return True
+    return "/" in name and _NATIVE_DOMAIN not in name and not name.startswith(REQUESTS)
 
 
 def _malformed(path: Path, name: str) -> Iterator[FieldError]:

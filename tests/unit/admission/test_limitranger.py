@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,10 +11,12 @@ from api.core import (
     LimitRange,
     LimitRangeItem,
     LimitRangeSpec,
-    Node,
+    PersistentVolumeClaim,
+    PersistentVolumeClaimSpec,
     Pod,
     PodSpec,
     ResourceRequirements,
+    VolumeResourceRequirements,
 )
 from api.errors import ApiError
 from api.meta import ObjectMeta
@@ -25,7 +26,15 @@ from control.admission.limitranger import LimitRanger
 from control.auth.user import in_process
 
 PODS = resource_of(Pod)
-CLAIMS = Resource("", "v1", "PersistentVolumeClaim", "persistentvolumeclaims", Node, True, "claim")
+CLAIMS = Resource(
+    "",
+    "v1",
+    "PersistentVolumeClaim",
+    "persistentvolumeclaims",
+    PersistentVolumeClaim,
+    True,
+    "claim",
+)
 
 
 class Ranges:
@@ -128,8 +137,8 @@ async def test_of_changes_only_a_resize_counts(subresource: str, refused: bool) 
 
 async def test_claims() -> None:
     range_ = bounds(LimitRangeItem(type="PersistentVolumeClaim", max={"storage": "1Gi"}))
-    resources = SimpleNamespace(requests={"storage": "2Gi"})
-    claim = SimpleNamespace(spec=SimpleNamespace(resources=resources))
+    resources = VolumeResourceRequirements(requests={"storage": "2Gi"})
+    claim = PersistentVolumeClaim(spec=PersistentVolumeClaimSpec(resources=resources))
     with pytest.raises(ApiError) as refused:
         await admit(claim, range_, resource=CLAIMS)
     assert "maximum storage usage per PersistentVolumeClaim is 1Gi, but request is 2Gi" in str(

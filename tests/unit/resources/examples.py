@@ -220,6 +220,13 @@ SOUND: Mapping[str, str] = {
           metadata: {labels: {app: once}}
           spec: {restartPolicy: Never, containers: [{name: app, image: busybox}]}
     """,
+    "ResourceQuota": """
+        apiVersion: v1
+        kind: ResourceQuota
+        metadata: {name: compute, namespace: default}
+        spec:
+          hard: {pods: '10', requests.cpu: '4', limits.memory: 8Gi, count/deployments.apps: '2'}
+    """,
     "Service": """
         apiVersion: v1
         kind: Service

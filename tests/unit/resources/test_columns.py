@@ -103,6 +103,17 @@ CELLS: list[tuple[str, Change, dict[str, Any]]] = [
         {"Desired": 1, "Current": 1, "Ready": 1, "Selector": "app in (web)"},
     ),
     (
+        "ResourceQuota",
+        {
+            "status": {
+                "hard": {"limits.cpu": "4", "pods": "10", "requests.cpu": "2"},
+                "used": {"limits.cpu": "1500m", "pods": "3"},
+            }
+        },
+        {"Request": "pods: 3/10, requests.cpu: 0/2", "Limit": "limits.cpu: 1500m/4", "Age": "60m"},
+    ),
+    ("LimitRange", {}, {"Created At": "2026-01-01T11:00:00Z"}),
+    (
         "Service",
         {},
         {

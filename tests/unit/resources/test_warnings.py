@@ -136,6 +136,7 @@ STORED_ONLY = {
     "Ingress",
     "NetworkPolicy",
     "MutatingWebhookConfiguration",
+    "ResourceQuota",
     "Role",
     "RoleBinding",
     "ServiceCIDR",
