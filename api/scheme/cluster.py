@@ -1,6 +1,6 @@
 """The rows of what a cluster is run with: certificates, leases and the like. Walk step 1."""
 
-from api import admissionregistration, apiextensions, certificates, coordination, scheduling
+from api import admissionregistration, apiextensions, certificates, coordination, node, scheduling
 from api.scheme.resource import STATUS, Resource, Subresource
 from api.struct import ApiStruct
 
@@ -55,6 +55,15 @@ ROWS: tuple[Resource, ...] = (
         subresources=(Subresource("approval", ("get", "patch", "update")), STATUS),
     ),
     Resource("coordination.k8s.io", "v1", "Lease", "leases", coordination.Lease, True, "lease"),
+    Resource(
+        "node.k8s.io",
+        "v1",
+        "RuntimeClass",
+        "runtimeclasses",
+        node.RuntimeClass,
+        False,
+        "runtimeclass",
+    ),
     Resource(
         "scheduling.k8s.io",
         "v1",

@@ -14,6 +14,7 @@ from control.admission.namespacelifecycle import NamespaceLifecycle
 from control.admission.noderestriction import NodeRestriction
 from control.admission.policies import PolicyRefusal
 from control.admission.priority import Priority
+from control.admission.runtimeclass import RuntimeClassPlugin
 from control.admission.serviceaccount import ServiceAccountPlugin
 from control.admission.tolerations import DefaultTolerationSeconds
 
@@ -35,6 +36,7 @@ def default_chain(
         ServiceAccountPlugin(reader, clock, suffix),
         Priority(reader),
         DefaultTolerationSeconds(toleration_seconds),
+        RuntimeClassPlugin(reader),
         CertificateRequester(),
         DefaultIngressClass(reader),
         PolicyRefusal(),

@@ -37,6 +37,7 @@ from control.resources.networking import addresses, ingress, ingressclass
 from control.resources.networking import policy as networkpolicy
 from control.resources.policy import disruptionbudget
 from control.resources.rbac import binding, role
+from control.resources.runtime import runtimeclass
 from control.resources.scheduling import priorityclass
 from control.resources.storage import (
     csidriver,
@@ -85,6 +86,7 @@ STRATEGIES: tuple[Strategy[Any], ...] = (
     role.CLUSTER_ROLE,
     role.ROLE,
     resourcequota.STRATEGY,
+    runtimeclass.STRATEGY,
     service.STRATEGY,
     webhooks.MUTATING,
     webhooks.VALIDATING,

@@ -19,6 +19,7 @@ from api import (
     core,
     discovery,
     networking,
+    node,
     policy,
     rbac,
     storage,
@@ -190,6 +191,9 @@ NOT_YET: dict[type[ApiStruct], tuple[NotYet, ...]] = {
     networking.IngressClass: (NotYet("spec.parameters", _NO_INGRESS),),
     networking.NetworkPolicy: (NotYet("spec", _NO_POLICIES),),
     networking.ServiceCIDR: (NotYet("spec", _NO_BOOKS),),
+    node.RuntimeClass: (
+        NotYet("handler", "agents have one runtime and refuse pods that ask for another"),
+    ),
     policy.PodDisruptionBudget: DISRUPTION_BUDGET,
     rbac.ClusterRole: (*ROLE, NotYet("aggregationRule", "no controller gathers the rules yet")),
     rbac.ClusterRoleBinding: BINDING,

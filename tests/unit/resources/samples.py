@@ -3,6 +3,16 @@
 from collections.abc import Mapping
 
 SAMPLES: Mapping[str, str] = {
+    "RuntimeClass": """
+        apiVersion: node.k8s.io/v1
+        kind: RuntimeClass
+        metadata: {name: sandbox}
+        handler: sandbox
+        overhead: {podFixed: {cpu: 250m, memory: 64Mi}}
+        scheduling:
+          nodeSelector: {runtime: sandbox}
+          tolerations: [{key: runtime, operator: Equal, value: sandbox, effect: NoSchedule}]
+    """,
     "Ingress": """
         apiVersion: networking.k8s.io/v1
         kind: Ingress

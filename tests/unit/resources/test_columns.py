@@ -40,6 +40,7 @@ DURATIONS = [
 ]
 
 CELLS: list[tuple[str, Change, dict[str, Any]]] = [
+    ("RuntimeClass", {}, {"Handler": "sandbox", "Age": "60m"}),
     (
         "Ingress",
         {"status.loadBalancer.ingress": [{"ip": "1.2.3.4"}, {"hostname": "b"}, {"hostname": "a"}]},

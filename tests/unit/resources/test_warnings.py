@@ -139,6 +139,7 @@ STORED_ONLY = {
     "ResourceQuota",
     "Role",
     "RoleBinding",
+    "RuntimeClass",
     "ServiceCIDR",
     "StorageClass",
     "ValidatingWebhookConfiguration",
