@@ -101,3 +101,21 @@ def _compares(requirement: NodeSelectorRequirement, value: str | None) -> bool:
     if requirement.operator == "Gt":
         return int(value) > int(bound)
     return int(value) < int(bound)
+
+
+def named_nodes(spec: PodSpec) -> frozenset[str] | None:
+    """The nodes that the pod's required affinity names one by one (DaemonSet pods do), or None.
+
+    A superset of those that match: a caller asks `matches_required` of these instead of all.
+    """
+    affinity = spec.affinity.node_affinity if spec.affinity else None
+    required = affinity.required_during_scheduling_ignored_during_execution if affinity else None
+    if required is None or not required.node_selector_terms:
+        return None
+    named: set[str] = set()
+    for term in required.node_selector_terms:
+        fields = [item for item in term.match_fields if item.operator == "In"]
+        if not fields:
+            return None
+        named.update(fields[0].values)
+    return frozenset(named)

@@ -1,6 +1,6 @@
 """Starts the controllers and the scheduler, in one process with the API server."""
 
-from api.core import Node, Pod
+from api.core import Namespace, Node, Pod
 from base.tasks import TaskGuard
 from control.controllers.context import Context
 from control.controllers.controller import Controller
@@ -50,6 +50,7 @@ class Manager:
             context.client,
             context.informers.of(Pod),
             context.informers.of(Node),
+            context.informers.of(Namespace),
             context.recorder(SCHEDULER),
             clock=context.clock,
         )

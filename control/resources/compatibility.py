@@ -52,7 +52,6 @@ MOUNTABLE = ("emptyDir", "hostPath", "configMap", "secret", "downwardAPI", "proj
 """Volume types that the agent has (a unit test compares with its own list)."""
 
 _NO_PREEMPTION = "pods of higher priority are placed first, but none has to make room yet"
-_NO_POD_AFFINITY = "the scheduler does not read it yet"
 _NO_VOLUME = "the agent cannot mount it yet; the pod waits with a FailedMount event"
 _NO_BALANCER = "no load balancer is provisioned yet"
 
@@ -82,14 +81,11 @@ def _below(prefix: str, rows: tuple[NotYet, ...]) -> tuple[NotYet, ...]:
 
 
 POD_SPEC: tuple[NotYet, ...] = (
-    NotYet("affinity.podAffinity", _NO_POD_AFFINITY),
-    NotYet("affinity.podAntiAffinity", _NO_POD_AFFINITY),
     *_below("containers[*]", _CONTAINER),
     *_below("initContainers[*]", _CONTAINER),
     NotYet("priorityClassName", _NO_PREEMPTION),
     NotYet("securityContext.fsGroupChangePolicy", "ownership is set anew at every start"),
     NotYet("securityContext.seLinuxChangePolicy", "SELinux labels are not set"),
-    NotYet("topologySpreadConstraints", _NO_POD_AFFINITY),
     NotYet(
         "volumes[*].emptyDir.medium",
         "the agent cannot make a volume of huge pages yet; the pod waits with a FailedMount event",

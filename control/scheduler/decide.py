@@ -1,7 +1,8 @@
 """One decision: filter, score, choose, and say why. Pure but for the tie-breaking chance passed in.
 
 A `Decision` keeps every node's verdict, so that the question "why?" is answered from what was
-decided and not from a guess afterwards.
+decided and not from a guess afterwards. It keeps them as arrays over the snapshot's rows; names and
+words are put to them when somebody asks.
 """
 
 from collections import Counter
@@ -9,32 +10,73 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from control.scheduler.filters import FILTERS, Filter
 from control.scheduler.request import Request
 from control.scheduler.scores import SCORES
 from control.scheduler.snapshot import Snapshot
+from control.scheduler.verdict import Refusal
 
 Choose = Callable[[Sequence[int]], int]
 """Picks one of several rows that score the same (`random.choice`, or the first in a test)."""
 
 NO_NODES = "no nodes available to schedule pods"
+EXPLAINED = 5
+"""Of how many of the best nodes every single score is kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """A node that can run the pod: its total, and what each score added to it."""
+
+    node: str
+    total: float
+    parts: dict[str, float]
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
     """Where a pod goes, or why nowhere.
 
-    `refused` has the reasons of each node that cannot run it, by node name; `scores` the weighted
-    sum of each node that can; `rejected_by` the filters that refused at least one node: only a
-    change that one of them reads can make the pod schedulable.
+    `refusals` has, per filter, the nodes it refused, as rows of `names`; `rows` and `sums` the
+    nodes that can run the pod with their weighted sums; `best` the chosen node and those next to it.
     """
 
     node: str | None
     message: str
-    refused: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    scores: dict[str, float] = field(default_factory=dict)
-    rejected_by: frozenset[Filter] = frozenset()
+    names: tuple[str, ...] = ()
+    refusals: tuple[tuple[Filter, Refusal], ...] = ()
+    rows: NDArray[np.intp] = field(default_factory=lambda: np.empty(0, dtype=np.intp))
+    sums: NDArray[np.float32] = field(default_factory=lambda: np.empty(0, dtype=np.float32))
+    best: tuple[Scored, ...] = ()
+    nothing_to_try: bool = False
+
+    @property
+    def rejected_by(self) -> frozenset[Filter]:
+        """The filters that refused at least one node: only what they read can help the pod."""
+        if self.nothing_to_try:
+            return frozenset(Filter)
+        return frozenset(filter_ for filter_, _ in self.refusals)
+
+    @property
+    def refused(self) -> dict[str, tuple[str, ...]]:
+        """The reasons of each node that cannot run the pod, by node name."""
+        return {
+            self.names[row]: refusal.reasons for _, refusal in self.refusals for row in refusal.rows
+        }
+
+    @property
+    def scores(self) -> dict[str, float]:
+        """The weighted sum of each node that can."""
+        return {
+            self.names[row]: float(value) for row, value in zip(self.rows, self.sums, strict=True)
+        }
+
+    @property
+    def size(self) -> int:
+        """How many nodes it has something about."""
+        return len(self.rows) + sum(len(refusal.rows) for _, refusal in self.refusals)
 
 
 def decide(request: Request, snapshot: Snapshot, choose: Choose) -> Decision:
@@ -42,33 +84,63 @@ def decide(request: Request, snapshot: Snapshot, choose: Choose) -> Decision:
     candidates = snapshot.present
     total = int(candidates.sum())
     if total == 0:
-        return Decision(None, NO_NODES, rejected_by=frozenset(Filter))
-    refused: dict[str, tuple[str, ...]] = {}
-    rejected_by = set()
+        return Decision(None, NO_NODES, nothing_to_try=True)
+    names = snapshot.names()
+    refusals: list[tuple[Filter, Refusal]] = []
     for name, check in FILTERS:
         verdict = check(request, snapshot, candidates)
-        for row, reasons in verdict.reasons.items():
-            refused[snapshot.name(row)] = reasons
-        if verdict.reasons:
-            rejected_by.add(name)
+        refusals += [(name, refusal) for refusal in verdict.refusals]
         candidates = verdict.passes
         if not candidates.any():
-            message = unavailable_message(total, refused)
-            return Decision(None, message, refused, {}, frozenset(rejected_by))
+            message = unavailable_message(total, [refusal for _, refusal in refusals])
+            return Decision(None, message, names, tuple(refusals))
     rows = np.flatnonzero(candidates)
+    parts = {
+        name: weight * score(request, snapshot, candidates)[rows] for name, weight, score in SCORES
+    }
     sums = np.zeros(len(rows))
-    for _, weight, score in SCORES:
-        sums += weight * score(request, snapshot, candidates)[rows]
-    best = np.max(sums)
-    chosen = choose(
-        [int(row) for row, value in zip(rows, sums, strict=True) if best - value < 1e-9]
+    for values in parts.values():
+        sums += values
+    chosen = choose(rows[sums.max() - sums < 1e-9].tolist())
+    return Decision(
+        names[chosen],
+        "",
+        names,
+        tuple(refusals),
+        rows,
+        sums.astype(np.float32),
+        _best(names, rows, sums, parts, chosen),
     )
-    scores = {snapshot.name(int(r)): float(v) for r, v in zip(rows, sums, strict=True)}
-    return Decision(snapshot.name(chosen), "", refused, scores, frozenset(rejected_by))
 
 
-def unavailable_message(total: int, refused: dict[str, tuple[str, ...]]) -> str:
+def _best(
+    names: tuple[str, ...],
+    rows: NDArray[np.intp],
+    sums: NDArray[np.float64],
+    parts: dict[str, NDArray[np.float64]],
+    chosen: int,
+) -> tuple[Scored, ...]:
+    """The chosen node first, then the next best, each with its single scores."""
+    left = sums.copy()
+    order = [int(np.searchsorted(rows, chosen))]
+    while len(order) < min(EXPLAINED, len(rows)):
+        left[order[-1]] = -np.inf
+        order.append(int(left.argmax()))
+    return tuple(
+        Scored(
+            names[rows[place]],
+            float(sums[place]),
+            {name: float(values[place]) for name, values in parts.items()},
+        )
+        for place in order
+    )
+
+
+def unavailable_message(total: int, refusals: Sequence[Refusal]) -> str:
     """`0/3 nodes are available: 1 Insufficient cpu, 2 node(s) were unschedulable.`"""
-    counts = Counter(reason for reasons in refused.values() for reason in reasons)
+    counts: Counter[str] = Counter()
+    for refusal in refusals:
+        for reason in refusal.reasons:
+            counts[reason] += len(refusal.rows)
     parts = sorted(f"{count} {reason}" for reason, count in counts.items())
     return f"0/{total} nodes are available: {', '.join(parts)}."

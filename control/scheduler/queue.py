@@ -43,6 +43,7 @@ class SchedulingQueue:
         self._clock = clock
         self._active: WorkQueue[Key] = WorkQueue("scheduler", clock=clock, rank=priority)
         self._attempts: dict[Key, _Attempt] = {}
+        self._parked: dict[Filter, set[Key]] = {filter_: set() for filter_ in Filter}
 
     def statistics(self) -> dict[str, float]:
         """How many pods are ready to be tried, parked, and were ever refused."""
@@ -64,18 +65,22 @@ class SchedulingQueue:
         """A pod that is new, or whose own spec changed: try it now."""
         attempt = self._attempts.get(key)
         if attempt is not None:
-            attempt.parked = False
+            self._leave(key, attempt)
         self._active.add(key)
 
     def forget(self, key: Key) -> None:
         """The pod is placed or gone."""
-        self._attempts.pop(key, None)
+        attempt = self._attempts.pop(key, None)
+        if attempt is not None:
+            self._leave(key, attempt)
         self._active.forget(key)
 
     def park(self, key: Key, rejected_by: frozenset[Filter]) -> None:
         """No node can run the pod now."""
         attempt = self._attempts.get(key)
         failures = 1 if attempt is None else attempt.failures + 1
+        for filter_ in rejected_by:
+            self._parked[filter_].add(key)
         self._attempts[key] = _Attempt(failures, self._clock.monotonic(), rejected_by, parked=True)
 
     def retry(self, key: Key) -> None:
@@ -84,10 +89,9 @@ class SchedulingQueue:
 
     def activate(self, changed: Iterable[Filter]) -> None:
         """Something changed that these filters read: bring back the pods they had refused."""
-        helped = frozenset(changed)
-        for key, attempt in self._attempts.items():
-            if attempt.parked and attempt.rejected_by & helped:
-                self._unpark(key, attempt)
+        for filter_ in changed:
+            for key in tuple(self._parked[filter_]):
+                self._unpark(key, self._attempts[key])
 
     def flush(self) -> None:
         """Bring back what has been parked for too long; called now and then by the scheduler."""
@@ -96,8 +100,13 @@ class SchedulingQueue:
             if attempt.parked and attempt.at <= oldest:
                 self._unpark(key, attempt)
 
-    def _unpark(self, key: Key, attempt: _Attempt) -> None:
+    def _leave(self, key: Key, attempt: _Attempt) -> None:
         attempt.parked = False
+        for filter_ in attempt.rejected_by:
+            self._parked[filter_].discard(key)
+
+    def _unpark(self, key: Key, attempt: _Attempt) -> None:
+        self._leave(key, attempt)
         wait = attempt.at + backoff(attempt.failures) - self._clock.monotonic()
         if wait > 0:
             self._active.add_after(key, wait)

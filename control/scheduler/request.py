@@ -2,9 +2,12 @@
 
 from dataclasses import dataclass
 
+import msgspec
+
 from api import objects, pods
 from api.core import Pod, PodSpec
 from api.pods import HostPort
+from control.scheduler.terms import PodTerms, terms_of
 
 DEFAULT_MILLI_CPU = 100
 DEFAULT_MEMORY = 200 * 1024 * 1024
@@ -19,13 +22,23 @@ class Request:
     under every other name; `pods` is not among them (every pod takes one).
     `owner` is the UID of the controlling owner, for spreading; a pod that is being deleted has none,
     or its successor would shun the node that is just becoming free.
+    `terms` is what the pod says about other pods, who know it by namespace, labels, and whether it
+    is `leaving`, that is, being deleted. `node_rule` is equal for pods whose nodeSelector and required
+    node affinity are equal, `node_preference` for those with the same preferred node affinity; empty
+    without any.
     """
 
     uid: str
+    namespace: str
+    labels: dict[str, str]
+    leaving: bool
     spec: PodSpec
     resources: dict[str, int]
     host_ports: frozenset[HostPort]
     owner: str
+    terms: PodTerms
+    node_rule: bytes
+    node_preference: bytes
 
     @property
     def likely_use(self) -> tuple[int, int]:
@@ -41,8 +54,28 @@ def request_of(pod: Pod) -> Request:
     owner = objects.controller_of(pod)
     return Request(
         uid=pod.metadata.uid,
+        namespace=pod.metadata.namespace,
+        labels=pod.metadata.labels,
+        leaving=bool(pod.metadata.deletion_timestamp),
         spec=pod.spec,
         resources=pods.pod_requests(pod),
         host_ports=frozenset(pods.host_ports(pod)),
         owner="" if owner is None or pod.metadata.deletion_timestamp else owner.uid,
+        terms=terms_of(pod),
+        node_rule=_node_rule(pod.spec),
+        node_preference=_node_preference(pod.spec),
     )
+
+
+def _node_rule(spec: PodSpec) -> bytes:
+    affinity = spec.affinity.node_affinity if spec.affinity else None
+    required = affinity.required_during_scheduling_ignored_during_execution if affinity else None
+    if required is None and not spec.node_selector:
+        return b""
+    return msgspec.json.encode((spec.node_selector, required))
+
+
+def _node_preference(spec: PodSpec) -> bytes:
+    affinity = spec.affinity.node_affinity if spec.affinity else None
+    preferred = affinity.preferred_during_scheduling_ignored_during_execution if affinity else []
+    return msgspec.json.encode(preferred) if preferred else b""

@@ -17,7 +17,7 @@ from collections import OrderedDict
 
 from api import pods, timestamps
 from api.client import Client, PatchType
-from api.core import Binding, Node, ObjectReference, Pod
+from api.core import Binding, Namespace, Node, ObjectReference, Pod
 from api.errors import ApiError, is_conflict, is_not_found
 from api.events import EventRecorder
 from api.informer import Informer
@@ -36,11 +36,13 @@ log = logging.getLogger(__name__)
 NAME = "default-scheduler"
 FLUSH_SECONDS = 30.0
 REMEMBERED_DECISIONS = 10_000
-REMEMBERED_VERDICTS = 200_000
-"""Verdicts on single nodes, over all remembered decisions: some 30 MB."""
+REMEMBERED_VERDICTS = 2_000_000
+"""Verdicts on single nodes, over all remembered decisions: some 24 MB."""
 
-_POD_LEFT = (Filter.NODE_RESOURCES_FIT, Filter.NODE_PORTS)
+_NEIGHBOURS = (Filter.POD_TOPOLOGY_SPREAD, Filter.INTER_POD_AFFINITY)
+_POD_LEFT = (Filter.NODE_RESOURCES_FIT, Filter.NODE_PORTS, *_NEIGHBOURS)
 _NODE_CHANGED = (
+    *_NEIGHBOURS,
     Filter.NODE_UNSCHEDULABLE,
     Filter.TAINT_TOLERATION,
     Filter.NODE_AFFINITY,
@@ -56,6 +58,7 @@ class Scheduler:
         client: Client,
         pod_informer: Informer[Pod],
         node_informer: Informer[Node],
+        namespace_informer: Informer[Namespace],
         recorder: EventRecorder,
         *,
         clock: Clock,
@@ -64,6 +67,7 @@ class Scheduler:
         self._client = client
         self._pods = pod_informer
         self._nodes = node_informer
+        self._namespaces = namespace_informer
         self._recorder = recorder
         self._clock = clock
         self._choose = choose
@@ -74,6 +78,7 @@ class Scheduler:
         self._guard = TaskGuard("scheduler")
         self._attempts = 0
         self._placed = 0
+        namespace_informer.subscribe(self._on_namespace)
         node_informer.subscribe(self._on_node)
         pod_informer.subscribe(self._on_pod)
 
@@ -90,6 +95,7 @@ class Scheduler:
 
     async def run(self) -> None:
         """Schedule until cancelled."""
+        await self._namespaces.synced()
         await self._nodes.synced()
         await self._pods.synced()
         async with self._guard:
@@ -188,16 +194,23 @@ class Scheduler:
     def _remember(self, uid: str, decision: Decision) -> None:
         self._forget_decision(uid)
         self._decisions[uid] = decision
-        self._verdicts += _weight(decision)
+        self._verdicts += decision.size
         while len(self._decisions) > 1 and (
             len(self._decisions) > REMEMBERED_DECISIONS or self._verdicts > REMEMBERED_VERDICTS
         ):
-            self._verdicts -= _weight(self._decisions.popitem(last=False)[1])
+            self._verdicts -= self._decisions.popitem(last=False)[1].size
 
     def _forget_decision(self, uid: str) -> None:
         known = self._decisions.pop(uid, None)
         if known is not None:
-            self._verdicts -= _weight(known)
+            self._verdicts -= known.size
+
+    def _on_namespace(self, old: Namespace | None, new: Namespace | None) -> None:
+        one = new or old
+        assert one is not None
+        labels = None if new is None else new.metadata.labels
+        if self._snapshot.census.set_namespace(one.metadata.name, labels):
+            self._queue.activate(_NEIGHBOURS)
 
     def _on_node(self, old: Node | None, new: Node | None) -> None:
         if new is None:
@@ -222,20 +235,19 @@ class Scheduler:
             placed = self._snapshot.placed_on(new.metadata.uid) == new.spec.node_name
             if not placed or old is None or _matters(old, new):
                 self._snapshot.add_pod(request_of(new), new.spec.node_name)
+                self._queue.activate(_NEIGHBOURS)
             self._queue.forget(key)
-        elif _is_ours(new) and (old is None or old.spec != new.spec):
+        elif _is_ours(new) and (old is None or _matters(old, new)):
             self._queue.add(key)
 
 
 def _matters(old: Pod, new: Pod) -> bool:
     """Whether a pod on a node asks for something else than before; most updates are of a status."""
     return (
-        old.spec != new.spec or old.metadata.deletion_timestamp != new.metadata.deletion_timestamp
+        old.spec != new.spec
+        or old.metadata.labels != new.metadata.labels
+        or old.metadata.deletion_timestamp != new.metadata.deletion_timestamp
     )
-
-
-def _weight(decision: Decision) -> int:
-    return len(decision.refused) + len(decision.scores)
 
 
 def _is_ours(pod: Pod) -> bool:

@@ -1,8 +1,9 @@
 """Scores: which of the nodes that can run a pod should. Pure functions to 0..100 per row.
 
 Kubernetes' default set, as far as this scheduler reads the pod: LeastAllocated and
-BalancedAllocation over CPU and memory, spreading of one owner's pods, preferred node affinity,
-and PreferNoSchedule taints. Each is an array over all rows; only candidates' rows count.
+BalancedAllocation over CPU and memory, spreading of one owner's pods and by soft constraints,
+preferred affinity to nodes and pods, and PreferNoSchedule taints. Each is an array over all rows;
+only candidates' rows count.
 """
 
 from collections.abc import Callable
@@ -10,10 +11,11 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from api import nodes
-from control.scheduler.filters import tolerates
+from control.scheduler.interpod import preferred_neighbours
 from control.scheduler.request import Request
 from control.scheduler.snapshot import TOO_MUCH, Mask, Snapshot
+from control.scheduler.spreading import spread_preferred
+from control.scheduler.taints import tolerates
 
 Scores = NDArray[np.float64]
 
@@ -22,13 +24,15 @@ MAX_SCORE = 100.0
 
 def least_allocated(request: Request, snapshot: Snapshot, candidates: Mask) -> Scores:
     """The more is left after this pod, the better; mean over CPU and memory."""
-    scores: Scores = MAX_SCORE * (1.0 - _fractions(request, snapshot)).mean(axis=1)
+    cpu, memory = _fractions(request, snapshot)
+    scores: Scores = MAX_SCORE * (1.0 - (cpu + memory) / 2.0)
     return scores
 
 
 def balanced_allocation(request: Request, snapshot: Snapshot, candidates: Mask) -> Scores:
     """CPU and memory should fill evenly: 100 less the deviation of their used fractions."""
-    scores: Scores = MAX_SCORE * (1.0 - _fractions(request, snapshot).std(axis=1))
+    cpu, memory = _fractions(request, snapshot)
+    scores: Scores = MAX_SCORE * (1.0 - np.abs(cpu - memory) / 2.0)
     return scores
 
 
@@ -37,22 +41,15 @@ def owner_spread(request: Request, snapshot: Snapshot, candidates: Mask) -> Scor
     scores = np.full(len(candidates), MAX_SCORE)
     if not request.owner:
         return scores
-    counts = np.zeros(len(candidates))
-    for row in np.flatnonzero(candidates):
-        counts[row] = snapshot.row(int(row)).owners[request.owner]
-    most = counts.max(initial=0)
+    counts = snapshot.owners.count(request.owner).counts
+    most = counts[candidates].max(initial=0)
     return scores if most == 0 else MAX_SCORE * (most - counts) / most
 
 
 def preferred_affinity(request: Request, snapshot: Snapshot, candidates: Mask) -> Scores:
     """The sum of the weights of the preferred terms that match, scaled to the best node."""
-    sums = np.zeros(len(candidates))
-    affinity = request.spec.affinity
-    if affinity is None or affinity.node_affinity is None:
-        return sums
-    for row in np.flatnonzero(candidates):
-        sums[row] = nodes.preference(request.spec, snapshot.node(int(row)))
-    best = sums.max(initial=0)
+    sums = snapshot.preference(request)
+    best = sums[candidates].max(initial=0)
     return sums if best == 0 else MAX_SCORE * sums / best
 
 
@@ -77,14 +74,20 @@ SCORES: tuple[tuple[str, float, Callable[[Request, Snapshot, Mask], Scores]], ..
     ("SelectorSpread", 2.0, owner_spread),
     ("NodeAffinity", 2.0, preferred_affinity),
     ("TaintToleration", 3.0, preferred_taints),
+    ("PodTopologySpread", 2.0, spread_preferred),
+    ("InterPodAffinity", 2.0, preferred_neighbours),
 )
 """Name, weight, function. Names and weights are those of Kubernetes' default profile."""
 
 
-def _fractions(request: Request, snapshot: Snapshot) -> Scores:
-    """Likely used fraction of CPU and memory with this pod on each node, between 0 and 1."""
-    columns = [snapshot.resources["cpu"], snapshot.resources["memory"]]
-    total = np.maximum(snapshot.allocatable[:, columns], 1)
-    likely = snapshot.likely_use + np.minimum(request.likely_use, TOO_MUCH)
-    fractions: Scores = np.clip(likely / total, 0.0, 1.0)
-    return fractions
+def _fractions(request: Request, snapshot: Snapshot) -> tuple[Scores, Scores]:
+    """Likely used fraction of CPU and of memory with this pod on each node, between 0 and 1."""
+    cpu, memory = (
+        np.minimum(
+            (snapshot.likely_use[:, place] + min(use, TOO_MUCH))
+            / np.maximum(snapshot.allocatable[:, snapshot.resources[name]], 1),
+            1.0,
+        )
+        for place, (name, use) in enumerate(zip(("cpu", "memory"), request.likely_use, strict=True))
+    )
+    return cpu, memory

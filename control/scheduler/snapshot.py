@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from api import nodes
 from api.core import Node, Taint
 from api.pods import HostPort
+from control.scheduler.census import Census, Owners
 from control.scheduler.request import Request
 
 Mask = NDArray[np.bool_]
@@ -27,6 +28,8 @@ Amounts = NDArray[np.int64]
 
 PODS = "pods"
 FIRST_ROWS = 16
+MAX_RULES = 256
+"""Different node selectors and affinities for which nodes are remembered at a time."""
 TOO_MUCH = 1 << 53
 """More than any machine has (8 PiB, or as many milli-CPU); no sum of such amounts overflows a row."""
 CONDITION_TAINTS = {
@@ -51,8 +54,32 @@ class Row:
     taints: tuple[TaintKey, ...] = ()
     labels: dict[str, str] = field(default_factory=dict)
     pods: dict[str, Request] = field(default_factory=dict)
-    owners: Counter[str] = field(default_factory=Counter)
     host_ports: Counter[HostPort] = field(default_factory=Counter)
+
+
+@dataclass(frozen=True, slots=True)
+class Domains:
+    """The cluster divided by one label: `ids` by row (-1: the node has no such label), and values."""
+
+    ids: NDArray[np.int32]
+    values: tuple[str, ...]
+
+    @property
+    def known(self) -> Mask:
+        """The nodes that have the label."""
+        mask: Mask = self.ids >= 0
+        return mask
+
+    def sums(self, counts: NDArray[np.int32], where: Mask) -> NDArray[np.float64]:
+        """The sum of `counts` over the rows of each domain, as far as `where` holds."""
+        rows = where & self.known
+        weights = counts[rows].astype(np.float64)
+        sums = np.bincount(self.ids[rows], weights=weights, minlength=len(self.values))
+        return sums.astype(np.float64)
+
+    def spread(self, sums: NDArray[np.float64]) -> NDArray[np.float64]:
+        """What each row gets when every domain has its sum: 0 without the label."""
+        return np.append(sums, 0.0)[self.ids]
 
 
 class Snapshot:
@@ -61,9 +88,11 @@ class Snapshot:
     def __init__(self) -> None:
         self.rows: list[Row | None] = []
         self.resources: dict[str, int] = {"cpu": 0, "memory": 1, PODS: 2, "ephemeral-storage": 3}
-        self.allocatable: Amounts = np.zeros((FIRST_ROWS, len(self.resources)), dtype=np.int64)
-        self.taken: Amounts = np.zeros((FIRST_ROWS, len(self.resources)), dtype=np.int64)
-        self.likely_use: Amounts = np.zeros((FIRST_ROWS, 2), dtype=np.int64)
+        # Columns are contiguous: they are what a decision reads.
+        shape = (FIRST_ROWS, len(self.resources))
+        self.allocatable: Amounts = np.zeros(shape, dtype=np.int64, order="F")
+        self.taken: Amounts = np.zeros(shape, dtype=np.int64, order="F")
+        self.likely_use: Amounts = np.zeros((FIRST_ROWS, 2), dtype=np.int64, order="F")
         """Of CPU and memory; unlike `taken`, pods without requests count (`Request.likely_use`)."""
         self.present: Mask = np.zeros(FIRST_ROWS, dtype=np.bool_)
         self.unschedulable: Mask = np.zeros(FIRST_ROWS, dtype=np.bool_)
@@ -71,6 +100,12 @@ class Snapshot:
         self.taint_classes: list[tuple[TaintKey, ...]] = [()]
         self.shape_version = 0
         """Grows when a node comes, goes, or changes its name or labels: cached masks end then."""
+        self.census = Census(FIRST_ROWS)
+        self.owners = Owners(FIRST_ROWS)
+        self._names: tuple[int, tuple[str, ...]] = (-1, ())
+        self._domains: dict[str, Domains] = {}
+        self._reachable: dict[bytes, Mask] = {}
+        self._preference: dict[bytes, NDArray[np.float64]] = {}
         self._class_of: dict[tuple[TaintKey, ...], int] = {(): 0}
         self._by_name: dict[str, int] = {}
         self._free: list[int] = []
@@ -83,6 +118,7 @@ class Snapshot:
             "pods": len(self._placed),
             "resources": len(self.resources),
             "taint_classes": len(self.taint_classes),
+            **self.census.statistics(),
         }
 
     def index(self, name: str) -> int | None:
@@ -111,6 +147,74 @@ class Snapshot:
         if node is None:
             raise LookupError(f"row {number} has no node")
         return node
+
+    def names(self) -> tuple[str, ...]:
+        """The names by row, empty for a free one; a new tuple whenever one of them changes."""
+        if self._names[0] != self.shape_version:
+            self._reshape()
+            names = tuple(row.name if row is not None else "" for row in self.rows)
+            self._names = (self.shape_version, names)
+        return self._names[1]
+
+    def domains(self, topology_key: str) -> Domains:
+        """The places that a label of nodes makes of the cluster."""
+        self.names()
+        known = self._domains.get(topology_key)
+        if known is None:
+            known = self._domains[topology_key] = self._divide(topology_key)
+        return known
+
+    def reachable(self, request: Request) -> Mask:
+        """The nodes that the pod's nodeSelector and required node affinity allow; not to be changed."""
+        if not request.node_rule:
+            return self.present
+        self.names()
+        known = self._reachable.get(request.node_rule)
+        if known is None:
+            if len(self._reachable) >= MAX_RULES:
+                self._reachable.clear()
+            known = self._reachable[request.node_rule] = self._reach(request)
+        return known
+
+    def preference(self, request: Request) -> NDArray[np.float64]:
+        """By row, the weights of the pod's preferred node affinity terms that the node meets, summed."""
+        self.names()
+        known = self._preference.get(request.node_preference)
+        if known is None:
+            if len(self._preference) >= MAX_RULES:
+                self._preference.clear()
+            known = np.zeros(len(self.present))
+            for row in np.flatnonzero(self.present) if request.node_preference else ():
+                known[row] = nodes.preference(request.spec, self.node(int(row)))
+            self._preference[request.node_preference] = known
+        return known
+
+    def _reshape(self) -> None:
+        """What was derived from the nodes' names and labels is no longer true."""
+        self._domains.clear()
+        self._reachable.clear()
+        self._preference.clear()
+
+    def _divide(self, topology_key: str) -> Domains:
+        ids = np.full(len(self.present), -1, dtype=np.int32)
+        known: dict[str, int] = {}
+        for number in np.flatnonzero(self.present):
+            value = self.row(int(number)).labels.get(topology_key)
+            if value is not None:
+                ids[number] = known.setdefault(value, len(known))
+        return Domains(ids, tuple(known))
+
+    def _reach(self, request: Request) -> Mask:
+        named = nodes.named_nodes(request.spec)
+        rows: Iterable[int]
+        if named is None:
+            rows = (int(number) for number in np.flatnonzero(self.present))
+        else:
+            rows = [row for row in map(self.index, sorted(named)) if row is not None]
+        mask = np.zeros(len(self.present), dtype=np.bool_)
+        for row in rows:
+            mask[row] = nodes.matches_required(request.spec, self.node(row))
+        return mask
 
     def set_node(self, node: Node) -> bool:
         """Record a node as it is now.
@@ -156,7 +260,8 @@ class Snapshot:
         row.pods[request.uid] = request
         row.host_ports.update(request.host_ports)
         if request.owner:
-            row.owners[request.owner] += 1
+            self.owners.add(request.owner, number)
+        self.census.add(request, number)
         self.taken[number] += self.demand(request)
         self.likely_use[number] += np.minimum(request.likely_use, TOO_MUCH)
         self._placed[request.uid] = number
@@ -169,7 +274,9 @@ class Snapshot:
         row = self.row(number)
         request = row.pods.pop(uid)
         row.host_ports -= Counter(request.host_ports)
-        row.owners -= Counter([request.owner] if request.owner else [])
+        if request.owner:
+            self.owners.add(request.owner, number, -1)
+        self.census.remove(request, number)
         self.taken[number] -= self.demand(request)
         self.likely_use[number] -= np.minimum(request.likely_use, TOO_MUCH)
         self._release(number)
@@ -212,6 +319,7 @@ class Snapshot:
             if number >= len(self.present):
                 self._grow()
         self._by_name[name] = number
+        self.shape_version += 1
         return number
 
     def _grow(self) -> None:
@@ -222,6 +330,9 @@ class Snapshot:
         self.present = np.pad(self.present, (0, more))
         self.unschedulable = np.pad(self.unschedulable, (0, more))
         self.taint_class = np.pad(self.taint_class, (0, more))
+        self.census.grow(2 * more)
+        self.owners.grow(2 * more)
+        self.shape_version += 1
 
     def _release(self, number: int) -> None:
         """Free a row that has neither a node nor pods."""
@@ -235,6 +346,7 @@ class Snapshot:
         self.likely_use[number] = 0
         self.unschedulable[number] = False
         self.taint_class[number] = 0
+        self.shape_version += 1
         self._free.append(number)
 
     def _taint_class(self, taints: tuple[TaintKey, ...]) -> int:

@@ -24,6 +24,15 @@ QUIET: list[tuple[str, Change]] = [
         },
     ),
     ("Service", {"spec.externalIPs": ["10.1.1.1"], "spec.sessionAffinity": "ClientIP"}),
+    (
+        "Pod",
+        {
+            "spec.topologySpreadConstraints": [
+                {"maxSkew": 1, "topologyKey": "a", "whenUnsatisfiable": "ScheduleAnyway"}
+            ],
+            "spec.affinity": {"podAffinity": {}, "podAntiAffinity": {}},
+        },
+    ),
     ("Pod", {"spec.automountServiceAccountToken": True}),
     (
         "ServiceAccount",
@@ -33,16 +42,6 @@ QUIET: list[tuple[str, Change]] = [
 
 LOUD: list[tuple[str, Change, str]] = [
     ("Pod", {"spec.priorityClassName": "high"}, "spec.priorityClassName"),
-    (
-        "Pod",
-        {
-            "spec.topologySpreadConstraints": [
-                {"maxSkew": 1, "topologyKey": "a", "whenUnsatisfiable": "ScheduleAnyway"}
-            ]
-        },
-        "spec.topologySpreadConstraints",
-    ),
-    ("Pod", {"spec.affinity": {"podAffinity": {}}}, "spec.affinity.podAffinity"),
     (
         "Pod",
         {"spec.containers[1].livenessProbe": {"grpc": {"port": 1}}},

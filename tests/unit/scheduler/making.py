@@ -57,8 +57,9 @@ def pod(name: str, *, cpu: str = "", memory: str = "", owner: str = "", **spec: 
         {
             "metadata": {
                 "name": name,
-                "namespace": "default",
+                "namespace": spec.pop("namespace", "default"),
                 "uid": name,
+                "labels": spec.pop("labels", {}),
                 "ownerReferences": references if owner else [],
             },
             "spec": {"containers": [container], "schedulerName": "default-scheduler", **spec},

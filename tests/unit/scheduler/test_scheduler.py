@@ -4,10 +4,11 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
+import numpy as np
 import pytest
 
 from api import errors
-from api.core import Node, Pod
+from api.core import Namespace, Node, Pod
 from api.events import EventRecorder
 from api.informer import Informer
 from api.interface import Listed, WatchEvent
@@ -24,7 +25,7 @@ class FakeApi:
     """One node, some pods, and bindings that fail as often as told."""
 
     def __init__(self, *pods: Pod, failures: int = 0) -> None:
-        self.objects: dict[type, list[Any]] = {Node: [node("n1")], Pod: list(pods)}
+        self.objects: dict[type, list[Any]] = {Namespace: [], Node: [node("n1")], Pod: list(pods)}
         self.failures = failures
         self.bound: list[str] = []
         self.said: list[str] = []
@@ -49,9 +50,11 @@ class FakeApi:
 def _scheduler(api: Any, guard: TaskGuard) -> Scheduler:
     clock = SystemClock()
     pods, nodes = Informer[Pod](api, Pod, clock=clock), Informer[Node](api, Node, clock=clock)
-    made = Scheduler(api, pods, nodes, EventRecorder(api, "test", clock=clock), clock=clock)
-    for name, work in (("pods", pods.run()), ("nodes", nodes.run()), ("scheduler", made.run())):
-        guard.start(work, name=name)
+    namespaces = Informer[Namespace](api, Namespace, clock=clock)
+    recorder = EventRecorder(api, "test", clock=clock)
+    made = Scheduler(api, pods, nodes, namespaces, recorder, clock=clock)
+    for runs in (pods, nodes, namespaces, made):
+        guard.start(runs.run(), name=repr(runs))
     return made
 
 
@@ -91,12 +94,13 @@ def test_remembered_decisions_are_bounded_by_what_they_hold(
         client,
         Informer[Pod](client, Pod, clock=clock),
         Informer[Node](client, Node, clock=clock),
+        Informer[Namespace](client, Namespace, clock=clock),
         EventRecorder(client, "test", clock=clock),
         clock=clock,
     )
-    scores = {f"n{number}": 1.0 for number in range(300)}
+    rows = np.arange(300)
     for number in range(10):
-        made._remember(f"uid-{number}", Decision("n1", "", {}, scores))
+        made._remember(f"uid-{number}", Decision("n1", "", rows=rows))
     assert [n for n in range(10) if made.decision(f"uid-{n}")] == [7, 8, 9]
 
 

@@ -51,7 +51,7 @@ class SnapshotMachine(RuleBasedStateMachine):
             assert self.snapshot.taken[number, self.snapshot.resources["cpu"]] == sum(mine)
             assert self.snapshot.taken[number, self.snapshot.resources[PODS]] == len(mine)
             assert self.snapshot.likely_use[number, 0] == sum(cpu or 100 for cpu in mine)
-            assert self.snapshot.row(number).owners["rs"] == len(mine)
+            assert self.snapshot.owners.count("rs").counts[number] == len(mine)
         free = [row for row in self.snapshot.rows if row is None]
         assert len(self.snapshot.rows) - len(free) <= 4
 

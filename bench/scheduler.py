@@ -1,0 +1,151 @@
+"""How many placement decisions a second, without store or API, on clusters shaped like Kubernetes' own
+scheduler benchmark (scheduler_perf).
+
+    .venv/bin/python -m bench.scheduler [--nodes 5000] [--pods 2000]
+
+Each case fills a cluster with pods, then decides about more of the same, one after the other, each
+recorded before the next. The thresholds beside are those below which Kubernetes' project counts its own
+scheduler as slow, store and bindings included; here only decisions are measured, so the ratio is a
+bound from above.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from api.core import Node, Pod
+from tests.unit.scheduler import making
+from control.scheduler.decide import decide
+from control.scheduler.request import request_of
+from control.scheduler.snapshot import Snapshot
+
+HOST, ZONE = "kubernetes.io/hostname", "topology.kubernetes.io/zone"
+ZONES = 3
+
+
+@dataclass(frozen=True)
+class Case:
+    """Pods before, pods measured, and Kubernetes' threshold in pods a second."""
+
+    name: str
+    threshold: int
+    before: Callable[[int], dict[str, Any]]
+    measured: Callable[[int], dict[str, Any]]
+
+
+def _term(color: str, key: str) -> dict[str, Any]:
+    return {"topologyKey": key, "labelSelector": {"matchLabels": {"color": color}}}
+
+
+def _required(sort: str, color: str, key: str) -> dict[str, Any]:
+    rule = {"requiredDuringSchedulingIgnoredDuringExecution": [_term(color, key)]}
+    return {"labels": {"color": color}, "affinity": {sort: rule}}
+
+
+def _preferred(sort: str, color: str, key: str) -> dict[str, Any]:
+    one = {"weight": 1, "podAffinityTerm": _term(color, key)}
+    rule = {"preferredDuringSchedulingIgnoredDuringExecution": [one]}
+    return {"labels": {"color": color}, "affinity": {sort: rule}}
+
+
+def _spread(action: str) -> dict[str, Any]:
+    constraint = {
+        "maxSkew": 5,
+        "topologyKey": ZONE,
+        "whenUnsatisfiable": action,
+        "labelSelector": {"matchLabels": {"color": "blue"}},
+    }
+    return {"labels": {"color": "blue"}, "topologySpreadConstraints": [constraint]}
+
+
+def _node_affinity() -> dict[str, Any]:
+    expression = {"key": ZONE, "operator": "In", "values": ["zone-0", "zone-1"]}
+    terms = {"nodeSelectorTerms": [{"matchExpressions": [expression]}]}
+    return {"affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": terms}}}
+
+
+def _daemon(number: int) -> dict[str, Any]:
+    field = {"key": "metadata.name", "operator": "In", "values": [f"node-{number}"]}
+    terms = {"nodeSelectorTerms": [{"matchFields": [field]}]}
+    return {"affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": terms}}}
+
+
+CASES = (
+    Case("basic", 680, lambda n: {}, lambda n: {}),
+    Case("owned by one ReplicaSet", 680, lambda n: {"owner": "a"}, lambda n: {"owner": "a"}),
+    Case("node affinity", 540, lambda n: {}, lambda n: _node_affinity()),
+    Case("daemon set", 390, lambda n: {}, _daemon),
+    Case(
+        "pod affinity",
+        80,
+        lambda n: _required("podAffinity", "blue", ZONE),
+        lambda n: _required("podAffinity", "blue", ZONE),
+    ),
+    Case(
+        "pod anti-affinity",
+        110,
+        lambda n: _required("podAntiAffinity", "green", HOST) if n < 1000 else {},
+        lambda n: _required("podAntiAffinity", "green", HOST),
+    ),
+    Case(
+        "preferred affinity",
+        140,
+        lambda n: _preferred("podAffinity", "red", HOST),
+        lambda n: _preferred("podAffinity", "red", HOST),
+    ),
+    Case("spread, required", 140, lambda n: {}, lambda n: _spread("DoNotSchedule")),
+    Case("spread, preferred", 140, lambda n: {}, lambda n: _spread("ScheduleAnyway")),
+    Case("unschedulable", 270, lambda n: {}, lambda n: {"cpu": "9"}),
+)
+
+
+def node(number: int) -> Node:
+    """A node of 4 CPUs and 32 GiB in one of three zones."""
+    labels = {HOST: f"node-{number}", ZONE: f"zone-{number % ZONES}"}
+    return making.node(f"node-{number}", memory="32Gi", labels=labels)
+
+
+def pod(name: str, **more: Any) -> Pod:
+    """A pod of 100m CPU and 500 MiB."""
+    return making.pod(name, **{"cpu": "100m", "memory": "500Mi", **more})
+
+
+def measure(case: Case, nodes: int, pods: int) -> float:
+    """Decisions a second."""
+    snapshot = Snapshot()
+    for number in range(nodes):
+        snapshot.set_node(node(number))
+    for number in range(2 * nodes):
+        made = request_of(pod(f"before-{number}", **case.before(number)))
+        snapshot.add_pod(made, f"node-{number % nodes}")
+    wanted = [pod(f"pod-{number}", **case.measured(number)) for number in range(pods)]
+    begun = time.perf_counter()
+    for each in wanted:
+        request = request_of(each)
+        decision = decide(request, snapshot, random.choice)
+        if decision.node is not None:
+            snapshot.add_pod(request, decision.node)
+    return pods / (time.perf_counter() - begun)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--nodes", type=int, default=5000)
+    parser.add_argument("--pods", type=int, default=2000)
+    options = parser.parse_args()
+    print(f"{options.nodes} nodes, {2 * options.nodes} pods before, {options.pods} measured")
+    for case in CASES:
+        rate = measure(case, options.nodes, options.pods)
+        print(
+            f"{case.name:<26} {rate:7.0f} decisions/s   {rate / case.threshold:6.1f} x threshold"
+            f" of {case.threshold}"
+        )
+
+
+if __name__ == "__main__":
+    main()

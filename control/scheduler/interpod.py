@@ -1,0 +1,91 @@
+"""Affinity and anti-affinity between pods: near to these, away from those. Pure.
+
+What pods that run already say counts too: one that wants no such neighbour keeps the new pod out,
+one that likes it draws it near. Rules and words are those of Kubernetes' InterPodAffinity plugin.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from control.scheduler.census import Carries, Tally
+from control.scheduler.request import Request
+from control.scheduler.snapshot import Mask, Snapshot
+from control.scheduler.verdict import Verdict, verdict
+
+NOT_NEAR = "node(s) didn't match pod affinity rules"
+NOT_FAR = "node(s) didn't match pod anti-affinity rules"
+UNWELCOME = "node(s) didn't satisfy existing pods anti-affinity rules"
+MAX_SCORE = 100.0
+REQUIRED_WEIGHT = 1
+"""What one pod that requires the new one nearby adds (Kubernetes' hardPodAffinityWeight)."""
+
+
+def inter_pod_affinity(request: Request, snapshot: Snapshot, candidates: Mask) -> Verdict:
+    """Near all that it must be near, away from what it shuns and from what shuns it."""
+    near = verdict(candidates, candidates & _near(request, snapshot), NOT_NEAR)
+    far = verdict(near.passes, near.passes & ~_shunned(request, snapshot), NOT_FAR)
+    welcome = verdict(far.passes, far.passes & ~_shunning(request, snapshot), UNWELCOME)
+    return Verdict(welcome.passes, (*near.refusals, *far.refusals, *welcome.refusals))
+
+
+def preferred_neighbours(
+    request: Request, snapshot: Snapshot, candidates: Mask
+) -> NDArray[np.float64]:
+    """The weights of all preferences that a node would meet, scaled to 0..100."""
+    sums = np.zeros(len(candidates))
+    for term in request.terms.preferred:
+        sums += term.weight * _around(snapshot, snapshot.census.count(term.pods), term.topology_key)
+    for sort, term, carriers in snapshot.census.concerning(request):
+        weight = {Carries.NEAR: REQUIRED_WEIGHT, Carries.FAR: 0}.get(sort, term.weight)
+        if weight:
+            sums += weight * _around(snapshot, carriers, term.topology_key)
+    least, most = sums[candidates].min(initial=0), sums[candidates].max(initial=0)
+    if candidates.any():
+        least, most = sums[candidates].min(), sums[candidates].max()
+    return np.zeros(len(sums)) if most == least else MAX_SCORE * (sums - least) / (most - least)
+
+
+def _near(request: Request, snapshot: Snapshot) -> Mask:
+    """Places that have, for each required term, a pod that all of the terms are about.
+
+    The first of a group that wants itself near has nobody to be near to: it may go anywhere where
+    the labels are.
+    """
+    terms, mask = request.terms.near, snapshot.present
+    if not terms:
+        return mask
+    wanted = tuple(dict.fromkeys(term.pods for term in terms))
+    tally = snapshot.census.count(*wanted)
+    labelled, around, anywhere = mask, mask, False
+    for term in terms:
+        domains = snapshot.domains(term.topology_key)
+        sums = domains.sums(tally.counts, snapshot.present)
+        anywhere = anywhere or bool(sums.any())
+        labelled = labelled & domains.known
+        around = around & (domains.spread(sums) > 0)
+    if not anywhere and snapshot.census.contains(wanted, request):
+        return labelled
+    return around
+
+
+def _shunned(request: Request, snapshot: Snapshot) -> Mask:
+    """Places with pods that the pod must not be near."""
+    mask = np.zeros(len(snapshot.present), dtype=np.bool_)
+    for term in request.terms.far:
+        mask |= _around(snapshot, snapshot.census.count(term.pods), term.topology_key) > 0
+    return mask
+
+
+def _shunning(request: Request, snapshot: Snapshot) -> Mask:
+    """Places with pods that must not have such a pod near them."""
+    mask = np.zeros(len(snapshot.present), dtype=np.bool_)
+    for sort, term, carriers in snapshot.census.concerning(request):
+        if sort is Carries.FAR:
+            mask |= _around(snapshot, carriers, term.topology_key) > 0
+    return mask
+
+
+def _around(snapshot: Snapshot, tally: Tally, topology_key: str) -> NDArray[np.float64]:
+    """By row, how many of the counted pods are in its place."""
+    domains = snapshot.domains(topology_key)
+    return domains.spread(domains.sums(tally.counts, snapshot.present))

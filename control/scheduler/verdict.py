@@ -1,0 +1,30 @@
+"""What a filter says: which nodes pass, and why the others do not."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from control.scheduler.snapshot import Mask
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Nodes that were refused for the same reasons; `rows` in ascending order."""
+
+    reasons: tuple[str, ...]
+    rows: NDArray[np.intp]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What one filter found: `passes` over all rows, and why it refused the other candidates."""
+
+    passes: Mask
+    refusals: tuple[Refusal, ...] = ()
+
+
+def verdict(candidates: Mask, passes: Mask, reason: str) -> Verdict:
+    """A verdict with one reason for all that do not pass."""
+    rows = np.flatnonzero(candidates & ~passes)
+    return Verdict(passes, (Refusal((reason,), rows),) if rows.size else ())
