@@ -19,10 +19,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from api.core import Node, Pod
-from tests.unit.scheduler import making
 from control.scheduler.decide import decide
 from control.scheduler.request import request_of
 from control.scheduler.snapshot import Snapshot
+from tests.unit.scheduler import making
 
 HOST, ZONE = "kubernetes.io/hostname", "topology.kubernetes.io/zone"
 ZONES = 3

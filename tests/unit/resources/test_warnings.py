@@ -96,8 +96,8 @@ LOUD: list[tuple[str, Change, str]] = [
     ),
     (
         "ReplicaSet",
-        {"spec.template.spec.affinity": {"podAntiAffinity": {}}},
-        "spec.template.spec.affinity.podAntiAffinity",
+        {"spec.template.spec.securityContext": {"fsGroupChangePolicy": "Always"}},
+        "spec.template.spec.securityContext.fsGroupChangePolicy",
     ),
     ("Service", {"spec.type": "LoadBalancer"}, "spec.type"),
     ("Service", {"spec.trafficDistribution": "PreferClose"}, "spec.trafficDistribution"),
