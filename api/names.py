@@ -14,6 +14,7 @@ _ACRONYMS = {
     "cluster_ip": "clusterIP",
     "cluster_ips": "clusterIPs",
     "container_id": "containerID",
+    "current_cpu_utilization_percentage": "currentCPUUtilizationPercentage",
     "dataset_uuid": "datasetUUID",
     "disk_uri": "diskURI",
     "downward_api": "downwardAPI",
@@ -42,6 +43,7 @@ _ACRONYMS = {
     "set_hostname_as_fqdn": "setHostnameAsFQDN",
     "storage_policy_id": "storagePolicyID",
     "system_uuid": "systemUUID",
+    "target_cpu_utilization_percentage": "targetCPUUtilizationPercentage",
     "target_wwns": "targetWWNs",
     "volume_id": "volumeID",
 }

@@ -1,6 +1,6 @@
 """The rows of what makes and changes pods: apps, batch, autoscaling, policy. Walk step 1."""
 
-from api import apps, batch, policy
+from api import apps, autoscalingv2, batch, policy
 from api.scheme.resource import SCALE, STATUS, Resource
 
 ROWS: tuple[Resource, ...] = (
@@ -83,6 +83,18 @@ ROWS: tuple[Resource, ...] = (
         short_names=("sts",),
         categories=("all",),
         subresources=(SCALE, STATUS),
+    ),
+    Resource(
+        "autoscaling",
+        "v2",
+        "HorizontalPodAutoscaler",
+        "horizontalpodautoscalers",
+        autoscalingv2.HorizontalPodAutoscaler,
+        True,
+        "horizontalpodautoscaler",
+        short_names=("hpa",),
+        categories=("all",),
+        subresources=(STATUS,),
     ),
     Resource(
         "policy",

@@ -16,6 +16,7 @@ from control.resources.apps import (
     replicaset,
     statefulset,
 )
+from control.resources.autoscaling import autoscaler
 from control.resources.batch import cronjob, job
 from control.resources.certificates import csr
 from control.resources.coordination import lease
@@ -52,6 +53,7 @@ from control.resources.strategy import Strategy as Strategy
 STRATEGIES: tuple[Strategy[Any], ...] = (
     addresses.ADDRESS,
     addresses.CIDR,
+    autoscaler.STRATEGY,
     binding.CLUSTER_ROLE_BINDING,
     binding.ROLE_BINDING,
     config.CONFIG_MAP,

@@ -1,6 +1,7 @@
 """Cells that many kinds print: name, age, and times in the words kubectl uses."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -74,6 +75,20 @@ def format_selector(selector: LabelSelector | None) -> str:
             }.get(term.operator, term.key)
         )
     return join_or_none(parts)
+
+
+def converted(
+    columns: Iterable[Column[Any]], convert: Callable[[Any], Any]
+) -> tuple[Column[Any], ...]:
+    """The columns of a kind, printed of objects of another version: `convert` makes them its own."""
+    return tuple(_converted(column, convert) for column in columns)
+
+
+def _converted(column: Column[Any], convert: Callable[[Any], Any]) -> Column[Any]:
+    def cell(obj: Any, now: datetime) -> Any:
+        return column.cell(convert(obj), now)
+
+    return replace(column, cell=cell)
 
 
 def _age(obj: Any, now: datetime) -> str:

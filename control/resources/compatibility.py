@@ -14,6 +14,7 @@ from typing import Any
 from api import (
     admissionregistration,
     apps,
+    autoscalingv2,
     batch,
     coordination,
     core,
@@ -158,6 +159,7 @@ ROLE: tuple[NotYet, ...] = (NotYet("rules", _NO_RBAC),)
 BINDING: tuple[NotYet, ...] = (NotYet("subjects", _NO_RBAC),)
 _WEBHOOKS: tuple[NotYet, ...] = (NotYet("webhooks", "no request is shown to webhooks yet"),)
 
+_NO_AUTOSCALING = "no controller changes the size of workloads yet"
 _NO_BOOKS = "the addresses of Services come from --service-cidr alone"
 _NO_INGRESS = "no controller of podwright acts on it yet; one that is installed in the cluster can"
 _NO_POLICIES = "nodes do not filter connections between pods yet"
@@ -178,6 +180,7 @@ NOT_YET: dict[type[ApiStruct], tuple[NotYet, ...]] = {
     apps.DaemonSet: _below("spec.template.spec", POD_SPEC),
     apps.StatefulSet: _below("spec.template.spec", POD_SPEC),
     core.ResourceQuota: RESOURCE_QUOTA,
+    autoscalingv2.HorizontalPodAutoscaler: (NotYet("spec", _NO_AUTOSCALING),),
     core.Service: SERVICE,
     core.Node: NODE,
     discovery.EndpointSlice: ENDPOINT_SLICE,

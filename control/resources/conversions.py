@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from api.scheme import Resource
+from control.resources.autoscaling import older
 from control.resources.events import event
 from control.resources.strategy import Strategy
 
@@ -23,6 +24,9 @@ class Alternate:
     rules: Strategy[Any]
     fields: Mapping[str, str]
     """Field selectors beside metadata.name and metadata.namespace: here → as it is stored."""
+    keep: Callable[[Any, Any], None] | None = None
+    """Gives a changed object, as it is stored, what clients of the version did not see and leave alone
+    from the object before."""
     checks: bool = False
     """Whether `rules` check what clients of this version write, instead of the stored kind's."""
 
@@ -34,5 +38,12 @@ ALTERNATES: Mapping[Resource, Alternate] = {
         rules=event.RULES,
         fields=event.FIELDS,
         checks=True,
+    ),
+    older.RULES.resource: Alternate(
+        to_served=older.to_served,
+        to_stored=older.to_stored,
+        rules=older.RULES,
+        fields={},
+        keep=older.keep,
     ),
 }

@@ -125,6 +125,8 @@ async def prepare(
 ) -> None:
     """Everything that may refuse the change before it is written."""
     strategy = kind.strategy
+    if call.version is not None:
+        call.version.keep(new, old)
     entries = new.metadata.managed_fields
     keep_server_owned(new.metadata, old.metadata)
     strategy.default(new)

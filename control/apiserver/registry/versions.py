@@ -45,7 +45,7 @@ class Conversion(Protocol):
 class Version:
     """A kind in one served version."""
 
-    __slots__ = ("_checks", "codec", "conversion", "fields", "kind", "resource", "rules")
+    __slots__ = ("_checks", "_keep", "codec", "conversion", "fields", "kind", "resource", "rules")
 
     def __init__(
         self,
@@ -57,6 +57,7 @@ class Version:
         conversion: Conversion | None = None,
         fields: Mapping[str, str] | None = None,
         checks: bool = False,
+        keep: Callable[[Any, Any], None] | None = None,
     ) -> None:
         self.resource = resource
         self.kind = kind
@@ -65,6 +66,7 @@ class Version:
         self.conversion = conversion
         self.fields = fields
         self._checks = checks  # by its own rules, not by those of the kind
+        self._keep = keep
 
     def __repr__(self) -> str:
         return f"Version({self.resource.api_version} {self.resource.plural})"
@@ -94,6 +96,11 @@ class Version:
     def shown(self, obj: Any) -> Any:
         """A stored object in this version; it may share parts with what was given."""
         return self.conversion.shown(obj) if isinstance(self.conversion, Pure) else obj
+
+    def keep(self, new: Any, old: Any) -> None:
+        """Give a changed object back what clients of this version could not see, and left alone."""
+        if self._keep is not None:
+            self._keep(new, old)
 
     def validate(self, obj: Any) -> list[FieldError]:
         """What is wrong with a new object, as it is to be stored, to clients of this version."""
@@ -230,6 +237,7 @@ def alternates(
                 conversion=pure,
                 fields=known.fields,
                 checks=known.checks,
+                keep=known.keep,
             )
         )
     return made

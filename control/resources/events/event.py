@@ -8,8 +8,7 @@ here: a new event must not set them. But for its series an event never changes (
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from datetime import datetime
+from collections.abc import Iterator
 from typing import Any
 
 from api import eventsv1
@@ -17,8 +16,9 @@ from api.core import Event, EventSeries, EventSource
 from api.fielderrors import FieldError, Path, invalid, required
 from api.scheme import resource_of
 from control.resources.checks import check_immutable
+from control.resources.columns import converted
 from control.resources.core import event as stored
-from control.resources.strategy import Column, Strategy
+from control.resources.strategy import Strategy
 
 FIELDS = {
     "reason": "reason",
@@ -87,7 +87,7 @@ class EventRules(Strategy[eventsv1.Event]):
 
     def __init__(self) -> None:
         super().__init__(resource_of(eventsv1.Event))
-        self.columns = [_as_served(column) for column in stored.STRATEGY.columns]
+        self.columns = converted(stored.STRATEGY.columns, to_stored)
 
     def validate(self, obj: eventsv1.Event) -> list[FieldError]:
         event = to_stored(obj)
@@ -105,16 +105,6 @@ class EventRules(Strategy[eventsv1.Event]):
         for field, value in _constant(after).items():
             errors += check_immutable(Path(field), value, _constant(before)[field])
         return errors
-
-
-def _as_served(column: Column[Event]) -> Column[eventsv1.Event]:
-    def cell(event: eventsv1.Event, now: datetime) -> Any:
-        return column.cell(to_stored(event), now)
-
-    shown: Callable[[eventsv1.Event, datetime], Any] = cell
-    return Column(
-        column.name, column.type, shown, column.priority, column.format, column.description
-    )
 
 
 def _series(event: Event) -> Iterator[FieldError]:

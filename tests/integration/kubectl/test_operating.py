@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 import uuid
 from collections.abc import Iterator
 
@@ -41,6 +42,18 @@ def _until_observed(kubectl: Kubectl) -> None:
     if kubectl.version >= (1, 23):
         observed = f"--for=jsonpath={{.status.observedGeneration}}={generation}"
         kubectl("wait", "deploy/web", observed, "--timeout=10s")
+
+
+def test_autoscale(web: Kubectl) -> None:
+    web("autoscale", "deploy/web", "--min=2", "--max=4", "--cpu-percent=30")
+    assert web.lines("get", "hpa")[0] == [
+        "NAME", "REFERENCE", "TARGETS", "MINPODS", "MAXPODS", "REPLICAS", "AGE",
+    ]  # fmt: skip
+    row = web.lines("get", "hpa", "web", "--no-headers")[0]
+    assert row[:6] == ["web", "Deployment/web", "cpu:", "<unknown>/30%", "2", "4"]
+    assert re.search(r"Max replicas: +4", web("describe", "hpa", "web"))
+    older = web.json("horizontalpodautoscalers.v1.autoscaling/web")
+    assert older["spec"]["targetCPUUtilizationPercentage"] == 30
 
 
 @pytest.fixture

@@ -323,6 +323,44 @@ SOUND: Mapping[str, str] = {
         metadata: {name: node-1, namespace: kube-node-lease}
         spec: {holderIdentity: node-1, leaseDurationSeconds: 40}
     """,
+    "HorizontalPodAutoscaler": """
+        apiVersion: autoscaling/v2
+        kind: HorizontalPodAutoscaler
+        metadata: {name: web, namespace: default}
+        spec:
+          scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: web}
+          minReplicas: 2
+          maxReplicas: 10
+          metrics:
+            - type: Resource
+              resource: {name: cpu, target: {type: Utilization, averageUtilization: 60}}
+            - type: ContainerResource
+              containerResource:
+                name: memory
+                container: app
+                target: {type: AverageValue, averageValue: 100Mi}
+            - type: Pods
+              pods:
+                metric: {name: packets, selector: {matchLabels: {a: b}}}
+                target: {type: AverageValue, averageValue: '10'}
+            - type: Object
+              object:
+                describedObject: {apiVersion: networking.k8s.io/v1, kind: Ingress, name: main}
+                metric: {name: requests}
+                target: {type: Value, value: 2k}
+            - type: External
+              external:
+                metric: {name: queue}
+                target: {type: AverageValue, averageValue: '30'}
+          behavior:
+            scaleUp:
+              stabilizationWindowSeconds: 0
+              selectPolicy: Min
+              policies: [{type: Pods, value: 2, periodSeconds: 60}]
+            scaleDown:
+              selectPolicy: Disabled
+              policies: [{type: Percent, value: 10, periodSeconds: 60}]
+    """,
     "PodDisruptionBudget": """
         apiVersion: policy/v1
         kind: PodDisruptionBudget

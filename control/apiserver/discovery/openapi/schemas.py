@@ -57,6 +57,7 @@ MAY_BE_LEFT_OUT: Mapping[str, tuple[str, ...]] = {
     "JobTemplateSpec": ("spec",),
     "IngressClassParametersReference": ("scope",),
     "NetworkPolicySpec": ("podSelector",),
+    "HorizontalPodAutoscaler": ("spec",),
     "Node": ("status",),
     "NodeRuntimeHandler": ("name",),
     "NodeStatus": ("nodeInfo",),
@@ -77,12 +78,8 @@ MAY_BE_LEFT_OUT: Mapping[str, tuple[str, ...]] = {
     "TypedObjectReference": ("apiGroup",),
 }
 """Fields that always stand in an answer, yet a client may leave out: it would refuse what is sound."""
-_GROUPS = {
-    "eventsv1": "events",
-    "core": "core",
-    "discovery": "discovery",
-    "certificates": "certificates",
-}
+_PACKAGES = {"autoscalingv2": "autoscaling.v2", "eventsv1": "events.v1"}
+"""Modules of groups that have more than one version; the others are v1."""
 
 
 def component_name(type_: type[ApiStruct]) -> str:
@@ -90,7 +87,7 @@ def component_name(type_: type[ApiStruct]) -> str:
     package = type_.__module__.split(".")[1]
     if package == "meta":
         return f"{_META}.{type_.__name__}"
-    return f"io.k8s.api.{_GROUPS.get(package, package)}.v1.{type_.__name__}"
+    return f"io.k8s.api.{_PACKAGES.get(package, f'{package}.v1')}.{type_.__name__}"
 
 
 class Components:
