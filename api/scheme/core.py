@@ -49,6 +49,21 @@ ROWS: tuple[Resource, ...] = (
         subresources=(Subresource("proxy", PROXIED, "NodeProxyOptions"), STATUS),
     ),
     _core(
+        "PersistentVolume",
+        "persistentvolumes",
+        core.PersistentVolume,
+        namespaced=False,
+        short_names=("pv",),
+        subresources=(STATUS,),
+    ),
+    _core(
+        "PersistentVolumeClaim",
+        "persistentvolumeclaims",
+        core.PersistentVolumeClaim,
+        short_names=("pvc",),
+        subresources=(STATUS,),
+    ),
+    _core(
         "Pod",
         "pods",
         core.Pod,

@@ -1,7 +1,7 @@
 """The rows of storage: classes of it, and what its drivers say. Walk step 4: volumes to mount."""
 
 from api import storage
-from api.scheme.resource import Resource, Subresource
+from api.scheme.resource import STATUS, Resource, Subresource
 from api.struct import ApiStruct
 
 
@@ -31,5 +31,6 @@ ROWS: tuple[Resource, ...] = (
     _storage(storage.CSINode, "csinodes"),
     _storage(storage.CSIStorageCapacity, "csistoragecapacities", namespaced=True),
     _storage(storage.StorageClass, "storageclasses", short_names=("sc",)),
+    _storage(storage.VolumeAttachment, "volumeattachments", STATUS),
     _storage(storage.VolumeAttributesClass, "volumeattributesclasses", short_names=("vac",)),
 )

@@ -27,6 +27,8 @@ from control.resources.core import (
     limitrange,
     namespace,
     node,
+    persistentvolume,
+    persistentvolumeclaim,
     pod,
     podtemplate,
     replication,
@@ -45,6 +47,7 @@ from control.resources.storage import (
     csinode,
     csistoragecapacity,
     storageclass,
+    volumeattachment,
     volumeattributesclass,
 )
 from control.resources.strategy import Column as Column
@@ -80,6 +83,8 @@ STRATEGIES: tuple[Strategy[Any], ...] = (
     namespace.STRATEGY,
     networkpolicy.STRATEGY,
     node.STRATEGY,
+    persistentvolume.STRATEGY,
+    persistentvolumeclaim.STRATEGY,
     pod.STRATEGY,
     policies.BINDING,
     policies.POLICY,
@@ -96,6 +101,7 @@ STRATEGIES: tuple[Strategy[Any], ...] = (
     replication.STRATEGY,
     statefulset.STRATEGY,
     storageclass.STRATEGY,
+    volumeattachment.STRATEGY,
     volumeattributesclass.STRATEGY,
 )
 

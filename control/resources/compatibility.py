@@ -181,6 +181,10 @@ NOT_YET: dict[type[ApiStruct], tuple[NotYet, ...]] = {
     apps.StatefulSet: _below("spec.template.spec", POD_SPEC),
     core.ResourceQuota: RESOURCE_QUOTA,
     autoscalingv2.HorizontalPodAutoscaler: (NotYet("spec", _NO_AUTOSCALING),),
+    core.PersistentVolume: (NotYet("spec", "nothing binds volumes to claims yet"),),
+    core.PersistentVolumeClaim: (
+        NotYet("spec", "nothing binds claims to volumes yet; the claim stays pending"),
+    ),
     core.Service: SERVICE,
     core.Node: NODE,
     discovery.EndpointSlice: ENDPOINT_SLICE,
@@ -204,6 +208,7 @@ NOT_YET: dict[type[ApiStruct], tuple[NotYet, ...]] = {
     storage.CSINode: (NotYet("spec.drivers", _NO_DRIVERS),),
     storage.CSIStorageCapacity: (NotYet("capacity", _NO_DRIVERS),),
     storage.StorageClass: (NotYet("provisioner", "nothing asks for volumes of a class yet"),),
+    storage.VolumeAttachment: (NotYet("spec", _NO_DRIVERS),),
     storage.VolumeAttributesClass: (NotYet("parameters", _NO_DRIVERS),),
 }
 

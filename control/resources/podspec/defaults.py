@@ -12,6 +12,7 @@ from api.core import (
     Volume,
 )
 from api.core.volume import EmptyDirVolumeSource, VolumeSource
+from control.resources.volumesources import default_remote_source
 
 DEFAULT_GRACE_PERIOD_SECONDS = 30
 DEFAULT_FILE_MODE = 0o644
@@ -120,7 +121,7 @@ def _default_volume(volume: Volume) -> None:
     if volume.ephemeral is not None and volume.ephemeral.volume_claim_template is not None:
         claim = volume.ephemeral.volume_claim_template.spec
         claim.volume_mode = claim.volume_mode or "Filesystem"
-    _default_remote_volume(volume)
+    default_remote_source(volume)
     if volume.downward_api is not None:
         for item in volume.downward_api.items:
             if item.field_ref is not None:
@@ -132,21 +133,3 @@ def _default_volume(volume: Volume) -> None:
         for item in projection.downward_api.items if projection.downward_api is not None else ():
             if item.field_ref is not None:
                 item.field_ref.api_version = item.field_ref.api_version or "v1"
-
-
-def _default_remote_volume(volume: Volume) -> None:
-    if volume.iscsi is not None:
-        volume.iscsi.iscsi_interface = volume.iscsi.iscsi_interface or "default"
-    if volume.rbd is not None:
-        volume.rbd.pool = volume.rbd.pool or "rbd"
-        volume.rbd.user = volume.rbd.user or "admin"
-        volume.rbd.keyring = volume.rbd.keyring or "/etc/ceph/keyring"
-    if volume.scale_io is not None:
-        volume.scale_io.storage_mode = volume.scale_io.storage_mode or "ThinProvisioned"
-        volume.scale_io.fs_type = volume.scale_io.fs_type or "xfs"
-    disk = volume.azure_disk
-    if disk is not None:
-        disk.caching_mode = disk.caching_mode or "ReadWrite"
-        disk.kind = disk.kind or "Shared"
-        disk.fs_type = disk.fs_type or "ext4"
-        disk.read_only = bool(disk.read_only)

@@ -24,6 +24,7 @@ from control.resources.checks import (
 )
 from control.resources.podspec.containers import relative_path_errors
 from control.resources.podspec.environment import field_path_errors, resource_field_errors
+from control.resources.volumesources import remote_source_errors
 
 MAX_MODE = 0o777
 MIN_TOKEN_SECONDS = 600
@@ -50,7 +51,7 @@ def _source_errors(volume: Volume, path: Path) -> Iterator[FieldError]:
     if volume.empty_dir is not None:
         yield from _empty_dir_errors(volume.empty_dir, path.child("emptyDir"))
     if volume.host_path is not None:
-        yield from _host_path_errors(volume.host_path, path.child("hostPath"))
+        yield from host_path_errors(volume.host_path, path.child("hostPath"))
     if volume.secret is not None:
         where = path.child("secret")
         if not volume.secret.secret_name:
@@ -71,12 +72,7 @@ def _source_errors(volume: Volume, path: Path) -> Iterator[FieldError]:
         yield from _projected_errors(volume.projected, path.child("projected"))
     if volume.persistent_volume_claim is not None and not volume.persistent_volume_claim.claim_name:
         yield required(path.child("persistentVolumeClaim", "claimName"), "")
-    if volume.nfs is not None:
-        where = path.child("nfs")
-        if not volume.nfs.server:
-            yield required(where.child("server"), "")
-        if not volume.nfs.path.startswith("/"):
-            yield invalid(where.child("path"), volume.nfs.path, "must be an absolute path")
+    yield from remote_source_errors(volume, path)
 
 
 def _empty_dir_errors(source: EmptyDirVolumeSource, path: Path) -> Iterator[FieldError]:
@@ -88,7 +84,8 @@ def _empty_dir_errors(source: EmptyDirVolumeSource, path: Path) -> Iterator[Fiel
         yield not_supported(path.child("medium"), source.medium, ("", "Memory", "HugePages"))
 
 
-def _host_path_errors(source: HostPathVolumeSource, path: Path) -> Iterator[FieldError]:
+def host_path_errors(source: HostPathVolumeSource, path: Path) -> Iterator[FieldError]:
+    """A path on the node that leads nowhere above itself, and what must be there."""
     if not source.path:
         yield required(path.child("path"), "")
     elif ".." in PurePosixPath(source.path).parts:

@@ -76,6 +76,37 @@ SAMPLES: Mapping[str, str] = {
           - {apiGroups: [''], resources: [pods, pods/log], verbs: [get, list]}
           - {apiGroups: [apps], resources: [deployments], resourceNames: [web], verbs: ['*']}
     """,
+    "PersistentVolume": """
+        apiVersion: v1
+        kind: PersistentVolume
+        metadata: {name: share}
+        spec:
+          capacity: {storage: 10Gi}
+          accessModes: [ReadWriteMany, ReadWriteOnce]
+          storageClassName: fast
+          mountOptions: [hard]
+          nfs: {server: nfs.example.com, path: /exports}
+          nodeAffinity:
+            required:
+              nodeSelectorTerms:
+                - matchExpressions: [{key: zone, operator: In, values: [a]}]
+    """,
+    "PersistentVolumeClaim": """
+        apiVersion: v1
+        kind: PersistentVolumeClaim
+        metadata: {name: data, namespace: default}
+        spec:
+          accessModes: [ReadWriteOnce]
+          storageClassName: fast
+          resources: {requests: {storage: 1Gi}}
+          selector: {matchLabels: {tier: gold}}
+    """,
+    "VolumeAttachment": """
+        apiVersion: storage.k8s.io/v1
+        kind: VolumeAttachment
+        metadata: {name: csi-1}
+        spec: {attacher: disk.example.com, nodeName: node-1, source: {persistentVolumeName: share}}
+    """,
     "StorageClass": """
         apiVersion: storage.k8s.io/v1
         kind: StorageClass

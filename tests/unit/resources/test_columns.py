@@ -187,6 +187,73 @@ CELLS: list[tuple[str, Change, dict[str, Any]]] = [
         },
     ),
     (
+        "PersistentVolume",
+        {
+            "spec.claimRef": {"namespace": "default", "name": "data"},
+            "status": {"phase": "Bound", "reason": "none"},
+        },
+        {
+            "Capacity": "10Gi",
+            "Access Modes": "RWO,RWX",
+            "Reclaim Policy": "Retain",
+            "Claim": "default/data",
+            "StorageClass": "fast",
+            "VolumeAttributesClass": "<unset>",
+            "Age": "60m",
+            "VolumeMode": "Filesystem",
+        },
+    ),
+    ("PersistentVolume", {}, {"Status": "", "Claim": "", "Reason": ""}),
+    (
+        "PersistentVolumeClaim",
+        {
+            "spec.volumeName": "share",
+            "status": {
+                "phase": "Bound",
+                "capacity": {"storage": "10Gi"},
+                "accessModes": ["ReadWriteMany", "ReadWriteOnce"],
+            },
+            "metadata.annotations": {"volume.beta.kubernetes.io/storage-class": "old"},
+        },
+        {
+            "Status": "Bound",
+            "Volume": "share",
+            "Capacity": "10Gi",
+            "Access Modes": "RWO,RWX",
+            "StorageClass": "old",
+        },
+    ),
+    (
+        "PersistentVolumeClaim",
+        {"metadata.deletionTimestamp": "2026-01-01T11:00:00Z"},
+        {"Status": "Terminating"},
+    ),
+    (
+        "PersistentVolumeClaim",
+        {"status.phase": "Pending"},
+        {
+            "Status": "Pending",
+            "Volume": "",
+            "Capacity": "",
+            "Access Modes": "",
+            "StorageClass": "fast",
+            "VolumeAttributesClass": "<unset>",
+            "Age": "60m",
+            "VolumeMode": "Filesystem",
+        },
+    ),
+    (
+        "VolumeAttachment",
+        {},
+        {
+            "Attacher": "disk.example.com",
+            "PV": "share",
+            "Node": "node-1",
+            "Attached": False,
+            "Age": "60m",
+        },
+    ),
+    (
         "StorageClass",
         {"allowVolumeExpansion": True},
         {

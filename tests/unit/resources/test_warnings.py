@@ -137,12 +137,15 @@ STORED_ONLY = {
     "MutatingWebhookConfiguration",
     "NetworkPolicy",
     "ResourceQuota",
+    "PersistentVolume",
+    "PersistentVolumeClaim",
     "Role",
     "RoleBinding",
     "RuntimeClass",
     "ServiceCIDR",
     "StorageClass",
     "ValidatingWebhookConfiguration",
+    "VolumeAttachment",
     "VolumeAttributesClass",
 }
 """Kinds that nothing acts on yet: whoever writes one is told."""

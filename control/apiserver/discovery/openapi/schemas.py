@@ -76,6 +76,7 @@ MAY_BE_LEFT_OUT: Mapping[str, tuple[str, ...]] = {
     "TokenRequestStatus": ("token", "expirationTimestamp"),
     "TypedLocalObjectReference": ("apiGroup",),
     "TypedObjectReference": ("apiGroup",),
+    "VolumeAttachment": ("status",),
 }
 """Fields that always stand in an answer, yet a client may leave out: it would refuse what is sound."""
 _PACKAGES = {"autoscalingv2": "autoscaling.v2", "eventsv1": "events.v1"}
