@@ -35,6 +35,7 @@ __all__ = [
     "is_scheduled",
     "is_terminal",
     "is_terminating",
+    "next_availability",
     "no_execute_seconds",
     "pod_limits",
     "pod_requests",
@@ -194,6 +195,20 @@ def is_available(pod: Pod, *, min_ready_seconds: int, now: datetime) -> bool:
         return False
     since = timestamps.parse(ready.last_transition_time)
     return since + timedelta(seconds=min_ready_seconds) <= now
+
+
+def next_availability(
+    several: Iterable[Pod], *, min_ready_seconds: int, now: datetime
+) -> float | None:
+    """Seconds until the next ready pod counts as available by time alone; None if none waits."""
+    waits = []
+    for pod in several:
+        ready = condition(pod, "Ready")
+        if ready is None or ready.status != "True" or not ready.last_transition_time:
+            continue
+        due = timestamps.parse(ready.last_transition_time) + timedelta(seconds=min_ready_seconds)
+        waits.append((due - now).total_seconds())
+    return min((wait for wait in waits if wait > 0), default=None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,11 @@ CONTROLLER = "controller"
 def index_pods(informer: Informer[Pod]) -> None:
     """File pods under their labels, and under who controls them."""
     informer.add_index(LABEL, _by_label)
+    index_controlled(informer)
+
+
+def index_controlled(informer: Informer[T]) -> None:
+    """File objects under who controls them, or under the namespace where nobody does."""
     informer.add_index(CONTROLLER, _by_controller)
 
 
@@ -54,12 +59,22 @@ def free_pods(informer: Informer[Pod], namespace: str, labels: Mapping[str, str]
     if labels:
         found = selected(informer, namespace, labels)
         return [pod for pod in found if objects.controller_of(pod) is None]
-    return informer.by_index(CONTROLLER, _free(namespace))
+    return uncontrolled(informer, namespace)
 
 
 def pods_of(informer: Informer[Pod], owner_uid: str) -> list[Pod]:
     """The pods that an object controls."""
+    return controlled_by(informer, owner_uid)
+
+
+def controlled_by(informer: Informer[T], owner_uid: str) -> list[T]:
+    """The objects of a kind that another object controls."""
     return informer.by_index(CONTROLLER, owner_uid)
+
+
+def uncontrolled(informer: Informer[T], namespace: str) -> list[T]:
+    """The objects of a namespace that nobody controls."""
+    return informer.by_index(CONTROLLER, _free(namespace))
 
 
 def services_selecting(informer: Informer[Service], pod: Pod) -> list[Service]:
@@ -93,9 +108,9 @@ def _by_label(pod: Pod) -> list[str]:
     return [_filed(namespace, key, value) for key, value in pod.metadata.labels.items()]
 
 
-def _by_controller(pod: Pod) -> list[str]:
-    owner = objects.controller_of(pod)
-    return [owner.uid if owner is not None else _free(pod.metadata.namespace)]
+def _by_controller(one: ApiStruct) -> list[str]:
+    owner = objects.controller_of(one)
+    return [owner.uid if owner is not None else _free(objects.meta(one).namespace)]
 
 
 def _one_pair(namespace: str, pairs: Mapping[str, str]) -> list[str]:

@@ -1,18 +1,16 @@
 """ReplicaSet and ReplicationController: keep so many pods of one template. Walk step 1.
 
-They differ in how they spell their selector; the rest is one engine. The decision is pure: `plan`
-says how many pods to create and which to delete, `status_of` counts. The controller carries it out,
-creating in batches of 1, 2, 4, … so that a quota or a bad template fails once and not five hundred
-times.
+They differ in how they spell their selector; the rest is one engine over `podowner`. The decision is
+pure: `plan` says how many pods to create and which to delete, `status_of` counts. The controller
+carries it out, creating in batches of 1, 2, 4, … so that a quota or a bad template fails once and
+not five hundred times.
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Any, Generic, TypeVar
-
-import msgspec
+from datetime import datetime
+from typing import Any, TypeVar
 
 from api import conditions, objects, pods, timestamps
 from api.apps import ReplicaSet, ReplicaSetCondition, ReplicaSetStatus
@@ -23,36 +21,17 @@ from api.core import (
     ReplicationControllerCondition,
     ReplicationControllerStatus,
 )
-from api.errors import is_namespace_terminating, is_not_found
+from api.errors import is_namespace_terminating
 from api.meta import ObjectMeta
 from api.objects import Key
-from api.selectors import Selector, from_label_selector, from_labels
 from base.errors import PodwrightError
-from control.controllers import indexes
-from control.controllers.claims import adopt, claim, release
-from control.controllers.context import Context
-from control.controllers.controller import Controller
-from control.controllers.expectations import LAPSE_SECONDS, Expectations
+from control.controllers.workloads.podowner import PodOwner
 
 Replicated = ReplicaSet | ReplicationController
 R = TypeVar("R", bound=Replicated)
 
 DELETION_COST = "controller.kubernetes.io/pod-deletion-cost"
 MAX_BURST = 500
-
-
-def selector_of(owner: Replicated) -> Selector:
-    """What chooses the pods."""
-    if isinstance(owner, ReplicaSet):
-        return from_label_selector(owner.spec.selector)
-    return from_labels(owner.spec.selector)
-
-
-def pairs_of(owner: Replicated) -> Mapping[str, str]:
-    """The labels that every pod of the selector has, for the indexes."""
-    if isinstance(owner, ReplicationController):
-        return owner.spec.selector
-    return owner.spec.selector.match_labels if owner.spec.selector is not None else {}
 
 
 def template_of(owner: Replicated) -> PodTemplateSpec:
@@ -123,15 +102,6 @@ def _latest_first(text: str | None) -> float:
     return -timestamps.parse(text).timestamp() if text else 0.0
 
 
-def seconds_until_available(pod: Pod, min_ready_seconds: int, now: datetime) -> float:
-    """How long a ready pod must stay ready before it counts as available; 0 when it does."""
-    ready = pods.condition(pod, "Ready")
-    if min_ready_seconds == 0 or ready is None or not ready.last_transition_time:
-        return 0.0
-    due = timestamps.parse(ready.last_transition_time) + timedelta(seconds=min_ready_seconds)
-    return max(0.0, (due - now).total_seconds())
-
-
 def status_of(owner: Replicated, mine: Sequence[Pod], failure: str, now: datetime) -> Any:
     """The status that these pods and this outcome make. `failure` is empty when all went well."""
     status, condition = _STATUS[type(owner)]
@@ -178,136 +148,36 @@ def pod_from_template(owner: Replicated) -> Pod:
     )
 
 
-class ReplicaController(Controller, Generic[R]):
-    """Carries the plan out; counts nothing twice (see `Expectations`)."""
+class ReplicaController(PodOwner[R]):
+    """Carries the plan out."""
 
-    kind: type[R]
-    workers = 4
-
-    def __init__(self, context: Context) -> None:
-        super().__init__(context)
-        self._owners = context.informers.of(self.kind)
-        self._pods = context.informers.of(Pod)
-        indexes.index_pods(self._pods)
-        indexes.index_selecting(self._owners, pairs_of)
-        self._recorder = context.recorder(self.name)
-        self._expected: Expectations[Key] = Expectations(context.clock)
-        self.watch_own(self.kind)
-        self._pods.subscribe(self._on_pod)
-
-    def _on_pod(self, old: Pod | None, new: Pod | None) -> None:
-        for pod in (old, new):
-            owner = objects.controller_of(pod) if pod is not None else None
-            if pod is None or owner is None or owner.kind != self.kind.__name__:
-                continue
-            key = Key(pod.metadata.namespace, owner.name)
-            leaving = new is None or bool(new.metadata.deletion_timestamp)
-            self._expected.seen(key, pod.metadata.uid, leaving=leaving)
-            self.queue.add(key)
-        if new is not None and new.metadata.labels and is_newly_free(old, new):
-            self._enqueue_possible_owners(new)
-
-    def _enqueue_possible_owners(self, pod: Pod) -> None:
-        """A pod that nobody controls may be adopted by an owner that selects it."""
-        for owner in indexes.perhaps_selecting(self._owners, pod):
-            if selector_of(owner).matches(pod.metadata.labels):
-                self.enqueue(owner)
-
-    async def reconcile(self, key: Key) -> float | None:
-        owner = self._owners.get(key.name, key.namespace)
-        if owner is None:
-            self._expected.forget(key)
-            return None
-        if not self._expected.met(key):
-            return LAPSE_SECONDS
-        deleting = bool(owner.metadata.deletion_timestamp)
-        claimed = claim(
-            owner.metadata.uid,
-            selector_of(owner),
-            self._candidates(owner),
-            may_adopt=not deleting,
-        )
-        mine = [*claimed.mine, *await adopt(self.client, owner, claimed.adopt)]
-        await release(self.client, owner, claimed.release)
-        todo = plan(owner.spec.replicas or 0, mine)
-        failure = "" if deleting else await self._carry_out(owner, key, todo)
+    async def sync(self, owner: R, key: Key) -> float | None:
+        mine = await self.claimed(owner)
+        failure = ""
+        if not owner.metadata.deletion_timestamp:
+            failure = await self._carry_out(owner, key, plan(owner.spec.replicas or 0, mine))
         now = self.clock.now()
-        await self._write_status(owner, status_of(owner, mine, failure, now))
+        await self.write_status(owner, status_of(owner, mine, failure, now))
         if failure:
             raise PodwrightError(failure)
-        waits = [
-            seconds_until_available(pod, owner.spec.min_ready_seconds, now)
-            for pod in mine
-            if pods.is_ready(pod)
-        ]
-        return min((wait for wait in waits if wait > 0), default=None)
-
-    def _candidates(self, owner: R) -> list[Pod]:
-        free = indexes.free_pods(self._pods, owner.metadata.namespace, pairs_of(owner))
-        return [*indexes.pods_of(self._pods, owner.metadata.uid), *free]
+        return pods.next_availability(mine, min_ready_seconds=owner.spec.min_ready_seconds, now=now)
 
     async def _carry_out(self, owner: R, key: Key, todo: Plan) -> str:
         """Create or delete; returns why it failed, or an empty string."""
-        for pod in todo.delete:
-            self._expected.deleted(key, pod.metadata.uid)
-            try:
-                await self.client.delete(
-                    Pod, pod.metadata.name, pod.metadata.namespace, uid=pod.metadata.uid
-                )
-            except PodwrightError as error:
-                self._expected.seen(key, pod.metadata.uid, leaving=True)
-                if not is_not_found(error):
-                    self._recorder.event(
-                        owner, "Warning", "FailedDelete", f"Error deleting: {error}"
-                    )
-                    return str(error)
-            else:
-                self._recorder.event(
-                    owner, "Normal", "SuccessfulDelete", f"Deleted pod: {pod.metadata.name}"
-                )
-        remaining, batch = todo.create, 1
-        while remaining > 0:
-            for _ in range(min(batch, remaining)):
-                failure = await self._create(owner, key)
-                if failure:
-                    return failure
-                remaining -= 1
-            batch *= 2
-        return ""
-
-    async def _create(self, owner: R, key: Key) -> str:
         try:
-            pod = await self.client.create(pod_from_template(owner))
+            for pod in todo.delete:
+                await self.delete_pod(owner, key, pod)
+            remaining, batch = todo.create, 1
+            while remaining > 0:
+                for _ in range(min(batch, remaining)):
+                    await self.create_pod(owner, key, pod_from_template(owner))
+                    remaining -= 1
+                batch *= 2
         except PodwrightError as error:
             if is_namespace_terminating(error):
                 raise
-            self._recorder.event(owner, "Warning", "FailedCreate", f"Error creating: {error}")
             return str(error)
-        if not self._pods.shows(pod.metadata.resource_version):
-            self._expected.created(key, pod.metadata.uid)
-        self._recorder.event(
-            owner, "Normal", "SuccessfulCreate", f"Created pod: {pod.metadata.name}"
-        )
         return ""
-
-    async def _write_status(self, owner: R, status: Any) -> None:
-        if status == owner.status:
-            return
-        copy = msgspec.structs.replace(owner, status=status)
-        try:
-            await self.client.update(copy, subresource="status")
-        except PodwrightError as error:
-            if not is_not_found(error):
-                raise
-
-
-def is_newly_free(old: Pod | None, new: Pod) -> bool:
-    """Whether the pod can be adopted by somebody who could not have it before."""
-    return objects.controller_of(new) is None and (
-        old is None
-        or old.metadata.labels != new.metadata.labels
-        or objects.controller_of(old) is not None
-    )
 
 
 class ReplicaSetController(ReplicaController[ReplicaSet]):

@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from api.apps import Deployment, ReplicaSet
+from api.apps import DaemonSet, Deployment, ReplicaSet
 from api.core import Pod, ReplicationController, Service
 from api.scheme import resource_of
 from control.resources import strategy_of
@@ -87,6 +87,23 @@ def replication_controller(name: str = "web", **spec: Any) -> ReplicationControl
         type=ReplicationController,
     )
     strategy_of(resource_of(ReplicationController)).default(made)
+    return made
+
+
+def daemon_set(name: str = "log", *, image: str = "log:1", **spec: Any) -> DaemonSet:
+    pod_spec = {"containers": [{"name": "c", "image": image}], **spec.pop("pod", {})}
+    made: DaemonSet = msgspec.convert(
+        {
+            "metadata": {"name": name, "namespace": "default", "uid": f"uid-{name}"},
+            "spec": {
+                "selector": {"matchLabels": {"app": name}},
+                "template": {"metadata": {"labels": {"app": name}}, "spec": pod_spec},
+                **spec,
+            },
+        },
+        type=DaemonSet,
+    )
+    strategy_of(resource_of(DaemonSet)).default(made)
     return made
 
 

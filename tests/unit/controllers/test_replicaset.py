@@ -10,7 +10,7 @@ from api.selectors import from_labels
 from base.clock import FakeClock
 from control.controllers.claims import claim
 from control.controllers.expectations import LAPSE_SECONDS, Expectations
-from control.controllers.workloads import replicaset
+from control.controllers.workloads import podowner, replicaset
 from control.controllers.workloads.replicaset import DELETION_COST, deletion_order, plan
 from tests.unit.controllers.making import pod, replica_set, replication_controller
 
@@ -93,7 +93,7 @@ def test_status_counts() -> None:
 
 def test_a_replication_controller_counts_the_same() -> None:
     rc = replication_controller(replicas=3)
-    assert replicaset.selector_of(rc).matches({"app": "web", "more": "labels"})
+    assert podowner.selector_of(rc).matches({"app": "web", "more": "labels"})
     failed = replicaset.status_of(rc, [pod("a"), pod("b", labels={"x": "y"})], "no room", NOW)
     assert isinstance(failed, ReplicationControllerStatus)
     assert (failed.replicas, failed.fully_labeled_replicas) == (2, 1)
