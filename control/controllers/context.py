@@ -23,14 +23,20 @@ class Informers:
     def __init__(self, client: Client, clock: Clock) -> None:
         self._client = client
         self._clock = clock
-        self._informers: dict[type[ApiStruct], Informer[Any]] = {}
+        self._informers: dict[tuple[type[ApiStruct], str], Informer[Any]] = {}
 
     def of(self, type_: type[T]) -> Informer[T]:
         """The informer of a kind. Ask before `start`; subscribe at once."""
-        informer = self._informers.get(type_)
+        return self.some(type_, "")
+
+    def some(self, type_: type[T], field_selector: str) -> Informer[T]:
+        """As `of`, for whoever needs few of very many objects."""
+        informer = self._informers.get((type_, field_selector))
         if informer is None:
-            informer = Informer(self._client, type_, clock=self._clock)
-            self._informers[type_] = informer
+            informer = Informer(
+                self._client, type_, field_selector=field_selector, clock=self._clock
+            )
+            self._informers[type_, field_selector] = informer
         return informer
 
     def another(self, type_: type[Any]) -> Informer[Any]:
@@ -39,8 +45,8 @@ class Informers:
 
     def start(self, guard: TaskGuard) -> None:
         """Run every informer that was asked for."""
-        for type_, informer in self._informers.items():
-            guard.start(informer.run(), name=f"informer {type_.__name__}")
+        for (type_, which), informer in self._informers.items():
+            guard.start(informer.run(), name=f"informer {type_.__name__} {which}".rstrip())
 
     async def synced(self) -> None:
         """Wait until every informer has its first list."""
@@ -49,7 +55,11 @@ class Informers:
 
     def statistics(self) -> dict[str, float]:
         """Objects held per kind."""
-        return {t.__name__: i.statistics()["objects"] for t, i in self._informers.items()}
+        held: dict[str, float] = {}
+        for (type_, _), informer in self._informers.items():
+            objects = informer.statistics()["objects"]
+            held[type_.__name__] = held.get(type_.__name__, 0.0) + objects
+        return held
 
 
 @dataclass(frozen=True, kw_only=True)

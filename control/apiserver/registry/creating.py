@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from api import errors, timestamps
+from api import errors
 from api.fielderrors import FieldError
 from api.meta import ObjectMeta
 from control.admission.chain import Attributes, Operation
@@ -44,11 +44,11 @@ async def create(
         raise errors.bad_request("resourceVersion should not be set on objects to be created")
     clear_server_owned(metadata)
     metadata.uid = registry.identity.uid()
-    metadata.creation_timestamp = timestamps.now_string(registry.clock)
+    metadata.creation_timestamp = now = registry.now()
     generate = not metadata.name and bool(metadata.generate_name)
     if generate:
         metadata.name = generated_name(metadata.generate_name, registry.identity.suffix())
-    await _prepare(registry, kind, call, obj, applied=applied)
+    await _prepare(registry, kind, call, obj, now, applied=applied)
     return await _store(registry, kind, call, obj, generate=generate)
 
 
@@ -64,14 +64,14 @@ def check_namespace(kind: Kind[Any], metadata: ObjectMeta, namespace: str) -> No
 
 
 async def _prepare(
-    registry: Registry, kind: Kind[Any], call: Call, obj: Any, *, applied: bool
+    registry: Registry, kind: Kind[Any], call: Call, obj: Any, now: str, *, applied: bool
 ) -> None:
     """Default, admit, validate: everything that may refuse the object before it is written."""
     strategy = kind.strategy
     strategy.default(obj)
     strategy.prepare_create(obj)
     if not applied:
-        tracking.created(kind, call, obj, registry.now())
+        tracking.created(kind, call, obj, now)
     request = Attributes(
         operation=Operation.CREATE,
         resource=kind.resource,

@@ -112,6 +112,8 @@ def updated(
     """The entries after an update: what it changed is the manager's, and nobody else's."""
     change = serverside.compare(old, new, schema)
     changed = fieldset.difference(change.changed, _UNTRACKED)
+    if not entries:
+        return [_entry(manager, changed, now)] if changed else []
     gone = fieldset.union(changed, change.removed)
     kept: Entries = []
     mine: ManagedFieldsEntry | None = None

@@ -27,7 +27,7 @@ class NamespaceFurnitureController(Controller):
         super().__init__(context)
         self._namespaces = context.informers.of(Namespace)
         self._accounts = context.informers.of(ServiceAccount)
-        self._config_maps = context.informers.of(ConfigMap)
+        self._config_maps = context.informers.some(ConfigMap, f"metadata.name={ROOT_CA}")
         self.watch_own(Namespace)
         self._accounts.subscribe(lambda old, new: self._on_thing(old or new, ACCOUNT))
         self._config_maps.subscribe(lambda old, new: self._on_thing(old or new, ROOT_CA))
