@@ -1,9 +1,9 @@
 """Objects as the watch cache holds them: bytes that are sent as they are, and what selectors ask.
 
-The store's bytes have no resourceVersion, because it is known only at commit. It is spliced in here,
-once per change: right after the brace that opens `metadata`, so that nothing behind it has to be
-looked at, and so that another revision can be put in its place later (`at`), which is what a
-DELETED event needs.
+The store's bytes have no resourceVersion, because it is known only at commit. It is spliced in when
+they are sent: right after the brace that opens `metadata`, so that nothing behind it has to be looked
+at, and so that a DELETED event can show another revision. Until then the cache holds the very bytes
+that the store holds: a second copy of every object would be most of what an object costs.
 
 Where that brace is may not be guessed by searching for `"metadata":{`: a ConfigMap may contain that
 text. Our encoder writes apiVersion and kind first, so the head of an object is plain strings up to
@@ -13,7 +13,8 @@ text. Our encoder writes apiVersion and kind first, so the head of an object is 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import overload
 
 import msgspec
 
@@ -28,43 +29,81 @@ _HEAD = re.compile(rb'\{(?:"[^"\\]*":"[^"\\]*",)*"metadata":\{')
 
 
 class Cached(msgspec.Struct, frozen=True, gc=False):
-    """One object at one revision. `body` is JSON with its resourceVersion; never changed."""
+    """One object at one revision. Never changed."""
 
     key: str
-    body: bytes
+    value: bytes
+    """JSON without a resourceVersion."""
     revision: int
     labels: Mapping[str, str]
     fields: Mapping[str, str]
-    spliced_at: int
+    splice_at: int
+
+    @property
+    def body(self) -> bytes:
+        """JSON with its resourceVersion, made anew each time."""
+        return _spliced(self.value, self.splice_at, self.revision)
 
     def at(self, revision: int) -> Cached:
         """The same object under another resourceVersion."""
-        rest = self.spliced_at + len(_version(self.revision))
-        body = self.body[: self.spliced_at] + _version(revision) + self.body[rest:]
-        return Cached(self.key, body, revision, self.labels, self.fields, self.spliced_at)
+        return Cached(self.key, self.value, revision, self.labels, self.fields, self.splice_at)
+
+
+class Bodies(Sequence[bytes]):
+    """The bytes of objects for clients, each made when it is asked for and not kept."""
+
+    __slots__ = ("_entries",)
+
+    def __init__(self, entries: Sequence[Cached]) -> None:
+        self._entries = entries
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    @overload
+    def __getitem__(self, position: int) -> bytes: ...
+    @overload
+    def __getitem__(self, position: slice) -> Bodies: ...
+    def __getitem__(self, position: int | slice) -> bytes | Bodies:
+        if isinstance(position, slice):
+            return Bodies(self._entries[position])
+        return self._entries[position].body
+
+    def __iter__(self) -> Iterator[bytes]:
+        return (entry.body for entry in self._entries)
+
+    @property
+    def size(self) -> int:
+        """Bytes of all together, but for their resourceVersions."""
+        return sum(len(entry.value) for entry in self._entries)
 
 
 def render(item: KeyValue, extract: Extract) -> Cached:
     """An object of the store as clients see it."""
-    body, spliced_at = splice(item.value, item.mod_revision)
+    value, at = _prepared(item.value)
     labels, fields = extract(item.value)
-    return Cached(item.key, body, item.mod_revision, labels, fields, spliced_at)
+    return Cached(item.key, value, item.mod_revision, labels, fields, at)
 
 
-def splice(value: bytes, revision: int) -> tuple[bytes, int]:
-    """The object with its resourceVersion as the first field of metadata, and where that is."""
+def splice(value: bytes, revision: int) -> bytes:
+    """The object with its resourceVersion as the first field of metadata."""
+    value, at = _prepared(value)
+    return _spliced(value, at, revision)
+
+
+def _prepared(value: bytes) -> tuple[bytes, int]:
+    """The object, and where its resourceVersion belongs."""
     head = _HEAD.match(value)
     if head is None:
         value = _metadata_first(value)
         head = _HEAD.match(value)
         assert head is not None
-    at = head.end()
+    return value, head.end()
+
+
+def _spliced(value: bytes, at: int, revision: int) -> bytes:
     comma = b"" if value.startswith(b"}", at) else b","
-    return b"".join((value[:at], _version(revision), comma, value[at:])), at
-
-
-def _version(revision: int) -> bytes:
-    return b'"resourceVersion":"%d"' % revision
+    return b'%b"resourceVersion":"%d"%b%b' % (value[:at], revision, comma, value[at:])
 
 
 def _metadata_first(value: bytes) -> bytes:

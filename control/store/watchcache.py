@@ -227,7 +227,9 @@ class WatchCache:
         entries: list[Cached] = []
         slice_ = _Slice()
         for item in begin.items:
-            entries.append(self.render(item))
+            now = await self._store.get(item.key)
+            same = now is not None and now.mod_revision == item.mod_revision
+            entries.append(self.render(now if same and now is not None else item))  # one copy
             await slice_.pause()
         self._objects = Objects(self._indexed, entries)
         self._ring.clear()
@@ -355,4 +357,4 @@ class _Slice:
 def _weight(record: Record) -> int:
     # Most objects are the entry of one record and the previous one of the next: counted twice, so
     # the ring holds less than it may, never more.
-    return sum(len(side.body) for side in (record.entry, record.previous) if side is not None)
+    return sum(len(side.value) for side in (record.entry, record.previous) if side is not None)

@@ -99,7 +99,7 @@ class ResourceHandlers:
             namespace=request.target.namespace,
         )
         page, presenter = await _as_served(page, version), self._presenter(request, version)
-        if form.media_type == JSON and sum(map(len, page.items)) > _STREAMED_FROM:
+        if form.media_type == JSON and page.size > _STREAMED_FROM:
             return responses.Pieces(presenter.pieces(page), JSON)
         body = await responses.as_media_type(await presenter.many(page), form.media_type)
         return responses.json_response(body, content_type=form.media_type)

@@ -110,6 +110,7 @@ class Pieces(web.StreamResponse):
             if compressor is not None:
                 piece = await asyncio.to_thread(compressor.compress, piece)
             await self._take(piece)
+            await asyncio.sleep(0)  # a client that reads fast makes nobody wait but itself
         if compressor is not None:
             await self._take(compressor.flush())
 
@@ -143,6 +144,7 @@ async def _pieces(body: bytes) -> AsyncIterator[bytes]:
     view = memoryview(body)
     for start in range(0, len(body), STREAM_CHUNK):
         yield bytes(view[start : start + STREAM_CHUNK])
+        await asyncio.sleep(0)
 
 
 def compress(body: bytes, level: int = _GZIP_LEVEL) -> bytes:

@@ -165,7 +165,7 @@ class _Stream:
 
     async def send(self, events: Sequence[CachedEvent]) -> None:
         if self._version.conversion is None:
-            await self._write_all(self._event(event, event.entry.body) for event in events)
+            await self._write_all(map(self._event, events))
             return
         bodies = await self._version.of_events(events)
         await self._write_all(map(self._event, events, bodies))
@@ -194,12 +194,16 @@ class _Stream:
     async def error(self, error: ApiError) -> None:
         await self._write(_line("ERROR", responses.encode(error.status)))
 
-    def _event(self, event: CachedEvent, body: bytes) -> bytes:
+    def _event(self, event: CachedEvent, converted: bytes | None = None) -> bytes:
         if self._presenter.plain and self._version.conversion is None:
             return event.form("", _plain)
+
+        def frame(event: CachedEvent) -> bytes:
+            return self._frame(event.type, event.entry.body if converted is None else converted)
+
         if self._presenter.shape is not Shape.TABLE:
-            return event.form(self._presenter.name, lambda event: self._frame(event.type, body))
-        return self._frame(event.type, body)  # a row holds an age, which does not keep
+            return event.form(self._presenter.name, frame)
+        return frame(event)  # a row holds an age, which does not keep
 
     def _frame(self, type_: str, body: bytes) -> bytes:
         shown = self._presenter.one(body, definitions=not self._definitions_sent)

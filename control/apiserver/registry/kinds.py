@@ -7,13 +7,15 @@ kind, because `apiVersion` and `kind` stand first, with known values, and `metad
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from sys import intern
 from typing import Any, Generic, TypeVar
 
 import msgspec
 
 from api.codec.decode import Decoded
 from api.core import Pod
+from api.meta import ObjectMeta
 from api.scheme import Resource
 from api.struct import ApiStruct
 from control.apiserver.registry.codecs import Codec, Typed
@@ -125,7 +127,7 @@ class Kind(Generic[T]):
     def splice(self, value: bytes, revision: int) -> bytes:
         """The bytes for clients: those of the store with the resourceVersion."""
         if self.prepare is not None:
-            return splice(self.prepare(value), revision)[0]
+            return splice(self.prepare(value), revision)
         at = self.splice_at
         return b'%b"resourceVersion":"%d",%b' % (value[:at], revision, value[at:])
 
@@ -160,9 +162,7 @@ def extractor(strategy: Strategy[Any]) -> Extract:
     def read(value: bytes) -> Facts:
         obj = decoder.decode(value)
         metadata = obj.metadata
-        fields = {"metadata.name": metadata.name, "metadata.namespace": metadata.namespace}
-        fields.update(strategy.fields(obj))
-        return metadata.labels, fields
+        return _facts(metadata, strategy.fields(obj))
 
     return read
 
@@ -170,7 +170,20 @@ def extractor(strategy: Strategy[Any]) -> Extract:
 def head_facts(value: bytes) -> Facts:
     """What selectors may ask of a kind that offers no more than its name."""
     named = _HEADS.decode(value).metadata
-    return named.labels, {"metadata.name": named.name, "metadata.namespace": named.namespace}
+    return _facts(named, {})
+
+
+def _facts(metadata: _Named | ObjectMeta, more: Mapping[str, str]) -> Facts:
+    """They are kept with every object, and say the same of most: each text is in memory once."""
+    fields = {"metadata.name": metadata.name, "metadata.namespace": intern(metadata.namespace)}
+    for name, value in more.items():
+        fields[name] = intern(value)
+    if not metadata.labels:
+        return _NO_LABELS, fields
+    return {intern(name): intern(value) for name, value in metadata.labels.items()}, fields
+
+
+_NO_LABELS: Mapping[str, str] = {}
 
 
 _INDEXED: dict[type[ApiStruct], tuple[str, ...]] = {Pod: ("spec.nodeName",)}

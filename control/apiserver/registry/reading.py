@@ -24,7 +24,7 @@ from control.apiserver.registry.call import Stored
 from control.apiserver.registry.kinds import Kind
 from control.apiserver.registry.registry import Registry
 from control.apiserver.registry.selection import Selection, candidates, select
-from control.store.cached import Cached
+from control.store.cached import Bodies, Cached
 from control.store.errors import CompactedError, FutureRevisionError
 
 _CHUNK = 500  # keys read at once from the past while a selector looks for matches
@@ -48,6 +48,12 @@ class Page(msgspec.Struct, frozen=True, gc=False):
     revision: int
     continue_: str = ""
     remaining: int | None = None
+
+    @property
+    def size(self) -> int:
+        """About how many bytes the objects have."""
+        items = self.items
+        return items.size if isinstance(items, Bodies) else sum(map(len, items))
 
 
 class _Token(msgspec.Struct, frozen=True):
@@ -116,7 +122,7 @@ async def _page_of_now(kind: Kind[Any], options: ListOptions, selection: Selecti
         found: Sequence[Cached] = kind.cache.items(selection.prefix, limit=wanted)
     else:
         total, found = 0, await matching(candidates(kind, selection), selection, limit)
-    items = [entry.body for entry in found]
+    items = Bodies(found)
     if not limit or len(items) <= limit:
         return Page(items, revision)
     token = _encode(revision, found[limit - 1].key.removeprefix(selection.prefix))

@@ -18,10 +18,12 @@ from api.struct import ApiStruct, type_meta
 from control.apiserver.registry import patching
 from control.apiserver.registry.call import Call
 from control.apiserver.registry.codecs import Typed
+from control.apiserver.registry.kinds import head_facts
 from control.apiserver.registry.registry import Registry
 from control.apiserver.registry.versions import Pure, Version, as_stored
 from control.auth.user import in_process
-from control.store.cached import Cached
+from control.store.cached import render
+from control.store.interface import KeyValue
 from control.store.subscription import CachedEvent, EventType
 
 
@@ -121,33 +123,38 @@ class Counting:
         return obj
 
 
-def event(body: bytes) -> CachedEvent:
-    return CachedEvent(EventType.ADDED, Cached("k", body, 1, {}, {}, 0), None)
+def event(name: str) -> CachedEvent:
+    value = b'{"metadata":{"name":"%b"}}' % name.encode()
+    return CachedEvent(EventType.ADDED, render(KeyValue("k", value, 1, 1), head_facts), None)
+
+
+def converted(name: str) -> bytes:
+    return b"converted " + event(name).entry.body
 
 
 async def test_watchers_share_a_conversion(registry: Registry) -> None:
     kind, counting = registry.kind_of(ConfigMap), Counting()
     version = Version(ROW, kind, codec=kind.codec, conversion=counting)
-    events = [event(b"1"), event(b"2")]
+    events = [event("1"), event("2")]
     watchers = [asyncio.create_task(version.of_events(events)) for _ in range(3)]
     await asyncio.sleep(0)
     counting.go.set()
     for found in await asyncio.gather(*watchers):
-        assert found == [b"converted 1", b"converted 2"]
+        assert found == [converted("1"), converted("2")]
     assert counting.calls == 1
 
 
 async def test_a_watcher_that_leaves_takes_no_conversion_with_it(registry: Registry) -> None:
     kind, counting = registry.kind_of(ConfigMap), Counting()
     version = Version(ROW, kind, codec=kind.codec, conversion=counting)
-    events = [event(b"1")]
+    events = [event("1")]
     first = asyncio.create_task(version.of_events(events))
     await asyncio.sleep(0)
     second = asyncio.create_task(version.of_events(events))
     await asyncio.sleep(0)
     first.cancel()
     counting.go.set()
-    assert await second == [b"converted 1"]
+    assert await second == [converted("1")]
     assert counting.calls == 2
 
 
@@ -156,12 +163,12 @@ async def test_a_failure_is_each_watchers_own(registry: Registry) -> None:
     version = Version(ROW, kind, codec=kind.codec, conversion=counting)
     counting.fails = True
     counting.go.set()
-    events = [event(b"1")]
+    events = [event("1")]
     for _ in range(2):
         with pytest.raises(ValueError, match="no"):
             await version.of_events(events)
     counting.fails = False
-    assert await version.of_events(events) == [b"converted 1"]
+    assert await version.of_events(events) == [converted("1")]
 
 
 def test_the_catalogue_follows_what_comes_and_goes() -> None:

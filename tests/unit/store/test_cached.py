@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from control.store.cached import Cached, render, splice
+from control.store.cached import Bodies, Cached, render, splice
 from control.store.interface import KeyValue
 
 TRAP = '"metadata":{'
@@ -45,7 +45,7 @@ def nothing(value: bytes) -> tuple[dict[str, str], dict[str, str]]:
     ids=["named", "empty", "nothing before"],
 )
 def test_spliced_where_metadata_opens(stored: bytes, expected: bytes) -> None:
-    assert splice(stored, 7)[0] == expected
+    assert splice(stored, 7) == expected
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,7 @@ def test_spliced_where_metadata_opens(stored: bytes, expected: bytes) -> None:
 )
 def test_not_fooled_by_what_only_looks_like_metadata(before: dict[str, object]) -> None:
     stored = msgspec.json.encode({**before, "metadata": {"name": "this"}, "z": TRAP})
-    found = json.loads(splice(stored, 7)[0])
+    found = json.loads(splice(stored, 7))
     assert found == {
         **before,
         "metadata": {"name": "this", "resourceVersion": "7"},
@@ -73,7 +73,7 @@ def test_not_fooled_by_what_only_looks_like_metadata(before: dict[str, object]) 
 
 def test_an_old_revision_and_white_space_are_replaced() -> None:
     stored = b'{ "metadata" : { "resourceVersion" : "3" } , "spec" : { } }'
-    assert splice(stored, 7)[0] == b'{"metadata":{"resourceVersion":"7"},"spec":{ }}'
+    assert splice(stored, 7) == b'{"metadata":{"resourceVersion":"7"},"spec":{ }}'
 
 
 @pytest.mark.parametrize("stored", [b"{}", b"[]", b"", b'{"metadata":3}', b'{"metadata":"{"}'])
@@ -93,11 +93,19 @@ def test_any_object(
 ) -> None:
     tree = {**before, "metadata": metadata}
     tree |= {key: value for key, value in after.items() if key not in tree}
-    body, at = splice(msgspec.json.encode(tree), revision)
+    body = splice(msgspec.json.encode(tree), revision)
     expected = json.loads(msgspec.json.encode(tree))
     expected["metadata"]["resourceVersion"] = str(revision)
     assert json.loads(body) == expected
-    assert body[at:].startswith(b'"resourceVersion"')
+    entry = render(KeyValue("/a", msgspec.json.encode(tree), 1, revision), nothing)
+    assert entry.body == body
+    assert Bodies([entry, entry])[1:][0] == body
+
+
+def test_an_object_is_in_memory_once() -> None:
+    """What the store has in its mirror is what the cache keeps."""
+    stored = b'{"apiVersion":"v1","kind":"Pod","metadata":{"name":"a"}}'
+    assert render(KeyValue("/a", stored, 1, 7), nothing).value is stored
 
 
 @given(old=st.integers(1, 2**53), new=st.integers(1, 2**53), named=st.booleans())
