@@ -16,6 +16,7 @@ from control.admission.policies import PolicyRefusal
 from control.admission.priority import Priority
 from control.admission.runtimeclass import RuntimeClassPlugin
 from control.admission.serviceaccount import ServiceAccountPlugin
+from control.admission.storage import DefaultStorageClass, PersistentVolumeClaimResize
 from control.admission.tolerations import DefaultTolerationSeconds
 
 
@@ -37,6 +38,8 @@ def default_chain(
         Priority(reader),
         DefaultTolerationSeconds(toleration_seconds),
         RuntimeClassPlugin(reader),
+        DefaultStorageClass(reader),
+        PersistentVolumeClaimResize(reader),
         CertificateRequester(),
         DefaultIngressClass(reader),
         PolicyRefusal(),

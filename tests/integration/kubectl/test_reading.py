@@ -11,16 +11,6 @@ import pytest
 
 from tests.integration.kubectl.conftest import MANIFEST, Kubectl
 
-CLASS_OF_STORAGE = """
-apiVersion: storage.k8s.io/v1
-kind: StorageClass
-metadata:
-  name: NAME
-  annotations: {storageclass.kubernetes.io/is-default-class: "true"}
-provisioner: example.com/nfs
-parameters: {server: a}
-"""
-
 
 def test_get_prints_the_books_columns(web: Kubectl) -> None:
     assert web.lines("get", "deploy")[0] == ["NAME", "READY", "UP-TO-DATE", "AVAILABLE", "AGE"]
@@ -36,21 +26,6 @@ def test_get_prints_the_books_columns(web: Kubectl) -> None:
     assert pods[0] == ["NAME", "READY", "STATUS", "RESTARTS", "AGE"]
     assert [row[1:4] for row in pods[1:]] == [["0/1", "Pending", "0"]] * 2
     assert web("get", "cm", "nothing", "--ignore-not-found") == ""
-
-
-def test_classes_of_storage(kubectl: Kubectl) -> None:
-    name = f"{kubectl.namespace}-fast"
-    kubectl.apply(CLASS_OF_STORAGE.replace("NAME", name))
-    try:
-        columns = "NAME PROVISIONER RECLAIMPOLICY VOLUMEBINDINGMODE ALLOWVOLUMEEXPANSION AGE"
-        head, row = kubectl.lines("get", "sc", name)
-        assert head == columns.split()
-        assert row[:6] == [name, "(default)", "example.com/nfs", "Delete", "Immediate", "false"]
-        described = kubectl("describe", "storageclass", name)
-        assert re.search(r"IsDefaultClass: +Yes\n", described)
-        assert re.search(r"Provisioner: +example.com/nfs\nParameters: +server=a\n", described)
-    finally:
-        kubectl("delete", "sc", name)
 
 
 def test_get_all_is_what_the_category_says(web: Kubectl) -> None:
