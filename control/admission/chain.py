@@ -1,9 +1,9 @@
 """What an admission plugin is, and the chain that runs them in order.
 
 Serves step 1 of the pod's walk: after defaulting, `admit` of each plugin may change the object or
-refuse it; after validation, `validate` may only refuse. Plugins that have nothing to say about a
-(resource, operation, subresource) are sorted out once and never called for it again: most requests
-call two or three of them.
+refuse it; after validation, `validate` may only refuse; around the write, `beside` may put writes of
+its own into the object's transaction. Plugins that have nothing to say about a (resource, operation,
+subresource) are sorted out once and never called for it again: most requests call two or three of them.
 
 A plugin refuses by raising an `ApiError`. It reads other objects through a `Reader`, from the watch
 caches, without waiting; what it reads is shared and must not be changed.
@@ -12,7 +12,8 @@ caches, without waiting; what it reads is shared and must not be changed.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol, TypeVar
@@ -21,8 +22,11 @@ from api.scheme import Resource
 from api.struct import ApiStruct
 from control.admission.metrics import AdmissionMetrics
 from control.auth.user import User
+from control.store.interface import Delete, Put
 
 T = TypeVar("T", bound=ApiStruct)
+
+Writes = Sequence[Put | Delete]
 
 
 class Operation(StrEnum):
@@ -65,7 +69,7 @@ class Reader(Protocol):
 
 
 class Plugin:
-    """One admission rule. Subclasses override `handles` and at least one of the other two."""
+    """One admission rule. Subclasses override `handles` and at least one of the others."""
 
     name: str = ""
 
@@ -78,7 +82,16 @@ class Plugin:
     async def validate(self, request: Attributes) -> None:
         """Refuse, or let pass."""
 
+    def beside(self, request: Attributes) -> AbstractAsyncContextManager[Writes]:
+        """Writes that go with the object, or not at all; left when the transaction has ended.
 
+        Asked anew with every attempt, so they say which revision they replace. What deletes the
+        object is a DELETE here, be it the last finalizer that goes; `dry_run` writes nothing.
+        """
+        return _NOTHING
+
+
+_NOTHING: nullcontext[Writes] = nullcontext(())
 _Case = tuple[str, str, Operation, str]
 
 
@@ -89,6 +102,7 @@ class Chain:
         self._plugins = tuple(plugins)
         self._admitting: dict[_Case, Sequence[Plugin]] = {}
         self._validating: dict[_Case, Sequence[Plugin]] = {}
+        self._accompanying: dict[_Case, Sequence[Plugin]] = {}
         self.metrics = AdmissionMetrics()
 
     def __repr__(self) -> str:
@@ -101,6 +115,25 @@ class Chain:
     async def validate(self, request: Attributes) -> None:
         for plugin in self._select(self._validating, request, "validate"):
             await self._run(plugin, "validate", plugin.validate, request)
+
+    def beside(self, request: Attributes) -> AbstractAsyncContextManager[Writes]:
+        """What plugins write in the transaction that writes the object."""
+        plugins = self._select(self._accompanying, request, "beside")
+        return self._beside(plugins, request) if plugins else _NOTHING
+
+    @asynccontextmanager
+    async def _beside(
+        self, plugins: Sequence[Plugin], request: Attributes
+    ) -> AsyncIterator[Writes]:
+        writes: list[Put | Delete] = []
+        async with AsyncExitStack() as stack:
+            for plugin in plugins:
+
+                async def enter(request: Attributes, plugin: Plugin = plugin) -> None:
+                    writes.extend(await stack.enter_async_context(plugin.beside(request)))
+
+                await self._run(plugin, "validate", enter, request)
+            yield writes
 
     async def _run(
         self,
@@ -137,6 +170,6 @@ class Chain:
 def _overridden(plugin: Plugin) -> set[str]:
     return {
         name
-        for name in ("admit", "validate")
+        for name in ("admit", "validate", "beside")
         if getattr(type(plugin), name) is not getattr(Plugin, name)
     }

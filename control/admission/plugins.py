@@ -14,6 +14,7 @@ from control.admission.namespacelifecycle import NamespaceLifecycle
 from control.admission.noderestriction import NodeRestriction
 from control.admission.policies import PolicyRefusal
 from control.admission.priority import Priority
+from control.admission.resourcequota import Ledger, ResourceQuotaPlugin
 from control.admission.runtimeclass import RuntimeClassPlugin
 from control.admission.serviceaccount import ServiceAccountPlugin
 from control.admission.storage import DefaultStorageClass, PersistentVolumeClaimResize
@@ -22,6 +23,7 @@ from control.admission.tolerations import DefaultTolerationSeconds
 
 def default_chain(
     reader: Reader,
+    ledger: Ledger,
     *,
     clock: Clock,
     audiences: Sequence[str],
@@ -43,6 +45,7 @@ def default_chain(
         CertificateRequester(),
         DefaultIngressClass(reader),
         PolicyRefusal(),
+        ResourceQuotaPlugin(ledger, clock),  # last: what others refuse is not charged
     )
     if unknown := sorted(set(disabled) - {plugin.name for plugin in plugins}):
         raise SettingsError(

@@ -46,7 +46,7 @@ from control.apiserver.local import LocalClient
 from control.apiserver.registry.allocators import ServiceAllocator
 from control.apiserver.registry.kinds import make_kind
 from control.apiserver.registry.metadata import Identity, random_suffix
-from control.apiserver.registry.registry import CacheReader, Registry
+from control.apiserver.registry.registry import CacheReader, Registry, StoreLedger
 from control.apiserver.registry.versions import alternates
 from control.auth.authentication import Authenticator, BootstrapTokens
 from control.auth.authorization import SimpleAuthorizer
@@ -235,6 +235,7 @@ def make_registry(
     )
     registry.admission = default_chain(
         CacheReader(registry),
+        StoreLedger(registry),
         clock=clock,
         audiences=settings.audiences,
         suffix=lambda: random_suffix(source),

@@ -9,6 +9,7 @@ from control.controllers.lifecycle.expiry import ExpiryController
 from control.controllers.lifecycle.furniture import NamespaceFurnitureController
 from control.controllers.lifecycle.garbage import GarbageCollector
 from control.controllers.lifecycle.namespace import NamespaceController
+from control.controllers.lifecycle.quotas import QuotaController
 from control.controllers.lifecycle.tokensecrets import TokenSecretController
 from control.controllers.network.endpoints import EndpointsController
 from control.controllers.network.endpointslices import EndpointSliceController
@@ -34,6 +35,7 @@ CONTROLLERS: tuple[type[Controller], ...] = (
     NodeIpamController,
     NodeLifecycleController,
     PodGcController,
+    QuotaController,
     ReplicaSetController,
     ReplicationManager,
     TokenSecretController,

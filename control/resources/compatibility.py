@@ -165,10 +165,6 @@ _NO_INGRESS = "no controller of podwright acts on it yet; one that is installed 
 _NO_POLICIES = "nodes do not filter connections between pods yet"
 _NO_DRIVERS = "agents cannot mount volumes of storage drivers yet"
 
-RESOURCE_QUOTA: tuple[NotYet, ...] = (
-    NotYet("spec.hard", "what is created is not charged to it yet"),
-)
-
 NOT_YET: dict[type[ApiStruct], tuple[NotYet, ...]] = {
     core.Pod: _below("spec", POD),
     apps.ReplicaSet: _below("spec.template.spec", POD_SPEC),
@@ -179,7 +175,6 @@ NOT_YET: dict[type[ApiStruct], tuple[NotYet, ...]] = {
     core.ReplicationController: _below("spec.template.spec", POD_SPEC),
     apps.DaemonSet: _below("spec.template.spec", POD_SPEC),
     apps.StatefulSet: _below("spec.template.spec", POD_SPEC),
-    core.ResourceQuota: RESOURCE_QUOTA,
     autoscalingv2.HorizontalPodAutoscaler: (NotYet("spec", _NO_AUTOSCALING),),
     core.PersistentVolume: (NotYet("spec", "nothing binds volumes to claims yet"),),
     core.PersistentVolumeClaim: (

@@ -48,8 +48,8 @@ async def create(
     generate = not metadata.name and bool(metadata.generate_name)
     if generate:
         metadata.name = generated_name(metadata.generate_name, registry.identity.suffix())
-    await _prepare(registry, kind, call, obj, now, applied=applied)
-    return await _store(registry, kind, call, obj, generate=generate)
+    request = await _prepare(registry, kind, call, obj, now, applied=applied)
+    return await _store(registry, kind, call, request, generate=generate)
 
 
 def check_namespace(kind: Kind[Any], metadata: ObjectMeta, namespace: str) -> None:
@@ -65,7 +65,7 @@ def check_namespace(kind: Kind[Any], metadata: ObjectMeta, namespace: str) -> No
 
 async def _prepare(
     registry: Registry, kind: Kind[Any], call: Call, obj: Any, now: str, *, applied: bool
-) -> None:
+) -> Attributes:
     """Default, admit, validate: everything that may refuse the object before it is written."""
     strategy = kind.strategy
     strategy.default(obj)
@@ -95,11 +95,13 @@ async def _prepare(
     await registry.admission.validate(request)
     for text in strategy.warnings(obj):
         call.warn(text)
+    return request
 
 
 async def _store(
-    registry: Registry, kind: Kind[Any], call: Call, obj: Any, *, generate: bool
+    registry: Registry, kind: Kind[Any], call: Call, request: Attributes, *, generate: bool
 ) -> Stored:
+    obj = request.object
     metadata: ObjectMeta = obj.metadata
     companion = registry.companions.get(kind.resource.type)
     for _ in range(_ATTEMPTS):
@@ -111,15 +113,16 @@ async def _store(
         beside = await companion.on_create(attempt) if companion else ()
         value = kind.encode(attempt)
         registry.check_size(value)
-        if call.dry_run:
-            if await registry.store.get(key) is not None:
-                raise errors.already_exists(kind.resource, metadata.name)
-            return Stored(value, 0, existed=False)
+        if call.dry_run and await registry.store.get(key) is not None:
+            raise errors.already_exists(kind.resource, metadata.name)
         try:
-            revision = await registry.commit(Put(key, value, 0), beside)
+            async with registry.admission.beside(request) as charged:
+                if call.dry_run:
+                    return Stored(value, 0, existed=False)
+                revision = await registry.commit(Put(key, value, 0), [*beside, *charged])
         except ConflictError as error:
             if error.key != key:
-                continue  # an address was taken meanwhile: the companion finds another
+                continue  # an address was taken meanwhile, or a quota: there may be more
             if not generate:
                 raise errors.already_exists(kind.resource, metadata.name) from None
             metadata.name = generated_name(metadata.generate_name, registry.identity.suffix())

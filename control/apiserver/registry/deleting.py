@@ -49,9 +49,9 @@ async def delete(
             raise errors.not_found(kind.resource, name)
         old = kind.load(stored)
         check_preconditions(kind, options, old)
-        await _admit(registry, kind, call, old, dry_run)
+        request = await _admit(registry, kind, call, old, dry_run)
         try:
-            return await _remove(registry, kind, options, stored, old, dry_run)
+            return await _remove(registry, kind, options, stored, request)
         except ConflictError as error:
             stored = error.current if error.key == key else await registry.store.get(key)
     raise errors.conflict(kind.resource, name)
@@ -101,7 +101,9 @@ def check_preconditions(kind: Kind[Any], options: DeleteOptions, old: Any) -> No
             )
 
 
-async def _admit(registry: Registry, kind: Kind[Any], call: Call, old: Any, dry_run: bool) -> None:
+async def _admit(
+    registry: Registry, kind: Kind[Any], call: Call, old: Any, dry_run: bool
+) -> Attributes:
     request = Attributes(
         operation=Operation.DELETE,
         resource=kind.resource,
@@ -114,6 +116,7 @@ async def _admit(registry: Registry, kind: Kind[Any], call: Call, old: Any, dry_
     )
     await registry.admission.admit(request)
     await registry.admission.validate(request)
+    return request
 
 
 async def _remove(
@@ -121,9 +124,9 @@ async def _remove(
     kind: Kind[Any],
     options: DeleteOptions,
     stored: KeyValue,
-    old: Any,
-    dry_run: bool,
+    request: Attributes,
 ) -> Removed:
+    old, dry_run = request.old, request.dry_run
     new = kind.load(stored)
     changed = _begin(registry, kind, options, new)
     uid = old.metadata.uid
@@ -132,7 +135,9 @@ async def _remove(
         if not dry_run:
             companion = registry.companions.get(kind.resource.type)
             beside = await companion.on_delete(old) if companion else ()
-            await registry.commit(Delete(stored.key, stored.mod_revision), beside)
+            async with registry.admission.beside(request) as charged:
+                delete_ = Delete(stored.key, stored.mod_revision)
+                await registry.commit(delete_, [*beside, *charged])
         return Removed(body, uid, True)
     value = kind.encode(new)
     revision = stored.mod_revision

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Protocol, TypeVar
 
 from api import errors
+from api.core import ResourceQuota
 from api.custom import Custom
 from api.errors import ApiError
 from api.scheme import Catalogue, Resource
@@ -182,6 +183,25 @@ class CacheReader:
 
     async def fresh(self, type_: type[ApiStruct]) -> None:
         await self._registry.fresh(self._registry.kind_of(type_))
+
+
+class StoreLedger:
+    """The quotas of a namespace for admission: read from the store, for a cache may lag behind."""
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+        self._kind = registry.kind_of(ResourceQuota)
+
+    async def quotas(self, namespace: str) -> Sequence[ResourceQuota]:
+        found = await self._registry.store.range(self._kind.resource.prefix(namespace))
+        return [self._kind.load(item) for item in found.items]
+
+    def write(self, quota: ResourceQuota) -> Put:
+        """What replaces the quota if it is still as it was read."""
+        metadata = quota.metadata
+        expected = int(metadata.resource_version)
+        key = self._kind.key(metadata.namespace, metadata.name)
+        return Put(key, self._kind.encode(quota), expected)
 
 
 def translate(error: Exception) -> ApiError:

@@ -9,6 +9,7 @@ that removes the last finalizer of an object on its way out deletes it.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -88,9 +89,9 @@ async def change(
             raise errors.not_found(kind.resource, name)
         old, new = await kind.current(stored), await make(await kind.current(stored))
         check_version(kind, name, new.metadata, old.metadata)
-        await prepare(registry, kind, call, new, old, subresource, applied=applied)
+        request = await prepare(registry, kind, call, new, old, subresource, applied=applied)
         try:
-            return await _store(registry, kind, call, new, old, stored)
+            return await _store(registry, kind, call, request, stored)
         except ConflictError as error:
             stored = error.current if error.key == key else await registry.store.get(key)
     raise errors.conflict(kind.resource, name)
@@ -122,7 +123,7 @@ async def prepare(
     subresource: str,
     *,
     applied: bool,
-) -> None:
+) -> Attributes:
     """Everything that may refuse the change before it is written."""
     strategy = kind.strategy
     if call.version is not None:
@@ -165,30 +166,37 @@ async def prepare(
     if subresource in _WARNED:
         for text in strategy.warnings(new):
             call.warn(text)
+    return request
 
 
 async def _store(
-    registry: Registry, kind: Kind[Any], call: Call, new: Any, old: Any, stored: KeyValue
+    registry: Registry, kind: Kind[Any], call: Call, request: Attributes, stored: KeyValue
 ) -> Stored:
+    new, old = request.object, request.old
     value = kind.encode(new)
     if value == stored.value:
         return Stored(kind.splice(value, stored.mod_revision), stored.mod_revision)
     registry.check_size(value, stored.value)
     companion = registry.companions.get(kind.resource.type)
+    write: Put | Delete
     if finished(kind, new):
         beside = await companion.on_delete(old) if companion else ()
-        if call.dry_run:
-            return Stored(kind.splice(value, stored.mod_revision), stored.mod_revision)
-        revision = await registry.commit(Delete(stored.key, stored.mod_revision), beside)
-        return Stored(kind.splice(value, revision), revision)
-    if companion:
-        beside = await companion.on_update(new, old)
-        value = kind.encode(new)
+        write = Delete(stored.key, stored.mod_revision)
+        request = dataclasses.replace(
+            request, operation=Operation.DELETE, subresource="", object=None
+        )
     else:
-        beside = ()
-    if call.dry_run:
-        return Stored(kind.splice(value, stored.mod_revision), stored.mod_revision)
-    revision = await registry.commit(Put(stored.key, value, stored.mod_revision), beside)
+        if companion:
+            beside = await companion.on_update(new, old)
+            value = kind.encode(new)
+        else:
+            beside = ()
+        write = Put(stored.key, value, stored.mod_revision)
+    async with registry.admission.beside(request) as charged:
+        if call.dry_run:
+            revision = stored.mod_revision
+        else:
+            revision = await registry.commit(write, [*beside, *charged])
     return Stored(kind.splice(value, revision), revision)
 
 

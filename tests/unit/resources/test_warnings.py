@@ -136,7 +136,6 @@ STORED_ONLY = {
     "Ingress",
     "MutatingWebhookConfiguration",
     "NetworkPolicy",
-    "ResourceQuota",
     "PersistentVolume",
     "PersistentVolumeClaim",
     "Role",
