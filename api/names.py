@@ -25,6 +25,7 @@ _ACRONYMS = {
     "host_ips": "hostIPs",
     "host_pid": "hostPID",
     "image_id": "imageID",
+    "insecure_skip_tls_verify": "insecureSkipTLSVerify",
     "insecure_skip_tls_verify_backend": "insecureSkipTLSVerifyBackend",
     "load_balancer_ip": "loadBalancerIP",
     "machine_id": "machineID",

@@ -1,7 +1,7 @@
-"""The rows of who may do what at the API server. Walk step 1."""
+"""The rows of who may do what at the API server, and whose turn it is. Walk step 1."""
 
-from api import rbac
-from api.scheme.resource import Resource
+from api import apiregistration, flowcontrol, rbac
+from api.scheme.resource import STATUS, Resource
 from api.struct import ApiStruct
 
 
@@ -19,6 +19,37 @@ def _rbac(type_: type[ApiStruct], *, namespaced: bool) -> Resource:
 
 
 ROWS: tuple[Resource, ...] = (
+    Resource(
+        "apiregistration.k8s.io",
+        "v1",
+        "APIService",
+        "apiservices",
+        apiregistration.APIService,
+        False,
+        "apiservice",
+        categories=("api-extensions",),
+        subresources=(STATUS,),
+    ),
+    Resource(
+        "flowcontrol.apiserver.k8s.io",
+        "v1",
+        "FlowSchema",
+        "flowschemas",
+        flowcontrol.FlowSchema,
+        False,
+        "flowschema",
+        subresources=(STATUS,),
+    ),
+    Resource(
+        "flowcontrol.apiserver.k8s.io",
+        "v1",
+        "PriorityLevelConfiguration",
+        "prioritylevelconfigurations",
+        flowcontrol.PriorityLevelConfiguration,
+        False,
+        "prioritylevelconfiguration",
+        subresources=(STATUS,),
+    ),
     _rbac(rbac.ClusterRole, namespaced=False),
     _rbac(rbac.ClusterRoleBinding, namespaced=False),
     _rbac(rbac.Role, namespaced=True),

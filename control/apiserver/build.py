@@ -32,6 +32,7 @@ from control.apiserver.discovery.openapi.serving import OpenApi
 from control.apiserver.discovery.paths import Check, Paths
 from control.apiserver.fairness.gate import Gate
 from control.apiserver.fairness.levels import WIDE
+from control.apiserver.http.aggregation import foreign
 from control.apiserver.http.context import ApiRequest
 from control.apiserver.http.draining import Draining
 from control.apiserver.http.handlers import ResourceHandlers, Subresources
@@ -179,6 +180,7 @@ def build(
         catalogue=registry.catalogue,
         resources=ResourceHandlers(registry, watches, subresources, reviews),
         paths=paths.table,
+        foreign=foreign(reader),
         authenticator=authenticator,
         authorizer=authorizer,
         clock=clock,

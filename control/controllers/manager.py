@@ -4,6 +4,7 @@ from api.core import Namespace, Node, Pod
 from base.tasks import TaskGuard
 from control.controllers.context import Context
 from control.controllers.controller import Controller
+from control.controllers.lifecycle.apiservices import ApiServiceController
 from control.controllers.lifecycle.certificates import CertificateController
 from control.controllers.lifecycle.expiry import ExpiryController
 from control.controllers.lifecycle.furniture import NamespaceFurnitureController
@@ -23,6 +24,7 @@ from control.scheduler.scheduler import NAME as SCHEDULER
 from control.scheduler.scheduler import Scheduler
 
 CONTROLLERS: tuple[type[Controller], ...] = (
+    ApiServiceController,
     CertificateController,
     DeploymentController,
     EndpointSliceController,

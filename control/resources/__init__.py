@@ -9,6 +9,7 @@ from typing import Any
 from api.scheme import Resource
 from control.resources.admissionregistration import policies, webhooks
 from control.resources.apiextensions import crd
+from control.resources.apiregistration import apiservice
 from control.resources.apps import (
     controllerrevision,
     daemonset,
@@ -36,6 +37,7 @@ from control.resources.core import (
     service,
 )
 from control.resources.discovery import endpointslice
+from control.resources.flowcontrol import flowschema, prioritylevel
 from control.resources.networking import addresses, ingress, ingressclass
 from control.resources.networking import policy as networkpolicy
 from control.resources.policy import disruptionbudget
@@ -54,6 +56,9 @@ from control.resources.strategy import Column as Column
 from control.resources.strategy import Strategy as Strategy
 
 STRATEGIES: tuple[Strategy[Any], ...] = (
+    apiservice.STRATEGY,
+    flowschema.STRATEGY,
+    prioritylevel.STRATEGY,
     addresses.ADDRESS,
     addresses.CIDR,
     autoscaler.STRATEGY,

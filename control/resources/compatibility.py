@@ -13,12 +13,14 @@ from typing import Any
 
 from api import (
     admissionregistration,
+    apiregistration,
     apps,
     autoscalingv2,
     batch,
     coordination,
     core,
     discovery,
+    flowcontrol,
     networking,
     node,
     policy,
@@ -165,6 +167,12 @@ _NO_INGRESS = "no controller of podwright acts on it yet; one that is installed 
 _NO_POLICIES = "nodes do not filter connections between pods yet"
 _NO_DRIVERS = "agents cannot mount volumes of storage drivers yet"
 
+RESOURCE_QUOTA: tuple[NotYet, ...] = (
+    NotYet("spec.hard", "what is created is not charged to it yet"),
+)
+
+_NO_FLOWS = "requests are sorted into built-in levels, which share the server fairly"
+
 NOT_YET: dict[type[ApiStruct], tuple[NotYet, ...]] = {
     core.Pod: _below("spec", POD),
     apps.ReplicaSet: _below("spec.template.spec", POD_SPEC),
@@ -192,6 +200,11 @@ NOT_YET: dict[type[ApiStruct], tuple[NotYet, ...]] = {
     node.RuntimeClass: (
         NotYet("handler", "agents have one runtime and refuse pods that ask for another"),
     ),
+    apiregistration.APIService: (
+        NotYet("spec.service", "requests are not passed on yet: they get 503, and the reason"),
+    ),
+    flowcontrol.FlowSchema: (NotYet("spec", _NO_FLOWS),),
+    flowcontrol.PriorityLevelConfiguration: (NotYet("spec", _NO_FLOWS),),
     policy.PodDisruptionBudget: DISRUPTION_BUDGET,
     rbac.ClusterRole: (*ROLE, NotYet("aggregationRule", "no controller gathers the rules yet")),
     rbac.ClusterRoleBinding: BINDING,

@@ -26,6 +26,7 @@ from base.clock import Clock
 from control.apiserver.fairness.gate import Gate, Ticket
 from control.apiserver.fairness.levels import classify, seats
 from control.apiserver.http import responses, routing
+from control.apiserver.http.aggregation import Foreign
 from control.apiserver.http.context import ApiRequest
 from control.apiserver.http.draining import Draining
 from control.apiserver.http.exchange import METHODS, Exchange
@@ -61,6 +62,7 @@ class Pipeline:
         catalogue: Catalogue,
         resources: ResourceHandler,
         paths: Mapping[str, PathHandler],
+        foreign: Foreign,
         authenticator: Authenticator,
         authorizer: Authorizer,
         clock: Clock,
@@ -74,6 +76,7 @@ class Pipeline:
         self._catalogue = catalogue
         self._resources = resources
         self._paths = paths
+        self._foreign = foreign
         self._authenticator = authenticator
         self._authorizer = authorizer
         self._clock = clock
@@ -206,6 +209,8 @@ class Pipeline:
         handler = self._paths.get(parts[0])
         if handler is not None:
             exchange.path = f"/{parts[0]}"
+        if error := self._foreign(parts):
+            raise error
         reads = http.method in ("GET", "HEAD")
         if handler is None or (parts[0] in ("api", "apis") and not reads):
             return responses.page_not_found()

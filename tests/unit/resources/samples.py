@@ -3,6 +3,35 @@
 from collections.abc import Mapping
 
 SAMPLES: Mapping[str, str] = {
+    "APIService": """
+        apiVersion: apiregistration.k8s.io/v1
+        kind: APIService
+        metadata: {name: v1.example.com}
+        spec: {group: example.com, version: v1, groupPriorityMinimum: 100, versionPriority: 10}
+    """,
+    "FlowSchema": """
+        apiVersion: flowcontrol.apiserver.k8s.io/v1
+        kind: FlowSchema
+        metadata: {name: robots}
+        spec:
+          priorityLevelConfiguration: {name: robots}
+          distinguisherMethod: {type: ByUser}
+          rules:
+            - subjects:
+                - {kind: ServiceAccount, serviceAccount: {name: '*', namespace: robots}}
+                - {kind: Group, group: {name: robots}}
+              resourceRules:
+                - {verbs: [list], apiGroups: ['*'], resources: ['*'], namespaces: [default]}
+                - {verbs: ['*'], apiGroups: [''], resources: [nodes], clusterScope: true}
+              nonResourceRules:
+                - {verbs: [get], nonResourceURLs: [/metrics, /healthz/*]}
+    """,
+    "PriorityLevelConfiguration": """
+        apiVersion: flowcontrol.apiserver.k8s.io/v1
+        kind: PriorityLevelConfiguration
+        metadata: {name: robots}
+        spec: {type: Limited, limited: {limitResponse: {type: Queue, queuing: {}}}}
+    """,
     "RuntimeClass": """
         apiVersion: node.k8s.io/v1
         kind: RuntimeClass

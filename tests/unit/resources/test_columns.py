@@ -40,6 +40,49 @@ DURATIONS = [
 ]
 
 CELLS: list[tuple[str, Change, dict[str, Any]]] = [
+    (
+        "APIService",
+        {"status.conditions": [{"type": "Available", "status": "True"}]},
+        {"Service": "Local", "Available": "True", "Age": "60m"},
+    ),
+    ("APIService", {}, {"Available": "Unknown"}),
+    (
+        "APIService",
+        {
+            "spec.service": {"namespace": "kube-system", "name": "metrics"},
+            "status.conditions": [{"type": "Available", "status": "False", "reason": "NoService"}],
+        },
+        {"Service": "kube-system/metrics", "Available": "False (NoService)"},
+    ),
+    (
+        "FlowSchema",
+        {},
+        {
+            "PriorityLevel": "robots",
+            "MatchingPrecedence": "1000",
+            "DistinguisherMethod": "ByUser",
+            "Age": "60m",
+            "MissingPL": "?",
+        },
+    ),
+    ("FlowSchema", {"spec.distinguisherMethod": None}, {"DistinguisherMethod": "<none>"}),
+    (
+        "PriorityLevelConfiguration",
+        {},
+        {
+            "Type": "Limited",
+            "NominalConcurrencyShares": "30",
+            "Queues": "64",
+            "HandSize": "8",
+            "QueueLengthLimit": "50",
+            "Age": "60m",
+        },
+    ),
+    (
+        "PriorityLevelConfiguration",
+        {"spec": {"type": "Exempt", "exempt": {}}},
+        {"NominalConcurrencyShares": "0", "Queues": "<none>", "HandSize": "<none>"},
+    ),
     ("RuntimeClass", {}, {"Handler": "sandbox", "Age": "60m"}),
     (
         "Ingress",

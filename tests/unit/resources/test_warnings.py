@@ -132,6 +132,8 @@ STORED_ONLY = {
     "ClusterRole",
     "ClusterRoleBinding",
     "HorizontalPodAutoscaler",
+    "FlowSchema",
+    "PriorityLevelConfiguration",
     "IPAddress",
     "Ingress",
     "MutatingWebhookConfiguration",

@@ -42,6 +42,12 @@ _OWN_KINDS: Mapping[type[ApiStruct], tuple[str, str, str]] = {
     resource.type: (resource.group, resource.version, resource.kind) for resource in SERVED
 }
 MAY_BE_LEFT_OUT: Mapping[str, tuple[str, ...]] = {
+    "FlowSchema": ("spec",),
+    "FlowSchemaSpec": ("matchingPrecedence",),
+    "LimitedPriorityLevelConfiguration": ("nominalConcurrencyShares",),
+    "PriorityLevelConfiguration": ("spec",),
+    "QueuingConfiguration": ("queues", "handSize", "queueLengthLimit"),
+    "ResourcePolicyRule": ("namespaces",),
     "APIGroup": ("preferredVersion",),
     "CSINodeDriver": ("topologyKeys",),
     "ClusterRole": ("rules",),

@@ -1,0 +1,1 @@
+"""The rules of the kinds in apiregistration.k8s.io."""

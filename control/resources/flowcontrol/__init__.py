@@ -1,0 +1,1 @@
+"""The rules of the kinds in flowcontrol.apiserver.k8s.io."""
