@@ -18,6 +18,7 @@ from control.controllers.network.mirroring import EndpointSliceMirroringControll
 from control.controllers.nodes.ipam import NodeIpamController
 from control.controllers.nodes.lifecycle import NodeLifecycleController
 from control.controllers.nodes.podgc import PodGcController
+from control.controllers.workloads.daemonset import DaemonSetController
 from control.controllers.workloads.deployment import DeploymentController
 from control.controllers.workloads.replicaset import ReplicaSetController, ReplicationManager
 from control.scheduler.scheduler import NAME as SCHEDULER
@@ -26,6 +27,7 @@ from control.scheduler.scheduler import Scheduler
 CONTROLLERS: tuple[type[Controller], ...] = (
     ApiServiceController,
     CertificateController,
+    DaemonSetController,
     DeploymentController,
     EndpointSliceController,
     EndpointSliceMirroringController,
