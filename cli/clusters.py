@@ -13,6 +13,8 @@ from local.state import FILE
 
 DEFAULT_STATE = Path("/var/lib/podwright")
 DEFAULT_NAME = "podwright"
+INSTALLED = Path("/etc/podwright/admin.kubeconfig")
+"""Where `podwright control` leaves the administrator's kubeconfig on a machine of its own."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -78,3 +80,27 @@ def need_root() -> None:
             "this needs root: it makes network namespaces and runs a Docker Engine",
             hint="Run it with sudo, or through ./podwright, which asks for it.",
         )
+
+
+def add_kubeconfig(parser: argparse.ArgumentParser) -> None:
+    """Arguments of commands that work on any cluster, local or not."""
+    parser.add_argument(
+        "--kubeconfig",
+        type=Path,
+        metavar="PATH",
+        default=os.environ.get("KUBECONFIG") or None,
+        help="how to reach the cluster and as whom"
+        f" (default: $KUBECONFIG, {INSTALLED} if there, else the local cluster's)",
+    )
+    add_arguments(parser)
+
+
+def kubeconfig(arguments: argparse.Namespace) -> Path:
+    """The kubeconfig that was named, this machine's own, or the local cluster's."""
+    if arguments.name:
+        return existing(arguments).kubeconfig
+    if arguments.kubeconfig is not None:
+        return Path(arguments.kubeconfig)
+    if INSTALLED.exists():
+        return INSTALLED
+    return existing(arguments).kubeconfig

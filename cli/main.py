@@ -36,6 +36,7 @@ COMMANDS = (
     ),
     Command("down", "cli.down", "stop that cluster and remove every trace of it", "Clusters here"),
     Command("status", "cli.status", "what runs, and whether it is well", "Clusters here"),
+    Command("why", "cli.why", "why a pod is as it is, and what would help", "Clusters here"),
     Command("node", "cli.node", "enter, cut, heal, kill or start a node", "Clusters here"),
     Command("image", "cli.image", "load a local image into the nodes", "Clusters here"),
     Command("control", "cli.control", "run the control plane", "Daemons"),

@@ -16,8 +16,6 @@ from local import access
 from local.tokens import Listed
 
 DEFAULT_TTL = "24h"
-INSTALLED = Path("/etc/podwright/admin.kubeconfig")
-"""Where `podwright control` leaves the administrator's kubeconfig on a machine of its own."""
 
 
 def main(argv: Sequence[str]) -> int:
@@ -34,15 +32,9 @@ def main(argv: Sequence[str]) -> int:
     delete = commands.add_parser("delete", help="take tokens back; machines that joined stay")
     delete.add_argument("ids", nargs="+", metavar="ID", help="the part before the dot")
     for command in commands.choices.values():
-        command.add_argument(
-            "--kubeconfig",
-            type=Path,
-            metavar="PATH",
-            help=f"the administrator's (default: {INSTALLED} if there, else the local cluster's)",
-        )
-        clusters.add_arguments(command)
+        clusters.add_kubeconfig(command)
     arguments = parser.parse_args(argv)
-    kubeconfig = _kubeconfig(arguments)
+    kubeconfig = clusters.kubeconfig(arguments)
     match arguments.command:
         case "create":
             return _create(kubeconfig, arguments.ttl, arguments.description)
@@ -97,11 +89,3 @@ def _seconds(text: str) -> float | None:
         raise PermanentError(
             f"--ttl: expected {settings.duration.__doc__}, found {text!r}"
         ) from None
-
-
-def _kubeconfig(arguments: argparse.Namespace) -> Path:
-    if arguments.kubeconfig is not None:
-        return Path(arguments.kubeconfig)
-    if INSTALLED.exists() and not arguments.name:
-        return INSTALLED
-    return clusters.existing(arguments).kubeconfig

@@ -21,6 +21,7 @@ from collections.abc import Sequence
 
 import uvloop
 
+from api.why import Explanation
 from base import systemd
 from base.clock import Clock, SystemClock
 from base.errors import PermanentError
@@ -33,10 +34,12 @@ from control.controllers.manager import Manager
 from control.controllers.metrics import WorkQueues
 from control.looplag import LoopLag
 from control.pki import ControlKeys
+from control.scheduler.scheduler import NAME as SCHEDULER
 from control.settings import ControlSettings
 from control.store.compaction import KeepByAge, run_compaction
 from control.store.interface import Store
 from control.store.sqlite import SqliteStore
+from control.why.explainer import Explainer
 
 log = logging.getLogger(__name__)
 
@@ -126,6 +129,9 @@ def start_controllers(
         ),
     )
     manager = Manager(context)
+    reader = parts.client("system:kube-scheduler")
+    explainer = Explainer(reader, manager.scheduler, SCHEDULER, clock)
+    parts.reports.attach(Explanation, explainer.explain)
     parts.metrics.register(WorkQueues(manager.statistics))
     guard.start(manager.run(), name="controllers")
 

@@ -4,13 +4,23 @@ Serves step 1 of the pod's walk: a path such as `/apis/apps/v1/namespaces/ns/dep
 is resolved here, and discovery is printed from it. `RESOURCES` names every kind that is stored;
 adding one means a type, a row in the table of its groups beside this module, and a strategy in
 `control/resources`. `REVIEWS` are questions: they can be posted, are answered, and leave nothing
-behind. `ALTERNATES` are further versions of kinds that are stored as another one. What comes at run
-time is in a `Catalogue` of the server.
+behind. `REPORTS` are made when they are asked for. `ALTERNATES` are further versions of kinds that
+are stored as another one. What comes at run time is in a `Catalogue` of the server.
 """
 
 from functools import cache
 
-from api.scheme import access, alternates, cluster, core, network, reviews, storage, workloads
+from api.scheme import (
+    access,
+    alternates,
+    cluster,
+    core,
+    network,
+    reports,
+    reviews,
+    storage,
+    workloads,
+)
 from api.scheme.catalogue import Catalogue as Catalogue
 from api.scheme.resource import Resource as Resource
 from api.scheme.resource import Subresource as Subresource
@@ -27,9 +37,11 @@ RESOURCES: tuple[Resource, ...] = (
 
 REVIEWS: tuple[Resource, ...] = reviews.ROWS
 
+REPORTS: tuple[Resource, ...] = reports.ROWS
+
 ALTERNATES: tuple[Resource, ...] = alternates.ROWS
 
-SERVED = (*RESOURCES, *ALTERNATES, *REVIEWS)
+SERVED = (*RESOURCES, *ALTERNATES, *REVIEWS, *REPORTS)
 """Everything that has a path."""
 
 

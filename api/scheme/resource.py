@@ -53,8 +53,10 @@ class Resource:
 
     @property
     def stored(self) -> bool:
-        """Whether objects of it are kept. What can only be created is answered and forgotten."""
-        return self.verbs != POSTED
+        """Whether objects of it are kept. What can only be created is answered and forgotten, and
+        what has no verbs has only subresources, which are made when they are asked for.
+        """
+        return bool(self.verbs) and self.verbs != POSTED
 
     @property
     def api_version(self) -> str:

@@ -38,6 +38,7 @@ from control.apiserver.http.draining import Draining
 from control.apiserver.http.handlers import ResourceHandlers, Subresources
 from control.apiserver.http.metrics import HttpMetrics, Objects, Statistics, WatchEvents
 from control.apiserver.http.pipeline import Pipeline
+from control.apiserver.http.reports import ReportHandler
 from control.apiserver.http.reviews import ReviewHandler
 from control.apiserver.http.server import ApiServer
 from control.apiserver.http.subresources import SmallSubresources
@@ -74,6 +75,7 @@ class ApiParts:
     definitions: Definitions
     metrics: CollectorRegistry
     draining: Draining
+    reports: ReportHandler
 
     async def start(self, guard: TaskGuard) -> None:
         """Fill the caches; returns when they show what the store has."""
@@ -176,9 +178,10 @@ def build(
         own_request=lambda access: own_request(reader, access),
     )
     reviews = ReviewHandler(Reviews(authenticator, authorizer, registry.catalogue))
+    reports = ReportHandler()
     pipeline = Pipeline(
         catalogue=registry.catalogue,
-        resources=ResourceHandlers(registry, watches, subresources, reviews),
+        resources=ResourceHandlers(registry, watches, subresources, reviews, reports),
         paths=paths.table,
         foreign=foreign(reader),
         authenticator=authenticator,
@@ -211,6 +214,7 @@ def build(
         definitions=definitions,
         metrics=metrics,
         draining=draining,
+        reports=reports,
     )
 
 

@@ -16,7 +16,7 @@ from control.scheduler.request import Request
 from control.scheduler.snapshot import PODS, Mask, Snapshot
 from control.scheduler.spreading import pod_topology_spread
 from control.scheduler.taints import blocking, tolerated, tolerates
-from control.scheduler.verdict import Refusal, Verdict, verdict
+from control.scheduler.verdict import Lacking, Refusal, Verdict, verdict
 
 UNSCHEDULABLE_TAINT = ("node.kubernetes.io/unschedulable", "", "NoSchedule")
 
@@ -97,24 +97,49 @@ def node_resources_fit(request: Request, snapshot: Snapshot, candidates: Mask) -
     """
     demand = snapshot.demand(request)
     wanted = {name: column for name, column in snapshot.resources.items() if demand[column] > 0}
-    lacking = {
-        name: snapshot.allocatable[:, column] - snapshot.taken[:, column] < demand[column]
+    free = {
+        name: snapshot.allocatable[:, column] - snapshot.taken[:, column]
         for name, column in wanted.items()
     }
-    passes = candidates & ~np.logical_or.reduce(list(lacking.values()))
+    short = {name: free[name] < demand[column] for name, column in wanted.items()}
+    passes = candidates & ~np.logical_or.reduce(list(short.values()))
     left_out = np.flatnonzero(candidates & ~passes)
-    return Verdict(passes, tuple(_alike(left_out, lacking)) if left_out.size else ())
+    if not left_out.size:
+        return Verdict(passes)
+    needed = {name: int(demand[column]) for name, column in wanted.items()}
+    return Verdict(passes, tuple(_alike(left_out, short, free, needed)))
 
 
-def _alike(rows: NDArray[np.intp], lacking: dict[str, Mask]) -> Iterator[Refusal]:
+def _alike(
+    rows: NDArray[np.intp],
+    short: dict[str, Mask],
+    free: dict[str, NDArray[np.int64]],
+    needed: dict[str, int],
+) -> Iterator[Refusal]:
     """The refused nodes by what they lack; thousands of them lack the same few things."""
-    names = list(lacking)
-    shortages = np.column_stack([lacking[name][rows] for name in names])
+    names = list(short)
+    shortages = np.column_stack([short[name][rows] for name in names])
     while rows.size:
         same = (shortages == shortages[0]).all(axis=1)
-        lacks = np.flatnonzero(shortages[0])
-        yield Refusal(tuple(_shortage(names[int(place)]) for place in lacks), rows[same])
+        lacks = tuple(names[int(place)] for place in np.flatnonzero(shortages[0]))
+        those = rows[same]
+        lacking = Lacking(
+            lacks,
+            tuple(needed[name] for name in lacks),
+            np.column_stack([free[name][those] for name in lacks]),
+        )
+        yield Refusal(tuple(_shortage(name) for name in lacks), those, lacking)
         rows, shortages = rows[~same], shortages[~same]
+
+
+def feasible(request: Request, snapshot: Snapshot) -> Mask:
+    """The nodes that pass every filter."""
+    candidates = snapshot.present
+    for _, check in FILTERS:
+        if not candidates.any():
+            break
+        candidates = check(request, snapshot, candidates).passes
+    return candidates
 
 
 def _shortage(resource: str) -> str:

@@ -29,6 +29,7 @@ class Request:
     """
 
     uid: str
+    name: str
     namespace: str
     labels: dict[str, str]
     leaving: bool
@@ -54,6 +55,7 @@ def request_of(pod: Pod) -> Request:
     owner = objects.controller_of(pod)
     return Request(
         uid=pod.metadata.uid,
+        name=pod.metadata.name,
         namespace=pod.metadata.namespace,
         labels=pod.metadata.labels,
         leaving=bool(pod.metadata.deletion_timestamp),

@@ -13,7 +13,6 @@ Restart: nothing is kept; pods without a node are found again by the informer's 
 import asyncio
 import logging
 import random
-from collections import OrderedDict
 
 from api import pods, timestamps
 from api.client import Client, PatchType
@@ -25,9 +24,11 @@ from api.meta import ObjectMeta
 from base.clock import Clock
 from base.errors import PodwrightError
 from base.tasks import TaskGuard
-from control.scheduler.decide import Choose, Decision, decide
+from control.scheduler.decide import Choose, decide
 from control.scheduler.filters import Filter
+from control.scheduler.journal import Entry, Journal
 from control.scheduler.queue import Key, SchedulingQueue
+from control.scheduler.remedies import remedies
 from control.scheduler.request import request_of
 from control.scheduler.snapshot import Snapshot
 
@@ -35,9 +36,6 @@ log = logging.getLogger(__name__)
 
 NAME = "default-scheduler"
 FLUSH_SECONDS = 30.0
-REMEMBERED_DECISIONS = 10_000
-REMEMBERED_VERDICTS = 2_000_000
-"""Verdicts on single nodes, over all remembered decisions: some 24 MB."""
 
 _NEIGHBOURS = (Filter.POD_TOPOLOGY_SPREAD, Filter.INTER_POD_AFFINITY)
 _POD_LEFT = (Filter.NODE_RESOURCES_FIT, Filter.NODE_PORTS, *_NEIGHBOURS)
@@ -73,8 +71,7 @@ class Scheduler:
         self._choose = choose
         self._snapshot = Snapshot()
         self._queue = SchedulingQueue(clock, self._priority)
-        self._decisions: OrderedDict[str, Decision] = OrderedDict()
-        self._verdicts = 0
+        self._journal = Journal()
         self._guard = TaskGuard("scheduler")
         self._attempts = 0
         self._placed = 0
@@ -86,12 +83,17 @@ class Scheduler:
         """Counts since the start, and what queue and snapshot say of themselves."""
         numbers = {"attempts": self._attempts, "placed": self._placed}
         numbers |= {f"queue_{k}": int(v) for k, v in self._queue.statistics().items()}
+        numbers |= {f"journal_{k}": int(v) for k, v in self._journal.statistics().items()}
         numbers |= {f"snapshot_{k}": int(v) for k, v in self._snapshot.statistics().items()}
         return {name: float(value) for name, value in numbers.items()}
 
-    def decision(self, uid: str) -> Decision | None:
-        """The last decision about a pod, as long as it is remembered."""
-        return self._decisions.get(uid)
+    def last_decision(self, pod: Pod) -> Entry | None:
+        """What was last decided about a pod, as long as it is remembered."""
+        return self._journal.last(pod.metadata.uid)
+
+    def remedies(self, pod: Pod) -> list[str]:
+        """What would let a pending pod be placed, tried out on the cluster as it is now."""
+        return remedies(request_of(pod), self._snapshot)
 
     async def run(self) -> None:
         """Schedule until cancelled."""
@@ -129,7 +131,7 @@ class Scheduler:
         self._attempts += 1
         request = request_of(pod)
         decision = decide(request, self._snapshot, self._choose)
-        self._remember(pod.metadata.uid, decision)
+        self._journal.record(pod.metadata.uid, decision, self._clock.now())
         if decision.node is None:
             self._queue.park(key, decision.rejected_by)
             await self._say_unschedulable(pod, decision.message)
@@ -191,20 +193,6 @@ class Scheduler:
                     error,
                 )
 
-    def _remember(self, uid: str, decision: Decision) -> None:
-        self._forget_decision(uid)
-        self._decisions[uid] = decision
-        self._verdicts += decision.size
-        while len(self._decisions) > 1 and (
-            len(self._decisions) > REMEMBERED_DECISIONS or self._verdicts > REMEMBERED_VERDICTS
-        ):
-            self._verdicts -= self._decisions.popitem(last=False)[1].size
-
-    def _forget_decision(self, uid: str) -> None:
-        known = self._decisions.pop(uid, None)
-        if known is not None:
-            self._verdicts -= known.size
-
     def _on_namespace(self, old: Namespace | None, new: Namespace | None) -> None:
         one = new or old
         assert one is not None
@@ -230,7 +218,7 @@ class Scheduler:
                 self._queue.activate(_POD_LEFT)
             self._queue.forget(key)
             if new is None:
-                self._forget_decision(pod.metadata.uid)
+                self._journal.forget(pod.metadata.uid)
         elif new.spec.node_name:
             placed = self._snapshot.placed_on(new.metadata.uid) == new.spec.node_name
             if not placed or old is None or _matters(old, new):

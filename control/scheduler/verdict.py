@@ -9,11 +9,21 @@ from control.scheduler.snapshot import Mask
 
 
 @dataclass(frozen=True, slots=True)
+class Lacking:
+    """Resources that refused nodes have too little of: `free` is by node, then by resource."""
+
+    resources: tuple[str, ...]
+    needed: tuple[int, ...]
+    free: NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
 class Refusal:
     """Nodes that were refused for the same reasons; `rows` in ascending order."""
 
     reasons: tuple[str, ...]
     rows: NDArray[np.intp]
+    lacking: Lacking | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -103,7 +103,8 @@ def _entries(resource: Resource) -> Iterator[dict[str, Any]]:
         entry["categories"] = list(resource.categories)
     if resource.stored:
         entry["storageVersionHash"] = storage_hash(resource)
-    yield entry
+    if resource.verbs:
+        yield entry
     for part in resource.subresources:
         below: dict[str, Any] = {
             "name": f"{resource.plural}/{part.name}",

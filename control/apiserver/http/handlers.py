@@ -2,7 +2,7 @@
 
 Serves step 1 of the pod's walk, one small function per verb. Subresources that are more than an
 update of a part (`binding`, `scale`, `log`, `exec`) have handlers of their own in a table. What is not
-stored goes to another handler altogether (`reviews`).
+stored goes to another handler altogether (`reviews`, `reports`).
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from control.apiserver.http import bodies, responses
 from control.apiserver.http.context import ApiRequest
 from control.apiserver.http.forms import Presenter
 from control.apiserver.http.negotiation import JSON
+from control.apiserver.http.reports import ReportHandler
 from control.apiserver.http.reviews import ReviewHandler
 from control.apiserver.http.watches import WatchStreams
 from control.apiserver.registry import applying, creating, deleting, reading, updating
@@ -52,11 +53,13 @@ class ResourceHandlers:
         watches: WatchStreams,
         subresources: Subresources,
         reviews: ReviewHandler,
+        reports: ReportHandler,
     ) -> None:
         self._registry = registry
         self._watches = watches
         self._subresources = subresources
         self._reviews = reviews
+        self._reports = reports
         self._verbs: dict[str, Verb] = {
             "get": self.get,
             "list": self.list,
@@ -71,7 +74,7 @@ class ResourceHandlers:
     async def __call__(self, request: ApiRequest) -> web.StreamResponse:
         target = request.target
         if not target.resource.stored:
-            return await self._reviews(request)
+            return await (self._reviews if target.resource.verbs else self._reports)(request)
         version = request.call.version = self._registry.version(target.resource)
         if target.subresource and target.subresource not in _PARTS:
             handler = self._subresources.get(target.subresource)

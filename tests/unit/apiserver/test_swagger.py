@@ -243,6 +243,11 @@ def test_kubectl_finds_each_kind(older: Tree, resource: Resource) -> None:
     own = older["definitions"][component_name(resource.type)]
     assert own["x-kubernetes-group-version-kind"] == [kind]
     place = "{namespace}" if resource.namespaced else ""
+    if not resource.verbs:
+        part = resource.subresources[0]
+        path = resource.path(place, "{name}", part.name)
+        assert older["paths"][path]["get"]["x-kubernetes-action"] == "get"
+        return
     post = older["paths"][resource.path(place)]["post"]
     assert post["x-kubernetes-group-version-kind"] == kind
     assert post["parameters"][0]["in"] == "body"

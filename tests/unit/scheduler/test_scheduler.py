@@ -15,8 +15,8 @@ from api.interface import Listed, WatchEvent
 from api.scheme import resource_of
 from base.clock import SystemClock
 from base.tasks import TaskGuard
-from control.scheduler import scheduler as module
 from control.scheduler.decide import Decision
+from control.scheduler.journal import Journal
 from control.scheduler.scheduler import Scheduler
 from tests.unit.scheduler.making import node, pod
 
@@ -83,32 +83,22 @@ async def test_a_request_beyond_every_machine_is_a_pod_that_does_not_fit(amount:
     assert api.said == ["0/1 nodes are available: 1 Insufficient cpu, 1 Insufficient memory."]
 
 
-def test_remembered_decisions_are_bounded_by_what_they_hold(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_remembered_decisions_are_bounded_by_what_they_hold() -> None:
     """At 5,000 nodes ten thousand explanations would be gigabytes."""
-    monkeypatch.setattr(module, "REMEMBERED_VERDICTS", 1000)
-    clock, api = SystemClock(), FakeApi()
-    client: Any = api
-    made = Scheduler(
-        client,
-        Informer[Pod](client, Pod, clock=clock),
-        Informer[Node](client, Node, clock=clock),
-        Informer[Namespace](client, Namespace, clock=clock),
-        EventRecorder(client, "test", clock=clock),
-        clock=clock,
-    )
+    journal, at = Journal(verdicts=1000), SystemClock().now()
     rows = np.arange(300)
     for number in range(10):
-        made._remember(f"uid-{number}", Decision("n1", "", rows=rows))
-    assert [n for n in range(10) if made.decision(f"uid-{n}")] == [7, 8, 9]
+        journal.record(f"uid-{number}", Decision("n1", "", rows=rows), at)
+    assert [n for n in range(10) if journal.last(f"uid-{n}")] == [7, 8, 9]
 
 
-async def test_the_last_room_is_for_the_highest_priority() -> None:
-    waiting = [pod(f"p{n}", cpu="3", priority=n) for n in range(3)]
-    api = FakeApi(*waiting)
-    async with TaskGuard("test") as guard:
-        _scheduler(api, guard)
-
-        await _until(lambda: len(api.said) == 2)
-    assert api.bound == ["p2"]
+def test_attempts_are_counted_and_the_last_decision_stays() -> None:
+    journal, at = Journal(), SystemClock().now()
+    for name in (None, None, "n1"):
+        journal.record("uid", Decision(name, ""), at)
+    entry = journal.last("uid")
+    assert entry is not None
+    assert (entry.attempts, entry.decision.node) == (3, "n1")
+    journal.forget("uid")
+    assert journal.last("uid") is None
+    assert journal.statistics() == {"decisions": 0, "verdicts": 0}

@@ -62,12 +62,16 @@ def paths(components: Components, group: str, version: str) -> dict[str, Any]:
 
 def _paths_of(components: Components, resource: Resource) -> Iterator[tuple[str, Any]]:
     schema = components.add(resource.type)
-    if not resource.stored:
+    if "create" in resource.verbs and not resource.stored:
         yield from _posted(components, resource, schema)
         return
-    many = components.add_list(resource.type, resource.group, resource.version, resource.kind)
     collection = resource.path("{namespace}" if resource.namespaced else "")
     maker = _Operations(components, resource)
+    for part in resource.subresources:
+        yield f"{collection}/{{name}}/{part.name}", maker.subresource(part, schema)
+    if not resource.stored:
+        return
+    many = components.add_list(resource.type, resource.group, resource.version, resource.kind)
     if resource.namespaced:
         everywhere = maker.read("list", "", many, _LIST)
         everywhere["operationId"] += "ForAllNamespaces"
@@ -91,8 +95,6 @@ def _paths_of(components: Components, resource: Resource) -> Iterator[tuple[str,
             "delete": maker.delete("delete", _DELETE),
         },
     )
-    for part in resource.subresources:
-        yield f"{collection}/{{name}}/{part.name}", maker.subresource(part, schema)
 
 
 def _posted(

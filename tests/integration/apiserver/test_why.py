@@ -1,0 +1,117 @@
+"""`podwright why` against a control plane with a scheduler, and nodes that only exist as objects."""
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.integration.apiserver.conftest import ROOT, Server
+
+NODE = {
+    "apiVersion": "v1",
+    "kind": "Node",
+    "metadata": {"name": "small"},
+    "status": {
+        "allocatable": {"cpu": "1", "memory": "1Gi", "pods": "10"},
+        "conditions": [{"type": "Ready", "status": "True"}],
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    made = Server(tmp_path_factory.mktemp("why"))
+    made.start(whole=True)
+    made.kubectl("create", "-f", "-", input=json.dumps(NODE))
+    yield made
+    made.stop()
+
+
+def until(holds: Callable[[], bool], what: str, seconds: float = 15.0) -> None:
+    ends = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < ends, f"not within {seconds} s: {what}"
+        time.sleep(0.05)
+
+
+def why(server: Server, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "cli", "why", "--kubeconfig", str(server.kubeconfig), *arguments],
+        cwd=ROOT,
+        text=True,
+        capture_output=True,
+        timeout=60,
+    )
+
+
+def run(server: Server, name: str, **spec: Any) -> None:
+    pod = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name},
+        "spec": {"containers": [{"name": "c", "image": "i"}], **spec},
+    }
+    until(
+        lambda: (
+            server.kubectl("create", "-f", "-", input=json.dumps(pod), check=False).returncode == 0
+        ),
+        "the default account is there",
+    )
+
+
+def test_why_a_pod_is_pending_and_then_where_it_went(server: Server) -> None:
+    container = {"name": "c", "image": "i", "resources": {"requests": {"cpu": "1500m"}}}
+    run(server, "large", containers=[container])
+    until(lambda: "Insufficient cpu" in why(server, "pod/large").stdout, "it has been tried")
+
+    said = why(server, "pod/large").stdout
+    assert said.startswith(
+        "pod default/large is Pending: 0/1 nodes are available: 1 Insufficient cpu."
+    )
+    assert "NodeResourcesFit: Insufficient cpu (needs 1500m, has 1 left)" in said
+    assert "- if it asked for 500m less cpu, small could take it" in said
+
+    larger = {"status": {"allocatable": {"cpu": "2", "memory": "1Gi", "pods": "10"}}}
+    server.kubectl(
+        "patch", "node", "small", "--subresource=status", "--type=merge", "-p", json.dumps(larger)
+    )
+    until(lambda: "it is on small" in why(server, "large").stdout, "it was placed")
+    assert "fits; " in why(server, "large").stdout
+
+
+def test_other_clients_ask_by_path(server: Server) -> None:
+    run(server, "gated", schedulingGates=[{"name": "example.com/wait"}])
+    path = "/apis/podwright.io/v1alpha1/namespaces/default/pods/gated/why"
+    answer = json.loads(server.kubectl("get", "--raw", path).stdout)
+    assert answer["kind"] == "Explanation"
+    assert answer["metadata"]["name"] == "gated"
+    assert "example.com/wait" in answer["summary"]
+
+    listed = json.loads(server.kubectl("get", "--raw", "/apis/podwright.io/v1alpha1").stdout)
+    assert [one["name"] for one in listed["resources"]] == ["pods/why"]
+    assert server.kubectl("get", "pods", "gated", "-o", "name").stdout == "pod/gated\n"
+
+
+def test_a_pod_that_is_not_there(server: Server) -> None:
+    done = why(server, "pod/nobody")
+    assert done.returncode == 1
+    assert done.stderr == 'podwright: error: pods "nobody" not found\n'
+    done = why(server, "deployment/web")
+    assert done.returncode == 1
+    assert "expected pod/NAME, found 'deployment/web'" in done.stderr
+
+
+def test_without_a_scheduler(tmp_path: Path) -> None:
+    made = Server(tmp_path)
+    made.start()
+    try:
+        done = why(made, "pod/any")
+        assert done.returncode == 1
+        assert "this control plane runs no controllers and no scheduler" in done.stderr
+    finally:
+        made.stop()
