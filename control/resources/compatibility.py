@@ -167,10 +167,6 @@ _NO_INGRESS = "no controller of podwright acts on it yet; one that is installed 
 _NO_POLICIES = "nodes do not filter connections between pods yet"
 _NO_DRIVERS = "agents cannot mount volumes of storage drivers yet"
 
-RESOURCE_QUOTA: tuple[NotYet, ...] = (
-    NotYet("spec.hard", "what is created is not charged to it yet"),
-)
-
 _NO_FLOWS = "requests are sorted into built-in levels, which share the server fairly"
 
 NOT_YET: dict[type[ApiStruct], tuple[NotYet, ...]] = {
