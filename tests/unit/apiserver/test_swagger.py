@@ -283,7 +283,9 @@ def test_nothing_is_demanded_that_kubernetes_does_not_demand(older: Tree) -> Non
     for name, schema in older["definitions"].items():
         *_, group, version, kind = name.split(".")
         theirs = published.get(f"{group}/{version}", {}).get("structs", {}).get(kind, [])
-        optional = {field["json"] for field in theirs if field.get("optional")}
+        optional = {
+            field["json"] for field in theirs if field.get("optional") or field.get("omitempty")
+        }
         assert not optional & set(schema.get("required", [])), name
         table[kind] = table.get(kind, set()) | optional
     for kind, fields in MAY_BE_LEFT_OUT.items():
