@@ -2,11 +2,12 @@
 
     .venv/bin/python -m bench.api [--seconds 5]
 
-ConfigMaps of 1 KB, and pods beside them. A real control plane is started in a process of its own,
-with its database on this machine's disk; so is a floor. Clients are a third process, on keep-alive
-connections. Each line prints the ratio to the floor measured in the same run, which says more than
-the rate: rates belong to the machine. The last column is what the control plane used of the
-processor for each request, which also holds while the machine does other work.
+ConfigMaps of 1 KB, and pods beside them; "charged" are those of a namespace with a quota. A real
+control plane is started in a process of its own, with its database on this machine's disk; so is a
+floor. Clients are a third process, on keep-alive connections. Each line prints the ratio to the
+floor measured in the same run, which says more than the rate: rates belong to the machine. The last
+column is what the control plane used of the processor for each request, which also holds while the
+machine does other work.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from bench.serving import Connection, Servers, Target, cpu_seconds, quantile, se
 
 PAYLOAD = "x" * 900
 COLLECTION = "/api/v1/namespaces/default/configmaps"
+LIMITED = "/api/v1/namespaces/limited"
 PODS = "/api/v1/namespaces/default/pods"
 CLIENTS = (1, 16, 64)
 
@@ -61,6 +63,10 @@ async def create(connection: Connection, client: int, number: int) -> None:
     await _sent(connection, "POST", COLLECTION, config_map(_unique(client)))
 
 
+async def create_charged(connection: Connection, client: int, number: int) -> None:
+    await _sent(connection, "POST", f"{LIMITED}/configmaps", config_map(_unique(client)))
+
+
 async def create_pod(connection: Connection, client: int, number: int) -> None:
     await _sent(connection, "POST", PODS, pod(_unique(client)))
 
@@ -85,6 +91,7 @@ async def apply(connection: Connection, client: int, number: int) -> None:
 
 WORKS: dict[str, Work] = {
     "create": create,
+    "create, charged": create_charged,
     "create a pod": create_pod,
     "get": get,
     "update": update,
@@ -154,6 +161,23 @@ async def revision(connection: Connection) -> str:
     return body[at : body.index(b'"', at)].decode()
 
 
+async def _limit(connection: Connection) -> None:
+    """A namespace with a quota of its objects, counted as its controller would."""
+    hard = {"count/configmaps": "1000000"}
+    quota = {
+        "apiVersion": "v1",
+        "kind": "ResourceQuota",
+        "metadata": {"name": "bench"},
+        "spec": {"hard": hard},
+        "status": {"hard": hard, "used": {"count/configmaps": "0"}},
+    }
+    body, quotas = json.dumps(quota).encode(), f"{LIMITED}/resourcequotas"
+    namespace = b'{"apiVersion":"v1","kind":"Namespace","metadata":{"name":"limited"}}'
+    await _sent(connection, "POST", "/api/v1/namespaces", namespace)
+    await _sent(connection, "POST", quotas, body)
+    await _sent(connection, "PUT", f"{quotas}/bench/status", body)
+
+
 async def measure(seconds: float) -> None:
     async with servers() as running:
         await report(running, seconds)
@@ -163,6 +187,7 @@ async def report(running: Servers, seconds: float) -> None:
     connection = await Connection.open(running.api)
     for client in range(max(CLIENTS)):
         await _sent(connection, "POST", COLLECTION, config_map(f"known-{client}"))
+    await _limit(connection)
     connection.close()
     await rate(running.api, 4, 1.0, create)
     print(f"{'':26}{'per second':>12}{'floor':>10}{'ratio':>8}{'CPU each':>12}")
