@@ -129,6 +129,7 @@ def build(
     watches = WatchStreams(registry, clock, source)
     agents = Agents(reader, ca_pem=keys.ca.cert_pem, pair=keys.kubelet_client)
     proxies = Proxies(registry, agents, source)
+    openapi = OpenApi(settings.state_dir / "openapi")
     definitions = Definitions(
         registry,
         LocalClient(registry, in_process("system:apiserver")),
@@ -136,8 +137,8 @@ def build(
         schemas=Schemas(),
         caller=Webhooks(proxies),
         clock=clock,
+        publish=openapi.publish,
     )
-    openapi = OpenApi(settings.state_dir / "openapi")
     metrics, http_metrics = CollectorRegistry(), HttpMetrics()
     gate, draining = Gate(clock), Draining()
     metrics.register(http_metrics)

@@ -7,6 +7,7 @@ of fields as the published schema of OpenAPI v2 has them, and a walk over the by
 from __future__ import annotations
 
 import json
+import struct
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -96,7 +97,22 @@ PROTO: dict[str, dict[int, tuple[str, str]]] = {
     "Schema": {
         1: ("$ref", "string"),
         2: ("format", "string"),
+        3: ("title", "string"),
         4: ("description", "string"),
+        5: ("default", "any"),
+        6: ("multipleOf", "double"),
+        7: ("maximum", "double"),
+        8: ("exclusiveMaximum", "bool"),
+        9: ("minimum", "double"),
+        10: ("exclusiveMinimum", "bool"),
+        11: ("maxLength", "int"),
+        12: ("minLength", "int"),
+        13: ("pattern", "string"),
+        14: ("maxItems", "int"),
+        15: ("minItems", "int"),
+        16: ("uniqueItems", "bool"),
+        17: ("maxProperties", "int"),
+        18: ("minProperties", "int"),
         19: ("required", "[]string"),
         20: ("enum", "[]any"),
         21: ("additionalProperties", "AdditionalPropertiesItem"),
@@ -125,7 +141,11 @@ def blocks(data: bytes) -> Iterator[tuple[int, int | bytes]]:
 
     while at < len(data):
         key = varint()
-        assert key & 7 in (0, 2)
+        assert key & 7 in (0, 1, 2)
+        if key & 7 == 1:
+            yield key >> 3, data[at : at + 8]
+            at += 8
+            continue
         value = varint()
         if key & 7 == 0:
             yield key >> 3, value
@@ -148,6 +168,8 @@ def read(name: str, data: bytes) -> Any:
             made[key] = found
         elif type_.startswith("[]"):
             made.setdefault(key, []).append(scalar(type_[2:], value))
+        elif key in ("paths", "definitions"):  # which may come in parts, as any message may
+            made[key] = {**made.get(key, {}), **scalar(type_, value)}
         else:
             assert key not in made
             made[key] = scalar(type_, value)
@@ -160,7 +182,12 @@ def read(name: str, data: bytes) -> Any:
 def scalar(type_: str, value: int | bytes) -> Any:
     if type_ == "bool":
         return bool(value)
+    if type_ == "int":
+        assert isinstance(value, int)
+        return value
     assert isinstance(value, bytes)
+    if type_ == "double":
+        return struct.unpack("<d", value)[0]
     if type_ == "string":
         return value.decode()
     if type_ == "any":
@@ -193,6 +220,24 @@ def older(newer: list[Tree]) -> Tree:
 
 def test_the_message_is_the_document(older: Tree) -> None:
     assert read("Document", swaggerwire.encode(older)) == older
+
+
+def test_parts_can_be_laid_behind_the_message(older: Tree) -> None:
+    schema = {
+        "type": "object",
+        "title": "t",
+        "properties": {
+            "a": {"type": "number", "minimum": 0.5, "exclusiveMinimum": True, "multipleOf": 2.0},
+            "b": {"type": "string", "maxLength": 300, "pattern": "^a", "default": "a"},
+            "c": {"type": "array", "minItems": 1, "uniqueItems": True, "default": None},
+        },
+        "x-kubernetes-preserve-unknown-fields": True,
+    }
+    added = {"definitions": {"com.example.Thing": schema}, "paths": {"/apis/example.com": {}}}
+    message = swaggerwire.encode(older) + swaggerwire.encode(added)
+    found = read("Document", message)
+    assert found["definitions"] == {**older["definitions"], "com.example.Thing": schema}
+    assert found["paths"].keys() == older["paths"].keys() | {"/apis/example.com"}
 
 
 def test_a_key_that_the_tables_lack_is_an_error(older: Tree) -> None:

@@ -3,8 +3,8 @@
     python -m control.apiserver.discovery.openapi.generate DIRECTORY
 
 Each group and version becomes `NAME.json.gz` (its URL path with slashes as underscores), all of them
-together the v2 document in its two encodings. The directory appears under its name only when it is
-complete.
+together the v2 document in its two encodings, with room for custom resources. The directory appears
+under its name only when it is complete.
 """
 
 from __future__ import annotations
@@ -16,32 +16,34 @@ from typing import Any
 
 import msgspec
 
+from api.meta import DeleteOptions, ListMeta, ObjectMeta, Status
 from api.scheme import group_versions
 from control.apiserver.discovery.openapi import swagger, swaggerwire
-from control.apiserver.discovery.openapi.files import V2_JSON, V2_PROTOBUF, file_name
+from control.apiserver.discovery.openapi.files import (
+    COMMON,
+    V2_DEFINITIONS,
+    V2_PATHS,
+    V2_PROTOBUF,
+    file_name,
+)
 from control.apiserver.discovery.openapi.operations import paths
-from control.apiserver.discovery.openapi.schemas import Components
-from control.apiserver.discovery.version import GIT_VERSION
+from control.apiserver.discovery.openapi.schemas import Components, envelope
 from control.apiserver.http.responses import compress
-
-_TITLE = "Kubernetes"  # clients of the Kubernetes API look for it
 
 
 def document(group: str, version: str) -> dict[str, Any]:
     """The OpenAPI v3 document of one group and version."""
     components = Components()
     found = paths(components, group, version)
-    return {
-        "openapi": "3.0.0",
-        "info": {"title": _TITLE, "version": GIT_VERSION},
-        "paths": found,
-        "components": {
-            "schemas": dict(sorted(components.schemas.items())),
-            "securitySchemes": {
-                "BearerToken": {"type": "apiKey", "name": "authorization", "in": "header"}
-            },
-        },
-    }
+    return envelope(found, dict(sorted(components.schemas.items())))
+
+
+def common() -> dict[str, Any]:
+    """The schemas that those of custom resources refer to."""
+    components = Components()
+    for type_ in (DeleteOptions, ListMeta, ObjectMeta, Status):
+        components.add(type_)
+    return components.schemas
 
 
 def documents() -> Iterator[tuple[str, bytes]]:
@@ -52,8 +54,16 @@ def documents() -> Iterator[tuple[str, bytes]]:
         found.append(document(group, version))
         yield file_name(path), msgspec.json.encode(found[-1])
     older = swagger.document(found)
-    yield V2_JSON, msgspec.json.encode(older)
     yield V2_PROTOBUF, swaggerwire.encode(older)
+    below, definitions = older.pop("paths"), older.pop("definitions")
+    yield V2_PATHS, msgspec.json.encode(older)[:-1] + b',"paths":' + _open(below)
+    yield V2_DEFINITIONS, b'},"definitions":' + _open(definitions)
+    yield COMMON, msgspec.json.encode(common())
+
+
+def _open(entries: dict[str, Any]) -> bytes:
+    """An object without its last brace: more may follow."""
+    return msgspec.json.encode(entries)[:-1]
 
 
 def write(directory: Path) -> None:

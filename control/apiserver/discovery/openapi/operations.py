@@ -8,17 +8,19 @@ need not.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Protocol
 
 from api.meta import DeleteOptions, Status
 from api.scheme import SERVED, Resource, Subresource
+from api.struct import ApiStruct
 from control.apiserver.discovery.openapi.schemas import Components, Schema
 
 _JSON, _YAML = "application/json", "application/yaml"
+_STRATEGIC = "application/strategic-merge-patch+json"
 _PATCHES = (
     "application/json-patch+json",
     "application/merge-patch+json",
-    "application/strategic-merge-patch+json",
+    _STRATEGIC,
     "application/apply-patch+yaml",
 )
 
@@ -51,17 +53,28 @@ _DELETE = (
 )
 
 
+class References(Protocol):
+    """References to the schemas of a document, which are made if need be."""
+
+    def add(self, type_: type[ApiStruct]) -> Schema: ...
+
+    def add_kind(self, resource: Resource) -> Schema: ...
+
+    def add_list(self, resource: Resource) -> Schema: ...
+
+
 def paths(components: Components, group: str, version: str) -> dict[str, Any]:
     """Every path below `/api/v1` or `/apis/GROUP/VERSION`."""
     found: dict[str, Any] = {}
     for resource in SERVED:
         if (resource.group, resource.version) == (group, version):
-            found.update(_paths_of(components, resource))
+            found.update(paths_of(components, resource))
     return found
 
 
-def _paths_of(components: Components, resource: Resource) -> Iterator[tuple[str, Any]]:
-    schema = components.add(resource.type)
+def paths_of(components: References, resource: Resource) -> Iterator[tuple[str, Any]]:
+    """The paths of one resource."""
+    schema = components.add_kind(resource)
     if "create" in resource.verbs and not resource.stored:
         yield from _posted(components, resource, schema)
         return
@@ -71,7 +84,7 @@ def _paths_of(components: Components, resource: Resource) -> Iterator[tuple[str,
         yield f"{collection}/{{name}}/{part.name}", maker.subresource(part, schema)
     if not resource.stored:
         return
-    many = components.add_list(resource.type, resource.group, resource.version, resource.kind)
+    many = components.add_list(resource)
     if resource.namespaced:
         everywhere = maker.read("list", "", many, _LIST)
         everywhere["operationId"] += "ForAllNamespaces"
@@ -98,7 +111,7 @@ def _paths_of(components: Components, resource: Resource) -> Iterator[tuple[str,
 
 
 def _posted(
-    components: Components, resource: Resource, schema: Schema
+    components: References, resource: Resource, schema: Schema
 ) -> Iterator[tuple[str, Any]]:
     maker = _Operations(components, resource)
     path = resource.path("{namespace}" if resource.namespaced else "")
@@ -108,7 +121,7 @@ def _posted(
 class _Operations:
     """Operations of one resource."""
 
-    def __init__(self, components: Components, resource: Resource) -> None:
+    def __init__(self, components: References, resource: Resource) -> None:
         self._components = components
         self._resource = resource
 
@@ -171,10 +184,12 @@ class _Operations:
         self, part: str, answer: Schema, described: Subresource | None = None
     ) -> dict[str, Any]:
         force = ("force", "boolean", "Take fields that other managers own (server-side apply).")
+        typed = issubclass(self._resource.type, ApiStruct)
+        accepted = tuple(one for one in _PATCHES if typed or one != _STRATEGIC)
         return {
             **self._head("patch", part, "patch", described),
             "parameters": [_parameter(*one) for one in (*_WRITE, force)],
-            "requestBody": {"required": True, "content": _content({"type": "object"}, _PATCHES)},
+            "requestBody": {"required": True, "content": _content({"type": "object"}, accepted)},
             "responses": _responses(answer, "200", "201"),
         }
 

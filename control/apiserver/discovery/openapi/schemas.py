@@ -11,12 +11,14 @@ from typing import Any, get_args, get_origin
 
 from api.codec.shapes import Field, Kind, Shape, struct_shape
 from api.meta import Status
-from api.scheme import SERVED
+from api.scheme import SERVED, Resource
 from api.struct import ApiStruct, Leaf, StringEnum
 from control.apiserver.discovery.openapi import descriptions
+from control.apiserver.discovery.version import GIT_VERSION
 
 Schema = dict[str, Any]
 
+_TITLE = "Kubernetes"  # clients of the Kubernetes API look for it
 _META = "io.k8s.apimachinery.pkg.apis.meta.v1"
 _LEAVES: Mapping[Leaf, tuple[str, Schema]] = {
     Leaf.QUANTITY: (
@@ -98,6 +100,21 @@ def component_name(type_: type[ApiStruct]) -> str:
     return f"io.k8s.api.{_PACKAGES.get(package, f'{package}.v1')}.{type_.__name__}"
 
 
+def envelope(paths: dict[str, Any], schemas: dict[str, Schema]) -> dict[str, Any]:
+    """An OpenAPI v3 document."""
+    return {
+        "openapi": "3.0.0",
+        "info": {"title": _TITLE, "version": GIT_VERSION},
+        "paths": paths,
+        "components": {
+            "schemas": schemas,
+            "securitySchemes": {
+                "BearerToken": {"type": "apiKey", "name": "authorization", "in": "header"}
+            },
+        },
+    }
+
+
 class Components:
     """The schemas of one document: every type asked for, and every type those refer to."""
 
@@ -110,26 +127,20 @@ class Components:
         if name not in self.schemas:
             self.schemas[name] = {}  # before its fields: types refer to themselves
             self.schemas[name] = self._object(type_)
-        return _reference(name)
+        return reference(name)
 
-    def add_list(self, type_: type[ApiStruct], group: str, version: str, kind: str) -> Schema:
+    def add_kind(self, resource: Resource) -> Schema:
+        """As `add`, of a resource's own type."""
+        return self.add(resource.type)
+
+    def add_list(self, resource: Resource) -> Schema:
         """The list of a kind, which has no class of its own."""
         from api.meta import ListMeta
 
-        name = component_name(type_) + "List"
-        self.schemas[name] = {
-            "description": f"{kind}List is a list of {kind} objects.",
-            "type": "object",
-            "required": ["items"],
-            "properties": {
-                "apiVersion": {"type": "string"},
-                "kind": {"type": "string"},
-                "items": {"type": "array", "items": self._element(self.add(type_))},
-                "metadata": self._element(self.add(ListMeta)),
-            },
-            "x-kubernetes-group-version-kind": [_gvk(group, version, f"{kind}List")],
-        }
-        return _reference(name)
+        name = component_name(resource.type) + "List"
+        items = _element(self.add_kind(resource))
+        self.schemas[name] = list_schema(resource, items, _element(self.add(ListMeta)))
+        return reference(name)
 
     def _object(self, type_: type[ApiStruct]) -> Schema:
         schema: Schema = {"type": "object"}
@@ -147,13 +158,13 @@ class Components:
             schema["x-kubernetes-map-type"] = "atomic"
         own = _OWN_KINDS.get(type_) or (("", "v1", "Status") if type_ is Status else None)
         if own is not None:
-            schema["x-kubernetes-group-version-kind"] = [_gvk(*own)]
+            schema["x-kubernetes-group-version-kind"] = [gvk(*own)]
         return schema
 
     def _field(self, field: Field) -> Schema:
         schema = self._shape(field.shape)
         if "$ref" in schema:
-            schema = self._element(schema, pointer=field.shape.pointer)
+            schema = _element(schema, pointer=field.shape.pointer)
         if text := descriptions.of_type(field.info.owner).get(field.info.attribute):
             schema["description"] = text
         _add_enum(schema, field.info.type)
@@ -175,9 +186,9 @@ class Components:
         if make is not None:
             return make(shape)
         if shape.kind is Kind.LIST:
-            return {"type": "array", "items": self._element(self._shape(shape.element))}
+            return {"type": "array", "items": _element(self._shape(shape.element))}
         if shape.kind is Kind.MAP:
-            values = self._element(self._shape(shape.element))
+            values = _element(self._shape(shape.element))
             return {"type": "object", "additionalProperties": values}
         if shape.kind is Kind.STRUCT:
             assert shape.struct is not None
@@ -189,16 +200,7 @@ class Components:
             return {"type": "array", "items": {"type": "string", "default": ""}}
         name, schema = _LEAVES[leaf]
         self.schemas.setdefault(name, schema)
-        return _reference(name)
-
-    def _element(self, schema: Schema, *, pointer: bool = False) -> Schema:
-        """A reference cannot carry a description or a default beside it: it is wrapped."""
-        if "$ref" not in schema:
-            return schema
-        wrapped: Schema = {"allOf": [schema]}
-        if not pointer:
-            wrapped["default"] = {}
-        return wrapped
+        return reference(name)
 
 
 _SIMPLE: Mapping[Kind, Callable[[Shape], Schema]] = {
@@ -231,9 +233,38 @@ def _enum_values(hint: Any) -> Iterable[str]:
     return ()
 
 
-def _reference(name: str) -> Schema:
+def reference(name: str) -> Schema:
+    """A reference to a schema of the document."""
     return {"$ref": f"#/components/schemas/{name}"}
 
 
-def _gvk(group: str, version: str, kind: str) -> dict[str, str]:
+def _element(schema: Schema, *, pointer: bool = False) -> Schema:
+    """A reference cannot carry a description or a default beside it: it is wrapped."""
+    if "$ref" not in schema:
+        return schema
+    wrapped: Schema = {"allOf": [schema]}
+    if not pointer:
+        wrapped["default"] = {}
+    return wrapped
+
+
+def list_schema(resource: Resource, items: Schema, metadata: Schema) -> Schema:
+    """The schema of a kind's list."""
+    kind = resource.kind
+    return {
+        "description": f"{kind}List is a list of {kind} objects.",
+        "type": "object",
+        "required": ["items"],
+        "properties": {
+            "apiVersion": {"type": "string"},
+            "kind": {"type": "string"},
+            "items": {"type": "array", "items": items},
+            "metadata": metadata,
+        },
+        "x-kubernetes-group-version-kind": [gvk(resource.group, resource.version, f"{kind}List")],
+    }
+
+
+def gvk(group: str, version: str, kind: str) -> dict[str, str]:
+    """How schemas and operations name a kind."""
     return {"group": group, "version": version, "kind": kind}

@@ -4,6 +4,9 @@ Clients read these before step 1 of a pod's walk. The documents are made once pe
 code, by a process of its own that starts with the server, and kept in its state directory; requests
 that come earlier wait for it. The index names each document with its hash, so that clients may keep
 a document for ever and re-read only the index. Only compressed documents are kept in memory.
+
+What definitions add (`publish`) changes the index at once; the documents in which it stands, among
+them all of v2, are made in a thread when somebody asks, one at a time, and kept until it changes again.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ import logging
 import shutil
 import sys
 import zlib
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,8 +27,18 @@ import api
 from api import errors
 from api.scheme import group_versions
 from base.process import run_async
+from control.apiserver.custom.definition import Definition
 from control.apiserver.discovery.documents import Document
-from control.apiserver.discovery.openapi.files import V2_JSON, V2_PROTOBUF, file_name
+from control.apiserver.discovery.openapi import published
+from control.apiserver.discovery.openapi.files import (
+    COMMON,
+    V2_DEFINITIONS,
+    V2_END,
+    V2_PATHS,
+    V2_PROTOBUF,
+    file_name,
+)
+from control.apiserver.discovery.openapi.published import Published
 from control.apiserver.discovery.version import GIT_VERSION
 from control.apiserver.http import responses
 from control.apiserver.http.negotiation import JSON, parse_accept
@@ -55,25 +69,34 @@ class OpenApi:
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._documents: dict[str, _Finished] = {}
+        self._pieces: dict[str, bytes] = {}
+        self._salt = ""
+        self._published = Published()
         self._index: Document | None = None
+        self._made: dict[str, _Finished] = {}
+        self._making = asyncio.Lock()
         self._ready = asyncio.Event()
-        self._v2: dict[str, _Finished] = {}
 
     async def run(self) -> None:
         """Make the documents available; ends when they are."""
-        directory = self._directory / await asyncio.to_thread(source_digest)
+        self._salt = await asyncio.to_thread(source_digest)
+        directory = self._directory / self._salt
         if not directory.exists():
             await asyncio.to_thread(_clear, self._directory)
             argv = [sys.executable, "-P", "-m", _GENERATOR, str(directory)]
             await run_async(argv, env={"PYTHONPATH": str(_ROOT)}, timeout=120)
         self._documents = await asyncio.to_thread(_load_v3, directory)
-        self._v2 = await asyncio.to_thread(_load_v2, directory)
-        paths = {
-            path: {"serverRelativeURL": f"/openapi/v3/{path}?hash={document.digest}"}
-            for path, document in self._documents.items()
-        }
-        self._index = Document.of({"paths": paths})
+        self._pieces = await asyncio.to_thread(_load_pieces, directory)
         self._ready.set()
+
+    def publish(self, definitions: Mapping[str, Definition]) -> None:
+        """Show these definitions from now on, and no others."""
+        self._published.replace(definitions)
+        self._index = None
+        for name in (JSON, _PROTOBUF):
+            self._made.pop(name, None)
+        for path in self._made.keys() - set(self._published.paths):
+            del self._made[path]
 
     async def serve(
         self, http: web.BaseRequest, parts: list[str], query: Query
@@ -82,18 +105,72 @@ class OpenApi:
         match parts[1:]:
             case ["v2"]:
                 await self._wait()
-                return _respond(http, self._v2[_v2_type(http)])
+                return _respond(http, await self._v2(_v2_type(http)))
             case ["v3"]:
                 await self._wait()
-                assert self._index is not None
-                return self._index.respond(http, cache=_PRIVATE)
+                return self._whole_index().respond(http, cache=_PRIVATE)
             case ["v3", *rest]:
                 await self._wait()
-                document = self._documents.get("/".join(rest))
+                document = await self._v3("/".join(rest))
                 if document is None:
                     return responses.page_not_found()
                 return _respond(http, document, query.text("hash"))
         return responses.page_not_found()
+
+    def _whole_index(self) -> Document:
+        if self._index is None:
+            digests = {path: document.digest for path, document in self._documents.items()}
+            for path in self._published.paths:
+                digests[path] = self._digest(path)
+            paths = {
+                path: {"serverRelativeURL": f"/openapi/v3/{path}?hash={digest}"}
+                for path, digest in digests.items()
+            }
+            self._index = Document.of({"paths": paths})
+        return self._index
+
+    def _digest(self, path: str) -> str:
+        known = self._documents.get(path)
+        return self._published.digest(path, self._salt + (known.digest if known else ""))
+
+    async def _v3(self, path: str) -> _Finished | None:
+        several, base = self._published.at(path), self._documents.get(path)
+        if not several:
+            return base
+
+        def make() -> bytes:
+            known = _decompress(base.compressed) if base is not None else None
+            return published.newer(path, several, _decompress(self._pieces[COMMON]), known)
+
+        return await self._finish(path, make, JSON, digest=self._digest(path))
+
+    async def _v2(self, content_type: str) -> _Finished:
+        several, pieces = self._published.everything, self._pieces
+
+        def as_json() -> bytes:
+            paths, definitions = published.older(several)
+            begin, middle = _decompress(pieces[V2_PATHS]), _decompress(pieces[V2_DEFINITIONS])
+            return b"".join((begin, paths, middle, definitions, V2_END))
+
+        def as_message() -> bytes:
+            return _decompress(pieces[V2_PROTOBUF]) + published.older_message(several)
+
+        make = as_message if content_type == _PROTOBUF else as_json
+        return await self._finish(content_type, make, content_type)
+
+    async def _finish(
+        self, name: str, make: Callable[[], bytes], content_type: str, *, digest: str = ""
+    ) -> _Finished:
+        """A document from memory, or made now; what was made of older definitions is not kept."""
+        async with self._making:
+            known = self._made.get(name)
+            if known is not None and digest in ("", known.digest):
+                return known
+            before = self._published.everything
+            made = await asyncio.to_thread(_compressed, make, content_type, digest)
+            if before == self._published.everything:
+                self._made[name] = made
+            return made
 
     async def _wait(self) -> None:
         try:
@@ -134,9 +211,15 @@ def _load_v3(directory: Path) -> dict[str, _Finished]:
     return {path: _finished(directory / file_name(path), JSON) for path in paths}
 
 
-def _load_v2(directory: Path) -> dict[str, _Finished]:
-    files = {JSON: V2_JSON, _PROTOBUF: V2_PROTOBUF}
-    return {type_: _finished(directory / name, type_) for type_, name in files.items()}
+def _load_pieces(directory: Path) -> dict[str, bytes]:
+    names = (V2_PATHS, V2_DEFINITIONS, V2_PROTOBUF, COMMON)
+    return {name: (directory / name).read_bytes() for name in names}
+
+
+def _compressed(make: Callable[[], bytes], content_type: str, digest: str) -> _Finished:
+    body = make()
+    digest = digest or hashlib.sha512(body).hexdigest().upper()
+    return _Finished(responses.compress(body), digest, content_type)
 
 
 def _finished(path: Path, content_type: str) -> _Finished:

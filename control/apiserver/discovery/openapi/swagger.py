@@ -25,14 +25,12 @@ def document(documents: Iterable[Tree]) -> Tree:
     for one in documents:
         info = one["info"]
         for path, item in one["paths"].items():
-            paths[path] = _path_item(item)
+            paths[path] = path_item(item)
         for name, schema in one["components"]["schemas"].items():
-            definitions[name] = _schema(schema)
+            definitions[name] = older(schema)
     return {
         "swagger": "2.0",
         "info": info,
-        "paths": dict(sorted(paths.items())),
-        "definitions": dict(sorted(definitions.items())),
         "securityDefinitions": {
             "BearerToken": {
                 "type": "apiKey",
@@ -42,10 +40,13 @@ def document(documents: Iterable[Tree]) -> Tree:
             }
         },
         "security": [{"BearerToken": []}],
+        "paths": dict(sorted(paths.items())),
+        "definitions": dict(sorted(definitions.items())),
     }
 
 
-def _path_item(item: Tree) -> Tree:
+def path_item(item: Tree) -> Tree:
+    """One path of a v3 document as v2 has it."""
     made: Tree = {
         method: _operation(operation) for method, operation in item.items() if method in _METHODS
     }
@@ -62,7 +63,7 @@ def _operation(operation: Tree) -> Tree:
         found[code] = {"description": response["description"]}
         for media_type, content in response.get("content", {}).items():
             produces[media_type] = None
-            found[code]["schema"] = _schema(content["schema"])
+            found[code]["schema"] = older(content["schema"])
     made = {
         **{key: value for key, value in operation.items() if key not in _REWRITTEN},
         "produces": list(produces),
@@ -81,7 +82,7 @@ _REWRITTEN = ("parameters", "requestBody", "responses")
 
 def _body(body: Tree) -> Tree:
     schema = next(iter(body["content"].values()))["schema"]
-    made: Tree = {"name": "body", "in": "body", "schema": _schema(schema)}
+    made: Tree = {"name": "body", "in": "body", "schema": older(schema)}
     if body.get("required"):
         made["required"] = True
     return made
@@ -92,20 +93,21 @@ def _parameter(parameter: Tree) -> Tree:
     return {**made, **parameter["schema"]}
 
 
-def _schema(schema: Tree) -> Tree:
+def older(schema: Tree) -> Tree:
+    """A schema that was made of a type, as v2 has it."""
     made: Tree = {}
     for key, value in schema.items():
         if key == "$ref":
             made[key] = _V2_SCHEMAS + value.removeprefix(_V3_SCHEMAS)
         elif key == "allOf":
             [reference] = value  # wrapped only because v3 allows nothing beside a reference
-            made.update(_schema(reference))
+            made.update(older(reference))
         elif key == "oneOf":
             made["type"] = "string"
         elif key in ("items", "additionalProperties"):
-            made[key] = _schema(value)
+            made[key] = older(value)
         elif key == "properties":
-            made[key] = {name: _schema(one) for name, one in value.items()}
+            made[key] = {name: older(one) for name, one in value.items()}
         elif key != "default":  # the server fills in what is not sent, whatever a client thinks
             made[key] = value
     return made

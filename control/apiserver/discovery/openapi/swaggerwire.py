@@ -5,11 +5,13 @@ document needs it: a table per message, field by field, and a few messages that 
 key that the tables do not know is an error, so that nothing is lost on the way. Free values (enums,
 vendor extensions) travel as YAML text, for which JSON is good enough.
 
-Runs in the process that makes the documents. Pure.
+Runs in the process that makes the documents, and in the server for what definitions add: messages of
+one type, one behind the other, are one message with the fields of all. Pure.
 """
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -18,11 +20,11 @@ import msgspec
 Encode = Callable[[Any], bytes]
 
 _EXTENSION = "x-"
-_BYTES, _VARINT = 2, 0
+_BYTES, _FIXED, _VARINT = 2, 1, 0
 
 
 def encode(document: Mapping[str, Any]) -> bytes:
-    """The message of a whole v2 document."""
+    """The message of a v2 document, or of some of its parts: they can be laid one behind the other."""
     return _document(document)
 
 
@@ -46,6 +48,14 @@ def _flag(number: int, value: bool) -> bytes:
     return _number(number << 3 | _VARINT) + bytes([value])
 
 
+def _count(number: int, value: int) -> bytes:
+    return _number(number << 3 | _VARINT) + _number(int(value) & 2**64 - 1)
+
+
+def _double(number: int, value: float) -> bytes:
+    return _number(number << 3 | _FIXED) + struct.pack("<d", value)
+
+
 # -- kinds of fields: each makes an encoder of (number, value) -------------------------------------
 
 Field = Callable[[int, Any], bytes]
@@ -61,6 +71,10 @@ def _texts(number: int, values: list[str]) -> bytes:
 
 def _any(value: Any) -> bytes:
     return _text(2, msgspec.json.encode(value).decode() + "\n")
+
+
+def _free(number: int, value: Any) -> bytes:
+    return _block(number, _any(value))
 
 
 def _anys(number: int, values: list[Any]) -> bytes:
@@ -115,7 +129,22 @@ _schema_message = _message(
     {
         "$ref": (1, _text),
         "format": (2, _text),
+        "title": (3, _text),
         "description": (4, _text),
+        "default": (5, _free),
+        "multipleOf": (6, _double),
+        "maximum": (7, _double),
+        "exclusiveMaximum": (8, _flag),
+        "minimum": (9, _double),
+        "exclusiveMinimum": (10, _flag),
+        "maxLength": (11, _count),
+        "minLength": (12, _count),
+        "pattern": (13, _text),
+        "maxItems": (14, _count),
+        "minItems": (15, _count),
+        "uniqueItems": (16, _flag),
+        "maxProperties": (17, _count),
+        "minProperties": (18, _count),
         "required": (19, _texts),
         "enum": (20, _anys),
         "additionalProperties": (21, _one(_inside(1, _schema))),
