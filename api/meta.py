@@ -473,6 +473,28 @@ class APIVersions(ApiStruct, kw_only=True):
     """Where clients of which network reach the server."""
 
 
+class GroupVersionKind(ApiStruct, kw_only=True):
+    """A kind, by its full name."""
+
+    group: Annotated[str, pb(1)]
+    """Its group; empty for the core group."""
+    version: Annotated[str, pb(2)]
+    """Its version."""
+    kind: Annotated[str, pb(3)]
+    """Its name."""
+
+
+class GroupVersionResource(ApiStruct, kw_only=True):
+    """A resource, by its full name."""
+
+    group: Annotated[str, pb(1)]
+    """Its group; empty for the core group."""
+    version: Annotated[str, pb(2)]
+    """Its version."""
+    resource: Annotated[str, pb(3)]
+    """Its plural."""
+
+
 class GroupVersionForDiscovery(ApiStruct, kw_only=True):
     """One version of a group."""
 

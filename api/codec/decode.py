@@ -114,6 +114,13 @@ def convert(tree: Any, type_: type[T], validation: str = IGNORE) -> Decoded[T]:
     return Decoded(obj)
 
 
+def convert_object(tree: Any, type_: type[T], validation: str = IGNORE) -> Decoded[T]:
+    """As `convert`, of a tree that must still say it is of this type: a patch may say otherwise."""
+    found = convert(tree, type_, validation)
+    _check_type(found.obj, type_, any_version=False)
+    return found
+
+
 def to_tree(obj: ApiStruct) -> Any:
     """The object as plain JSON values: what patches are applied to."""
     return msgspec.to_builtins(obj)

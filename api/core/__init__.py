@@ -69,6 +69,7 @@ from api.core.node import NodeConfigStatus as NodeConfigStatus
 from api.core.node import NodeDaemonEndpoints as NodeDaemonEndpoints
 from api.core.node import NodeFeatures as NodeFeatures
 from api.core.node import NodePhase as NodePhase
+from api.core.node import NodeProxyOptions as NodeProxyOptions
 from api.core.node import NodeRuntimeHandler as NodeRuntimeHandler
 from api.core.node import NodeRuntimeHandlerFeatures as NodeRuntimeHandlerFeatures
 from api.core.node import NodeSpec as NodeSpec
@@ -129,6 +130,7 @@ from api.core.pod import PodLogOptions as PodLogOptions
 from api.core.pod import PodOS as PodOS
 from api.core.pod import PodPhase as PodPhase
 from api.core.pod import PodPortForwardOptions as PodPortForwardOptions
+from api.core.pod import PodProxyOptions as PodProxyOptions
 from api.core.pod import PodQOSClass as PodQOSClass
 from api.core.pod import PodReadinessGate as PodReadinessGate
 from api.core.pod import PodResizeStatus as PodResizeStatus
@@ -253,6 +255,7 @@ from api.core.service import ServiceAffinity as ServiceAffinity
 from api.core.service import ServiceExternalTrafficPolicy as ServiceExternalTrafficPolicy
 from api.core.service import ServiceInternalTrafficPolicy as ServiceInternalTrafficPolicy
 from api.core.service import ServicePort as ServicePort
+from api.core.service import ServiceProxyOptions as ServiceProxyOptions
 from api.core.service import ServiceSpec as ServiceSpec
 from api.core.service import ServiceStatus as ServiceStatus
 from api.core.service import ServiceType as ServiceType

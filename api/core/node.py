@@ -257,3 +257,14 @@ class Node(ApiStruct, kw_only=True):
     """The wanted state."""
     status: Annotated[NodeStatus, pb(3)]
     """The observed state. Set by the cluster, ignored in other writes."""
+
+
+class NodeProxyOptions(ApiStruct, kw_only=True):
+    """Query parameters of a request that is passed on to a node."""
+
+    api_version: str = type_meta("v1")
+    """Group and version of this schema: `v1`."""
+    kind: str = type_meta("NodeProxyOptions")
+    """Name of this schema: `NodeProxyOptions`."""
+    path: Annotated[str, pb(1)] = ""
+    """The path of the request there."""

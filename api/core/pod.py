@@ -419,3 +419,14 @@ class PodPortForwardOptions(ApiStruct, kw_only=True):
     """Name of this schema: `PodPortForwardOptions`."""
     ports: Annotated[list[Int32], pb(1), LIST_ATOMIC] = []
     """Ports of the pod."""
+
+
+class PodProxyOptions(ApiStruct, kw_only=True):
+    """Query parameters of a request that is passed on to a pod."""
+
+    api_version: str = type_meta("v1")
+    """Group and version of this schema: `v1`."""
+    kind: str = type_meta("PodProxyOptions")
+    """Name of this schema: `PodProxyOptions`."""
+    path: Annotated[str, pb(1)] = ""
+    """The path of the request there."""

@@ -173,3 +173,14 @@ class Service(ApiStruct, kw_only=True):
     """The wanted state."""
     status: Annotated[ServiceStatus, pb(3)] = field(default_factory=ServiceStatus)
     """The observed state. Set by the cluster, ignored in other writes."""
+
+
+class ServiceProxyOptions(ApiStruct, kw_only=True):
+    """Query parameters of a request that is passed on to a Service."""
+
+    api_version: str = type_meta("v1")
+    """Group and version of this schema: `v1`."""
+    kind: str = type_meta("ServiceProxyOptions")
+    """Name of this schema: `ServiceProxyOptions`."""
+    path: Annotated[str, pb(1)] = ""
+    """The path of the request there."""

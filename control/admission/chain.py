@@ -5,6 +5,8 @@ refuse it; after validation, `validate` may only refuse; around the write, `besi
 its own into the object's transaction. Plugins that have nothing to say about a (resource, operation,
 subresource) are sorted out once and never called for it again: most requests call two or three of them.
 
+Where one of them has let others change the object (webhooks), all of them admit it a second time.
+
 A plugin refuses by raising an `ApiError`. It reads other objects through a `Reader`, from the watch
 caches, without waiting; what it reads is shared and must not be changed.
 """
@@ -18,6 +20,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol, TypeVar
 
+from prometheus_client.registry import Collector
+
+from api.meta import DeleteOptions
 from api.scheme import Resource
 from api.struct import ApiStruct
 from control.admission.metrics import AdmissionMetrics
@@ -27,6 +32,9 @@ from control.store.interface import Delete, Put
 T = TypeVar("T", bound=ApiStruct)
 
 Writes = Sequence[Put | Delete]
+
+
+Settle = Callable[[Any], None]
 
 
 class Operation(StrEnum):
@@ -40,7 +48,10 @@ class Operation(StrEnum):
 
 @dataclass(slots=True, kw_only=True)
 class Attributes:
-    """One request as admission sees it. `object` is private to the request, `old` is shared."""
+    """One request as admission sees it. `object` is private to the request, `old` is shared.
+
+    A plugin may put another object in the place of `object`: who asks takes it from here.
+    """
 
     operation: Operation
     resource: Resource
@@ -52,6 +63,20 @@ class Attributes:
     subresource: str = ""
     dry_run: bool = False
     warnings: list[str] = field(default_factory=list)
+    requested: Resource | None = None
+    """In which version the client speaks; None: in the one that is stored."""
+    manager: str = ""
+    """The `fieldManager` that the client named."""
+    field_validation: str = ""
+    deletion: DeleteOptions | None = None
+    settle: Settle | None = None
+    """Makes an object sound again that was changed outside: the server's own fields, defaults."""
+    again: bool = False
+    """Whether this is the second round."""
+    unsettled: bool = False
+    """Set by a plugin that let others change the object: all plugins are to see it once more."""
+    memory: Any = None
+    """What the plugin that set `unsettled` keeps from one round to the next."""
 
 
 class Reader(Protocol):
@@ -72,9 +97,15 @@ class Plugin:
     """One admission rule. Subclasses override `handles` and at least one of the others."""
 
     name: str = ""
+    collector: Collector | None = None
+    """Figures of its own, beside the time it takes."""
 
     def handles(self, resource: Resource, operation: Operation, subresource: str) -> bool:
         raise NotImplementedError
+
+    def idle(self) -> bool:
+        """Whether there is nothing to do at the moment, whatever the request is."""
+        return False
 
     async def admit(self, request: Attributes) -> None:
         """Change the object, or refuse."""
@@ -108,13 +139,27 @@ class Chain:
     def __repr__(self) -> str:
         return f"Chain({', '.join(plugin.name for plugin in self._plugins)})"
 
+    def collectors(self) -> Iterable[Collector]:
+        """All figures."""
+        own = (plugin.collector for plugin in self._plugins if plugin.collector is not None)
+        return (self.metrics, *own)
+
     async def admit(self, request: Attributes) -> None:
-        for plugin in self._select(self._admitting, request, "admit"):
-            await self._run(plugin, "admit", plugin.admit, request)
+        plugins = self._select(self._admitting, request, "admit")
+        await self._admit(plugins, request)
+        if request.unsettled:
+            request.again = True  # and for the last time: plugins must not chase each other
+            await self._admit(plugins, request)
 
     async def validate(self, request: Attributes) -> None:
         for plugin in self._select(self._validating, request, "validate"):
-            await self._run(plugin, "validate", plugin.validate, request)
+            if not plugin.idle():
+                await self._run(plugin, "validate", plugin.validate, request)
+
+    async def _admit(self, plugins: Sequence[Plugin], request: Attributes) -> None:
+        for plugin in plugins:
+            if not plugin.idle():
+                await self._run(plugin, "admit", plugin.admit, request)
 
     def beside(self, request: Attributes) -> AbstractAsyncContextManager[Writes]:
         """What plugins write in the transaction that writes the object."""

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 
+from api.admissionregistration import (
+    MutatingWebhookConfiguration,
+    ValidatingWebhookConfiguration,
+)
 from base.clock import Clock
 from base.settings import SettingsError
 from control.admission.certificates import CertificateRequester
@@ -19,6 +23,10 @@ from control.admission.runtimeclass import RuntimeClassPlugin
 from control.admission.serviceaccount import ServiceAccountPlugin
 from control.admission.storage import DefaultStorageClass, PersistentVolumeClaimResize
 from control.admission.tolerations import DefaultTolerationSeconds
+from control.admission.webhooks.asking import Asker
+from control.admission.webhooks.hooks import Configuration, Hooks
+from control.admission.webhooks.mutating import MutatingWebhooks
+from control.admission.webhooks.validating import ValidatingWebhooks
 
 
 def default_chain(
@@ -29,9 +37,14 @@ def default_chain(
     audiences: Sequence[str],
     suffix: Callable[[], str],
     toleration_seconds: int,
+    asker: Asker,
+    hooks: Callable[[type[Configuration]], Hooks],
     disabled: Collection[str] = (),
 ) -> Chain:
-    """What every request passes through. `audiences`: who this server is to tokens."""
+    """What every request passes through.
+
+    `audiences`: who this server is to tokens. `hooks`: the webhooks of a kind of configurations.
+    """
     plugins = (
         NamespaceLifecycle(reader),
         LimitRanger(reader),
@@ -44,7 +57,9 @@ def default_chain(
         PersistentVolumeClaimResize(reader),
         CertificateRequester(),
         DefaultIngressClass(reader),
+        MutatingWebhooks(hooks(MutatingWebhookConfiguration), asker),
         PolicyRefusal(),
+        ValidatingWebhooks(hooks(ValidatingWebhookConfiguration), asker),
         ResourceQuotaPlugin(ledger, clock),  # last: what others refuse is not charged
     )
     if unknown := sorted(set(disabled) - {plugin.name for plugin in plugins}):

@@ -21,6 +21,8 @@ from base.clock import Clock
 from base.tasks import TaskGuard
 from base.uuids import Uuids
 from control.admission.plugins import default_chain
+from control.admission.webhooks.asking import Asker, Caller
+from control.admission.webhooks.hooks import Configuration, Hooks
 from control.apiserver.agents.agents import Agents
 from control.apiserver.agents.podstreams import PodStreams
 from control.apiserver.agents.proxies import Proxies
@@ -124,18 +126,22 @@ def build(
 ) -> ApiParts:
     """Put an API server together."""
     source = random.SystemRandom()
-    registry = make_registry(settings=settings, store=store, clock=clock, source=source)
+    webhooks = Webhooks()
+    registry = make_registry(
+        settings=settings, store=store, clock=clock, source=source, caller=webhooks
+    )
     reader = CacheReader(registry)
     watches = WatchStreams(registry, clock, source)
     agents = Agents(reader, ca_pem=keys.ca.cert_pem, pair=keys.kubelet_client)
     proxies = Proxies(registry, agents, source)
+    webhooks.reach(proxies)
     openapi = OpenApi(settings.state_dir / "openapi")
     definitions = Definitions(
         registry,
         LocalClient(registry, in_process("system:apiserver")),
         CustomResourceDefinition,
         schemas=Schemas(),
-        caller=Webhooks(proxies),
+        caller=webhooks,
         clock=clock,
         publish=openapi.publish,
     )
@@ -196,7 +202,8 @@ def build(
         max_body=settings.max_body_size,
     )
     metrics.register(gate)
-    metrics.register(registry.admission.metrics)
+    for collector in registry.admission.collectors():
+        metrics.register(collector)
     metrics.register(ProcessCollector(registry=None))
     metrics.register(WatchEvents(watches.events))
     metrics.register(Objects(lambda: _counts(registry)))
@@ -220,9 +227,14 @@ def build(
 
 
 def make_registry(
-    *, settings: ControlSettings, store: Store, clock: Clock, source: random.Random
+    *,
+    settings: ControlSettings,
+    store: Store,
+    clock: Clock,
+    source: random.Random,
+    caller: Caller,
 ) -> Registry:
-    """The pipeline without HTTP."""
+    """The pipeline without HTTP. `caller`: who asks webhooks of admission."""
     registry = Registry(
         store=store,
         catalogue=Catalogue(SERVED),
@@ -240,16 +252,26 @@ def make_registry(
         reserved=(settings.kubernetes_service_ip, settings.cluster_dns),
         source=source,
     )
+    reader = CacheReader(registry)
     registry.admission = default_chain(
-        CacheReader(registry),
+        reader,
         StoreLedger(registry),
         clock=clock,
         audiences=settings.audiences,
         suffix=lambda: random_suffix(source),
         toleration_seconds=int(settings.default_toleration),
+        asker=Asker(caller, reader, lambda: str(uuid.uuid4())),
+        hooks=lambda type_: _hooks(registry, type_),
         disabled=settings.disable_admission_plugins,
     )
     return registry
+
+
+def _hooks(registry: Registry, type_: type[Configuration]) -> Hooks:
+    """The webhooks of admission that configurations of this type name."""
+    hooks = Hooks(type_, registry.kind_of(type_).cache, registry.versions)
+    registry.catalogue.on_change(hooks.forget)
+    return hooks
 
 
 def _objects(registry: Registry, request: ApiRequest) -> int:

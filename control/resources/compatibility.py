@@ -12,7 +12,6 @@ from functools import cache
 from typing import Any
 
 from api import (
-    admissionregistration,
     apiregistration,
     apps,
     autoscalingv2,
@@ -159,7 +158,6 @@ _NO_RBAC = (
 ROLE: tuple[NotYet, ...] = (NotYet("rules", _NO_RBAC),)
 
 BINDING: tuple[NotYet, ...] = (NotYet("subjects", _NO_RBAC),)
-_WEBHOOKS: tuple[NotYet, ...] = (NotYet("webhooks", "no request is shown to webhooks yet"),)
 
 _NO_AUTOSCALING = "no controller changes the size of workloads yet"
 _NO_BOOKS = "the addresses of Services come from --service-cidr alone"
@@ -206,8 +204,6 @@ NOT_YET: dict[type[ApiStruct], tuple[NotYet, ...]] = {
     rbac.ClusterRoleBinding: BINDING,
     rbac.Role: ROLE,
     rbac.RoleBinding: BINDING,
-    admissionregistration.MutatingWebhookConfiguration: _WEBHOOKS,
-    admissionregistration.ValidatingWebhookConfiguration: _WEBHOOKS,
     storage.CSIDriver: (NotYet("spec", _NO_DRIVERS),),
     storage.CSINode: (NotYet("spec.drivers", _NO_DRIVERS),),
     storage.CSIStorageCapacity: (NotYet("capacity", _NO_DRIVERS),),

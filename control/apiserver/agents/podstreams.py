@@ -14,14 +14,15 @@ import aiohttp
 from aiohttp import web
 
 from api import errors
-from api.core import Pod
-from control.admission.chain import Attributes, Operation
+from api.core import Pod, PodAttachOptions, PodExecOptions, PodPortForwardOptions
+from api.struct import ApiStruct
+from control.admission.chain import Operation
 from control.apiserver.agents.agents import Agents
 from control.apiserver.agents.location import Agent, choose_container
 from control.apiserver.agents.tunnel import tunnel
 from control.apiserver.http import responses
 from control.apiserver.http.context import ApiRequest
-from control.apiserver.registry import reading
+from control.apiserver.registry import admitting, reading
 from control.apiserver.registry.kinds import Kind
 from control.apiserver.registry.registry import Registry
 
@@ -71,16 +72,19 @@ class PodStreams:
         if not command:
             raise errors.bad_request("you must specify at least one command for the container")
         parameters = [("command", word) for word in command]
-        return await self._upgrade(request, kind, "exec", parameters)
+        options = PodExecOptions(command=command, **_options(request))
+        return await self._upgrade(request, kind, "exec", parameters, options)
 
     async def attach(self, request: ApiRequest, kind: Kind[Any]) -> web.StreamResponse:
         """The streams of a container's own process."""
-        return await self._upgrade(request, kind, "attach", [])
+        options = PodAttachOptions(**_options(request))
+        return await self._upgrade(request, kind, "attach", [], options)
 
     async def portforward(self, request: ApiRequest, kind: Kind[Any]) -> web.StreamResponse:
         """Connections to ports of a pod. Only WebSocket names them here; SPDY does in its streams."""
         pod = await self._pod(request, kind)
-        await self._admit(request, pod, "portforward")
+        ports = [int(port) for port in request.query.many("ports") if port.isdecimal()]
+        await self._admit(request, kind, pod, "portforward", PodPortForwardOptions(ports=ports))
         agent = self._agents.of(pod)
         _check_upgrade(request.http, "portforward")
         query = urlencode([("ports", port) for port in request.query.many("ports")])
@@ -93,9 +97,10 @@ class PodStreams:
         kind: Kind[Any],
         what: str,
         parameters: list[tuple[str, str]],
+        options: ApiStruct,
     ) -> web.StreamResponse:
         pod = await self._pod(request, kind)
-        await self._admit(request, pod, what)
+        await self._admit(request, kind, pod, what, options)
         container = choose_container(pod, request.query.text("container"))
         asked = [name for name in _STREAMS if request.query.flag(name)]
         if not set(asked) & {"stdin", "stdout", "stderr"}:
@@ -119,19 +124,28 @@ class PodStreams:
         pod: Pod = kind.decode(found.body)
         return pod
 
-    async def _admit(self, request: ApiRequest, pod: Pod, what: str) -> None:
-        attributes = Attributes(
-            operation=Operation.CONNECT,
-            resource=request.target.resource,
+    async def _admit(
+        self, request: ApiRequest, kind: Kind[Any], pod: Pod, what: str, options: ApiStruct
+    ) -> None:
+        target = request.target
+        attributes = admitting.attributes(
+            kind,
+            request.call,
+            Operation.CONNECT,
+            target.namespace,
+            target.name,
             subresource=what,
-            namespace=request.target.namespace,
-            name=request.target.name,
-            user=request.user,
-            object=pod,
+            new=options,
             old=pod,
         )
         await self._registry.admission.admit(attributes)
         await self._registry.admission.validate(attributes)
+
+
+def _options(request: ApiRequest) -> dict[str, Any]:
+    """What exec and attach are asked for alike, as admission is shown it."""
+    query = request.query
+    return {"container": query.text("container"), **{name: query.flag(name) for name in _STREAMS}}
 
 
 def _check_upgrade(http: web.BaseRequest, what: str) -> None:

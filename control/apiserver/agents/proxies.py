@@ -11,14 +11,23 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
 from aiohttp import web
 
 from api import errors
-from api.core import Node, Pod, Service
+from api.core import (
+    Node,
+    NodeProxyOptions,
+    Pod,
+    PodProxyOptions,
+    Service,
+    ServiceProxyOptions,
+)
 from api.discovery import EndpointSlice
+from control.admission.chain import Operation
 from control.apiserver.agents.agents import CONNECT_TIMEOUT, Agents
 from control.apiserver.agents.forwarding import Destination, Streams, forward, with_query
 from control.apiserver.agents.location import agent_of
@@ -36,11 +45,16 @@ from control.apiserver.agents.proxied import (
 )
 from control.apiserver.agents.tunnel import become
 from control.apiserver.http.context import ApiRequest
-from control.apiserver.registry import reading
+from control.apiserver.registry import admitting, reading
 from control.apiserver.registry.kinds import Kind
 from control.apiserver.registry.registry import Registry
 
 _SERVICE_NAME = "kubernetes.io/service-name"
+_OPTIONS: Mapping[str, type[Any]] = {
+    "pods": PodProxyOptions,
+    "services": ServiceProxyOptions,
+    "nodes": NodeProxyOptions,
+}
 _DIAL_SECONDS = 40.0
 """More than an agent takes to say that its pod does not answer."""
 
@@ -63,6 +77,7 @@ class Proxies:
             where = with_query(raw_path + "/", raw_query)
             return web.Response(status=301, headers={"Location": where})
         named = parse_name(plural.removesuffix("s"), request.target.name)
+        await self._admit(request, kind, named.name, rest)
         destination = await {
             "pods": self._pod,
             "services": self._service,
@@ -75,6 +90,19 @@ class Proxies:
             prefix=proxy_prefix(raw_path, rest),
             audit_id=request.audit_id,
         )
+
+    async def _admit(self, request: ApiRequest, kind: Kind[Any], name: str, path: str) -> None:
+        attributes = admitting.attributes(
+            kind,
+            request.call,
+            Operation.CONNECT,
+            request.target.namespace,
+            name,
+            subresource="proxy",
+            new=_OPTIONS[kind.resource.plural](path=path or "/"),
+        )
+        await self._registry.admission.admit(attributes)
+        await self._registry.admission.validate(attributes)
 
     async def _pod(self, request: ApiRequest, named: Named) -> Destination:
         pod = await self._get(Pod, request.target.namespace, named.name)

@@ -37,7 +37,15 @@ class WebhookError(TemporaryError):
 class Webhooks:
     """Asks webhooks; `config` is a `clientConfig` as the API has it."""
 
-    def __init__(self, proxies: Proxies) -> None:
+    def __init__(self) -> None:
+        self._proxies: Proxies | None = None
+
+    def reach(self, proxies: Proxies) -> None:
+        """Ask those behind Services, too, from now on.
+
+        Later than the rest: the way to a Service is read from the registry, whose admission may ask
+        webhooks.
+        """
         self._proxies = proxies
 
     async def post(
@@ -56,7 +64,7 @@ class Webhooks:
             async with asyncio.timeout(timeout):
                 return await self._post(config, url, body)
         except TimeoutError:
-            raise WebhookError(f'Post "{url}": no answer within {timeout:g} s') from None
+            raise WebhookError(f'Post "{url}": context deadline exceeded') from None
         except ApiError as error:
             raise WebhookError(f'Post "{url}": {error.message}') from None
         except (aiohttp.ClientError, OSError, ssl.SSLError, ValueError) as error:
@@ -68,6 +76,8 @@ class Webhooks:
         if not service:
             async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session:
                 return await _ask(session, url, body, context)
+        if self._proxies is None:
+            raise WebhookError(f'Post "{url}": Services are not reached yet')
         named = Named("https", service["name"], str(service.get("port") or 443))
         destination = await self._proxies.to_service(service["namespace"], named)
         _, writer = await destination.dial()

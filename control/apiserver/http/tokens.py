@@ -11,9 +11,10 @@ from typing import Any
 from aiohttp import web
 
 from api.authentication import TokenRequest
-from control.admission.chain import Attributes, Operation
+from control.admission.chain import Operation
 from control.apiserver.http import bodies, responses
 from control.apiserver.http.context import ApiRequest
+from control.apiserver.registry.admitting import attributes
 from control.apiserver.registry.kinds import Kind
 from control.apiserver.registry.registry import Registry
 from control.auth.tokens.issuing import TokenIssuer
@@ -32,19 +33,19 @@ class TokenRequests:
         asked = await bodies.read_typed(request, TokenRequest)
         account = await self._issuer.account(target.namespace, target.name)
         self._issuer.prepare(asked, account)
-        attributes = Attributes(
-            operation=Operation.CREATE,
-            resource=kind.resource,
+        asking = attributes(
+            kind,
+            request.call,
+            Operation.CREATE,
+            target.namespace,
+            target.name,
             subresource=target.subresource,
-            namespace=target.namespace,
-            name=target.name,
-            user=request.user,
-            object=asked,
-            dry_run=request.call.dry_run,
-            warnings=request.call.warnings,
+            new=asked,
+            settle=lambda changed: self._issuer.prepare(changed, account),
         )
-        await self._registry.admission.admit(attributes)
-        await self._registry.admission.validate(attributes)
+        await self._registry.admission.admit(asking)
+        await self._registry.admission.validate(asking)
+        asked = asking.object
         if not request.call.dry_run:  # a token that was signed is good, whatever else is not stored
             await self._issuer.issue(asked, account)
         body = await responses.as_media_type(responses.encode(asked), form.media_type)

@@ -99,7 +99,7 @@ class Typed:
         return tree
 
     def from_tree(self, tree: Any, validation: str) -> Decoded[Any]:
-        return decode.convert(tree, self.type_, validation)
+        return decode.convert_object(tree, self.type_, validation)
 
     def decode_body(self, body: bytes, content_type: str, validation: str) -> Decoded[Any]:
         return decode.decode_body(body, content_type, self.type_, validation)

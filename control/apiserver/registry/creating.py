@@ -12,11 +12,13 @@ from api.fielderrors import FieldError
 from api.meta import ObjectMeta
 from control.admission.chain import Attributes, Operation
 from control.apiserver.registry import tracking
+from control.apiserver.registry.admitting import attributes
 from control.apiserver.registry.call import Call, Stored
 from control.apiserver.registry.kinds import Kind
 from control.apiserver.registry.metadata import (
     clear_server_owned,
     generated_name,
+    keep_server_owned,
     validate_metadata,
 )
 from control.apiserver.registry.registry import Registry
@@ -66,23 +68,30 @@ def check_namespace(kind: Kind[Any], metadata: ObjectMeta, namespace: str) -> No
 async def _prepare(
     registry: Registry, kind: Kind[Any], call: Call, obj: Any, now: str, *, applied: bool
 ) -> Attributes:
-    """Default, admit, validate: everything that may refuse the object before it is written."""
+    """Default, admit, validate: everything that may refuse the object before it is written.
+
+    The request that is returned has the object that is to be written.
+    """
     strategy = kind.strategy
     strategy.default(obj)
     strategy.prepare_create(obj)
     if not applied:
         tracking.created(kind, call, obj, now)
-    request = Attributes(
-        operation=Operation.CREATE,
-        resource=kind.resource,
-        namespace=obj.metadata.namespace,
-        name=obj.metadata.name,
-        user=call.user,
-        object=obj,
-        dry_run=call.dry_run,
-        warnings=call.warnings,
+    before: ObjectMeta = obj.metadata
+
+    def settle(new: Any) -> None:
+        check_namespace(kind, new.metadata, before.namespace)
+        keep_server_owned(new.metadata, before)
+        new.metadata.resource_version = ""
+        new.metadata.managed_fields = before.managed_fields
+        strategy.default(new)
+        strategy.prepare_create(new)
+
+    request = attributes(
+        kind, call, Operation.CREATE, before.namespace, before.name, new=obj, settle=settle
     )
     await registry.admission.admit(request)
+    obj = request.object
     strategy.complete_create(obj)
     if kind.has_generation:
         obj.metadata.generation = 1

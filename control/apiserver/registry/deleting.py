@@ -14,6 +14,7 @@ from api import errors, timestamps
 from api.fielderrors import Path, forbidden, invalid, not_supported
 from api.meta import DeleteOptions, ObjectMeta
 from control.admission.chain import Attributes, Operation
+from control.apiserver.registry.admitting import attributes
 from control.apiserver.registry.call import Call, Removed
 from control.apiserver.registry.kinds import Kind
 from control.apiserver.registry.metadata import FOREGROUND, ORPHAN
@@ -35,8 +36,9 @@ async def delete(
     *,
     namespace: str,
     name: str,
+    admitted: bool = False,
 ) -> Removed:
-    """Delete one object, or begin to."""
+    """Delete one object, or begin to. `admitted`: it is a part of what admission has seen."""
     validate_options(options)
     orphans = kind.strategy.orphans_by_default
     if orphans and options.propagation_policy is None and options.orphan_dependents is None:
@@ -49,7 +51,7 @@ async def delete(
             raise errors.not_found(kind.resource, name)
         old = kind.load(stored)
         check_preconditions(kind, options, old)
-        request = await _admit(registry, kind, call, old, dry_run)
+        request = await _admit(registry, kind, call, options, old, dry_run, admitted)
         try:
             return await _remove(registry, kind, options, stored, request)
         except ConflictError as error:
@@ -102,18 +104,19 @@ def check_preconditions(kind: Kind[Any], options: DeleteOptions, old: Any) -> No
 
 
 async def _admit(
-    registry: Registry, kind: Kind[Any], call: Call, old: Any, dry_run: bool
+    registry: Registry,
+    kind: Kind[Any],
+    call: Call,
+    options: DeleteOptions,
+    old: Any,
+    dry_run: bool,
+    admitted: bool,
 ) -> Attributes:
-    request = Attributes(
-        operation=Operation.DELETE,
-        resource=kind.resource,
-        namespace=old.metadata.namespace,
-        name=old.metadata.name,
-        user=call.user,
-        old=old,
-        dry_run=dry_run,
-        warnings=call.warnings,
-    )
+    metadata: ObjectMeta = old.metadata
+    request = attributes(kind, call, Operation.DELETE, metadata.namespace, metadata.name, old=old)
+    request.dry_run, request.deletion = dry_run, options
+    if admitted:
+        return request
     await registry.admission.admit(request)
     await registry.admission.validate(request)
     return request

@@ -6,6 +6,8 @@ the same moment each counts. The pod is noted in `disruptedPods` until the budge
 seen that it is gone. Pods that serve nobody are not protected: those that have ended or not begun,
 those on their way out, and, as the budget says, those that are not ready.
 
+Admission sees the eviction, and not what it comes to: the deletion, the notes on pod and budget.
+
 Words and codes are Kubernetes' ("API-initiated Eviction"): clients wait and try again on a 429 whose
 cause is DisruptionBudget.
 """
@@ -23,7 +25,9 @@ from api.policy import Eviction, PodDisruptionBudget
 from api.selectors import from_label_selector
 from api.struct import ApiStruct
 from api.timestamps import now_string
+from control.admission.chain import Operation
 from control.apiserver.registry import deleting, updating
+from control.apiserver.registry.admitting import attributes
 from control.apiserver.registry.call import Call
 from control.apiserver.registry.kinds import Kind
 from control.apiserver.registry.registry import Registry
@@ -51,6 +55,11 @@ async def evict(
         raise errors.bad_request("Non-equal values for dryRun in the Eviction and the request")
     call.dry_run = call.dry_run or bool(options.dry_run)
     deleting.validate_options(options)
+    request = attributes(
+        kind, call, Operation.CREATE, namespace, name, subresource="eviction", new=body
+    )
+    await registry.admission.admit(request)
+    await registry.admission.validate(request)
     uid = ""
     for _ in range(_ATTEMPTS):
         pod, version = await _read(registry, kind, namespace, name)
@@ -149,7 +158,14 @@ async def _take(
         take(budget, pod, now)
         return
     await updating.change(
-        registry, kind, call, metadata.namespace, metadata.name, change, subresource="status"
+        registry,
+        kind,
+        call,
+        metadata.namespace,
+        metadata.name,
+        change,
+        subresource="status",
+        admitted=True,
     )
 
 
@@ -244,6 +260,7 @@ async def _delete(
         ),
         namespace=pod.metadata.namespace,
         name=pod.metadata.name,
+        admitted=True,
     )
 
 
@@ -274,5 +291,6 @@ async def _mark(
         pod.metadata.name,
         change,
         subresource="status",
+        admitted=True,
     )
     return str(stored.revision)

@@ -105,6 +105,11 @@ class Registry:
             raise errors.path_not_found()
         return found
 
+    def versions(self, resource: Resource) -> list[Version]:
+        """Every version in which the kind of a stored row is served."""
+        kind = self._kinds.get((resource.group, resource.plural))
+        return [version for version in self._versions.values() if version.kind is kind]
+
     def kind(self, resource: Resource) -> Kind[Any]:
         return self._kinds[resource.group, resource.plural]
 

@@ -1,7 +1,8 @@
 """Subresources that are more than a part of the object: binding and scale.
 
 Serves step 3 of the pod's walk (the scheduler binds) and those who scale workloads. Both are changes
-of the object itself, with the same loop, admission and validation as any other (`updating.change`).
+of the object itself, with the same loop and validation as any other (`updating.change`); admission sees
+what was sent, the Binding or the Scale, and not the object.
 `status`, `approval` and `finalize` need nothing here: their rules are in the kinds' strategies.
 """
 
@@ -17,7 +18,9 @@ from api.fielderrors import Path, invalid, not_supported, required
 from api.meta import ObjectMeta, Status
 from api.struct import ApiStruct
 from api.timestamps import now_string
+from control.admission.chain import Operation
 from control.apiserver.registry import evicting, updating
+from control.apiserver.registry.admitting import attributes
 from control.apiserver.registry.call import Call, Stored
 from control.apiserver.registry.kinds import Kind
 from control.apiserver.registry.registry import Registry
@@ -30,6 +33,19 @@ async def bind(
 ) -> Status:
     """Assign a pod to a node, once and for all."""
     _check_binding(binding, namespace, name)
+    request = attributes(
+        kind,
+        call,
+        Operation.CREATE,
+        namespace,
+        name,
+        subresource="binding",
+        new=binding,
+        settle=lambda changed: _check_binding(changed, namespace, name),
+    )
+    await registry.admission.admit(request)
+    await registry.admission.validate(request)
+    binding = request.object
 
     async def assign(current: ApiStruct) -> Any:
         assert isinstance(current, Pod)
@@ -53,7 +69,9 @@ async def bind(
         _assign(registry, current, binding)
         return current
 
-    await updating.change(registry, kind, call, namespace, name, assign, subresource="binding")
+    await updating.change(
+        registry, kind, call, namespace, name, assign, subresource="binding", admitted=True
+    )
     return Status(status="Success", code=201)
 
 
@@ -124,7 +142,19 @@ async def scale(
 
     async def change(current: ApiStruct) -> Any:
         workload: Any = current
-        wanted = await make(scale_of(kind, Stored(kind.body(workload), 0)))
+        old = scale_of(kind, Stored(kind.body(workload), 0))
+        request = attributes(
+            kind,
+            call,
+            Operation.UPDATE,
+            namespace,
+            name,
+            subresource="scale",
+            new=await make(old),
+            old=old,
+        )
+        await registry.admission.admit(request)
+        wanted: Scale = request.object
         replicas = wanted.spec.replicas
         if replicas < 0:
             where = Path("spec").child("replicas")
@@ -138,10 +168,13 @@ async def scale(
         version = wanted.metadata.resource_version
         if version and version != workload.metadata.resource_version:
             raise errors.conflict(kind.resource, name)
+        await registry.admission.validate(request)
         kind.strategy.set_scale(workload, replicas)
         return workload
 
-    return await updating.change(registry, kind, call, namespace, name, change, subresource="scale")
+    return await updating.change(
+        registry, kind, call, namespace, name, change, subresource="scale", admitted=True
+    )
 
 
 CREATE: dict[tuple[str, str], Create] = {

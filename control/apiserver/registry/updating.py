@@ -18,6 +18,7 @@ from api.meta import ObjectMeta
 from api.struct import ApiStruct
 from control.admission.chain import Attributes, Operation
 from control.apiserver.registry import creating, tracking
+from control.apiserver.registry.admitting import attributes
 from control.apiserver.registry.call import Call, Stored
 from control.apiserver.registry.kinds import Kind
 from control.apiserver.registry.metadata import keep_server_owned, validate_change
@@ -77,10 +78,12 @@ async def change(
     *,
     subresource: str = "",
     applied: bool = False,
+    admitted: bool = False,
 ) -> Stored:
     """Change an object, as often as it takes. `make` gets the current one and returns the new.
 
-    `applied`: it has said already who owns what.
+    `applied`: it has said already who owns what. `admitted`: the request that this is a part of has
+    passed admission in another form.
     """
     key = kind.key(namespace, name)
     stored = await registry.store.get(key)
@@ -89,7 +92,7 @@ async def change(
             raise errors.not_found(kind.resource, name)
         old, new = await kind.current(stored), await make(await kind.current(stored))
         check_version(kind, name, new.metadata, old.metadata)
-        request = await prepare(registry, kind, call, new, old, subresource, applied=applied)
+        request = await prepare(registry, kind, call, new, old, subresource, applied, admitted)
         try:
             return await _store(registry, kind, call, request, stored)
         except ConflictError as error:
@@ -121,52 +124,69 @@ async def prepare(
     new: Any,
     old: Any,
     subresource: str,
-    *,
     applied: bool,
+    admitted: bool,
 ) -> Attributes:
-    """Everything that may refuse the change before it is written."""
+    """Everything that may refuse the change before it is written.
+
+    The request that is returned has the object that is to be written.
+    """
     strategy = kind.strategy
     if call.version is not None:
         call.version.keep(new, old)
     entries = new.metadata.managed_fields
-    keep_server_owned(new.metadata, old.metadata)
-    strategy.default(new)
-    if subresource:
-        strategy.prepare_subresource(subresource, new, old)
-    else:
-        strategy.prepare_update(new, old)
+    _complete(kind, new, old, subresource)
     if applied:
         new.metadata.managed_fields = entries
     else:
         tracking.updated(kind, call, new, old, entries, subresource, registry.now())
-    request = Attributes(
-        operation=Operation.UPDATE,
-        resource=kind.resource,
+    owners = new.metadata.managed_fields
+
+    def settle(changed: Any) -> None:
+        _complete(kind, changed, old, subresource)
+        changed.metadata.managed_fields = owners
+
+    metadata: ObjectMeta = old.metadata
+    request = attributes(
+        kind,
+        call,
+        Operation.UPDATE,
+        metadata.namespace,
+        metadata.name,
         subresource=subresource,
-        namespace=old.metadata.namespace,
-        name=old.metadata.name,
-        user=call.user,
-        object=new,
+        new=new,
         old=old,
-        dry_run=call.dry_run,
-        warnings=call.warnings,
+        settle=settle,
     )
-    await registry.admission.admit(request)
+    if not admitted:
+        await registry.admission.admit(request)
+        new = request.object
     # A binding fills in the spec, but it is not the user's wish that changes.
     if subresource != "binding" and strategy.generation_changes(new, old):
-        new.metadata.generation = old.metadata.generation + 1
-    found = validate_change(new.metadata, old.metadata, kind.resource)
+        new.metadata.generation = metadata.generation + 1
+    found = validate_change(new.metadata, metadata, kind.resource)
     if subresource:
         found += strategy.validate_subresource(subresource, new, old)
     else:
         found += (call.version or strategy).validate_update(new, old)
     if found:
-        raise errors.invalid(kind.resource, old.metadata.name, found)
-    await registry.admission.validate(request)
+        raise errors.invalid(kind.resource, metadata.name, found)
+    if not admitted:
+        await registry.admission.validate(request)
     if subresource in _WARNED:
         for text in strategy.warnings(new):
             call.warn(text)
     return request
+
+
+def _complete(kind: Kind[Any], new: Any, old: Any, subresource: str) -> None:
+    """What the server decided stays, what may not be changed here too, and defaults are filled in."""
+    keep_server_owned(new.metadata, old.metadata)
+    kind.strategy.default(new)
+    if subresource:
+        kind.strategy.prepare_subresource(subresource, new, old)
+    else:
+        kind.strategy.prepare_update(new, old)
 
 
 async def _store(

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from api import errors
+from api.codec.decode import IGNORE
 from api.fielderrors import FieldError
 from api.scheme import Resource
 from api.selectors import FieldSelector, FieldTerm, parse_field_selector
@@ -92,6 +93,16 @@ class Version:
     async def from_served(self, obj: Any, old: Any | None = None) -> Any:
         """An object of this version as the kind keeps it."""
         return obj if self.conversion is None else await self.conversion.to_stored(obj, old)
+
+    async def show(self, obj: Any) -> bytes:
+        """A decoded object of the kind as JSON of this version."""
+        return await self.one(self.kind.body(obj))
+
+    async def take(self, tree: Any, current: Any) -> Any:
+        """What a tree of this version means to the kind, in place of `current`. Raises 400."""
+        made = await self.from_served(self.codec.from_tree(tree, IGNORE).obj, current)
+        self.keep(made, current)
+        return made
 
     def shown(self, obj: Any) -> Any:
         """A stored object in this version; it may share parts with what was given."""

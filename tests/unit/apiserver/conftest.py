@@ -13,6 +13,7 @@ from api.core import Namespace
 from api.meta import ObjectMeta
 from base.clock import FakeClock
 from base.tasks import TaskGuard
+from control.apiserver.agents.webhooks import Webhooks
 from control.apiserver.build import make_registry
 from control.apiserver.local import LocalClient
 from control.apiserver.registry.registry import Registry
@@ -41,7 +42,9 @@ def settings(tmp_path: Path) -> ControlSettings:
 @pytest_asyncio.fixture
 async def registry(settings: ControlSettings, clock: FakeClock) -> AsyncIterator[Registry]:
     store = MemoryStore()
-    made = make_registry(settings=settings, store=store, clock=clock, source=random.Random(7))
+    made = make_registry(
+        settings=settings, store=store, clock=clock, source=random.Random(7), caller=Webhooks()
+    )
     async with TaskGuard("test") as guard:
         for kind in made.kinds:
             guard.start(kind.cache.run(), name=kind.resource.plural)

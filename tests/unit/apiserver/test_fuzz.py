@@ -20,6 +20,7 @@ from api.errors import ApiError
 from api.scheme import RESOURCES, Resource, find
 from base.clock import FakeClock
 from base.tasks import TaskGuard
+from control.apiserver.agents.webhooks import Webhooks
 from control.apiserver.build import make_registry
 from control.apiserver.registry import creating, updating
 from control.apiserver.registry.call import Call
@@ -187,7 +188,11 @@ async def session(resource: Resource, tree: Any, patch: Any, path: Path) -> None
         disable_admission_plugins=("ServiceAccount",),  # nobody makes accounts here
     )
     registry = make_registry(
-        settings=loaded, store=MemoryStore(), clock=FakeClock(), source=random.Random(1)
+        settings=loaded,
+        store=MemoryStore(),
+        clock=FakeClock(),
+        source=random.Random(1),
+        caller=Webhooks(),
     )
     async with TaskGuard("fuzz") as guard:
         for kind in registry.kinds:

@@ -115,6 +115,17 @@ async def test_a_uid_of_another_object_is_a_conflict(client: LocalClient) -> Non
         await client.update(made)
 
 
+@pytest.mark.parametrize(("field", "value"), [("kind", "Pod"), ("apiVersion", "v2")])
+async def test_a_patch_cannot_make_another_kind(
+    client: LocalClient, field: str, value: str
+) -> None:
+    await client.create(config("a"))
+    with pytest.raises(ApiError, match=value) as caught:
+        await client.patch(ConfigMap, "a", "ns", {field: value})
+    assert caught.value.code == 400
+    assert (await client.get(ConfigMap, "a", "ns")).kind == "ConfigMap"
+
+
 async def test_patches_of_each_type(client: LocalClient) -> None:
     await client.create(config("a", x="1"))
     operations = [{"op": "add", "path": "/data/y", "value": "2"}]

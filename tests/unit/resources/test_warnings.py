@@ -136,7 +136,6 @@ STORED_ONLY = {
     "PriorityLevelConfiguration",
     "IPAddress",
     "Ingress",
-    "MutatingWebhookConfiguration",
     "NetworkPolicy",
     "PersistentVolume",
     "PersistentVolumeClaim",
@@ -145,7 +144,6 @@ STORED_ONLY = {
     "RuntimeClass",
     "ServiceCIDR",
     "StorageClass",
-    "ValidatingWebhookConfiguration",
     "VolumeAttachment",
     "VolumeAttributesClass",
 }
