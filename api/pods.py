@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+import msgspec
+
 from api import conditions, quantity, timestamps
 from api.conditions import find as get_condition
 from api.core.container import Container
@@ -25,6 +27,7 @@ __all__ = [
     "QosClass",
     "all_containers",
     "condition",
+    "ephemeral_containers",
     "find_port",
     "get_condition",
     "host_ports",
@@ -48,6 +51,9 @@ __all__ = [
 ]
 
 
+_CONTAINER_FIELDS = msgspec.structs.fields(Container)
+
+
 class QosClass(StrEnum):
     """How hard a pod's resources are promised; decides who suffers first when memory is short."""
 
@@ -65,6 +71,14 @@ def all_containers(spec: PodSpec) -> Iterator[Container]:
     """Init containers, then app containers (ephemeral ones have a type of their own)."""
     yield from spec.init_containers
     yield from spec.containers
+
+
+def ephemeral_containers(spec: PodSpec) -> list[Container]:
+    """The containers that were added to look into the pod, in the shape of the others."""
+    return [
+        Container(**{field.name: getattr(added, field.name) for field in _CONTAINER_FIELDS})
+        for added in spec.ephemeral_containers
+    ]
 
 
 def pod_requests(pod: Pod) -> Amounts:

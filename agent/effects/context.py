@@ -23,6 +23,7 @@ from agent.volumes.mounts import Mounter
 from agent.volumes.registry import PodVolumes
 from api.client import Client
 from api.core import Container, Pod, Service
+from api.pods import all_containers, ephemeral_containers
 from api.struct import ApiStruct
 from base.clock import Clock
 from base.errors import PodwrightError
@@ -105,7 +106,8 @@ class PodContext:
 
     def container(self, name: str) -> Container:
         """The spec of a container. Raises StepFailed when the pod has none of that name."""
-        for container in (*self.pod.spec.init_containers, *self.pod.spec.containers):
+        spec = self.pod.spec
+        for container in (*all_containers(spec), *ephemeral_containers(spec)):
             if container.name == name:
                 return container
         raise StepFailed("ContainerNotFound", f"the pod has no container {name}")
@@ -114,9 +116,15 @@ class PodContext:
         """An event of the pod, or of one of its containers."""
         path = ""
         if container:
-            inits = {c.name for c in self.pod.spec.init_containers}
-            path = f"spec.{'initContainers' if container in inits else 'containers'}{{{container}}}"
+            path = f"spec.{self._list_of(container)}{{{container}}}"
         self.agent.recorder.event(self.pod, type_, reason, message, field_path=path)
+
+    def _list_of(self, name: str) -> str:
+        spec = self.pod.spec
+        if any(container.name == name for container in spec.init_containers):
+            return "initContainers"
+        added = any(container.name == name for container in spec.ephemeral_containers)
+        return "ephemeralContainers" if added else "containers"
 
     def normal(self, reason: str, message: str, *, container: str = "") -> None:
         self.tell("Normal", reason, message, container=container)

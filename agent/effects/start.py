@@ -16,10 +16,11 @@ from agent.containers.errors import (
     StartError,
 )
 from agent.containers.images import ImageEvent, ImageProblem, PullPolicy, Reason, default_policy
-from agent.containers.records import Mount, RegistryAuth
+from agent.containers.records import ContainerId, Mount, RegistryAuth
 from agent.containers.references import InvalidReference
 from agent.effects import sandbox
 from agent.effects.context import PodContext, StepFailed
+from agent.pod import names
 from agent.pod.actions import CreateContainer, EnsureImage, RunPostStart, StartContainer
 from agent.pod.observed import Hook
 from agent.probes.handlers import Target
@@ -36,6 +37,7 @@ from agent.spec.environment import References
 from agent.spec.errors import ConfigError
 from agent.spec.expansion import expand, missing
 from agent.spec.pullsecrets import registry_auths
+from agent.spec.refusals import refusal_of_added
 from agent.volumes.base import VolumeError
 from agent.volumes.subpath import SUBPATHS_DIRECTORY, bind_subpath
 from api.core import Container, Secret
@@ -75,6 +77,7 @@ async def ensure_image(ctx: PodContext, action: EnsureImage) -> None:
 async def create(ctx: PodContext, action: CreateContainer) -> None:
     """Configure and create the container."""
     container = ctx.container(action.container)
+    _check_added(ctx, container)
     try:
         await _create(ctx, container, action)
     except (ConfigError, VolumeError) as error:
@@ -155,6 +158,7 @@ async def _create(ctx: PodContext, container: Container, action: CreateContainer
         cgroup_parent=agent.cgroups.parent(ctx.uid, str(qos_class(pod))),
         restarts=action.restarts,
         backoff_level=action.backoff_level,
+        target=_target(ctx, container),
     )
     spec = container_create(pod, container, agent.node, made)
     _message_file(ctx, container, action.restarts)
@@ -165,6 +169,33 @@ async def _create(ctx: PodContext, container: Container, action: CreateContainer
         return
     ctx.memory.note(sandbox.created(id, spec, found[1].id, now=agent.clock.now()))
     ctx.normal("Created", f"Created container: {container.name}", container=container.name)
+
+
+def _target(ctx: PodContext, container: Container) -> ContainerId | None:
+    """The container that an ephemeral one is to look into, which has to run."""
+    for added in ctx.pod.spec.ephemeral_containers:
+        if added.name != container.name or not added.target_container_name:
+            continue
+        for record in ctx.memory.records.values():
+            name = record.labels.get(names.CONTAINER_NAME)
+            if name == added.target_container_name and record.running:
+                return record.id
+        raise ConfigError(
+            f'container "{added.target_container_name}", whose processes {container.name} is to see,'
+            " does not run"
+        )
+    return None
+
+
+def _check_added(ctx: PodContext, container: Container) -> None:
+    """Refuse an ephemeral container that asks for what this agent does not honour."""
+    for position, added in enumerate(ctx.pod.spec.ephemeral_containers):
+        if added.name == container.name:
+            path = f"spec.ephemeralContainers[{position}]"
+            refused = refusal_of_added(container, path, ctx.agent.node.engine)
+            if refused is not None:
+                ctx.warn(refused.reason, refused.message, container=container.name)
+                raise StepFailed(refused.reason, refused.message)
 
 
 async def references(ctx: PodContext, container: Container) -> References:

@@ -6,6 +6,8 @@ PodInitializing, ContainerCreating, CrashLoopBackOff, ErrImagePull, ImagePullBac
 
 from __future__ import annotations
 
+import enum
+
 from agent.pod.backoff import RESTARTS
 from agent.pod.observed import (
     Hook,
@@ -37,12 +39,20 @@ RUNTIME = "docker"
 _FAILURE_KEYS = ("image/{}", "container/{}")
 
 
+class Sort(enum.Enum):
+    """Which list of the spec a container stands in."""
+
+    INIT = "initContainers"
+    MAIN = "containers"
+    EPHEMERAL = "ephemeralContainers"
+
+
 def container_status(
-    pod: Pod, container: Container, observed: PodObserved, *, init: bool
+    pod: Pod, container: Container, observed: PodObserved, sort: Sort
 ) -> ContainerStatus:
     """The status of one container of the spec."""
     newest = observed.newest(container.name)
-    state, last = _states(pod, container, observed, init=init)
+    state, last = _states(pod, container, observed, sort)
     running = state.running is not None and newest is not None
     known = told(pod, container.name)
     if known is not None and last.terminated is None and state.terminated is None:
@@ -54,7 +64,7 @@ def container_status(
         name=container.name,
         state=state,
         last_state=last,
-        ready=_ready(container, newest, running=running, init=init),
+        ready=_ready(container, newest, sort, running=running),
         restart_count=_restarts(newest, known),
         image=container.image if newest is None else (newest.image or container.image),
         image_id="" if newest is None else str(newest.record.image_id),
@@ -111,7 +121,7 @@ def _end_reason(seen: Seen) -> str:
 
 
 def _states(
-    pod: Pod, container: Container, observed: PodObserved, *, init: bool
+    pod: Pod, container: Container, observed: PodObserved, sort: Sort
 ) -> tuple[ContainerState, ContainerState]:
     """The present state and the last one."""
     made = observed.containers.get(container.name, ())
@@ -119,14 +129,14 @@ def _states(
     before = next((seen for seen in made[1:] if seen.ended), None)
     last = ContainerState() if before is None else ContainerState(terminated=terminated(before))
     if newest is None or newest.unstarted:
-        return ContainerState(waiting=_waiting(pod, container, observed, init=init)), last
+        return ContainerState(waiting=_waiting(pod, container, observed, sort)), last
     if newest.alive:
         if newest.post_start in (Hook.PENDING, Hook.RUNNING):
             waiting = ContainerStateWaiting(reason="ContainerCreating")
             return ContainerState(waiting=waiting), last
         return ContainerState(running=_running(newest)), last
     ended = ContainerState(terminated=terminated(newest))
-    waiting_again = _waiting_again(pod, container, newest, observed, init=init)
+    waiting_again = _waiting_again(pod, container, newest, observed, sort)
     if waiting_again is None:
         return ended, last
     return ContainerState(waiting=waiting_again), ended
@@ -138,7 +148,7 @@ def _running(seen: Seen) -> ContainerStateRunning:
 
 
 def _waiting(
-    pod: Pod, container: Container, observed: PodObserved, *, init: bool
+    pod: Pod, container: Container, observed: PodObserved, sort: Sort
 ) -> ContainerStateWaiting:
     """Why a container has not started yet."""
     if observed.refusal is not None:
@@ -147,9 +157,10 @@ def _waiting(
         )
     if (failed := _failure(container, observed)) is not None:
         return failed
-    if pod.spec.init_containers and not initialized(pod, observed):
+    held_up = pod.spec.init_containers and not initialized(pod, observed)
+    if held_up and sort is not Sort.EPHEMERAL:
         first = pod.spec.init_containers[0].name
-        if not (init and container.name == first):
+        if not (sort is Sort.INIT and container.name == first):
             return ContainerStateWaiting(reason="PodInitializing")
         if observed.reachable:
             return ContainerStateWaiting(reason="PodInitializing")
@@ -157,11 +168,14 @@ def _waiting(
 
 
 def _waiting_again(
-    pod: Pod, container: Container, seen: Seen, observed: PodObserved, *, init: bool
+    pod: Pod, container: Container, seen: Seen, observed: PodObserved, sort: Sort
 ) -> ContainerStateWaiting | None:
     """Why a container that ended waits to run again; None when it shows how it ended."""
+    if sort is Sort.EPHEMERAL:
+        return None
     if outcome(pod, observed) is not None or pod.metadata.deletion_timestamp is not None:
         return None
+    init = sort is Sort.INIT
     policy = "Always" if init and is_sidecar(container) else restart_policy(pod)
     if init and not is_sidecar(container) and (seen.succeeded or policy == "Never"):
         return None
@@ -188,10 +202,10 @@ def _failure(container: Container, observed: PodObserved) -> ContainerStateWaiti
     return None
 
 
-def _ready(container: Container, seen: Seen | None, *, running: bool, init: bool) -> bool:
-    if seen is None:
+def _ready(container: Container, seen: Seen | None, sort: Sort, *, running: bool) -> bool:
+    if seen is None or sort is Sort.EPHEMERAL:
         return False
-    if init and not is_sidecar(container):
+    if sort is Sort.INIT and not is_sidecar(container):
         return seen.succeeded
     return running and container_ready(container, seen)
 

@@ -28,7 +28,7 @@ from agent.server.interface import (
 from agent.server.usage import read_legacy, read_unified
 from api import timestamps
 from api.core import Pod
-from api.pods import all_containers, qos_class
+from api.pods import all_containers, ephemeral_containers, qos_class
 
 DEFAULT_CONTAINER = "kubectl.kubernetes.io/default-container"
 
@@ -81,7 +81,8 @@ class Pods:
 
     def _named(self, namespace: str, pod: str, container: str) -> tuple[PodWorker, str]:
         worker = self._worker(namespace, pod)
-        names = [c.name for c in all_containers(worker.pod.spec)]
+        spec = worker.pod.spec
+        names = [c.name for c in (*all_containers(spec), *ephemeral_containers(spec))]
         if not container:
             container = worker.pod.metadata.annotations.get(DEFAULT_CONTAINER, "")
             mains = [c.name for c in worker.pod.spec.containers]
@@ -124,7 +125,7 @@ class PodsUsage:
                 continue
             uid, qos = pod.metadata.uid, str(qos_class(pod))
             containers = {}
-            for container in all_containers(pod.spec):
+            for container in (*all_containers(pod.spec), *ephemeral_containers(pod.spec)):
                 running = [s for s in _containers(worker, container.name) if s.alive]
                 if running:
                     containers[container.name] = self._read(uid, qos, running[0].id)
@@ -159,7 +160,11 @@ def _containers(worker: PodWorker, name: str) -> list[Seen]:
 
 def _waiting(worker: PodWorker, name: str) -> str:
     status = worker.reported
-    for each in (*status.init_container_statuses, *status.container_statuses):
+    for each in (
+        *status.init_container_statuses,
+        *status.container_statuses,
+        *status.ephemeral_container_statuses,
+    ):
         if each.name == name and each.state.waiting is not None:
             return each.state.waiting.reason
     return "ContainerCreating"

@@ -21,6 +21,7 @@ from agent.pod.observed import Failure, Hook, KilledFor, PodObserved, Probed, Re
 from agent.spec.fieldref import needs_ip
 from api import timestamps
 from api.core import Pod
+from api.pods import all_containers, ephemeral_containers
 from base.clock import Clock
 
 
@@ -129,7 +130,9 @@ class PodMemory:
             volumes_ready=self.volumes_ready,
             images={name: restarts for name, (restarts, _) in self.images.items()},
             needs_ip=frozenset(
-                c.name for c in (*pod.spec.init_containers, *pod.spec.containers) if needs_ip(c)
+                c.name
+                for c in (*all_containers(pod.spec), *ephemeral_containers(pod.spec))
+                if needs_ip(c)
             ),
             busy=frozenset(busy),
             failures={
@@ -147,7 +150,7 @@ class PodMemory:
         )
 
     def _containers(self, pod: Pod, now: float) -> dict[str, list[Seen]]:
-        specs = {c.name: c for c in (*pod.spec.init_containers, *pod.spec.containers)}
+        specs = {c.name: c for c in (*all_containers(pod.spec), *ephemeral_containers(pod.spec))}
         made: dict[str, list[Seen]] = defaultdict(list)
         for record in self.records.values():
             if _is_sandbox(record):

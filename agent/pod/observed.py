@@ -197,7 +197,11 @@ class PodObserved:
 
 def told(pod: Pod, name: str) -> ContainerStatus | None:
     """What the API knows of a container that ran: all that is left after `docker container prune`."""
-    for status in (*pod.status.init_container_statuses, *pod.status.container_statuses):
+    for status in (
+        *pod.status.init_container_statuses,
+        *pod.status.container_statuses,
+        *pod.status.ephemeral_container_statuses,
+    ):
         ran = status.state.running or status.state.terminated or status.last_state.terminated
         if status.name == name and ran:
             return status

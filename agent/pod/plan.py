@@ -11,7 +11,8 @@ fast (the container is created while its sandbox starts) and a killed agent harm
       └── image made sure of ┴── created ─────┘
 
 Invariants: a container is created only when no other of its name lives; init containers run one
-after another and before all others; nothing runs outside the present sandbox.
+after another and before all others; nothing runs outside the present sandbox; an ephemeral container
+is started once.
 """
 
 from __future__ import annotations
@@ -48,6 +49,7 @@ from agent.pod.observed import (
 from agent.pod.outcome import deadline_in, outcome
 from agent.pod.teardown import plan_deletion, plan_finished, pod_grace
 from api.core import Container, Pod, Probe
+from api.pods import all_containers, ephemeral_containers
 
 
 def plan(pod: Pod, observed: PodObserved) -> Plan:
@@ -99,7 +101,7 @@ def _plan_running(pod: Pod, observed: PodObserved) -> Plan:
     if not observed.volumes_ready:
         draft.actions.append(PrepareVolumes())
     _watch_running(pod, observed, draft)
-    for container in due(pod, observed):
+    for container in (*_added(pod, observed), *due(pod, observed)):
         _advance(pod, container, observed, draft)
     return draft.plan()
 
@@ -150,6 +152,16 @@ def due(pod: Pod, observed: PodObserved) -> list[Container]:
         wanted = [c for c in sidecars(pod) if not _lives(observed, c)]
     policy = restart_policy(pod)
     return wanted + [c for c in pod.spec.containers if _main_due(c, observed, policy)]
+
+
+def _added(pod: Pod, observed: PodObserved) -> list[Container]:
+    """Ephemeral containers to start: once, whatever the others do, since they may be the reason."""
+    found = []
+    for container in ephemeral_containers(pod.spec):
+        newest = observed.newest(container.name)
+        if newest.unstarted if newest is not None else told(pod, container.name) is None:
+            found.append(container)
+    return found
 
 
 def initialized(pod: Pod, observed: PodObserved) -> bool:
@@ -229,6 +241,8 @@ def _may_start(pod: Pod, container: Container, observed: PodObserved) -> bool:
     """The sandbox has its address, and no earlier container's postStart hook is outstanding."""
     if not (observed.sandbox_running and observed.network_ready and observed.volumes_ready):
         return False
+    if any(added.name == container.name for added in pod.spec.ephemeral_containers):
+        return True
     for earlier in pod.spec.containers:
         if earlier.name == container.name:
             return True
@@ -246,7 +260,7 @@ def _may_start(pod: Pod, container: Container, observed: PodObserved) -> bool:
 
 def _watch_running(pod: Pod, observed: PodObserved, draft: _Draft) -> None:
     """Hooks to run and containers to end among those that live."""
-    specs = {c.name: c for c in (*pod.spec.init_containers, *pod.spec.containers)}
+    specs = {c.name: c for c in (*all_containers(pod.spec), *ephemeral_containers(pod.spec))}
     for name in observed.containers:
         seen = observed.current(name)
         if seen is None or not seen.alive:

@@ -45,6 +45,7 @@ _FIELDS = (
     "startTime",
     "initContainerStatuses",
     "containerStatuses",
+    "ephemeralContainerStatuses",
     "qosClass",
 )
 _REPLACED = ("hostIPs", "podIPs")
@@ -254,7 +255,11 @@ def _gist(status: PodStatus) -> object:
             c.state.terminated is not None,
             _waiting_reason(c.state.waiting),
         )
-        for c in (*status.init_container_statuses, *status.container_statuses)
+        for c in (
+            *status.init_container_statuses,
+            *status.container_statuses,
+            *status.ephemeral_container_statuses,
+        )
     }
     moved = {name: gist for name, gist in containers.items() if any(gist)}
     return status.phase or "Pending", ready or ["False"], moved, status.reason

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from agent.pod.containerstatus import container_status
+from agent.pod.containerstatus import Sort, container_status
 from agent.pod.observed import PodObserved
 from agent.pod.outcome import Outcome, outcome
 from agent.pod.plan import initialized
@@ -23,7 +23,7 @@ from api.core import (
     PodIP,
     PodStatus,
 )
-from api.pods import qos_class
+from api.pods import ephemeral_containers, qos_class
 
 OWN_CONDITIONS = (
     "PodReadyToStartContainers",
@@ -39,8 +39,11 @@ def status(
     pod: Pod, observed: PodObserved, *, previous: PodStatus, host_ip: str, now: datetime
 ) -> PodStatus:
     """The status to report."""
-    inits = [container_status(pod, c, observed, init=True) for c in pod.spec.init_containers]
-    mains = [container_status(pod, c, observed, init=False) for c in pod.spec.containers]
+    inits = [container_status(pod, c, observed, Sort.INIT) for c in pod.spec.init_containers]
+    mains = [container_status(pod, c, observed, Sort.MAIN) for c in pod.spec.containers]
+    added = [
+        container_status(pod, c, observed, Sort.EPHEMERAL) for c in ephemeral_containers(pod.spec)
+    ]
     end = _reported_end(pod, observed)
     phase = end.phase if end is not None else _phase(pod, inits, mains)
     ip = observed.ip if observed.reachable else ""
@@ -59,6 +62,7 @@ def status(
         start_time=previous.start_time or timestamps.format(now),
         init_container_statuses=inits,
         container_statuses=mains,
+        ephemeral_container_statuses=added,
         qos_class=previous.qos_class or str(qos_class(pod)),
     )
 

@@ -50,6 +50,8 @@ class Made:
     cgroup_parent: str
     restarts: int
     backoff_level: int
+    target: ContainerId | None = None
+    """The container whose processes an ephemeral one sees."""
 
 
 def sandbox_create(
@@ -102,7 +104,7 @@ def container_create(
         mounts=made.mounts,
         network_mode=joined,
         ipc_mode="host" if pod.spec.host_ipc else joined,
-        pid_mode=_pid_mode(pod, joined),
+        pid_mode=_pid_mode(pod, joined, made.target),
         cgroup_parent=made.cgroup_parent,
         cpu_shares=values.cpu_shares,
         cpu_quota=values.cpu_quota,
@@ -158,7 +160,9 @@ def volume_mount(mount: VolumeMount, source: Path, container: Container, *, fixe
     )
 
 
-def _pid_mode(pod: Pod, joined: str) -> str:
+def _pid_mode(pod: Pod, joined: str, target: ContainerId | None) -> str:
     if pod.spec.host_pid:
         return "host"
+    if target is not None and not pod.spec.share_process_namespace:
+        return f"container:{target}"
     return joined if pod.spec.share_process_namespace else ""

@@ -216,6 +216,15 @@ def refusal(pod: Pod, engine: EngineInfo) -> Refusal | None:
     return None
 
 
+def refusal_of_added(container: Container, path: str, engine: EngineInfo) -> Refusal | None:
+    """Why an ephemeral container is not started; the pod that it looks into goes on."""
+    context = container.security_context
+    for rule in REFUSALS:
+        if rule.context is not None and context is not None and rule.context(context, engine):
+            return _refusal(rule, rule.field.replace("spec.containers[*]", path))
+    return None
+
+
 def _refusal(rule: Rule, path: str) -> Refusal:
     on = f"; it needs {rule.needs}" if rule.needs else ""
     return Refusal(

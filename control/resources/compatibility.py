@@ -142,11 +142,6 @@ LEASE: tuple[NotYet, ...] = (
     NotYet("spec.strategy", "there are no coordinated elections"),
 )
 
-POD: tuple[NotYet, ...] = (
-    *POD_SPEC,
-    NotYet("ephemeralContainers", "agents do not start containers in a running pod yet"),
-)
-
 DISRUPTION_BUDGET: tuple[NotYet, ...] = (
     NotYet("spec.selector", "no controller counts its pods yet; until it does, evictions wait"),
 )
@@ -168,7 +163,7 @@ _NO_DRIVERS = "agents cannot mount volumes of storage drivers yet"
 _NO_FLOWS = "requests are sorted into built-in levels, which share the server fairly"
 
 NOT_YET: dict[type[ApiStruct], tuple[NotYet, ...]] = {
-    core.Pod: _below("spec", POD),
+    core.Pod: _below("spec", POD_SPEC),
     apps.ReplicaSet: _below("spec.template.spec", POD_SPEC),
     apps.Deployment: _below("spec.template.spec", POD_SPEC),
     batch.CronJob: _below("spec.jobTemplate.spec.template.spec", POD_SPEC),

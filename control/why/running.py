@@ -51,6 +51,7 @@ def _ended(pod: Pod) -> Iterator[Finding]:
 def _statuses(pod: Pod) -> Iterator[ContainerStatus]:
     yield from pod.status.init_container_statuses
     yield from pod.status.container_statuses
+    yield from pod.status.ephemeral_container_statuses
 
 
 def _container(pod: Pod, status: ContainerStatus) -> Iterator[Finding]:

@@ -283,6 +283,28 @@ def test_host_network(kubectl: Kubectl, cluster: Any) -> None:
     assert found["status"]["podIP"] == found["status"]["hostIP"] == address
 
 
+def test_a_debugger_sees_the_processes_of_its_target(
+    kubectl: Kubectl, eventually: Eventually
+) -> None:
+    kubectl.apply(pod("patient", container("sleep 4242 & wait")))
+    ready(kubectl, "patient")
+    kubectl(
+        *("debug", "patient", f"--image={BUSYBOX}", "--image-pull-policy=Never", "-c", "doctor"),
+        *("--target=main", "--", "sh", "-c", "ps; exit 3"),
+    )
+
+    def ended() -> Any:
+        found = status(kubectl, "patient").get("ephemeralContainerStatuses", [{}])[0]
+        return found.get("state", {}).get("terminated")
+
+    assert eventually(ended)["exitCode"] == 3
+    assert "sleep 4242" in kubectl("logs", "patient", "-c", "doctor")
+    assert main_status(kubectl, "patient")["restartCount"] == 0
+    row = kubectl("get", "pod", "patient", "--no-headers").split()
+    assert row[1:3] == ["1/1", "Running"]
+    assert "Started container doctor" in kubectl("describe", "pod", "patient")
+
+
 def test_what_is_not_honoured_is_refused_and_said(kubectl: Kubectl, eventually: Eventually) -> None:
     weak = pod("confined", {"name": "main", "image": BUSYBOX, "command": ["sleep", "1000"]})
     weak["spec"]["securityContext"] = {"seLinuxOptions": {"level": "s0:c1,c2"}}

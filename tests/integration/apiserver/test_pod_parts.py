@@ -22,12 +22,11 @@ async def _pod(api: Api, namespace: str) -> str:
 
 async def test_kubectl_debug_adds_a_container(server: Server, api: Api, namespace: str) -> None:
     path = await _pod(api, namespace)
-    done = await asyncio.to_thread(
+    await asyncio.to_thread(
         server.kubectl,
         *("debug", "p", "-n", namespace, "--image=busybox", "-c", "sh", "--target=app"),
         *("--", "sleep", "1"),
     )
-    assert "agents do not start containers in a running pod yet" in done.stderr
     _, pod = await api.get(path)
     (added,) = pod["spec"]["ephemeralContainers"]
     assert (added["name"], added["targetContainerName"]) == ("sh", "app")

@@ -62,6 +62,13 @@ def test_lists_that_would_be_merged_are_replaced() -> None:
     assert difference(PodStatus(), after)["podIPs"] == [{"ip": "10.0.0.2"}]
 
 
+@pytest.mark.parametrize("sort", ["init_container", "container", "ephemeral_container"])
+def test_statuses_of_every_sort_of_container_are_sent(sort: str) -> None:
+    after = PodStatus(**{f"{sort}_statuses": [container_status(True)]})
+    (sent,) = difference(PodStatus(), after).values()
+    assert sent[0]["name"] == "web"
+
+
 def test_conditions_one_by_one_with_nulls() -> None:
     before = PodStatus(
         conditions=[
