@@ -21,6 +21,7 @@ from control.controllers.nodes.podgc import PodGcController
 from control.controllers.workloads.daemonset import DaemonSetController
 from control.controllers.workloads.deployment import DeploymentController
 from control.controllers.workloads.replicaset import ReplicaSetController, ReplicationManager
+from control.controllers.workloads.statefulset import StatefulSetController
 from control.scheduler.scheduler import NAME as SCHEDULER
 from control.scheduler.scheduler import Scheduler
 
@@ -42,6 +43,7 @@ CONTROLLERS: tuple[type[Controller], ...] = (
     QuotaController,
     ReplicaSetController,
     ReplicationManager,
+    StatefulSetController,
     TokenSecretController,
 )
 

@@ -14,7 +14,6 @@ from base.errors import PodwrightError
 from control.controllers.context import Context
 from control.controllers.workloads import daemons
 from control.controllers.workloads.daemons import Fleet, Step
-from control.controllers.workloads.failedpods import FailedPods
 from control.controllers.workloads.history import REVISION, Histories, Present, hash_of
 from control.controllers.workloads.podowner import PodOwner
 
@@ -28,12 +27,8 @@ class DaemonSetController(PodOwner[DaemonSet]):
     def __init__(self, context: Context) -> None:
         super().__init__(context)
         self._histories = Histories(context, label=REVISION)
-        self._failed: FailedPods[tuple[str, str]] = FailedPods()
         self._nodes = context.informers.of(Node)
         self._nodes.subscribe(self._on_node)
-
-    def statistics(self) -> dict[str, float]:
-        return {**super().statistics(), **self._failed.statistics()}
 
     def _on_node(self, old: Node | None, new: Node | None) -> None:
         """What a node is fit for hangs on its labels and taints; its heartbeats are many."""
@@ -46,6 +41,17 @@ class DaemonSetController(PodOwner[DaemonSet]):
             return
         for owner in self._owners.items():
             self.enqueue(owner)
+
+    def place_of(self, pod: Pod) -> str:
+        return daemons.target_of(pod)
+
+    def told_of_ended(self, owner: DaemonSet, pod: Pod) -> tuple[str, str]:
+        named = (
+            f"daemon pod {pod.metadata.namespace}/{pod.metadata.name} on node {self.place_of(pod)}"
+        )
+        if pod.status.phase == "Failed":
+            return "FailedDaemonPod", f"Found failed {named}, will try to kill it"
+        return "SucceededDaemonPod", f"Found succeeded {named}, will try to delete it"
 
     async def sync(self, owner: DaemonSet, key: Key) -> float | None:
         if owner.metadata.deletion_timestamp:
@@ -67,7 +73,7 @@ class DaemonSetController(PodOwner[DaemonSet]):
         """Why it failed, or an empty string; and in how many seconds there is more to do."""
         try:
             step = daemons.manage(fleet)
-            wait, busy = await self._replace_ended(fleet, key, step)
+            wait, busy = await self.replace_ended(fleet.owner, key, step.ended, fleet.now)
             await self._write(fleet, key, step)
             if not (busy or step.create or step.delete):
                 await self._write(fleet, key, daemons.update(fleet))
@@ -82,33 +88,6 @@ class DaemonSetController(PodOwner[DaemonSet]):
             await self.delete_pod(fleet.owner, key, pod)
         for node in step.create:
             await self.create_pod(fleet.owner, key, daemons.new_pod(fleet.owner, node, fleet.hash))
-
-    async def _replace_ended(self, fleet: Fleet, key: Key, step: Step) -> tuple[float | None, bool]:
-        """Delete pods that have ended, unless that was done just now: seconds to wait, and whether
-        any was deleted."""
-        owner, waits, busy = fleet.owner, [], False
-        for pod in step.ended:
-            place = (owner.metadata.uid, daemons.target_of(pod))
-            if pod.status.phase == "Failed":
-                if (wait := self._failed.wait(place, fleet.now)) > 0:
-                    waits.append(wait)
-                    continue
-                self._failed.replaced(place, fleet.now)
-            self._tell_ended(owner, pod)
-            await self.delete_pod(owner, key, pod)
-            busy = True
-        return min(waits, default=None), busy
-
-    def _tell_ended(self, owner: DaemonSet, pod: Pod) -> None:
-        failed = pod.status.phase == "Failed"
-        self._recorder.event(
-            owner,
-            "Warning" if failed else "Normal",
-            "FailedDaemonPod" if failed else "SucceededDaemonPod",
-            f"Found {'failed' if failed else 'succeeded'} daemon pod "
-            f"{pod.metadata.namespace}/{pod.metadata.name} on node {daemons.target_of(pod)}, "
-            f"will try to {'kill' if failed else 'delete'} it",
-        )
 
 
 def _in_use(present: Present, mine: list[Pod]) -> set[str]:

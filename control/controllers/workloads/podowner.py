@@ -6,8 +6,9 @@ say in `sync` what is to happen; they are called when the informer shows everyth
 """
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Generic, TypeVar
 
 import msgspec
@@ -24,6 +25,7 @@ from control.controllers.claims import adopt, claim, release
 from control.controllers.context import Context
 from control.controllers.controller import Controller
 from control.controllers.expectations import LAPSE_SECONDS, Expectations
+from control.controllers.workloads.failedpods import FailedPods
 
 Workload = DaemonSet | ReplicaSet | ReplicationController | StatefulSet
 W = TypeVar("W", bound=Workload)
@@ -68,8 +70,12 @@ class PodOwner(Controller, Generic[W]):
         indexes.index_selecting(self._owners, pairs_of)
         self._recorder = context.recorder(self.name)
         self._expected: Expectations[Key] = Expectations(context.clock)
+        self._failed: FailedPods[tuple[str, str]] = FailedPods()
         self.watch_own(self.kind)
         self._pods.subscribe(self._on_pod)
+
+    def statistics(self) -> dict[str, float]:
+        return {**super().statistics(), **self._failed.statistics()}
 
     @abstractmethod
     async def sync(self, owner: W, key: Key) -> float | None:
@@ -152,6 +158,36 @@ class PodOwner(Controller, Generic[W]):
                 raise
             return
         self._tell(owner, "Normal", "SuccessfulDelete", self.words.deleted, name, None)
+
+    def place_of(self, pod: Pod) -> str:
+        """Where a pod would be replaced, as far as the pause after its end goes."""
+        return pod.metadata.name
+
+    def told_of_ended(self, owner: W, pod: Pod) -> tuple[str, str]:
+        """Reason and message of the event about a pod that has ended and is to be replaced."""
+        return "RecreatingPod", f"Pod {pod.metadata.name} has ended and is made anew"
+
+    async def replace_ended(
+        self, owner: W, key: Key, ended: Sequence[Pod], now: datetime
+    ) -> tuple[float | None, bool]:
+        """Delete pods that have ended, so that others can be made in their place.
+
+        Where one was replaced just now it waits (`FailedPods`). Returns the seconds until there is
+        more to do, or None, and whether any pod was deleted.
+        """
+        waits, busy = [], False
+        for pod in ended:
+            place = (owner.metadata.uid, self.place_of(pod))
+            if (wait := self._failed.wait(place, now)) > 0:
+                waits.append(wait)
+                continue
+            self._failed.replaced(place, now)
+            reason, message = self.told_of_ended(owner, pod)
+            type_ = "Warning" if pod.status.phase == "Failed" else "Normal"
+            self._recorder.event(owner, type_, reason, message)
+            await self.delete_pod(owner, key, pod)
+            busy = True
+        return min(waits, default=None), busy
 
     def _tell(
         self,

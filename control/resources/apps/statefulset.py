@@ -20,7 +20,7 @@ from api.core import (
     PodTemplateSpec,
     Volume,
 )
-from api.fielderrors import FieldError, Path, forbidden, invalid, not_supported, required
+from api.fielderrors import FieldError, Path, forbidden, invalid, not_supported
 from api.scheme import resource_of
 from control.resources.apps.replicaset import container_images, container_names
 from control.resources.checks import (
@@ -35,6 +35,7 @@ from control.resources.checks import (
     is_nothing,
 )
 from control.resources.columns import AGE
+from control.resources.core.persistentvolumeclaim import claim_spec_errors
 from control.resources.podspec.defaults import default_pod_spec
 from control.resources.podspec.spec import template_errors
 from control.resources.strategy import Column, Strategy
@@ -213,7 +214,7 @@ def _retention_errors(spec: StatefulSetSpec, path: Path) -> Iterator[FieldError]
 
 
 def _claim_errors(claims: Sequence[PersistentVolumeClaim], path: Path) -> Iterator[FieldError]:
-    """What would keep a claim from being made: no name, or the name of another one."""
+    """What would keep a claim from being made, and its pod with it."""
     named = [
         (path.index(number).child("metadata", "name"), claim.metadata.name)
         for number, claim in enumerate(claims)
@@ -222,9 +223,7 @@ def _claim_errors(claims: Sequence[PersistentVolumeClaim], path: Path) -> Iterat
         yield from check_text(where, name, validation.dns1123_label)
     yield from check_unique(path, named)
     for number, claim in enumerate(claims):
-        if not claim.spec.access_modes:
-            where = path.index(number).child("spec", "accessModes")
-            yield required(where, "at least 1 access mode is required")
+        yield from claim_spec_errors(claim.spec, path.index(number).child("spec"))
 
 
 def _status_errors(new: StatefulSetStatus, old: StatefulSetStatus) -> Iterator[FieldError]:

@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from api.apps import DaemonSet, Deployment, ReplicaSet
+from api.apps import DaemonSet, Deployment, ReplicaSet, StatefulSet
 from api.core import Pod, ReplicationController, Service
 from api.scheme import resource_of
 from control.resources import strategy_of
@@ -104,6 +104,39 @@ def daemon_set(name: str = "log", *, image: str = "log:1", **spec: Any) -> Daemo
         type=DaemonSet,
     )
     strategy_of(resource_of(DaemonSet)).default(made)
+    return made
+
+
+def stateful_set(
+    name: str = "web", *, replicas: int = 3, image: str = "web:1", **spec: Any
+) -> StatefulSet:
+    made: StatefulSet = msgspec.convert(
+        {
+            "metadata": {"name": name, "namespace": "default", "uid": f"uid-{name}"},
+            "spec": {
+                "replicas": replicas,
+                "serviceName": name,
+                "selector": {"matchLabels": {"app": name}},
+                "template": {
+                    "metadata": {"labels": {"app": name}},
+                    "spec": {"containers": [{"name": "c", "image": image}]},
+                },
+                "volumeClaimTemplates": [
+                    {
+                        "metadata": {"name": claim},
+                        "spec": {
+                            "accessModes": ["ReadWriteOnce"],
+                            "resources": {"requests": {"storage": "1Gi"}},
+                        },
+                    }
+                    for claim in spec.pop("claims", ())
+                ],
+                **spec,
+            },
+        },
+        type=StatefulSet,
+    )
+    strategy_of(resource_of(StatefulSet)).default(made)
     return made
 
 
