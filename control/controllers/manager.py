@@ -20,6 +20,7 @@ from control.controllers.nodes.lifecycle import NodeLifecycleController
 from control.controllers.nodes.podgc import PodGcController
 from control.controllers.workloads.daemonset import DaemonSetController
 from control.controllers.workloads.deployment import DeploymentController
+from control.controllers.workloads.disruption import DisruptionController
 from control.controllers.workloads.replicaset import ReplicaSetController, ReplicationManager
 from control.controllers.workloads.statefulset import StatefulSetController
 from control.scheduler.scheduler import NAME as SCHEDULER
@@ -30,6 +31,7 @@ CONTROLLERS: tuple[type[Controller], ...] = (
     CertificateController,
     DaemonSetController,
     DeploymentController,
+    DisruptionController,
     EndpointSliceController,
     EndpointSliceMirroringController,
     EndpointsController,

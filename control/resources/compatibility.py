@@ -22,7 +22,6 @@ from api import (
     flowcontrol,
     networking,
     node,
-    policy,
     rbac,
     storage,
 )
@@ -142,10 +141,6 @@ LEASE: tuple[NotYet, ...] = (
     NotYet("spec.strategy", "there are no coordinated elections"),
 )
 
-DISRUPTION_BUDGET: tuple[NotYet, ...] = (
-    NotYet("spec.selector", "no controller counts its pods yet; until it does, evictions wait"),
-)
-
 _NO_RBAC = (
     "roles are not looked at yet: requests are decided by the administrators' and nodes' groups"
 )
@@ -194,7 +189,6 @@ NOT_YET: dict[type[ApiStruct], tuple[NotYet, ...]] = {
     ),
     flowcontrol.FlowSchema: (NotYet("spec", _NO_FLOWS),),
     flowcontrol.PriorityLevelConfiguration: (NotYet("spec", _NO_FLOWS),),
-    policy.PodDisruptionBudget: DISRUPTION_BUDGET,
     rbac.ClusterRole: (*ROLE, NotYet("aggregationRule", "no controller gathers the rules yet")),
     rbac.ClusterRoleBinding: BINDING,
     rbac.Role: ROLE,

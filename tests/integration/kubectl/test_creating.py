@@ -25,6 +25,7 @@ CREATED: list[tuple[str, str, str, str]] = [
     ("service loadbalancer x --tcp=80", "svc/x", "{.spec.type}", "LoadBalancer"),
     ("service externalname x --external-name=a.b", "svc/x", "{.spec.externalName}", "a.b"),
     ("ingress x --class=c --rule=a.b/p*=web:80", "ing/x", "{.spec.rules[0].http.paths[0].path}", "/p"),
+    ("pdb x --selector=app=web --max-unavailable=50%", "pdb/x", "{.spec.maxUnavailable}", "50%"),
     ("quota x --hard=replicationcontrollers=9", "quota/x", "{.spec.hard.replicationcontrollers}", "9"),
     ("role x --verb=get --resource=pods,pods/log", "role/x", "{.rules[0].resources[1]}", "pods/log"),
     ("rolebinding x --role=r --user=u", "rolebinding/x", "{.subjects[0].name}", "u"),
