@@ -14,22 +14,7 @@ from api.core.probe import HTTPGetAction, Probe
 from api.core.resources import ResourceRequirements
 from api.core.security import PodSecurityContext
 from api.meta import ManagedFieldsEntry, ObjectMeta
-
-
-def varint(number: int) -> bytes:
-    number &= 2**64 - 1
-    out = bytearray()
-    while number >= 0x80:
-        out.append(number & 0x7F | 0x80)
-        number >>= 7
-    return bytes([*out, number])
-
-
-def field(number: int, value: int | bytes | str) -> bytes:
-    if isinstance(value, int):
-        return varint(number << 3) + varint(value)
-    data = value.encode() if isinstance(value, str) else value
-    return varint(number << 3 | 2) + varint(len(data)) + data
+from tests.protobuf import field, varint
 
 
 def test_zeros_of_pointers_are_values() -> None:

@@ -1,0 +1,262 @@
+"""Every kind that is served, through its whole life, in each form that clients write and read.
+
+The objects are the sound ones of the unit tests (`tests/unit/resources/examples.py`): a new kind
+cannot come without one, and is then covered here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import re
+from typing import Any
+
+import pytest
+from kubernetes import client
+
+from api.codec import decode
+from api.scheme import ALTERNATES, RESOURCES, REVIEWS, Resource
+from api.struct import fields
+from base import pki
+from tests.integration.apiserver.conftest import Api, Server
+from tests.protobuf import packed
+from tests.unit.resources.examples import tree
+from tests.unit.resources.test_documented import COLUMNS, NAMES, SELECTORS
+
+STORED = tuple(
+    resource
+    for resource in (*RESOURCES, *ALTERNATES)
+    if resource.kind != "ValidatingAdmissionPolicy"  # refused as long as nothing enforces them
+)
+
+
+def name_of(resource: Resource) -> str:
+    return f"{resource.plural}.{resource.api_version}"
+
+
+KINDS = pytest.mark.parametrize("resource", STORED, ids=name_of)
+JSON, YAML, PROTOBUF = FORMS = (
+    "application/json",
+    "application/yaml",
+    "application/vnd.kubernetes.protobuf",
+)
+TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io"
+METADATA = "application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io"
+AT_ONCE = {"gracePeriodSeconds": 0, "propagationPolicy": "Background"}
+
+
+def sample(resource: Resource, name: str = "") -> dict[str, Any]:
+    """A sound object of this version, under another name where it is free to have one."""
+    found: dict[str, Any] = tree(resource.kind)
+    metadata = found["metadata"]
+    metadata.pop("uid", "")
+    if resource.kind not in ("APIService", "CustomResourceDefinition", "IPAddress"):
+        metadata["name"] = f"every-{name}"
+    if resource.namespaced:
+        metadata["namespace"] = "default"
+    if resource.kind == "CertificateSigningRequest":
+        made = pki.make_csr(common_name="system:node:a", organizations=["system:nodes"])
+        found["spec"]["request"] = base64.b64encode(made.csr_pem).decode()
+    elif resource.api_version == "events.k8s.io/v1":
+        regarding = found.pop("involvedObject")
+        component = found.pop("reportingComponent")
+        note = found.pop("message")
+        found |= {"regarding": regarding, "reportingController": component, "note": note}
+        found |= {"eventTime": "2026-01-02T03:04:05.000006Z", "action": "Starting"}
+    elif resource.api_version == "autoscaling/v1":
+        for later in ("metrics", "behavior"):
+            found["spec"].pop(later, None)
+    return {**found, "apiVersion": resource.api_version}
+
+
+def written(resource: Resource, body: dict[str, Any], form: str) -> bytes:
+    """The body in one of the forms. JSON is YAML, too; what it is decoded by says the header."""
+    if form == PROTOBUF:
+        return packed(decode.convert(body, resource.type, decode.STRICT).obj)
+    return json.dumps(body).encode()
+
+
+def path_of(resource: Resource, body: dict[str, Any]) -> tuple[str, str]:
+    """Where it is created, and where it then is."""
+    namespace, name = body["metadata"].get("namespace", ""), body["metadata"]["name"]
+    return resource.path(namespace), resource.path(namespace, name)
+
+
+async def gone(api: Api, path: str) -> None:
+    """Wait until nothing is there; a namespace stays, because nobody empties it here."""
+    for _ in range(200):
+        code, found = await api.get(path)
+        if code == 404 or found["kind"] == "Namespace":
+            return
+        await asyncio.sleep(0.05)
+    raise AssertionError(f"still there: {found}")
+
+
+# Schemas have no protobuf here: Go clients send definitions as JSON.
+WRITTEN = [
+    (resource, form)
+    for resource in STORED
+    for form in FORMS
+    if (resource.kind, form) != ("CustomResourceDefinition", PROTOBUF)
+]
+
+
+@pytest.mark.parametrize(
+    ("resource", "form"), WRITTEN, ids=lambda one: one if isinstance(one, str) else name_of(one)
+)
+async def test_written_in_each_form(api: Api, resource: Resource, form: str) -> None:
+    body = sample(resource, form.rpartition(".")[2].rpartition("/")[2])
+    collection, path = path_of(resource, body)
+    data = written(resource, body, form)
+    code, made = await api.post(f"{collection}?fieldValidation=Strict", data, content_type=form)
+    assert code == 201, made
+    assert made["apiVersion"] == resource.api_version and made["kind"] == resource.kind
+    found = await api.ok("GET", path)
+    assert found["metadata"]["uid"] == made["metadata"]["uid"]
+    assert found.get("spec") == made.get("spec")
+    found["metadata"]["labels"] = {"written": "again"}
+    for _ in range(5):  # whoever sets conditions may come between
+        code, changed = await api.put(path, written(resource, found, form), content_type=form)
+        if code != 409:
+            break
+        found["metadata"]["resourceVersion"] = (await api.ok("GET", path))["metadata"][
+            "resourceVersion"
+        ]
+    assert code == 200, changed
+    assert changed["metadata"]["labels"]["written"] == "again"
+    assert changed.get("spec") == made.get("spec"), "a write of what was read changes nothing"
+    await api.ok("DELETE", path, AT_ONCE)
+    await gone(api, path)
+
+
+@KINDS
+async def test_patched_and_watched(api: Api, resource: Resource) -> None:
+    body = sample(resource, "patched")
+    collection, path = path_of(resource, body)
+    made = await api.ok("POST", collection, body)
+    for kind, patch in (
+        ("merge", {"metadata": {"labels": {"patch": "merge"}}}),
+        ("strategic", {"metadata": {"labels": {"patch": "strategic"}}}),
+        ("json", [{"op": "replace", "path": "/metadata/labels/patch", "value": "json"}]),
+    ):
+        code, found = await api.patch(path, patch, kind)
+        if kind == "strategic" and code == 415:
+            continue
+        assert code == 200, found
+        assert found["metadata"]["labels"]["patch"] == kind
+    body["metadata"]["labels"] = {"patch": "apply"}
+    code, found = await api.patch(
+        f"{path}?fieldManager=test&force=true", body, "application/apply-patch+yaml"
+    )
+    assert code == 200, found
+    assert found["metadata"]["labels"]["patch"] == "apply"
+    assert "Apply" in {one["operation"] for one in found["metadata"]["managedFields"]}
+    await api.ok("DELETE", path, AT_ONCE)
+    events = await watched(api, collection, made["metadata"])
+    assert events[0] == "MODIFIED"
+    assert resource.kind == "Namespace" or events[-1] == "DELETED"
+    await gone(api, path)
+
+
+async def watched(api: Api, collection: str, made: dict[str, Any]) -> list[str]:
+    """What became of one object, from its creation to its end or to silence."""
+    query = f"watch=true&timeoutSeconds=2&resourceVersion={made['resourceVersion']}"
+    query += f"&fieldSelector=metadata.name={made['name']}"
+    found: list[str] = []
+    async with api.session.get(f"{api.url}{collection}?{query}") as answer:
+        assert answer.status == 200
+        async for line in answer.content:
+            event = json.loads(line)
+            assert event["object"]["metadata"]["uid"] == made["uid"]
+            found.append(event["type"])
+            if found[-1] == "DELETED":
+                break
+    return found
+
+
+@KINDS
+async def test_read_in_each_form(api: Api, resource: Resource) -> None:
+    body = sample(resource, "read")
+    collection, path = path_of(resource, body)
+    await api.ok("POST", collection, body)
+    name = body["metadata"]["name"]
+    query = f"{collection}?fieldSelector=metadata.name={name}"
+    listed = await api.ok("GET", query)
+    assert listed["kind"] == f"{resource.kind}List"
+    assert [one["metadata"]["name"] for one in listed["items"]] == [name]
+    for target in (path, query):
+        table = await api.ok("GET", target, headers={"Accept": TABLE})
+        columns = table["columnDefinitions"]
+        shown = [one["name"] + ("*" if one["priority"] else "") for one in columns]
+        assert ", ".join(shown) == COLUMNS[resource.kind]
+        (row,) = table["rows"]
+        assert len(row["cells"]) == len(columns)
+    part = await api.ok("GET", path, headers={"Accept": METADATA})
+    assert part["kind"] == "PartialObjectMetadata" and part["metadata"]["name"] == name
+    code, text = await api.get(path, headers={"Accept": YAML})
+    assert code == 200 and re.search(rf"^ +name: {re.escape(name)}$", text, re.MULTILINE)
+    await api.ok("DELETE", path, AT_ONCE)
+    await gone(api, path)
+
+
+MODELS = {
+    "v1 Event": "CoreV1Event",
+    "events.k8s.io/v1 Event": "EventsV1Event",
+    "autoscaling/v2 HorizontalPodAutoscaler": "V2HorizontalPodAutoscaler",
+}
+"""Models of the official client that are not `V1` and the kind."""
+
+
+@KINDS
+async def test_the_official_client_reads_it(api: Api, resource: Resource) -> None:
+    """Its models refuse an answer without what the API demands."""
+    body = sample(resource, "official")
+    collection, path = path_of(resource, body)
+    await api.ok("POST", collection, body)
+    model = MODELS.get(f"{resource.api_version} {resource.kind}", f"V1{resource.kind}")
+    official = client.ApiClient()
+    # Its public reader takes other arguments in each of its releases.
+    read = getattr(official, "_ApiClient__deserialize")  # noqa: B009
+    for target, name in ((path, model), (collection, f"{model}List")):
+        answer = await api.ok("GET", target)
+        again = official.sanitize_for_serialization(read(answer, name))
+        assert again["kind"] == answer["kind"]
+        assert again["metadata"].keys() == answer["metadata"].keys()
+    await api.ok("DELETE", path, AT_ONCE)
+    await gone(api, path)
+
+
+@pytest.mark.parametrize("resource", RESOURCES, ids=name_of)
+async def test_field_selectors(api: Api, resource: Resource) -> None:
+    for field in (*NAMES, *SELECTORS.get(resource.kind, "").split()):
+        code, answer = await api.get(f"{resource.path()}?fieldSelector={field}=x")
+        assert code == 200 and answer["items"] == [], field
+    code, answer = await api.get(f"{resource.path()}?fieldSelector=spec.nonsense=x")
+    assert code == 400 and "field label not supported: spec.nonsense" in answer["message"]
+
+
+@pytest.mark.parametrize("resource", (*RESOURCES, *ALTERNATES, *REVIEWS), ids=name_of)
+def test_explain(server: Server, resource: Resource) -> None:
+    target = f"--api-version={resource.api_version}"
+    printed = server.kubectl("explain", resource.plural, "--recursive", target).stdout
+    assert re.search(rf"^KIND: +{resource.kind}$", printed, re.MULTILINE)
+    told = re.search(r"^DESCRIPTION:\n((?: +\S.*\n)+)", printed, re.MULTILINE)
+    assert told and "<empty>" not in told[1]
+    top = re.findall(r"^ {2}(\w+)\t<", printed, re.MULTILINE)
+    assert top == sorted(info.wire for info in fields(resource.type))
+
+
+async def test_every_field_is_described(api: Api) -> None:
+    """What `kubectl explain` prints below each field, wherever it is."""
+    paths = (await api.ok("GET", "/openapi/v3"))["paths"]
+    nothing = set()
+    for one in paths.values():
+        document = await api.ok("GET", one["serverRelativeURL"])
+        for name, schema in document.get("components", {}).get("schemas", {}).items():
+            nothing |= {
+                f"{name}.{field}"
+                for field, about in schema.get("properties", {}).items()
+                if not about.get("description") and not name.endswith("List")
+            }
+    assert not nothing
