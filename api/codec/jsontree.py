@@ -75,7 +75,7 @@ def parse_sound(body: bytes) -> Any | None:
         return None
     try:
         tree = _decode(body)
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     return tree if body.count(b'"') == _encode(tree).count(b'"') else None
 

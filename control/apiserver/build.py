@@ -282,8 +282,8 @@ def _objects(registry: Registry, request: ApiRequest) -> int:
     kind = registry.version(target.resource).kind
     namespace = target.namespace if kind.resource.namespaced else ""
     count = kind.cache.count(kind.resource.prefix(namespace))
-    limit = request.query.text("limit")
-    return min(count, int(limit)) if limit.isdecimal() and int(limit) else count
+    limit = request.query.integer("limit")
+    return min(count, limit) if limit and limit > 0 else count
 
 
 def _counts(registry: Registry) -> dict[str, float]:

@@ -34,6 +34,9 @@ async def read(request: ApiRequest) -> bytes:
         return await request.http.read()
     except web.HTTPRequestEntityTooLarge:
         raise errors.too_large(f"limit is {request.max_body}") from None
+    except web.RequestPayloadError as error:
+        words = " ".join(str(error).split())
+        raise errors.bad_request(f"the body cannot be read: {words}") from None
 
 
 async def read_object(request: ApiRequest, codec: Codec) -> Any:

@@ -113,6 +113,8 @@ class Pipeline:
             response = await self._serve(exchange)
         except ApiError as error:
             response = responses.status_response(error)
+            if http.content.exception() is not None:
+                response.force_close()  # nobody can tell where the next request begins
         except (ConnectionError, web.PayloadAccessError):
             raise  # the client is gone; aiohttp closes the connection
         except Exception as error:

@@ -12,6 +12,8 @@ from urllib.parse import parse_qs
 from api import errors
 
 _MAX_SECONDS = 2**31
+_LARGEST = 2**63 - 1
+_LONGEST_NUMBER = 40  # characters that are looked at: reading a number takes long where it is long
 
 
 class Query:
@@ -43,11 +45,14 @@ class Query:
         if not text:
             return None
         try:
-            return int(text)
+            number = int(text) if len(text) < _LONGEST_NUMBER else _LARGEST + 1
         except ValueError:
             raise errors.bad_request(
                 f"query parameter {name}: expected a whole number, found {text!r}"
             ) from None
+        if abs(number) > _LARGEST:
+            raise errors.bad_request(f"query parameter {name}: {text[:40]} is out of range")
+        return number
 
     def seconds(self, name: str) -> int | None:
         """A number of seconds that a timer can hold; negative counts as absent."""

@@ -15,6 +15,7 @@ import logging
 import socket
 import ssl
 from collections.abc import Sequence
+from typing import Any
 
 from aiohttp import web
 from aiohttp.abc import AbstractStreamWriter
@@ -22,8 +23,10 @@ from aiohttp.http_parser import RawRequestMessage
 from aiohttp.streams import StreamReader
 from aiohttp.web_protocol import RequestHandler
 
+from api import errors
 from base import pki
 from base.pki import KeyPair
+from control.apiserver.http import responses
 from control.apiserver.http.pipeline import Pipeline
 
 log = logging.getLogger(__name__)
@@ -35,6 +38,7 @@ HEADER_SECONDS = 32.0
 DRAIN_SECONDS = 3.0
 """For clients that go on asking to hear that they should leave, at most."""
 _QUIET_SECONDS = 0.25
+_BAD_REQUEST = 400
 _MAX_URL = 64 * 1024  # a label selector may be long
 
 
@@ -46,7 +50,7 @@ class ApiServer:
         self._max_body = max_body
         self._pipeline = pipeline
         self._busy = 0
-        self._server = web.Server(
+        self._server = _Http(
             self._serve,
             request_factory=self._request,
             handler_cancellation=True,
@@ -147,6 +151,38 @@ class ApiServer:
             asyncio.get_running_loop(),
             client_max_size=self._max_body,
         )
+
+
+class _Connection(RequestHandler):
+    """Anybody may send what is no HTTP: it gets a Status like all mistakes, and no line of the log."""
+
+    __slots__ = ()
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        if status != _BAD_REQUEST or request.writer.output_size:
+            return super().handle_error(request, status, exc, message)
+        words = " ".join((message or "").split())
+        response = responses.status_response(errors.bad_request(f"this is not HTTP: {words}"))
+        response.force_close()
+        return response
+
+    def log_exception(self, *args: Any, **kw: Any) -> None:
+        # A body that turned out to be broken after its request was answered.
+        if not isinstance(kw.get("exc_info"), web.RequestPayloadError):
+            super().log_exception(*args, **kw)
+
+
+class _Http(web.Server):
+    """Makes connections of our kind."""
+
+    def __call__(self) -> RequestHandler:
+        return _Connection(self, loop=self._loop, **self._kwargs)
 
 
 def _invite(message: RawRequestMessage, protocol: RequestHandler) -> None:
