@@ -21,6 +21,8 @@ from control.controllers.nodes.podgc import PodGcController
 from control.controllers.workloads.daemonset import DaemonSetController
 from control.controllers.workloads.deployment import DeploymentController
 from control.controllers.workloads.disruption import DisruptionController
+from control.controllers.workloads.jobs.controller import JobController
+from control.controllers.workloads.jobs.strays import StrayJobPodController
 from control.controllers.workloads.replicaset import ReplicaSetController, ReplicationManager
 from control.controllers.workloads.statefulset import StatefulSetController
 from control.scheduler.scheduler import NAME as SCHEDULER
@@ -37,6 +39,7 @@ CONTROLLERS: tuple[type[Controller], ...] = (
     EndpointsController,
     ExpiryController,
     GarbageCollector,
+    JobController,
     NamespaceController,
     NamespaceFurnitureController,
     NodeIpamController,
@@ -44,6 +47,7 @@ CONTROLLERS: tuple[type[Controller], ...] = (
     PodGcController,
     QuotaController,
     ReplicaSetController,
+    StrayJobPodController,
     ReplicationManager,
     StatefulSetController,
     TokenSecretController,

@@ -15,6 +15,7 @@ import msgspec
 
 from api import objects
 from api.apps import DaemonSet, ReplicaSet, StatefulSet
+from api.batch import Job
 from api.core import Pod, ReplicationController
 from api.errors import is_already_exists, is_namespace_terminating, is_not_found
 from api.objects import Key
@@ -27,7 +28,7 @@ from control.controllers.controller import Controller
 from control.controllers.expectations import LAPSE_SECONDS, Expectations
 from control.controllers.workloads.failedpods import FailedPods
 
-Workload = DaemonSet | ReplicaSet | ReplicationController | StatefulSet
+Workload = DaemonSet | Job | ReplicaSet | ReplicationController | StatefulSet
 W = TypeVar("W", bound=Workload)
 
 

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import pytest
 
-from api import errors, timestamps
+from api import errors, pods, timestamps
 from api.apps import Deployment
 from api.client import Client, PatchType
 from api.coordination import Lease, LeaseSpec
@@ -64,6 +64,8 @@ class FakeAgents:
     silent: set[str] = field(default_factory=set)
     hold: bool = False
     """While true, pods start but do not become ready."""
+    ends: Callable[[Pod], dict[str, Any] | None] = lambda pod: None
+    """The status with which a running pod ends, if it does; asked again and again."""
 
     async def add_node(self, name: str, **more: Any) -> None:
         made = node(name, **more)
@@ -101,9 +103,16 @@ class FakeAgents:
     async def _tend(self, pod: Pod, address: str) -> None:
         name, namespace = pod.metadata.name, pod.metadata.namespace
         if pod.metadata.deletion_timestamp:
+            if pod.metadata.finalizers and not pods.is_terminal(pod):
+                await self._report(pod, {"phase": "Failed"})
             await self.client.delete(
                 Pod, name, namespace, grace_period_seconds=0, uid=pod.metadata.uid
             )
+            return
+        if pods.is_terminal(pod):
+            return
+        if pod.status.phase == "Running" and (end := self.ends(pod)) is not None:
+            await self._report(pod, end)
             return
         ready = "False" if self.hold else "True"
         if pod.status.phase == "Running" and any(
@@ -120,10 +129,13 @@ class FakeAgents:
             "podIP": pod.status.pod_ip or address,
             "conditions": [condition],
         }
+        await self._report(pod, status)
+
+    async def _report(self, pod: Pod, status: dict[str, Any]) -> None:
         await self.client.patch(
             Pod,
-            name,
-            namespace,
+            pod.metadata.name,
+            pod.metadata.namespace,
             {"metadata": {"uid": pod.metadata.uid}, "status": status},
             patch_type=PatchType.STRATEGIC,
             subresource="status",
