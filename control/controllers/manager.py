@@ -1,6 +1,7 @@
 """Starts the controllers and the scheduler, in one process with the API server."""
 
 from api.core import Namespace, Node, Pod
+from api.policy import PodDisruptionBudget
 from base.tasks import TaskGuard
 from control.controllers.context import Context
 from control.controllers.controller import Controller
@@ -67,6 +68,7 @@ class Manager:
             context.informers.of(Namespace),
             context.recorder(SCHEDULER),
             clock=context.clock,
+            budgets=context.informers.of(PodDisruptionBudget).items,
         )
 
     def statistics(self) -> dict[str, dict[str, float]]:

@@ -52,7 +52,6 @@ class NotYet:
 MOUNTABLE = ("emptyDir", "hostPath", "configMap", "secret", "downwardAPI", "projected")
 """Volume types that the agent has (a unit test compares with its own list)."""
 
-_NO_PREEMPTION = "pods of higher priority are placed first, but none has to make room yet"
 _NO_VOLUME = "the agent cannot mount it yet; the pod waits with a FailedMount event"
 _NO_BALANCER = "no load balancer is provisioned yet"
 
@@ -84,7 +83,6 @@ def _below(prefix: str, rows: tuple[NotYet, ...]) -> tuple[NotYet, ...]:
 POD_SPEC: tuple[NotYet, ...] = (
     *_below("containers[*]", _CONTAINER),
     *_below("initContainers[*]", _CONTAINER),
-    NotYet("priorityClassName", _NO_PREEMPTION),
     NotYet("securityContext.fsGroupChangePolicy", "ownership is set anew at every start"),
     NotYet("securityContext.seLinuxChangePolicy", "SELinux labels are not set"),
     NotYet(

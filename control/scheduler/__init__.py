@@ -2,6 +2,7 @@
 
 `request` boils a pod down to what placement asks of it; `snapshot` keeps the cluster in arrays;
 `filters` and `scores` are pure functions over the two; `decide` puts them together and explains;
-`queue` says which pod is tried next and when a refused one is worth trying again; `scheduler`
-is the loop that watches, decides and binds.
+`queue` says which pod is tried next and when a refused one is worth trying again; `preemption`
+finds less important pods that could make room, `eviction` ends them, `nominations` keep the room
+until it is there; `scheduler` is the loop that watches, decides and binds.
 """

@@ -6,7 +6,7 @@ words are put to them when somebody asks.
 """
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -142,5 +142,10 @@ def unavailable_message(total: int, refusals: Sequence[Refusal]) -> str:
     for refusal in refusals:
         for reason in refusal.reasons:
             counts[reason] += len(refusal.rows)
+    return worded(total, counts)
+
+
+def worded(total: int, counts: Mapping[str, int]) -> str:
+    """How many nodes refused for which reason."""
     parts = sorted(f"{count} {reason}" for reason, count in counts.items())
     return f"0/{total} nodes are available: {', '.join(parts)}."

@@ -18,6 +18,7 @@ from control.scheduler.spreading import pod_topology_spread
 from control.scheduler.taints import blocking, tolerated, tolerates
 from control.scheduler.verdict import Lacking, Refusal, Verdict, verdict
 
+PORTS_TAKEN = "node(s) didn't have free ports for the requested pod ports"
 UNSCHEDULABLE_TAINT = ("node.kubernetes.io/unschedulable", "", "NoSchedule")
 
 
@@ -87,7 +88,7 @@ def node_ports(request: Request, snapshot: Snapshot, candidates: Mask) -> Verdic
         return not any(port.conflicts(taken) for port in request.host_ports for taken in used)
 
     passes = _where(candidates, free)
-    return verdict(candidates, passes, "node(s) didn't have free ports for the requested pod ports")
+    return verdict(candidates, passes, PORTS_TAKEN)
 
 
 def node_resources_fit(request: Request, snapshot: Snapshot, candidates: Mask) -> Verdict:
@@ -128,7 +129,7 @@ def _alike(
             tuple(needed[name] for name in lacks),
             np.column_stack([free[name][those] for name in lacks]),
         )
-        yield Refusal(tuple(_shortage(name) for name in lacks), those, lacking)
+        yield Refusal(tuple(shortage(name) for name in lacks), those, lacking)
         rows, shortages = rows[~same], shortages[~same]
 
 
@@ -142,7 +143,8 @@ def feasible(request: Request, snapshot: Snapshot) -> Mask:
     return candidates
 
 
-def _shortage(resource: str) -> str:
+def shortage(resource: str) -> str:
+    """How a node says that it lacks a resource."""
     return "Too many pods" if resource == PODS else f"Insufficient {resource}"
 
 

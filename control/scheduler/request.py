@@ -42,6 +42,11 @@ class Request:
     node_preference: bytes
 
     @property
+    def priority(self) -> int:
+        """Whom it may push aside, and who it."""
+        return self.spec.priority or 0
+
+    @property
     def likely_use(self) -> tuple[int, int]:
         """Milli-CPU and bytes of memory by which nodes are compared; never 0."""
         return (

@@ -4,15 +4,21 @@ One task takes pending pods one by one from the queue and decides at once, from 
 the informers' handlers keep current on the same event loop. A placed pod is assumed: it counts on
 its node from that moment, while a task of its own writes the Binding, so that the next pod never
 waits for the store. If the write fails, the assumption is taken back and the pod tried again.
-A pod that fits nowhere gets the condition PodScheduled=False and an event that count the reasons.
+A pod that fits nowhere gets the condition PodScheduled=False and an event that count the reasons. If
+it would fit where less important pods are, it is nominated for their node and they are deleted, in a
+task of its own, too; it is placed when they are gone.
 
 Invariant: a pod is recorded in the snapshot if it is bound, or while its binding is being written.
-Restart: nothing is kept; pods without a node are found again by the informer's first list.
+Restart: nothing is kept; pods without a node are found again by the informer's first list, with the
+nodes they are nominated for.
 """
 
 import asyncio
 import logging
 import random
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from typing import Any
 
 from api import pods, timestamps
 from api.client import Client, PatchType
@@ -21,21 +27,34 @@ from api.errors import ApiError, is_conflict, is_not_found
 from api.events import EventRecorder
 from api.informer import Informer
 from api.meta import ObjectMeta
+from api.policy import PodDisruptionBudget
 from base.clock import Clock
 from base.errors import PodwrightError
 from base.tasks import TaskGuard
-from control.scheduler.decide import Choose, decide
+from control.scheduler.decide import Choose, Decision, decide
+from control.scheduler.eviction import Evictor
 from control.scheduler.filters import Filter
 from control.scheduler.journal import Entry, Journal
+from control.scheduler.nominations import Nominations
+from control.scheduler.preemption import (
+    LEAVING,
+    Choice,
+    Outcome,
+    budget_of,
+    is_expected,
+    preempt,
+)
 from control.scheduler.queue import Key, SchedulingQueue
 from control.scheduler.remedies import remedies
-from control.scheduler.request import request_of
+from control.scheduler.request import Request, request_of
 from control.scheduler.snapshot import Snapshot
 
 log = logging.getLogger(__name__)
 
 NAME = "default-scheduler"
 FLUSH_SECONDS = 30.0
+NOT_STARTED = "~"
+"""Sorts after every timestamp."""
 
 _NEIGHBOURS = (Filter.POD_TOPOLOGY_SPREAD, Filter.INTER_POD_AFFINITY)
 _POD_LEFT = (Filter.NODE_RESOURCES_FIT, Filter.NODE_PORTS, *_NEIGHBOURS)
@@ -49,7 +68,7 @@ _NODE_CHANGED = (
 
 
 class Scheduler:
-    """Binds pending pods whose `schedulerName` is ours."""
+    """Binds pending pods whose `schedulerName` is ours. `budgets`: what preemption has to heed."""
 
     def __init__(
         self,
@@ -61,6 +80,7 @@ class Scheduler:
         *,
         clock: Clock,
         choose: Choose = random.choice,
+        budgets: Callable[[], Iterable[PodDisruptionBudget]] = tuple,
     ) -> None:
         self._client = client
         self._pods = pod_informer
@@ -69,19 +89,29 @@ class Scheduler:
         self._recorder = recorder
         self._clock = clock
         self._choose = choose
+        self._budgets = budgets
         self._snapshot = Snapshot()
+        self._nominations = Nominations(self._snapshot)
+        self._evictor = Evictor(client, pod_informer, recorder, clock, NAME)
+        self._evicting: set[str] = set()
         self._queue = SchedulingQueue(clock, self._priority)
         self._journal = Journal()
         self._guard = TaskGuard("scheduler")
         self._attempts = 0
         self._placed = 0
+        self._preempted = 0
         namespace_informer.subscribe(self._on_namespace)
         node_informer.subscribe(self._on_node)
         pod_informer.subscribe(self._on_pod)
 
     def statistics(self) -> dict[str, float]:
         """Counts since the start, and what queue and snapshot say of themselves."""
-        numbers = {"attempts": self._attempts, "placed": self._placed}
+        numbers = {
+            "attempts": self._attempts,
+            "placed": self._placed,
+            "preempted": self._preempted,
+            "nominated": len(self._nominations),
+        }
         numbers |= {f"queue_{k}": int(v) for k, v in self._queue.statistics().items()}
         numbers |= {f"journal_{k}": int(v) for k, v in self._journal.statistics().items()}
         numbers |= {f"snapshot_{k}": int(v) for k, v in self._snapshot.statistics().items()}
@@ -93,7 +123,9 @@ class Scheduler:
 
     def remedies(self, pod: Pod) -> list[str]:
         """What would let a pending pod be placed, tried out on the cluster as it is now."""
-        return remedies(request_of(pod), self._snapshot)
+        request = request_of(pod)
+        with self._nominations.seen_by(request):
+            return remedies(request, self._snapshot)
 
     async def run(self) -> None:
         """Schedule until cancelled."""
@@ -130,14 +162,74 @@ class Scheduler:
             return
         self._attempts += 1
         request = request_of(pod)
-        decision = decide(request, self._snapshot, self._choose)
+        with self._nominations.seen_by(request):
+            decision = decide(request, self._snapshot, self._choose)
+            outcome = None if decision.node else self._find_victims(request, decision)
+        if outcome is not None and outcome.message:
+            message = f"{decision.message} preemption: {outcome.message}"
+            decision = replace(decision, message=message)
         self._journal.record(pod.metadata.uid, decision, self._clock.now())
         if decision.node is None:
+            assert outcome is not None
             self._queue.park(key, decision.rejected_by)
-            await self._say_unschedulable(pod, decision.message)
+            await self._put_off(pod, request, decision.message, outcome)
             return
+        self._nominations.drop(pod.metadata.uid)
         self._snapshot.add_pod(request, decision.node)
         self._guard.start(self._bind(pod, decision.node), name=f"bind {key[0]}/{key[1]}")
+
+    def _find_victims(self, request: Request, decision: Decision) -> Outcome:
+        if decision.nothing_to_try:
+            return Outcome(None)
+        node = self._nominations.node_of(request.uid)
+        if request.uid in self._evicting or is_expected(request, self._snapshot, node):
+            return Outcome(None, LEAVING)
+        return preempt(
+            request,
+            self._snapshot,
+            decision,
+            [budget_of(one) for one in self._budgets()],
+            self._started,
+            self._choose(range(len(self._snapshot.rows))),
+        )
+
+    def _started(self, request: Request) -> str:
+        pod = self._pods.get(request.name, request.namespace)
+        return (pod.status.start_time if pod is not None else "") or NOT_STARTED
+
+    async def _put_off(self, pod: Pod, request: Request, message: str, outcome: Outcome) -> None:
+        choice = outcome.choice
+        if choice is not None:
+            self._nominate(request, choice)
+        elif outcome.message != LEAVING:
+            self._nominations.drop(request.uid)
+        await self._say_unschedulable(pod, message)
+
+    def _nominate(self, request: Request, choice: Choice) -> None:
+        """The node is this pod's from now on, as soon as its victims are gone."""
+        for other in self._nominations.below(choice.node, request.priority):
+            self._nominations.drop(other.uid)
+            self._guard.start(
+                self._end_nomination(other), name=f"nomination of {other.namespace}/{other.name}"
+            )
+        self._nominations.put(request, choice.node)
+        self._preempted += len(choice.victims)
+        self._evicting.add(request.uid)
+        self._guard.start(
+            self._evict(choice, request.uid), name=f"evict for {request.namespace}/{request.name}"
+        )
+
+    async def _evict(self, choice: Choice, uid: str) -> None:
+        try:
+            await self._evictor.carry_out(choice, uid)
+        finally:
+            self._evicting.discard(uid)
+
+    async def _end_nomination(self, request: Request) -> None:
+        await self._patch_status(
+            request.name, request.namespace, request.uid, {"nominatedNodeName": None}
+        )
+        self._queue.add((request.namespace, request.name))
 
     async def _bind(self, pod: Pod, node: str) -> None:
         key = (pod.metadata.namespace, pod.metadata.name)
@@ -165,7 +257,9 @@ class Scheduler:
     async def _say_unschedulable(self, pod: Pod, message: str) -> None:
         self._recorder.event(pod, "Warning", "FailedScheduling", message)
         known = pods.condition(pod, "PodScheduled")
-        if known is not None and (known.status, known.message) == ("False", message):
+        node = self._nominations.node_of(pod.metadata.uid)
+        said = known is not None and (known.status, known.message) == ("False", message)
+        if said and node == pod.status.nominated_node_name:
             return
         since = known.last_transition_time if known and known.status == "False" else None
         condition = {
@@ -175,23 +269,27 @@ class Scheduler:
             "message": message,
             "lastTransitionTime": since or timestamps.now_string(self._clock),
         }
+        status: dict[str, Any] = {"conditions": [condition]}
+        if node != pod.status.nominated_node_name:
+            status["nominatedNodeName"] = node or None
+        metadata = pod.metadata
+        await self._patch_status(metadata.name, metadata.namespace, metadata.uid, status)
+
+    async def _patch_status(
+        self, name: str, namespace: str, uid: str, status: dict[str, Any]
+    ) -> None:
         try:
             await self._client.patch(
                 Pod,
-                pod.metadata.name,
-                pod.metadata.namespace,
-                {"metadata": {"uid": pod.metadata.uid}, "status": {"conditions": [condition]}},
+                name,
+                namespace,
+                {"metadata": {"uid": uid}, "status": status},
                 patch_type=PatchType.STRATEGIC,
                 subresource="status",
             )
         except ApiError as error:
             if not is_not_found(error) and not is_conflict(error):
-                log.warning(
-                    "cannot say on pod %s/%s why it is pending: %s",
-                    pod.metadata.namespace,
-                    pod.metadata.name,
-                    error,
-                )
+                log.warning("cannot say on pod %s/%s why it is pending: %s", namespace, name, error)
 
     def _on_namespace(self, old: Namespace | None, new: Namespace | None) -> None:
         one = new or old
@@ -213,6 +311,7 @@ class Scheduler:
         pod = new or old
         assert pod is not None
         key = (pod.metadata.namespace, pod.metadata.name)
+        self._follow_nomination(old, new)
         if new is None or pods.is_terminal(new):
             if self._snapshot.remove_pod(pod.metadata.uid):
                 self._queue.activate(_POD_LEFT)
@@ -228,6 +327,18 @@ class Scheduler:
         elif _is_ours(new) and (old is None or _matters(old, new)):
             self._queue.add(key)
 
+    def _follow_nomination(self, old: Pod | None, new: Pod | None) -> None:
+        """Count the pod where it is nominated, whoever has nominated it, until it is placed."""
+        pod = new or old
+        assert pod is not None
+        waits = new is not None and _waits(new)
+        before = "" if old is None else old.status.nominated_node_name
+        node = pod.status.nominated_node_name if waits else ""
+        if node and node != before:
+            self._nominations.put(request_of(pod), node)
+        elif (before or not waits) and not node and self._nominations.drop(pod.metadata.uid):
+            self._queue.activate(_POD_LEFT)
+
 
 def _matters(old: Pod, new: Pod) -> bool:
     """Whether a pod on a node asks for something else than before; most updates are of a status."""
@@ -238,12 +349,12 @@ def _matters(old: Pod, new: Pod) -> bool:
     )
 
 
+def _waits(pod: Pod) -> bool:
+    """Whether the pod can still be placed."""
+    placed = bool(pod.spec.node_name)
+    return not placed and not pod.metadata.deletion_timestamp and not pods.is_terminal(pod)
+
+
 def _is_ours(pod: Pod) -> bool:
     """Whether the pod waits for this scheduler."""
-    return (
-        not pod.spec.node_name
-        and not pod.metadata.deletion_timestamp
-        and not pod.spec.scheduling_gates
-        and pod.spec.scheduler_name == NAME
-        and not pods.is_terminal(pod)
-    )
+    return _waits(pod) and not pod.spec.scheduling_gates and pod.spec.scheduler_name == NAME

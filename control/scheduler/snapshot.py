@@ -102,6 +102,8 @@ class Snapshot:
         """Grows when a node comes, goes, or changes its name or labels: cached masks end then."""
         self.census = Census(FIRST_ROWS)
         self.owners = Owners(FIRST_ROWS)
+        self.priorities: Counter[int] = Counter()
+        """How many pods of each priority there are on all nodes."""
         self._names: tuple[int, tuple[str, ...]] = (-1, ())
         self._domains: dict[str, Domains] = {}
         self._reachable: dict[bytes, Mask] = {}
@@ -262,6 +264,7 @@ class Snapshot:
         if request.owner:
             self.owners.add(request.owner, number)
         self.census.add(request, number)
+        self.priorities[request.priority] += 1
         self.taken[number] += self.demand(request)
         self.likely_use[number] += np.minimum(request.likely_use, TOO_MUCH)
         self._placed[request.uid] = number
@@ -277,6 +280,9 @@ class Snapshot:
         if request.owner:
             self.owners.add(request.owner, number, -1)
         self.census.remove(request, number)
+        self.priorities[request.priority] -= 1
+        if not self.priorities[request.priority]:
+            del self.priorities[request.priority]
         self.taken[number] -= self.demand(request)
         self.likely_use[number] -= np.minimum(request.likely_use, TOO_MUCH)
         self._release(number)

@@ -215,7 +215,9 @@ async def test_a_pod_that_fits_nowhere_says_why_and_is_placed_when_it_can(plane:
         found = await plane.client.get(Pod, "big", "default")
         scheduled = conditions.find(found.status.conditions, "PodScheduled")
         return scheduled is not None and (
-            scheduled.message == "0/1 nodes are available: 1 Insufficient cpu."
+            scheduled.message
+            == "0/1 nodes are available: 1 Insufficient cpu. preemption: 0/1 nodes are available: "
+            "1 Preemption is not helpful for scheduling."
         )
 
     await eventually(refused)

@@ -11,6 +11,7 @@ C0 = "spec.containers[0]"
 QUIET: list[tuple[str, Change]] = [
     ("Pod", {}),
     ("Pod", {"spec.automountServiceAccountToken": False}),
+    ("Pod", {"spec.priorityClassName": "high", "spec.preemptionPolicy": "Never"}),
     (
         "Pod",
         {"spec.volumes": [{"name": "a", "emptyDir": {"medium": "Memory", "sizeLimit": "1Mi"}}]},
@@ -41,7 +42,6 @@ QUIET: list[tuple[str, Change]] = [
 ]
 
 LOUD: list[tuple[str, Change, str]] = [
-    ("Pod", {"spec.priorityClassName": "high"}, "spec.priorityClassName"),
     (
         "Pod",
         {"spec.containers[1].livenessProbe": {"grpc": {"port": 1}}},
@@ -91,8 +91,8 @@ LOUD: list[tuple[str, Change, str]] = [
     ),
     (
         "Deployment",
-        {"spec.template.spec.priorityClassName": "high"},
-        "spec.template.spec.priorityClassName",
+        {"spec.template.spec.securityContext": {"seLinuxChangePolicy": "MountOption"}},
+        "spec.template.spec.securityContext.seLinuxChangePolicy",
     ),
     (
         "ReplicaSet",
@@ -156,8 +156,10 @@ def test_what_is_only_stored_says_so(kind: str) -> None:
 
 
 def test_the_text_says_what_is_missing() -> None:
-    texts = strategy_of("Pod").warnings(complete("Pod", {"spec.priorityClassName": "high"}))
-    text = "spec.priorityClassName: accepted, but without effect: pods of higher priority are"
+    change = {"spec.securityContext": {"fsGroupChangePolicy": "Always"}}
+    texts = strategy_of("Pod").warnings(complete("Pod", change))
+    path = "spec.securityContext.fsGroupChangePolicy"
+    text = f"{path}: accepted, but without effect: ownership is set anew at every start"
     assert any(text in one for one in texts)
 
 

@@ -80,7 +80,10 @@ async def test_a_request_beyond_every_machine_is_a_pod_that_does_not_fit(amount:
         _scheduler(api, guard)
 
         await _until(lambda: api.bound == ["small"] and bool(api.said))
-    assert api.said == ["0/1 nodes are available: 1 Insufficient cpu, 1 Insufficient memory."]
+    assert api.said == [
+        "0/1 nodes are available: 1 Insufficient cpu, 1 Insufficient memory. "
+        "preemption: 0/1 nodes are available: 1 Preemption is not helpful for scheduling."
+    ]
 
 
 def test_remembered_decisions_are_bounded_by_what_they_hold() -> None:

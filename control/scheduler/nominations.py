@@ -1,0 +1,79 @@
+"""Pods that wait for room on a node which others are leaving for them. Walk step 3.
+
+From the moment a node was chosen until the pod is bound, what it asks for counts there, as if it
+ran already, for every pod that is not more important: or the room would be gone to whoever comes
+first. For itself and for those that are more important it does not count.
+
+Single-threaded, part of the scheduler; kept after the pods' `status.nominatedNodeName`, so that it
+is complete again after a restart.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+from control.scheduler.request import Request
+from control.scheduler.snapshot import Snapshot
+
+
+@dataclass(frozen=True, slots=True)
+class Nomination:
+    """A pod and the node that it waits for. `place` is what counts in its stead."""
+
+    request: Request
+    node: str
+    place: Request
+
+
+class Nominations:
+    """Which pods wait for which node, counted in the snapshot."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self._snapshot = snapshot
+        self._of: dict[str, Nomination] = {}
+
+    def __len__(self) -> int:
+        return len(self._of)
+
+    def node_of(self, uid: str) -> str:
+        """The node that a pod waits for; empty for none."""
+        known = self._of.get(uid)
+        return known.node if known is not None else ""
+
+    def put(self, request: Request, node: str) -> None:
+        """The pod waits for this node, and for no other any more."""
+        self.drop(request.uid)
+        place = replace(request, uid=f"nominated/{request.uid}", owner="")
+        self._of[request.uid] = Nomination(request, node, place)
+        self._snapshot.add_pod(place, node)
+
+    def drop(self, uid: str) -> bool:
+        """The pod waits no longer; returns whether it did."""
+        known = self._of.pop(uid, None)
+        if known is not None:
+            self._snapshot.remove_pod(known.place.uid)
+        return known is not None
+
+    def below(self, node: str, priority: int) -> list[Request]:
+        """Pods of lower priority that wait for a node."""
+        return [
+            one.request
+            for one in self._of.values()
+            if one.node == node and one.request.priority < priority
+        ]
+
+    @contextmanager
+    def seen_by(self, request: Request) -> Iterator[None]:
+        """The snapshot as this pod sees it: without its own place and those of the less important."""
+        hidden = [
+            one
+            for one in self._of.values()
+            if one.request.uid == request.uid or one.request.priority < request.priority
+        ]
+        for one in hidden:
+            self._snapshot.remove_pod(one.place.uid)
+        try:
+            yield
+        finally:
+            for one in hidden:
+                self._snapshot.add_pod(one.place, one.node)
