@@ -15,8 +15,20 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from typing import Any
 
-from api.fielderrors import FieldError, Path, duplicate, invalid, not_supported, required
+from api import embedded, formats
+from api.fielderrors import (
+    FieldError,
+    Path,
+    duplicate,
+    invalid,
+    not_supported,
+    required,
+    too_long,
+    too_many,
+    type_invalid,
+)
 from api.patch.schema import Atomic, Deduced, Fields, ListMap, MapOf, Schema, SetOf
+from api.patterns import compile_pattern
 
 Tree = Mapping[str, Any]
 
@@ -93,9 +105,9 @@ class Node:
     def pattern(self) -> re.Pattern[str] | None:
         text = self.tree.get("pattern")
         try:
-            return re.compile(text) if text else None
-        except re.error:
-            return None  # a pattern in Go's notation that Python's does not have
+            return compile_pattern(text) if text else None
+        except ValueError:
+            return None  # of a definition that is older than the check of patterns
 
     @cached_property
     def has_defaults(self) -> bool:
@@ -109,6 +121,18 @@ class Node:
 def compile_schema(tree: Tree) -> Structural:
     """A schema, ready to be used many times."""
     return Structural(tree)
+
+
+def pruned(value: Any, tree: Tree) -> Any:
+    """A value without what the schema at its place does not know; a copy."""
+    made = copy.deepcopy(value)
+    _prune(made, Node(tree), "", [])
+    return made
+
+
+def violations(value: Any, tree: Tree, path: Path) -> list[FieldError]:
+    """What is wrong with a value at its place."""
+    return list(_validate(value, Node(tree), path))
 
 
 def _content(tree: Tree) -> dict[str, Any]:
@@ -126,9 +150,10 @@ def _prune(
         return
     if not isinstance(value, dict):
         return
-    resource = resource or node.embedded
+    if node.embedded:
+        dropped += embedded.prune(value, path)
     for name in list(value):
-        if resource and name in _HEAD:
+        if (resource or node.embedded) and name in _HEAD:
             continue
         where, child = f"{path}.{name}".lstrip("."), node.child(name)
         if child is not None:
@@ -146,10 +171,12 @@ def _default(value: Any, node: Node) -> None:
         return
     if not isinstance(value, dict):
         return
+    for name in [name for name, held in value.items() if held is None]:
+        found = node.child(name)
+        if found is not None and not found.tree.get("nullable"):
+            del value[name]  # null is no value there: as if it was left out
     for name, child in node.properties.items():
-        if "default" not in child.tree:
-            continue
-        if name not in value or (value[name] is None and not child.tree.get("nullable")):
+        if "default" in child.tree and name not in value:
             value[name] = copy.deepcopy(child.tree["default"])
     for name in value:
         found = node.child(name)
@@ -161,11 +188,13 @@ def _validate(value: Any, node: Node, path: Path | None) -> Iterator[FieldError]
     where = path if path is not None else Path("")
     if value is None:
         if not node.tree.get("nullable") and node.type:
-            yield invalid(where, "null", f'{where} in body must be of type {node.type}: "null"')
+            yield type_invalid(
+                where, "null", f'{where} in body must be of type {node.type}: "null"'
+            )
         return
     wrong = _mistyped(value, node)
     if wrong:
-        yield invalid(
+        yield type_invalid(
             where,
             _type_name(value),
             f'{where} in body must be of type {wrong}: "{_type_name(value)}"',
@@ -247,11 +276,16 @@ def _shown(value: Any) -> Any:
 def _validate_string(value: str, node: Node, where: Path) -> Iterator[FieldError]:
     most, least = node.tree.get("maxLength"), node.tree.get("minLength")
     if most is not None and len(value) > most:
-        yield invalid(where, value, f"{where} in body should be at most {most} chars long")
+        yield too_long(where, most)
     if least is not None and len(value) < least:
         yield invalid(where, value, f"{where} in body should be at least {least} chars long")
     if node.pattern is not None and not node.pattern.search(value):
         yield invalid(where, value, f"{where} in body should match '{node.tree['pattern']}'")
+    format_ = node.tree.get("format")
+    check = formats.STRINGS.get(format_) if format_ else None
+    if check is not None and not check(value):
+        shown = f'{where} in body must be of type {format_}: "{value}"'
+        yield type_invalid(where, value, shown)
 
 
 def _validate_number(value: float, node: Node, where: Path) -> Iterator[FieldError]:
@@ -269,6 +303,10 @@ def _validate_number(value: float, node: Node, where: Path) -> Iterator[FieldErr
             yield invalid(
                 where, value, f"{where} in body should be greater than or equal to {least}"
             )
+    if node.type == "integer" and not formats.fits_integer(value, tree.get("format", "")):
+        yield invalid(
+            where, value, f"Checked value must be of type integer with format {tree['format']}"
+        )
     if step and value % step:
         yield invalid(where, value, f"{where} in body should be a multiple of {step}")
 
@@ -276,7 +314,7 @@ def _validate_number(value: float, node: Node, where: Path) -> Iterator[FieldErr
 def _validate_list(value: list[Any], node: Node, where: Path) -> Iterator[FieldError]:
     most, least = node.tree.get("maxItems"), node.tree.get("minItems")
     if most is not None and len(value) > most:
-        yield invalid(where, len(value), f"{where} in body should have at most {most} items")
+        yield too_many(where, len(value), most)
     if least is not None and len(value) < least:
         yield invalid(where, len(value), f"{where} in body should have at least {least} items")
     yield from _repetitions(value, node, where)
@@ -304,9 +342,11 @@ def _repetitions(value: list[Any], node: Node, where: Path) -> Iterator[FieldErr
 def _validate_object(
     value: dict[str, Any], node: Node, where: Path, path: Path | None
 ) -> Iterator[FieldError]:
+    if node.embedded:
+        yield from embedded.problems(value, where)
     most, least = node.tree.get("maxProperties"), node.tree.get("minProperties")
     if most is not None and len(value) > most:
-        yield invalid(where, len(value), f"{where} in body should have at most {most} properties")
+        yield too_many(where, len(value), most)
     if least is not None and len(value) < least:
         yield invalid(where, len(value), f"{where} in body should have at least {least} properties")
     for name in node.tree.get("required") or ():

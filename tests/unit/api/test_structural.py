@@ -13,6 +13,9 @@ INTEGER = {"type": "integer"}
 STRING = {"type": "string"}
 
 
+HEAD = {"apiVersion": "v1", "kind": "X"}
+
+
 def of(**properties: Any) -> dict[str, Any]:
     return {"type": "object", "properties": properties}
 
@@ -42,9 +45,9 @@ def of(**properties: Any) -> dict[str, Any]:
         ),
         (
             of(a={"type": "object", "x-kubernetes-embedded-resource": True}),
-            {"a": {"kind": "X", "c": 1}},
-            {"a": {"kind": "X"}},
-            ["a.c"],
+            {"a": {"kind": "X", "c": 1, "metadata": {"name": "x", "odd": 1}}},
+            {"a": {"kind": "X", "metadata": {"name": "x"}}},
+            ["a.metadata.odd", "a.c"],
         ),
         (of(), {"apiVersion": "v", "kind": "K", "metadata": {}}, None, []),
     ],
@@ -61,6 +64,7 @@ def test_pruning(schema: Any, tree: Any, kept: Any, dropped: list[str]) -> None:
         (of(a={**STRING, "default": "x"}), {}, {"a": "x"}),
         (of(a={**STRING, "default": "x"}), {"a": None}, {"a": "x"}),
         (of(a={**STRING, "default": "x", "nullable": True}), {"a": None}, {"a": None}),
+        (of(a={**STRING, "default": "x"}, b=STRING), {"b": None}, {"a": "x"}),
         (of(a=of(b={**STRING, "default": "x"})), {}, {}),
         (of(a={**of(b={**STRING, "default": "x"}), "default": {}}), {}, {"a": {"b": "x"}}),
         (
@@ -77,6 +81,16 @@ def test_defaults(schema: Any, tree: Any, expected: Any) -> None:
     assert compiled.has_defaults
 
 
+EMBEDDED = of(a={"type": "object", "x-kubernetes-embedded-resource": True})
+
+
+def test_an_embedded_object_needs_no_name() -> None:
+    assert not compile_schema(EMBEDDED).validate(
+        {"a": {**HEAD, "metadata": {"labels": {"a": "b"}}}}
+    )
+    assert not compile_schema(EMBEDDED).validate({"a": HEAD})
+
+
 @pytest.mark.parametrize(
     ("schema", "tree", "message"),
     [
@@ -85,7 +99,36 @@ def test_defaults(schema: Any, tree: Any, expected: Any) -> None:
         (of(a={**INTEGER, "minimum": 1}), {"a": 0}, "should be greater than or equal to 1"),
         (of(a={**INTEGER, "maximum": 1}), {"a": 2}, "should be less than or equal to 1"),
         (of(a={**INTEGER, "multipleOf": 2}), {"a": 3}, "should be a multiple of 2"),
-        (of(a={**STRING, "maxLength": 1}), {"a": "xy"}, "should be at most 1 chars long"),
+        (
+            of(a={**STRING, "maxLength": 1}),
+            {"a": "xy"},
+            "a: Too long: may not be more than 1 bytes",
+        ),
+        (
+            of(a={"type": "array", "maxItems": 1}),
+            {"a": [1, 2]},
+            "a: Too many: 2: must have at most 1",
+        ),
+        (of(a={**STRING, "format": "ipv4"}), {"a": "x"}, 'a in body must be of type ipv4: "x"'),
+        (
+            of(a={**INTEGER, "format": "int32"}),
+            {"a": 2**31},
+            "Checked value must be of type integer with format int32",
+        ),
+        (EMBEDDED, {"a": {"kind": "X"}}, "a.apiVersion: Required value: must not be empty"),
+        (EMBEDDED, {"a": {"apiVersion": "v1", "kind": ""}}, "a.kind: Invalid value"),
+        (EMBEDDED, {"a": {"apiVersion": "v1", "kind": "a_b"}}, "DNS-1035 label"),
+        (EMBEDDED, {"a": {"apiVersion": "a/b/c", "kind": "X"}}, "unexpected GroupVersion string"),
+        (
+            EMBEDDED,
+            {"a": {**HEAD, "metadata": 1}},
+            "a.metadata: Invalid value: 1: must be an object",
+        ),
+        (EMBEDDED, {"a": {**HEAD, "metadata": {"labels": 1}}}, "a.metadata: Invalid value"),
+        (EMBEDDED, {"a": {**HEAD, "metadata": {"name": "a/b"}}}, "a.metadata.name: Invalid value"),
+        (EMBEDDED, {"a": {**HEAD, "metadata": {"labels": {"a b": "c"}}}}, "a.metadata.labels"),
+        (EMBEDDED, {"a": {**HEAD, "metadata": {"labels": {"a": "b c"}}}}, "a.metadata.labels"),
+        (EMBEDDED, {"a": {**HEAD, "metadata": {"annotations": {"a b": ""}}}}, "a.metadata.annot"),
         (of(a={**STRING, "pattern": "^a$"}), {"a": "b"}, "should match '^a$'"),
         (of(a={**STRING, "enum": ["x"]}), {"a": "y"}, 'supported values: "x"'),
         (of(a=STRING), {"a": None}, "must be of type string"),
