@@ -23,6 +23,7 @@ from control.controllers.workloads.daemonset import DaemonSetController
 from control.controllers.workloads.deployment import DeploymentController
 from control.controllers.workloads.disruption import DisruptionController
 from control.controllers.workloads.jobs.controller import JobController
+from control.controllers.workloads.jobs.cronjob import CronJobController
 from control.controllers.workloads.jobs.strays import StrayJobPodController
 from control.controllers.workloads.replicaset import ReplicaSetController, ReplicationManager
 from control.controllers.workloads.statefulset import StatefulSetController
@@ -32,6 +33,7 @@ from control.scheduler.scheduler import Scheduler
 CONTROLLERS: tuple[type[Controller], ...] = (
     ApiServiceController,
     CertificateController,
+    CronJobController,
     DaemonSetController,
     DeploymentController,
     DisruptionController,
@@ -48,9 +50,9 @@ CONTROLLERS: tuple[type[Controller], ...] = (
     PodGcController,
     QuotaController,
     ReplicaSetController,
-    StrayJobPodController,
     ReplicationManager,
     StatefulSetController,
+    StrayJobPodController,
     TokenSecretController,
 )
 

@@ -6,6 +6,7 @@ Nodes are objects that a fake agent keeps alive; it makes pods run, become ready
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -51,6 +52,16 @@ async def eventually(check: Callable[[], Awaitable[T]], seconds: float = DEADLIN
                 await asyncio.sleep(0.02)
     except TimeoutError:
         raise AssertionError(f"not within {seconds} s; last: {last!r}") from None
+
+
+class ShiftedClock(SystemClock):
+    """The machine's clock, and so much later as a test says. Timers do not notice."""
+
+    def __init__(self) -> None:
+        self.ahead = timedelta()
+
+    def now(self) -> datetime:
+        return super().now() + self.ahead
 
 
 @dataclass
@@ -150,6 +161,7 @@ class Plane:
     agents: FakeAgents
     manager: Manager
     ca: bytes
+    clock: ShiftedClock
 
     async def pods(self, namespace: str = "default", **more: str) -> list[Pod]:
         return list((await self.client.list(Pod, namespace, **more)).items)  # type: ignore[arg-type]
@@ -185,7 +197,7 @@ def fresh(obj: Deployment) -> Deployment:
 
 @pytest.fixture
 async def plane(tmp_path: Path) -> AsyncIterator[Plane]:
-    clock = SystemClock()
+    clock = ShiftedClock()
     settings = ControlSettings(
         state_dir=tmp_path, pki_dir=tmp_path / "pki", kubeconfig_out=tmp_path / "kubeconfig"
     )
@@ -212,7 +224,7 @@ async def plane(tmp_path: Path) -> AsyncIterator[Plane]:
             agents = FakeAgents(client, clock, guard, context.informers.of(Pod))
             guard.start(manager.run(), name="manager")
             guard.start(agents.run(), name="agents")
-            yield Plane(client, agents, manager, keys.ca.cert_pem)
+            yield Plane(client, agents, manager, keys.ca.cert_pem, clock)
             failed = [f for f in manager.statistics().items() if f[1].get("reconcile_failures")]
             print(f"reconciles that failed: {failed}")
     finally:
