@@ -38,17 +38,31 @@ T = TypeVar("T", bound=ApiStruct)
 
 NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
 RESYNC_SECONDS = 60.0
+RETRY_SECONDS = 5.0
 _HTTPS = 443
 
 
-async def keep(client: Client, settings: ControlSettings, advertised: str, clock: Clock) -> None:
+async def begin(client: Client, settings: ControlSettings, advertised: str) -> bool:
+    """Make them as the server starts; False when that cannot be done now.
+
+    The server starts all the same: were it a webhook that refuses them, or cannot be asked, nobody
+    could take that back any more.
+    """
+    try:
+        await ensure(client, settings, advertised)
+    except errors.ApiError as error:
+        log.warning("an initial object cannot be made now: %s", error)
+        return False
+    return True
+
+
+async def keep(
+    client: Client, settings: ControlSettings, advertised: str, clock: Clock, *, made: bool = True
+) -> None:
     """Ensure them for ever. What fails once (a namespace still going away) is tried again."""
     while True:
-        await clock.sleep(RESYNC_SECONDS)
-        try:
-            await ensure(client, settings, advertised)
-        except errors.ApiError as error:
-            log.warning("an initial object cannot be made now: %s", error)
+        await clock.sleep(RESYNC_SECONDS if made else RETRY_SECONDS)
+        made = await begin(client, settings, advertised)
 
 
 async def ensure(client: Client, settings: ControlSettings, advertised: str) -> None:

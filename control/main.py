@@ -101,8 +101,9 @@ async def _start(
     policy = KeepByAge(settings.compaction_interval)
     guard.start(run_compaction(store, clock=clock, policy=policy), name="compaction")
     client = parts.client("system:apiserver")
-    await initial.ensure(client, settings, advertised)
-    guard.start(initial.keep(client, settings, advertised, clock), name="initial objects")
+    made = await initial.begin(client, settings, advertised)
+    keeping = initial.keep(client, settings, advertised, clock, made=made)
+    guard.start(keeping, name="initial objects")
 
 
 def start_controllers(

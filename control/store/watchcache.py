@@ -90,6 +90,11 @@ class WatchCache:
             return self._applied
         return max(self._applied, self._watch.progress)
 
+    @property
+    def size(self) -> int:
+        """How many objects there are."""
+        return len(self._objects)
+
     def get(self, key: str) -> Cached | None:
         return self._objects.get(key)
 

@@ -99,7 +99,8 @@ class Entry(Protocol):
 class Configured(Protocol):
     """Where the configurations of one kind are kept: a watch cache."""
 
-    def count(self) -> int: ...
+    @property
+    def size(self) -> int: ...
     def items(self) -> Sequence[Entry]: ...
 
 
@@ -127,7 +128,7 @@ class Hooks:
 
     def empty(self) -> bool:
         """Whether nothing is configured. Cheap."""
-        return not self._configured.count()
+        return not self._configured.size
 
     def forget(self) -> None:
         """Other versions are served now: find anew what concerns whom."""

@@ -74,8 +74,12 @@ class Subject:
             steps = msgspec.json.decode(patch)
             tree = jsonpatch.apply(msgspec.json.decode(before), steps)
             made = await self._taken(shape, tree)
-        except (PatchError, ApiError) as error:
+        except PatchError as error:
             raise errors.internal(str(error)) from None
+        except ApiError as error:
+            if error.code != 400:
+                raise  # it is an object of this kind, only not a sound one
+            raise errors.internal(error.message) from None
         except (ValueError, RecursionError) as error:
             raise errors.internal(f"the patch cannot be read: {error}") from None
         request = self._request

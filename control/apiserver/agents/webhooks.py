@@ -60,24 +60,25 @@ class Webhooks:
         url = address_of(config)
         if query:
             url = url.extend_query(query)
+        shown = _shown(config, url)
         try:
             async with asyncio.timeout(timeout):
-                return await self._post(config, url, body)
+                return await self._post(config, url, body, shown)
         except TimeoutError:
-            raise WebhookError(f'Post "{url}": context deadline exceeded') from None
+            raise WebhookError(f'Post "{shown}": context deadline exceeded') from None
         except ApiError as error:
-            raise WebhookError(f'Post "{url}": {error.message}') from None
+            raise WebhookError(f'Post "{shown}": {error.message}') from None
         except (aiohttp.ClientError, OSError, ssl.SSLError, ValueError) as error:
-            raise WebhookError(f'Post "{url}": {error}') from None
+            raise WebhookError(f'Post "{shown}": {error}') from None
 
-    async def _post(self, config: Mapping[str, Any], url: URL, body: bytes) -> bytes:
+    async def _post(self, config: Mapping[str, Any], url: URL, body: bytes, shown: str) -> bytes:
         context = _context(config)
         service = config.get("service")
         if not service:
             async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session:
-                return await _ask(session, url, body, context)
+                return await _ask(session, url, body, context, shown)
         if self._proxies is None:
-            raise WebhookError(f'Post "{url}": Services are not reached yet')
+            raise WebhookError(f'Post "{shown}": Services are not reached yet')
         named = Named("https", service["name"], str(service.get("port") or 443))
         destination = await self._proxies.to_service(service["namespace"], named)
         _, writer = await destination.dial()
@@ -87,7 +88,8 @@ class Webhooks:
                 connector=Given(writer), cookie_jar=aiohttp.DummyCookieJar()
             ) as session:
                 # The connection is TLS already: to the session it is a plain one.
-                return await _ask(session, url.with_scheme("http").with_port(url.port), body, None)
+                plain = url.with_scheme("http").with_port(url.port)
+                return await _ask(session, plain, body, None, shown)
         finally:
             writer.transport.abort()
 
@@ -102,8 +104,19 @@ def address_of(config: Mapping[str, Any]) -> URL:
     return URL(f"https://{host}:{service.get('port') or 443}{path}")
 
 
+def _shown(config: Mapping[str, Any], url: URL) -> str:
+    """As Kubernetes prints it: of a Service with the port, whichever it is."""
+    if not config.get("service"):
+        return str(url)
+    return f"https://{url.host}:{url.port}{url.raw_path_qs}"
+
+
 async def _ask(
-    session: aiohttp.ClientSession, url: URL, body: bytes, context: ssl.SSLContext | None
+    session: aiohttp.ClientSession,
+    url: URL,
+    body: bytes,
+    context: ssl.SSLContext | None,
+    shown: str,
 ) -> bytes:
     async with session.post(
         url,
@@ -117,9 +130,9 @@ async def _ask(
             received += await answer.content.read(MAX_ANSWER + 1 - len(received))
         if answer.status not in (200, 201):
             text = received[:200].decode(errors="replace").strip()
-            raise WebhookError(f'Post "{url}": status {answer.status} ({text})')
+            raise WebhookError(f'Post "{shown}": status {answer.status} ({text})')
         if len(received) > MAX_ANSWER:
-            raise WebhookError(f'Post "{url}": the answer has more than {MAX_ANSWER} bytes')
+            raise WebhookError(f'Post "{shown}": the answer has more than {MAX_ANSWER} bytes')
         return received
 
 

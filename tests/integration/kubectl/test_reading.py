@@ -28,6 +28,36 @@ def test_get_prints_the_books_columns(web: Kubectl) -> None:
     assert web("get", "cm", "nothing", "--ignore-not-found") == ""
 
 
+def test_webhooks_of_admission(kubectl: Kubectl) -> None:
+    name, kind = kubectl.namespace, "validatingwebhookconfiguration"
+    config = f"""
+        apiVersion: admissionregistration.k8s.io/v1
+        kind: ValidatingWebhookConfiguration
+        metadata: {{name: {name}}}
+        webhooks:
+        - name: {name}.hooks.example.com
+          clientConfig: {{url: 'https://127.0.0.1:9/'}}
+          rules:
+          - operations: [DELETE]
+            apiGroups: ['']
+            apiVersions: [v1]
+            resources: [configmaps]
+            scope: '*'
+          objectSelector: {{matchLabels: {{only: {name}}}}}
+          sideEffects: None
+          admissionReviewVersions: [v1]
+    """
+    try:
+        assert "created" in kubectl("apply", "-f", "-", input=config)
+        assert "unchanged" in kubectl("apply", "-f", "-", input=config)
+        heads, cells = kubectl.lines("get", kind, name)
+        assert (heads, cells[:2]) == (["NAME", "WEBHOOKS", "AGE"], [name, "1"])
+        assert f"{name}.hooks.example.com" in kubectl("describe", kind, name)
+        assert kubectl.path(f"{kind}/{name}", "{.webhooks[0].failurePolicy}") == "Fail"
+    finally:
+        kubectl("delete", kind, name)
+
+
 def test_get_all_is_what_the_category_says(web: Kubectl) -> None:
     names = web("get", "all", "-o", "name").split()
     kinds = {name.partition("/")[0] for name in names}

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
+from api import errors
 from api.core import Endpoints, Namespace, Service
 from api.discovery import EndpointSlice
 from base.clock import FakeClock
@@ -40,4 +42,32 @@ async def test_what_was_deleted_comes_back(
     await clock.run_for(initial.RESYNC_SECONDS)
     assert (await client.get(Service, "kube-dns", "kube-system")).spec.cluster_ip == "10.96.0.10"
     assert not keeping.done()
+    keeping.cancel()
+
+
+class Refusing:
+    """An API that refuses everything, as a webhook for everything makes it."""
+
+    def __init__(self, client: LocalClient) -> None:
+        self._client = client
+        self.refuses = True
+
+    async def create(self, obj: Any) -> Any:
+        if self.refuses:
+            raise errors.internal("failed calling webhook")
+        return await self._client.create(obj)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._client, name)
+
+
+async def test_a_refusal_does_not_stop_the_server_and_is_soon_forgotten(
+    client: LocalClient, settings: ControlSettings, clock: FakeClock
+) -> None:
+    api: Any = Refusing(client)
+    assert not await initial.begin(api, settings, "192.0.2.7")
+    keeping = asyncio.ensure_future(initial.keep(api, settings, "192.0.2.7", clock, made=False))
+    api.refuses = False
+    await clock.run_for(initial.RETRY_SECONDS)
+    assert (await client.get(Service, "kube-dns", "kube-system")).spec.cluster_ip == "10.96.0.10"
     keeping.cancel()
