@@ -1,13 +1,12 @@
 """Every kind that is served, through its whole life, in each form that clients write and read.
 
-The objects are the sound ones of the unit tests (`tests/unit/resources/examples.py`): a new kind
-cannot come without one, and is then covered here.
+A new kind cannot come without a sound object (`tests/integration/apiserver/kinds.py`), and is then
+covered here.
 """
 
 from __future__ import annotations
 
 import asyncio
-import base64
 import json
 import re
 from typing import Any
@@ -18,22 +17,10 @@ from kubernetes import client
 from api.codec import decode
 from api.scheme import ALTERNATES, RESOURCES, REVIEWS, Resource
 from api.struct import fields
-from base import pki
 from tests.integration.apiserver.conftest import Api, Server
+from tests.integration.apiserver.kinds import STORED, name_of, sample
 from tests.protobuf import packed
-from tests.unit.resources.examples import tree
 from tests.unit.resources.test_documented import COLUMNS, NAMES, SELECTORS
-
-STORED = tuple(
-    resource
-    for resource in (*RESOURCES, *ALTERNATES)
-    if resource.kind != "ValidatingAdmissionPolicy"  # refused as long as nothing enforces them
-)
-
-
-def name_of(resource: Resource) -> str:
-    return f"{resource.plural}.{resource.api_version}"
-
 
 KINDS = pytest.mark.parametrize("resource", STORED, ids=name_of)
 JSON, YAML, PROTOBUF = FORMS = (
@@ -44,30 +31,6 @@ JSON, YAML, PROTOBUF = FORMS = (
 TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io"
 METADATA = "application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io"
 AT_ONCE = {"gracePeriodSeconds": 0, "propagationPolicy": "Background"}
-
-
-def sample(resource: Resource, name: str = "") -> dict[str, Any]:
-    """A sound object of this version, under another name where it is free to have one."""
-    found: dict[str, Any] = tree(resource.kind)
-    metadata = found["metadata"]
-    metadata.pop("uid", "")
-    if resource.kind not in ("APIService", "CustomResourceDefinition", "IPAddress"):
-        metadata["name"] = f"every-{name}"
-    if resource.namespaced:
-        metadata["namespace"] = "default"
-    if resource.kind == "CertificateSigningRequest":
-        made = pki.make_csr(common_name="system:node:a", organizations=["system:nodes"])
-        found["spec"]["request"] = base64.b64encode(made.csr_pem).decode()
-    elif resource.api_version == "events.k8s.io/v1":
-        regarding = found.pop("involvedObject")
-        component = found.pop("reportingComponent")
-        note = found.pop("message")
-        found |= {"regarding": regarding, "reportingController": component, "note": note}
-        found |= {"eventTime": "2026-01-02T03:04:05.000006Z", "action": "Starting"}
-    elif resource.api_version == "autoscaling/v1":
-        for later in ("metrics", "behavior"):
-            found["spec"].pop(later, None)
-    return {**found, "apiVersion": resource.api_version}
 
 
 def written(resource: Resource, body: dict[str, Any], form: str) -> bytes:

@@ -105,3 +105,34 @@ def test_an_ephemeral_container_is_accepted(web: Kubectl) -> None:
     web("run", "p", "--image=i")
     web("debug", "p", "--image=tools", "--container=d", "--", "sh")
     assert web.path("pod/p", "{.spec.ephemeralContainers[0].image}") == "tools"
+
+
+ROLES = """
+apiVersion: rbac.authorization.k8s.io/v1
+kind: Role
+metadata: {name: reader, namespace: NAMESPACE}
+rules: [{apiGroups: [''], resources: [pods], verbs: [get]}]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: {name: readers, namespace: NAMESPACE}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: ROLE}
+subjects: [{kind: User, name: jane}]
+"""
+
+
+def test_roles_are_reconciled(kubectl: Kubectl) -> None:
+    reconcile = ("auth", "reconcile", "-f", "-")
+    roles = ROLES.replace("NAMESPACE", kubectl.namespace)  # the command adds none
+    kubectl(*reconcile, input=roles.replace("ROLE", "reader"))
+    assert kubectl.path("role/reader", "{.rules[*].verbs}") == '["get"]'
+    kubectl(*reconcile, input=roles.replace("ROLE", "reader").replace("[get]", "[get, list]"))
+    assert kubectl.path("role/reader", "{.rules[*].verbs[*]}") == "get list"
+    # What a binding gives never changes: it is made anew, which only this command does by itself.
+    said = kubectl("apply", "-f", "-", input=roles.replace("ROLE", "writer"), fails=True)
+    assert "cannot change roleRef" in said
+    kubectl(*reconcile, input=roles.replace("ROLE", "writer"))
+    assert kubectl.path("rolebinding/readers", "{.roleRef.name}") == "writer"
+    wide = kubectl.lines("get", "rolebindings", "-o", "wide")
+    assert wide[0] == ["NAME", "ROLE", "AGE", "USERS", "GROUPS", "SERVICEACCOUNTS"]
+    assert wide[1][:2] == ["readers", "Role/writer"] and wide[1][-1] == "jane"
