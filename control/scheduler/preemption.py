@@ -17,8 +17,7 @@ tried with the filters. At 5,000 nodes not all of them are tried: the first tent
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -105,7 +104,7 @@ def preempt(
     request: Request,
     snapshot: Snapshot,
     decision: Decision,
-    budgets: Sequence[Budget],
+    budgets: Iterable[Budget],
     started: Started,
     first: int = 0,
 ) -> Outcome:
@@ -118,13 +117,14 @@ def preempt(
     found: list[Choice] = []
     refused: Counter[str] = Counter({NOT_HELPFUL: total - len(rows)})
     if not any(priority < request.priority for priority in snapshot.priorities):
-        refused[NO_VICTIMS], rows = len(rows), ()
-    trial = Trial(request, snapshot, budgets, started)
+        refused[NO_VICTIMS] = len(rows)
+        return Outcome(None, worded(total, +refused))
+    wish, known = wish_of(request, snapshot), list(budgets)
     place = int(np.searchsorted(rows, first)) if len(rows) else 0
     for row in (*rows[place:], *rows[:place]):
         if len(found) >= enough:
             break
-        choice = trial.on(int(row))
+        choice = victims_on(row, wish, snapshot, known, started)
         if isinstance(choice, Choice):
             found.append(choice)
         else:
@@ -145,7 +145,8 @@ def is_expected(request: Request, snapshot: Snapshot, node: str) -> bool:
 def best(choices: Sequence[Choice], started: Started) -> Choice:
     """The node that is chosen; the first of equal ones."""
     costs = [_cost(choice) for choice in choices]
-    cheapest = [one for one, cost in zip(choices, costs, strict=True) if cost == min(costs)]
+    least = min(costs)
+    cheapest = [one for one, cost in zip(choices, costs, strict=True) if cost == least]
     return max(cheapest, key=lambda choice: _youngest(choice, started))
 
 
@@ -187,103 +188,113 @@ def _curable(request: Request, snapshot: Snapshot, decision: Decision) -> Sequen
     return [int(row) for row in joined[enough]]
 
 
-class Trial:
-    """Tries nodes for one pod."""
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What a pod needs of a node, as plain numbers: of which resource how much.
 
-    def __init__(
-        self, request: Request, snapshot: Snapshot, budgets: Sequence[Budget], started: Started
-    ) -> None:
-        self._request = request
-        self._snapshot = snapshot
-        self._budgets = budgets
-        self._started = started
-        demand = snapshot.demand(request)
-        self._needs = {
-            name: int(demand[column])
-            for name, column in snapshot.resources.items()
-            if demand[column] > 0
+    `minds`: whether it matters to the pod, or to pods that run, who is where.
+    """
+
+    request: Request
+    names: tuple[str, ...]
+    columns: tuple[int, ...]
+    needs: tuple[int, ...]
+    minds: bool
+
+    def amounts(self, pod: Request) -> list[int]:
+        """How much of the same another pod has taken."""
+        taken = pod.resources
+        return [1 if name == PODS else min(taken.get(name, 0), TOO_MUCH) for name in self.names]
+
+
+def wish_of(request: Request, snapshot: Snapshot) -> Wish:
+    """What the pod needs."""
+    demand = snapshot.demand(request)
+    wanted = [(name, at) for name, at in snapshot.resources.items() if demand[at] > 0]
+    terms = request.terms
+    minds = bool(
+        terms.near
+        or terms.far
+        or any(spread.hard for spread in terms.spread)
+        or any(sort is Carries.FAR for sort, *_ in snapshot.census.concerning(request))
+    )
+    return Wish(
+        request,
+        tuple(name for name, _ in wanted),
+        tuple(at for _, at in wanted),
+        tuple(int(demand[at]) for _, at in wanted),
+        minds,
+    )
+
+
+def victims_on(
+    row: int, wish: Wish, snapshot: Snapshot, budgets: Sequence[Budget], started: Started
+) -> Choice | tuple[str, ...]:
+    """Who would have to leave a node, or why that would not help."""
+    mine = wish.request.priority
+    pods = [pod for pod in snapshot.row(row).pods.values() if pod.priority < mine]
+    if not pods:
+        return (NO_VICTIMS,)
+    pods.sort(key=lambda pod: (-pod.priority, started(pod), pod.namespace, pod.name))
+    over = violating(pods, budgets)
+    room = Room(wish, snapshot, row, pods)
+    try:
+        room.empty()
+        if lacks := room.lacks():
+            return lacks
+        spared = {
+            pod.uid
+            for pod in sorted(pods, key=lambda pod: pod.uid not in over)
+            if room.takes_back(pod)
         }
-        self._minds = _minds_neighbours(request, snapshot)
-
-    def on(self, row: int) -> Choice | tuple[str, ...]:
-        """Who would have to leave this node, or why it would not help."""
-        pods = [
-            pod
-            for pod in self._snapshot.row(row).pods.values()
-            if pod.priority < self._request.priority
-        ]
-        if not pods:
-            return (NO_VICTIMS,)
-        pods.sort(key=lambda pod: (-pod.priority, self._started(pod), pod.namespace, pod.name))
-        over = violating(pods, self._budgets)
-        room = Room(self._request, self._needs, self._snapshot, row, pods)
-        with room.emptied(self._minds):
-            lacks = room.lacks()
-            if lacks:
-                return lacks
-            spared = {
-                pod.uid
-                for pod in sorted(pods, key=lambda pod: pod.uid not in over)
-                if room.takes_back(pod)
-            }
-        victims = tuple(pod for pod in pods if pod.uid not in spared)
-        violations = sum(pod.uid in over for pod in victims)
-        return Choice(self._snapshot.name(row), victims, violations)
+    finally:
+        room.restore()
+    victims = tuple(pod for pod in pods if pod.uid not in spared)
+    return Choice(snapshot.name(row), victims, sum(pod.uid in over for pod in victims))
 
 
 class Room:
     """What a node has for a pod while some of its pods are thought away.
 
-    Amounts and ports are kept here; the snapshot is touched only for a pod that minds neighbours.
+    Amounts and ports are counted here; the snapshot is touched only for a pod that minds neighbours.
     """
 
-    def __init__(
-        self,
-        request: Request,
-        needs: dict[str, int],
-        snapshot: Snapshot,
-        row: int,
-        pods: Sequence[Request],
-    ) -> None:
-        self._request = request
-        self._needs = needs
+    def __init__(self, wish: Wish, snapshot: Snapshot, row: int, pods: Sequence[Request]) -> None:
+        self._wish = wish
         self._snapshot = snapshot
         self._row = row
+        self._name = snapshot.name(row)
+        self._amounts = {pod.uid: wish.amounts(pod) for pod in pods}
         self._pods = pods
-        self._minds = False
-        self._free: dict[str, int] = {}
-        for name in needs:
-            column = snapshot.resources[name]
-            left = int(snapshot.allocatable[row, column] - snapshot.taken[row, column])
-            self._free[name] = left + sum(_amount(pod, name) for pod in pods)
+        self._free = [
+            int(snapshot.allocatable[row, column] - snapshot.taken[row, column])
+            for column in wish.columns
+        ]
         self._ports = Counter(snapshot.row(row).host_ports)
-        for pod in pods if request.host_ports else ():
-            self._ports -= Counter(pod.host_ports)
 
-    @contextmanager
-    def emptied(self, minds: bool) -> Iterator[None]:
-        """The node without these pods; `minds`: whether the pod minds its neighbours."""
-        self._minds = minds
-        gone, name = (self._pods if minds else ()), self._snapshot.name(self._row)
-        for pod in gone:
-            self._snapshot.remove_pod(pod.uid)
-        try:
-            yield
-        finally:
-            for pod in gone:
-                self._snapshot.add_pod(pod, name)
+    def empty(self) -> None:
+        """Think all of the pods away."""
+        for pod in self._pods:
+            self._put(pod, -1)
+
+    def restore(self) -> None:
+        """Put back into the snapshot whatever was taken out of it."""
+        for pod in self._pods if self._wish.minds else ():
+            self._snapshot.add_pod(pod, self._name)
 
     def lacks(self) -> tuple[str, ...]:
         """Why the pod does not fit now; empty when it does."""
-        short = tuple(
-            shortage(name) for name, need in self._needs.items() if self._free[name] < need
-        )
-        if short:
-            return short
-        wanted = self._request.host_ports
-        if any(port.conflicts(taken) for port in wanted for taken in self._ports):
+        wish = self._wish
+        if short := [
+            shortage(name)
+            for name, free, need in zip(wish.names, self._free, wish.needs, strict=True)
+            if free < need
+        ]:
+            return tuple(short)
+        wanted = wish.request.host_ports
+        if wanted and any(port.conflicts(taken) for port in wanted for taken in self._ports):
             return (PORTS_TAKEN,)
-        return self._unwelcome() if self._minds else ()
+        return self._unwelcome() if wish.minds else ()
 
     def takes_back(self, pod: Request) -> bool:
         """Let a pod stay after all, if that leaves enough."""
@@ -294,32 +305,21 @@ class Room:
         return False
 
     def _put(self, pod: Request, sign: int) -> None:
-        for name in self._free:
-            self._free[name] -= sign * _amount(pod, name)
+        for at, amount in enumerate(self._amounts[pod.uid]):
+            self._free[at] -= sign * amount
         for port in pod.host_ports:
             self._ports[port] += sign
-        self._ports = +self._ports
-        if self._minds and sign > 0:
-            self._snapshot.add_pod(pod, self._snapshot.name(self._row))
-        elif self._minds:
+            if not self._ports[port]:
+                del self._ports[port]
+        if self._wish.minds and sign > 0:
+            self._snapshot.add_pod(pod, self._name)
+        elif self._wish.minds:
             self._snapshot.remove_pod(pod.uid)
 
     def _unwelcome(self) -> tuple[str, ...]:
         here = np.zeros_like(self._snapshot.present)
         here[self._row] = True
         for check in (pod_topology_spread, inter_pod_affinity):
-            for refusal in check(self._request, self._snapshot, here).refusals:
+            for refusal in check(self._wish.request, self._snapshot, here).refusals:
                 return refusal.reasons
         return ()
-
-
-def _amount(pod: Request, resource: str) -> int:
-    return 1 if resource == PODS else min(pod.resources.get(resource, 0), TOO_MUCH)
-
-
-def _minds_neighbours(request: Request, snapshot: Snapshot) -> bool:
-    """Whether it matters to the pod, or to pods that run, who is where."""
-    terms = request.terms
-    if terms.near or terms.far or any(spread.hard for spread in terms.spread):
-        return True
-    return any(sort is Carries.FAR for sort, *_ in snapshot.census.concerning(request))

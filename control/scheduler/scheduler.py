@@ -188,7 +188,7 @@ class Scheduler:
             request,
             self._snapshot,
             decision,
-            [budget_of(one) for one in self._budgets()],
+            map(budget_of, self._budgets()),
             self._started,
             self._choose(range(len(self._snapshot.rows))),
         )
