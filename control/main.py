@@ -133,6 +133,8 @@ def start_controllers(
     reader = parts.client("system:kube-scheduler")
     explainer = Explainer(reader, manager.scheduler, SCHEDULER, clock)
     parts.reports.attach(Explanation, explainer.explain)
+    parts.components.attach("controller-manager", manager.check)
+    parts.components.attach("scheduler", manager.check_scheduler)
     parts.metrics.register(WorkQueues(manager.statistics))
     guard.start(manager.run(), name="controllers")
 

@@ -17,6 +17,7 @@ ALL_VERBS = (
 
 
 POSTED = ("create",)
+SHOWN = ("get", "list")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +54,11 @@ class Resource:
 
     @property
     def stored(self) -> bool:
-        """Whether objects of it are kept. What can only be created is answered and forgotten, and
-        what has no verbs has only subresources, which are made when they are asked for.
+        """Whether objects of it are kept. What can only be created is answered and forgotten, what
+        can only be read is made when it is asked for, and what has no verbs has only subresources,
+        which are made so, too.
         """
-        return bool(self.verbs) and self.verbs != POSTED
+        return self.verbs not in (POSTED, SHOWN, ())
 
     @property
     def api_version(self) -> str:

@@ -16,6 +16,7 @@ from prometheus_client import CollectorRegistry, ProcessCollector
 from api.apiextensions import CustomResourceDefinition
 from api.core import Pod, Service
 from api.scheme import ALTERNATES, RESOURCES, SERVED, Catalogue, resource_of
+from api.scheme.resource import POSTED, SHOWN
 from base import pki
 from base.clock import Clock
 from base.tasks import TaskGuard
@@ -35,9 +36,10 @@ from control.apiserver.discovery.paths import Check, Paths
 from control.apiserver.fairness.gate import Gate
 from control.apiserver.fairness.levels import WIDE
 from control.apiserver.http.aggregation import foreign
+from control.apiserver.http.components import ComponentHandler
 from control.apiserver.http.context import ApiRequest
 from control.apiserver.http.draining import Draining
-from control.apiserver.http.handlers import ResourceHandlers, Subresources
+from control.apiserver.http.handlers import ResourceHandlers, Subresources, Unstored
 from control.apiserver.http.metrics import HttpMetrics, Objects, Statistics, WatchEvents
 from control.apiserver.http.pipeline import Pipeline
 from control.apiserver.http.reports import ReportHandler
@@ -78,6 +80,7 @@ class ApiParts:
     metrics: CollectorRegistry
     draining: Draining
     reports: ReportHandler
+    components: ComponentHandler
 
     async def start(self, guard: TaskGuard) -> None:
         """Fill the caches; returns when they show what the store has."""
@@ -186,9 +189,11 @@ def build(
     )
     reviews = ReviewHandler(Reviews(authenticator, authorizer, registry.catalogue))
     reports = ReportHandler()
+    components = ComponentHandler(clock, store=_store_check(registry))
+    unstored: Unstored = {POSTED: reviews, SHOWN: components, (): reports}
     pipeline = Pipeline(
         catalogue=registry.catalogue,
-        resources=ResourceHandlers(registry, watches, subresources, reviews, reports),
+        resources=ResourceHandlers(registry, watches, subresources, unstored),
         paths=paths.table,
         foreign=foreign(reader),
         authenticator=authenticator,
@@ -223,6 +228,7 @@ def build(
         metrics=metrics,
         draining=draining,
         reports=reports,
+        components=components,
     )
 
 
@@ -318,14 +324,18 @@ def _jwks_uri(settings: ControlSettings, advertised: str) -> str:
 
 
 def _ready_checks(registry: Registry) -> dict[str, Check]:
-    async def store() -> str:
-        return registry.write_failure
-
     async def caches() -> str:
         empty = [kind.resource.plural for kind in registry.kinds if not kind.cache.revision]
         return f"not loaded yet: {', '.join(empty)}" if empty else ""
 
-    return {"store": store, "watch-caches": caches}
+    return {"store": _store_check(registry), "watch-caches": caches}
+
+
+def _store_check(registry: Registry) -> Check:
+    async def store() -> str:
+        return registry.write_failure
+
+    return store
 
 
 async def _well() -> str:

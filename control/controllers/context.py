@@ -53,6 +53,16 @@ class Informers:
         for informer in self._informers.values():
             await informer.synced()
 
+    def behind(self, *types: type[ApiStruct]) -> str:
+        """Why some of these kinds (of all, if none is named) are not seen as they are; "" if not."""
+        blind = {
+            type_.__name__
+            for (type_, _), informer in self._informers.items()
+            if (not types or type_ in types)
+            and (not informer.has_synced or informer.statistics()["failures_in_a_row"])
+        }
+        return f"cannot see what becomes of: {', '.join(sorted(blind))}" if blind else ""
+
     def statistics(self) -> dict[str, float]:
         """Objects held per kind."""
         held: dict[str, float] = {}

@@ -80,6 +80,14 @@ class Manager:
         told["informers"] = self._context.informers.statistics()
         return told
 
+    async def check(self) -> str:
+        """Whether the controllers see the world: "" if so. One that fails ends the process."""
+        return self._context.informers.behind()
+
+    async def check_scheduler(self) -> str:
+        """The same of what the scheduler looks at."""
+        return self._context.informers.behind(Pod, Node, Namespace)
+
     async def run(self) -> None:
         """Run everything until cancelled; ends with an error if any part ends."""
         async with TaskGuard("controllers") as guard:

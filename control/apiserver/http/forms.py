@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
+from api import errors
 from api.scheme import Resource
 from base.clock import Clock
 from control.apiserver.http.negotiation import Form, Shape
+from control.apiserver.http.query import Query
+from control.apiserver.registry.codecs import Codec
 from control.apiserver.registry.reading import Page
-from control.apiserver.registry.versions import Version
 from control.resources.columns import AGE, NAME
 from control.resources.strategy import Column, Strategy
 
@@ -33,6 +35,25 @@ class _WithMetadata(msgspec.Struct, gc=False):
 _METADATA = msgspec.json.Decoder(_WithMetadata)
 
 
+class Presented(Protocol):
+    """What a presenter must know of a kind: a `Version`, mostly."""
+
+    resource: Resource
+    rules: Strategy[Any]
+    codec: Codec
+
+
+def included(query: Query) -> str:
+    """What of each object a Table shows: `includeObject`. Raises 400."""
+    include = query.text("includeObject")
+    if include not in ("", "None", "Metadata", "Object"):
+        raise errors.bad_request(
+            f'includeObject: Unsupported value: "{include}": '
+            "supported values: None, Metadata, Object"
+        )
+    return include
+
+
 class Presenter:
     """Turns an object's bytes into one form. `include`: `None`, `Metadata` or `Object`.
 
@@ -41,7 +62,7 @@ class Presenter:
 
     __slots__ = ("_clock", "_columns", "_form", "_include", "_version")
 
-    def __init__(self, version: Version, form: Form, include: str, clock: Clock) -> None:
+    def __init__(self, version: Presented, form: Form, include: str, clock: Clock) -> None:
         self._version = version
         self._form = form
         self._include = include or "Metadata"

@@ -2,12 +2,12 @@
 
 Serves step 1 of the pod's walk, one small function per verb. Subresources that are more than an
 update of a part (`binding`, `scale`, `log`, `exec`) have handlers of their own in a table. What is not
-stored goes to another handler altogether (`reviews`, `reports`).
+stored goes to another handler altogether (`reviews`, `components`, `reports`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from aiohttp import web
@@ -18,10 +18,8 @@ from api.meta import ListOptions, Preconditions, StatusDetails
 from api.scheme import Resource
 from control.apiserver.http import bodies, responses
 from control.apiserver.http.context import ApiRequest
-from control.apiserver.http.forms import Presenter
+from control.apiserver.http.forms import Presenter, included
 from control.apiserver.http.negotiation import JSON
-from control.apiserver.http.reports import ReportHandler
-from control.apiserver.http.reviews import ReviewHandler
 from control.apiserver.http.watches import WatchStreams
 from control.apiserver.registry import applying, creating, deleting, reading, updating
 from control.apiserver.registry.call import Removed, Stored
@@ -35,6 +33,8 @@ Handler = Callable[[ApiRequest, Kind[Any]], Awaitable[web.StreamResponse]]
 """Of a subresource: it gets the kind as it is stored."""
 Verb = Callable[[ApiRequest, Version], Awaitable[web.StreamResponse]]
 Subresources = dict[str, Handler]
+Unstored = Mapping[tuple[str, ...], Callable[[ApiRequest], Awaitable[web.StreamResponse]]]
+"""Handlers of what is not stored, by the verbs that it has."""
 
 # Kinds whose delete answers with the object that was deleted; the others answer with a Status.
 _RETURN_DELETED = frozenset({"Pod", "Service", "ServiceAccount"})
@@ -52,14 +52,12 @@ class ResourceHandlers:
         registry: Registry,
         watches: WatchStreams,
         subresources: Subresources,
-        reviews: ReviewHandler,
-        reports: ReportHandler,
+        unstored: Unstored,
     ) -> None:
         self._registry = registry
         self._watches = watches
         self._subresources = subresources
-        self._reviews = reviews
-        self._reports = reports
+        self._unstored = unstored
         self._verbs: dict[str, Verb] = {
             "get": self.get,
             "list": self.list,
@@ -74,7 +72,7 @@ class ResourceHandlers:
     async def __call__(self, request: ApiRequest) -> web.StreamResponse:
         target = request.target
         if not target.resource.stored:
-            return await (self._reviews if target.resource.verbs else self._reports)(request)
+            return await self._unstored[target.resource.verbs](request)
         version = request.call.version = self._registry.version(target.resource)
         if target.subresource and target.subresource not in _PARTS:
             handler = self._subresources.get(target.subresource)
@@ -217,13 +215,7 @@ class ResourceHandlers:
         return responses.json_response(body)
 
     def _presenter(self, request: ApiRequest, version: Version) -> Presenter:
-        include = request.query.text("includeObject")
-        if include not in ("", "None", "Metadata", "Object"):
-            raise errors.bad_request(
-                f'includeObject: Unsupported value: "{include}": '
-                "supported values: None, Metadata, Object"
-            )
-        return Presenter(version, request.form(), include, self._registry.clock)
+        return Presenter(version, request.form(), included(request.query), self._registry.clock)
 
     async def _present(self, request: ApiRequest, version: Version, stored: Stored) -> web.Response:
         form = request.form()

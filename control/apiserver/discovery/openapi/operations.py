@@ -82,9 +82,13 @@ def paths_of(components: References, resource: Resource) -> Iterator[tuple[str, 
     maker = _Operations(components, resource)
     for part in resource.subresources:
         yield f"{collection}/{{name}}/{part.name}", maker.subresource(part, schema)
-    if not resource.stored:
+    if not resource.verbs:
         return
     many = components.add_list(resource)
+    if not resource.stored:
+        yield collection, {**maker.place(name=False), "get": maker.read("list", "", many, _LIST)}
+        yield f"{collection}/{{name}}", {**maker.place(), "get": maker.read("read", "", schema, ())}
+        return
     if resource.namespaced:
         everywhere = maker.read("list", "", many, _LIST)
         everywhere["operationId"] += "ForAllNamespaces"
