@@ -1,8 +1,8 @@
 """What an admission plugin is, and the chain that runs them in order.
 
 Serves step 1 of the pod's walk: after defaulting, `admit` of each plugin may change the object or
-refuse it; after validation, `validate` may only refuse; around the write, `beside` may put writes of
-its own into the object's transaction. Plugins that have nothing to say about a (resource, operation,
+refuse it; after validation, `validate` may only refuse; last, `beside` may put writes of its own
+into the object's transaction. Plugins that have nothing to say about a (resource, operation,
 subresource) are sorted out once and never called for it again: most requests call two or three of them.
 
 Where one of them has let others change the object (webhooks), all of them admit it a second time.
@@ -14,8 +14,7 @@ caches, without waiting; what it reads is shared and must not be changed.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol, TypeVar
@@ -27,12 +26,10 @@ from api.scheme import Resource
 from api.struct import ApiStruct
 from control.admission.metrics import AdmissionMetrics
 from control.auth.user import User
-from control.store.interface import Delete, Put
+from control.store.interface import Write
 
 T = TypeVar("T", bound=ApiStruct)
-
-Writes = Sequence[Put | Delete]
-
+R = TypeVar("R")
 
 Settle = Callable[[Any], None]
 
@@ -113,16 +110,15 @@ class Plugin:
     async def validate(self, request: Attributes) -> None:
         """Refuse, or let pass."""
 
-    def beside(self, request: Attributes) -> AbstractAsyncContextManager[Writes]:
-        """Writes that go with the object, or not at all; left when the transaction has ended.
+    async def beside(self, request: Attributes) -> Sequence[Write]:
+        """What is written with the object, or not at all; or refuse.
 
-        Asked anew with every attempt, so they say which revision they replace. What deletes the
-        object is a DELETE here, be it the last finalizer that goes; `dry_run` writes nothing.
+        Asked anew with every attempt. What deletes the object is a DELETE here, be it the last
+        finalizer that goes.
         """
-        return _NOTHING
+        return ()
 
 
-_NOTHING: nullcontext[Writes] = nullcontext(())
 _Case = tuple[str, str, Operation, str]
 
 
@@ -161,37 +157,27 @@ class Chain:
             if not plugin.idle():
                 await self._run(plugin, "admit", plugin.admit, request)
 
-    def beside(self, request: Attributes) -> AbstractAsyncContextManager[Writes]:
+    async def beside(self, request: Attributes) -> Sequence[Write]:
         """What plugins write in the transaction that writes the object."""
-        plugins = self._select(self._accompanying, request, "beside")
-        return self._beside(plugins, request) if plugins else _NOTHING
-
-    @asynccontextmanager
-    async def _beside(
-        self, plugins: Sequence[Plugin], request: Attributes
-    ) -> AsyncIterator[Writes]:
-        writes: list[Put | Delete] = []
-        async with AsyncExitStack() as stack:
-            for plugin in plugins:
-
-                async def enter(request: Attributes, plugin: Plugin = plugin) -> None:
-                    writes.extend(await stack.enter_async_context(plugin.beside(request)))
-
-                await self._run(plugin, "validate", enter, request)
-            yield writes
+        writes: list[Write] = []
+        for plugin in self._select(self._accompanying, request, "beside"):
+            if not plugin.idle():
+                writes += await self._run(plugin, "validate", plugin.beside, request)
+        return writes
 
     async def _run(
         self,
         plugin: Plugin,
         type_: str,
-        step: Callable[[Attributes], Awaitable[None]],
+        step: Callable[[Attributes], Awaitable[R]],
         request: Attributes,
-    ) -> None:
+    ) -> R:
         loop = asyncio.get_running_loop()
         began, rejected = loop.time(), True
         try:
-            await step(request)
+            result = await step(request)
             rejected = False
+            return result
         finally:
             labels = (plugin.name, type_, request.operation.value, rejected)
             self.metrics.observe(labels, loop.time() - began)

@@ -1,13 +1,10 @@
 """ResourceQuota: what is made is charged to the quotas of its namespace (step 1 of the pod's walk).
 
-As Kubernetes documents the plugin, in its words. The charge is a write of the quota's status beside the
-object's own, in one transaction and under the revision that was read: it is made exactly when the
-object is, so there is nothing to give back after a failure, and of two requests for the last of
-something one starts over and finds it gone. What an object gives back, by ending, shrinking or going,
+As Kubernetes documents the plugin, in its words. The charge is an amendment of the quota's status in
+the object's own transaction: it is made exactly when the object is, so there is nothing to give back
+after a failure, and it is judged when its turn to be written comes, on whatever was charged before. A
+flood neither exceeds a quota nor loses races. What an object gives back, by ending, shrinking or going,
 is written in the same way, and never refused.
-
-Concurrency: those who charge one namespace take turns, or most of a flood would lose races. The turns
-only save work; the revisions are what makes it exact. As many wait as there are requests in flight.
 
 A quota that was made a moment ago is not counted yet (`control/controllers/lifecycle/quotas.py`): who
 comes at once waits for that, for a second at most. What is written meanwhile is counted then.
@@ -15,21 +12,19 @@ comes at once waits for that, for a second at most. What is written meanwhile is
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Iterable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Protocol
-from weakref import WeakValueDictionary
 
 from api import errors
 from api.core import PersistentVolumeClaim, Pod, ResourceQuota, Service
 from api.scheme import Resource
 from base.clock import Clock
-from control.admission.chain import Attributes, Operation, Plugin, Writes
+from control.admission.chain import Attributes, Operation, Plugin
 from control.admission.quota.charging import ExceededError, add, charge, counted, difference
 from control.admission.quota.scopes import counts
 from control.admission.quota.usage import Usage, missing
-from control.store.interface import Put
+from control.store.interface import Write
 
 _WISHES = ((PersistentVolumeClaim, ""), (Pod, "resize"), (Service, ""))
 """Changes that may ask for more."""
@@ -44,8 +39,8 @@ class Ledger(Protocol):
 
     async def quotas(self, namespace: str) -> Sequence[ResourceQuota]: ...
 
-    def write(self, quota: ResourceQuota) -> Put:
-        """What replaces the quota if nobody was faster."""
+    def amend(self, quota: ResourceQuota, change: Callable[[ResourceQuota], None]) -> Write:
+        """What changes the quota, as it is when it is written; `change` may raise."""
         ...
 
 
@@ -55,7 +50,6 @@ class ResourceQuotaPlugin(Plugin):
     def __init__(self, ledger: Ledger, clock: Clock) -> None:
         self._ledger = ledger
         self._clock = clock
-        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     def handles(self, resource: Resource, operation: Operation, subresource: str) -> bool:
         if operation is Operation.UPDATE:
@@ -80,25 +74,15 @@ class ResourceQuotaPlugin(Plugin):
         why = f"status unknown for quota: {name}, resources: {','.join(resources)}"
         raise errors.forbidden(request.resource, request.name, why)
 
-    @asynccontextmanager
-    async def beside(self, request: Attributes) -> AsyncIterator[Writes]:
-        if not self._changes(await self._ledger.quotas(request.namespace), request):
-            yield ()
-            return
-        turn = self._turns.get(request.namespace)
-        if turn is None:
-            turn = self._turns[request.namespace] = asyncio.Lock()
-        async with turn:
-            found = self._changes(await self._ledger.quotas(request.namespace), request)
-            try:
-                charged = [
-                    _charged(quota, delta, request)
-                    for quota, delta in found
-                    if delta.keys() & quota.status.used.keys()
-                ]
-            except ExceededError as error:
-                raise errors.forbidden(request.resource, request.name, str(error)) from None
-            yield [self._ledger.write(quota) for quota in charged]
+    async def beside(self, request: Attributes) -> Sequence[Write]:
+        writes = []
+        quotas = await self._ledger.quotas(request.namespace)
+        for quota, delta in self._changes(quotas, request):
+            if delta.keys() & quota.status.used.keys():
+                change = partial(_charge, request=request, delta=delta)
+                change(quota)  # what is full already need not wait for its turn
+                writes.append(self._ledger.amend(quota, change))
+        return writes
 
     def _changes(
         self, quotas: Iterable[ResourceQuota], request: Attributes
@@ -132,15 +116,17 @@ def not_counted_yet(changes: Iterable[tuple[ResourceQuota, Usage]]) -> dict[str,
     return {quota: names for quota, names in found.items() if names}
 
 
-def _charged(quota: ResourceQuota, delta: Usage, request: Attributes) -> ResourceQuota:
-    """The quota after a change; a name that is not counted yet is left to whoever counts it."""
+def _charge(quota: ResourceQuota, *, request: Attributes, delta: Usage) -> None:
+    """Write the change down in the quota; a name that is not counted yet is left to who counts it."""
     used = quota.status.used
     known = {name: amount for name, amount in delta.items() if name in used}
-    if _may_be_refused(request):
-        quota.status.used = charge(quota.metadata.name, quota.spec.hard, used, known)
-    else:
+    if not _may_be_refused(request):
         quota.status.used = add(used, [known])
-    return quota
+        return
+    try:
+        quota.status.used = charge(quota.metadata.name, quota.spec.hard, used, known)
+    except ExceededError as error:
+        raise errors.forbidden(request.resource, request.name, str(error)) from None
 
 
 def _may_be_refused(request: Attributes) -> bool:

@@ -1,9 +1,9 @@
 """What a group of waiting writes comes to: a pure function of the current state and the requests.
 
 Requests are judged in the order in which they came. Each accepted one gets a revision of its own
-and is what the following ones are compared with; a refused one costs the others nothing. Nothing
-that is said here may be told to anybody before the whole group is durable: a refusal may rest on a
-write of the same group.
+and is what the following ones are compared with, and amend; a refused one costs the others nothing.
+Nothing that is said here may be told to anybody before the whole group is durable: a refusal may rest
+on a write of the same group.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from control.store.errors import ConflictError
-from control.store.interface import Change, Delete, KeyValue, Put
+from control.store.interface import Amend, Change, KeyValue, Put, Write
 from control.store.mirror import Mirror
 
 
 class Request(NamedTuple):
     """One write and the caller that waits for it."""
 
-    operations: Sequence[Put | Delete]
+    operations: Sequence[Write]
     done: asyncio.Future[int]
 
 
@@ -28,7 +28,7 @@ class Group(NamedTuple):
     """The changes to make durable, in order, and the answer to each request."""
 
     changes: list[Change]
-    answers: list[tuple[asyncio.Future[int], int | ConflictError]]
+    answers: list[tuple[asyncio.Future[int], int | Exception]]
 
     def accept(self) -> None:
         """Tell everyone the answer: the group is durable."""
@@ -55,16 +55,35 @@ def decide(requests: Sequence[Request], mirror: Mirror) -> Group:
     for request in requests:
         if request.done.done():
             continue  # the caller was cancelled while it waited
-        found = [_find(operation.key, ahead, mirror) for operation in request.operations]
-        conflict = _conflict(request.operations, found)
-        if conflict is None:
-            revision += 1
-            for operation, current in zip(request.operations, found, strict=True):
-                change = _change(operation, current, revision)
-                ahead[change.key] = _result(change)
-                group.changes.append(change)
-        group.answers.append((request.done, conflict or revision))
+        answer = _judge(request.operations, ahead, mirror, revision + 1)
+        if isinstance(answer, Exception):
+            group.answers.append((request.done, answer))
+            continue
+        revision += 1
+        ahead.update((change.key, _result(change)) for change in answer)
+        group.changes.extend(answer)
+        group.answers.append((request.done, revision))
     return group
+
+
+def _judge(
+    operations: Sequence[Write],
+    ahead: dict[str, KeyValue | None],
+    mirror: Mirror,
+    revision: int,
+) -> list[Change] | Exception:
+    """What the operations come to under this revision, or why they cannot."""
+    found = [_find(operation.key, ahead, mirror) for operation in operations]
+    conflict = _conflict(operations, found)
+    if conflict is not None:
+        return conflict
+    try:
+        return [
+            _change(operation, current, revision)
+            for operation, current in zip(operations, found, strict=True)
+        ]
+    except Exception as error:  # noqa: BLE001 (an amendment's: it ends its own transaction only)
+        return error
 
 
 def _find(key: str, ahead: dict[str, KeyValue | None], mirror: Mirror) -> KeyValue | None:
@@ -72,23 +91,34 @@ def _find(key: str, ahead: dict[str, KeyValue | None], mirror: Mirror) -> KeyVal
 
 
 def _conflict(
-    operations: Sequence[Put | Delete], found: Sequence[KeyValue | None]
+    operations: Sequence[Write], found: Sequence[KeyValue | None]
 ) -> ConflictError | None:
     for operation, current in zip(operations, found, strict=True):
-        if operation.expected != (current.mod_revision if current else 0):
+        if isinstance(operation, Amend):
+            if current is None:
+                return ConflictError(operation.key, current)
+        elif operation.expected != (current.mod_revision if current else 0):
             return ConflictError(operation.key, current)
     return None
 
 
-def _change(operation: Put | Delete, current: KeyValue | None, revision: int) -> Change:
+def _change(operation: Write, current: KeyValue | None, revision: int) -> Change:
     return Change(
         operation.key,
-        operation.value if isinstance(operation, Put) else None,
+        _value(operation, current),
         current.value if current else None,
         revision,
         current.create_revision if current else revision,
         current.mod_revision if current else 0,
     )
+
+
+def _value(operation: Write, current: KeyValue | None) -> bytes | None:
+    if isinstance(operation, Put):
+        return operation.value
+    if isinstance(operation, Amend) and current is not None:
+        return operation.change(current)
+    return None
 
 
 def _result(change: Change) -> KeyValue | None:

@@ -16,7 +16,7 @@ keeps the state at N and every change after it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol, Self
 
 import msgspec
@@ -58,6 +58,21 @@ class Delete(msgspec.Struct, frozen=True, gc=False):
 
     key: str
     expected: int
+
+
+class Amend(msgspec.Struct, frozen=True, gc=False):
+    """Rewrite `key`, which must exist, from whatever it is when the write's turn comes.
+
+    For totals that many writes change: none of them loses a race, and they share a group. `change`
+    gets the current value and gives the new one at once; what it raises is the transaction's end, and
+    the caller's answer.
+    """
+
+    key: str
+    change: Callable[[KeyValue], bytes]
+
+
+Write = Put | Delete | Amend
 
 
 class Range(msgspec.Struct, frozen=True, gc=False):
@@ -120,10 +135,11 @@ class Store(Protocol):
         """Delete one key; returns the new revision. Raises ConflictError, UnwritableError."""
         ...
 
-    async def txn(self, operations: Sequence[Put | Delete]) -> int:
+    async def txn(self, operations: Sequence[Write]) -> int:
         """Several keys under one revision: all, or none if one is not as expected.
 
-        Raises ConflictError for the first that is not. A key may stand in it only once.
+        Raises ConflictError for the first that is not, and whatever an amendment raises. A key may
+        stand in it only once.
         """
         ...
 
@@ -150,7 +166,7 @@ class Store(Protocol):
         ...
 
 
-def check_operations(operations: Sequence[Put | Delete]) -> None:
+def check_operations(operations: Sequence[Write]) -> None:
     """Refuse a transaction that could not mean anything, before it waits in line."""
     if not 0 < len(operations) <= MAX_TXN_OPERATIONS:
         raise ValueError(f"a transaction has 1 to {MAX_TXN_OPERATIONS} operations")
@@ -159,5 +175,7 @@ def check_operations(operations: Sequence[Put | Delete]) -> None:
     for operation in operations:
         if not operation.key:
             raise ValueError("a key cannot be empty")
+        if isinstance(operation, Amend):
+            continue
         if operation.expected < 0 or (isinstance(operation, Delete) and operation.expected == 0):
             raise ValueError(f"{operation.key}: {operation.expected} cannot be expected")

@@ -19,6 +19,7 @@ from control.store.interface import (
     KeyValue,
     Put,
     Range,
+    Write,
     check_operations,
 )
 from control.store.logwatch import LogWatch, publish
@@ -56,7 +57,7 @@ class MemoryStore:
     async def delete(self, key: str, *, expected: int) -> int:
         return await self.txn((Delete(key, expected),))
 
-    async def txn(self, operations: Sequence[Put | Delete]) -> int:
+    async def txn(self, operations: Sequence[Write]) -> int:
         check_operations(operations)
         self._check_open()
         done: asyncio.Future[int] = asyncio.get_running_loop().create_future()

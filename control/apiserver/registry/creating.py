@@ -124,14 +124,14 @@ async def _store(
         registry.check_size(value)
         if call.dry_run and await registry.store.get(key) is not None:
             raise errors.already_exists(kind.resource, metadata.name)
+        charged = await registry.admission.beside(request)
+        if call.dry_run:
+            return Stored(value, 0, existed=False)
         try:
-            async with registry.admission.beside(request) as charged:
-                if call.dry_run:
-                    return Stored(value, 0, existed=False)
-                revision = await registry.commit(Put(key, value, 0), [*beside, *charged])
+            revision = await registry.commit(Put(key, value, 0), [*beside, *charged])
         except ConflictError as error:
             if error.key != key:
-                continue  # an address was taken meanwhile, or a quota: there may be more
+                continue  # an address was taken meanwhile, or a quota is gone
             if not generate:
                 raise errors.already_exists(kind.resource, metadata.name) from None
             metadata.name = generated_name(metadata.generate_name, registry.identity.suffix())

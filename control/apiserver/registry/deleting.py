@@ -138,9 +138,8 @@ async def _remove(
         if not dry_run:
             companion = registry.companions.get(kind.resource.type)
             beside = await companion.on_delete(old) if companion else ()
-            async with registry.admission.beside(request) as charged:
-                delete_ = Delete(stored.key, stored.mod_revision)
-                await registry.commit(delete_, [*beside, *charged])
+            charged = await registry.admission.beside(request)
+            await registry.commit(Delete(stored.key, stored.mod_revision), [*beside, *charged])
         return Removed(body, uid, True)
     value = kind.encode(new)
     revision = stored.mod_revision

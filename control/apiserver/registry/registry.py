@@ -9,7 +9,7 @@ shared and never changed; everything decoded here is private to its request.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol, TypeVar
 
 from api import errors
@@ -25,7 +25,7 @@ from control.apiserver.registry.kinds import Kind
 from control.apiserver.registry.metadata import Identity
 from control.apiserver.registry.versions import Version, as_stored
 from control.store.errors import BusyError, StoreClosedError, UnwritableError
-from control.store.interface import Delete, Put, Store
+from control.store.interface import Amend, Delete, KeyValue, Put, Store, Write
 
 T = TypeVar("T", bound=ApiStruct)
 
@@ -144,7 +144,7 @@ class Registry:
         except TimeoutError:
             raise errors.too_large_resource_version(revision, kind.cache.revision) from None
 
-    async def commit(self, write: Put | Delete, beside: Sequence[Put | Delete] = ()) -> int:
+    async def commit(self, write: Put | Delete, beside: Sequence[Write] = ()) -> int:
         """Write an object and what goes with it. Raises the store's ConflictError as it is."""
         try:
             revision = await self._write(write, beside)
@@ -159,7 +159,7 @@ class Registry:
         if len(value) > max(MAX_OBJECT, len(before)):
             raise errors.too_large(f"the object would have {len(value)} bytes of {MAX_OBJECT}")
 
-    async def _write(self, write: Put | Delete, beside: Sequence[Put | Delete]) -> int:
+    async def _write(self, write: Put | Delete, beside: Sequence[Write]) -> int:
         if beside:
             return await self.store.txn([write, *beside])
         if isinstance(write, Put):
@@ -201,12 +201,16 @@ class StoreLedger:
         found = await self._registry.store.range(self._kind.resource.prefix(namespace))
         return [self._kind.load(item) for item in found.items]
 
-    def write(self, quota: ResourceQuota) -> Put:
-        """What replaces the quota if it is still as it was read."""
-        metadata = quota.metadata
-        expected = int(metadata.resource_version)
-        key = self._kind.key(metadata.namespace, metadata.name)
-        return Put(key, self._kind.encode(quota), expected)
+    def amend(self, quota: ResourceQuota, change: Callable[[ResourceQuota], None]) -> Amend:
+        """What changes the quota in somebody's transaction, as it is then."""
+        kind = self._kind
+
+        def rewrite(current: KeyValue) -> bytes:
+            found = kind.load(current)
+            change(found)
+            return kind.encode(found)
+
+        return Amend(kind.key(quota.metadata.namespace, quota.metadata.name), rewrite)
 
 
 def translate(error: Exception) -> ApiError:

@@ -212,11 +212,11 @@ async def _store(
         else:
             beside = ()
         write = Put(stored.key, value, stored.mod_revision)
-    async with registry.admission.beside(request) as charged:
-        if call.dry_run:
-            revision = stored.mod_revision
-        else:
-            revision = await registry.commit(write, [*beside, *charged])
+    charged = await registry.admission.beside(request)
+    if call.dry_run:
+        revision = stored.mod_revision
+    else:
+        revision = await registry.commit(write, [*beside, *charged])
     return Stored(kind.splice(value, revision), revision)
 
 

@@ -40,6 +40,7 @@ from control.store.interface import (
     KeyValue,
     Put,
     Range,
+    Write,
     check_operations,
 )
 from control.store.logwatch import LogWatch, publish
@@ -152,7 +153,7 @@ class SqliteStore:
     async def delete(self, key: str, *, expected: int) -> int:
         return await self.txn((Delete(key, expected),))
 
-    async def txn(self, operations: Sequence[Put | Delete]) -> int:
+    async def txn(self, operations: Sequence[Write]) -> int:
         check_operations(operations)
         if self._closed:
             raise StoreClosedError

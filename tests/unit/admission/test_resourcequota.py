@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -28,27 +29,34 @@ from base.clock import FakeClock
 from control.admission.chain import Attributes, Operation
 from control.admission.resourcequota import ResourceQuotaPlugin
 from control.auth.user import in_process
-from control.store.interface import Put
+from control.store.interface import Amend, KeyValue
 
 
 class Book:
-    """Quotas in memory; a write is their usage as bytes."""
+    """Quotas in memory; what amends one gives its usage as bytes."""
 
     def __init__(self, *quotas: ResourceQuota) -> None:
         self.found = {one.metadata.name: one for one in quotas}
 
     async def quotas(self, namespace: str) -> list[ResourceQuota]:
-        return [
-            ResourceQuota(
-                metadata=one.metadata,
-                spec=one.spec,
-                status=ResourceQuotaStatus(used=dict(one.status.used)),
-            )
-            for one in self.found.values()
-        ]
+        return [self.read(name) for name in self.found]
 
-    def write(self, quota: ResourceQuota) -> Put:
-        return Put(quota.metadata.name, repr(quota.status.used).encode(), 1)
+    def read(self, name: str) -> ResourceQuota:
+        one = self.found[name]
+        status = ResourceQuotaStatus(used=dict(one.status.used))
+        return ResourceQuota(metadata=one.metadata, spec=one.spec, status=status)
+
+    def amend(self, quota: ResourceQuota, change: Callable[[ResourceQuota], None]) -> Amend:
+        def rewrite(current: KeyValue) -> bytes:
+            found = self.read(quota.metadata.name)
+            change(found)
+            self.found[quota.metadata.name] = found
+            return repr(found.status.used).encode()
+
+        return Amend(quota.metadata.name, rewrite)
+
+
+CURRENT = KeyValue("", b"", 1, 1)
 
 
 def quota(name: str = "q", used: dict[str, str] | None = None, **hard: str) -> ResourceQuota:
@@ -99,8 +107,8 @@ async def written(attributes: Attributes, *quotas: ResourceQuota) -> dict[str, s
     plugin = ResourceQuotaPlugin(Book(*quotas), FakeClock())
     assert plugin.handles(attributes.resource, attributes.operation, attributes.subresource)
     await plugin.validate(attributes)
-    async with plugin.beside(attributes) as writes:
-        return {one.key: one.value.decode() for one in writes if isinstance(one, Put)}
+    writes = await plugin.beside(attributes)
+    return {one.key: one.change(CURRENT).decode() for one in writes if isinstance(one, Amend)}
 
 
 async def refused(attributes: Attributes, *quotas: ResourceQuota) -> str:
@@ -203,23 +211,20 @@ async def test_what_nobody_counts_is_refused() -> None:
     with pytest.raises(ApiError, match="status unknown for quota: compute, resources: cpu,pods"):
         await waiting
     # What goes is not held up; it is not there when it is counted.
-    async with plugin.beside(deletion(pod(requests={"cpu": "1"}))) as writes:
-        assert not writes
+    assert not await plugin.beside(deletion(pod(requests={"cpu": "1"})))
 
 
-async def test_one_at_a_time() -> None:
-    """Who comes second reads what the first has written."""
-    book = Book(quota(pods="1"))
-    plugin = ResourceQuotaPlugin(book, FakeClock())
-    first, second = plugin.beside(request(pod())), plugin.beside(request(pod()))
-    await first.__aenter__()
-    waiting = asyncio.ensure_future(second.__aenter__())
-    await asyncio.sleep(0)
-    assert not waiting.done()
-    book.found["q"].status.used = {"pods": "1"}
-    await first.__aexit__(None, None, None)
+async def test_the_last_of_something_goes_to_whoever_is_written_first() -> None:
+    """Both found room when they looked; the second is judged by what the first has left."""
+    plugin = ResourceQuotaPlugin(Book(quota(pods="1")), FakeClock())
+    (first,) = await plugin.beside(request(pod()))
+    (second,) = await plugin.beside(request(pod()))
+    assert isinstance(first, Amend) and isinstance(second, Amend)
+    assert first.change(CURRENT) == b"{'pods': '1'}"
+    with pytest.raises(ApiError, match="exceeded quota: q, requested: pods=1, used: pods=1"):
+        second.change(CURRENT)
     with pytest.raises(ApiError, match="exceeded quota"):
-        await waiting
+        await plugin.beside(request(pod()))
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from control.store.errors import (
     FutureRevisionError,
     StoreClosedError,
 )
-from control.store.interface import FIRST_REVISION, Delete, Put, Store, Watch
+from control.store.interface import FIRST_REVISION, Amend, Delete, KeyValue, Put, Store, Watch
 from tests.unit.store.model import drain
 
 
@@ -28,6 +28,22 @@ async def revisions(watch: Watch, store: Store) -> list[int]:
 
 async def fill(store: Store, count: int, prefix: str = "/k/") -> list[int]:
     return [await store.put(f"{prefix}{i:05}", b"v", expected=0) for i in range(count)]
+
+
+class FullError(Exception):
+    """There is no room for one more."""
+
+
+def one_more(most: int = 1000) -> Amend:
+    """Counts up; not beyond `most`."""
+
+    def change(current: KeyValue) -> bytes:
+        total = int(current.value) + 1
+        if total > most:
+            raise FullError
+        return b"%d" % total
+
+    return Amend("/total", change)
 
 
 class StorePromises:
@@ -78,6 +94,39 @@ class StorePromises:
         assert store.revision() == revision
         items = (await store.range("/")).items
         assert {item.mod_revision for item in items} == {revision}
+
+    async def test_amendments_in_flight_at_once_all_count(self, store: Store) -> None:
+        await store.put("/total", b"0", expected=0)
+        writes = [store.txn([Put(f"/k{i}", b"", 0), one_more()]) for i in range(20)]
+        revisions = await asyncio.gather(*writes)
+        total = await store.get("/total")
+        assert total and (total.value, total.mod_revision) == (b"20", max(revisions))
+        assert len(set(revisions)) == 20
+
+    async def test_an_amendment_that_raises_ends_its_own_transaction(self, store: Store) -> None:
+        await store.put("/total", b"0", expected=0)
+        writes = [store.txn([Put(f"/k{i}", b"", 0), one_more(most=3)]) for i in range(10)]
+        answers = await asyncio.gather(*writes, return_exceptions=True)
+        refused = [answer for answer in answers if isinstance(answer, FullError)]
+        assert len(refused) == 7
+        assert len((await store.range("/k")).items) == 3
+        total = await store.get("/total")
+        assert total and total.value == b"3"
+
+    async def test_an_amendment_needs_something_to_amend(self, store: Store) -> None:
+        with pytest.raises(ConflictError) as conflict:
+            await store.txn([Put("/k", b"", 0), one_more()])
+        assert (conflict.value.key, conflict.value.current) == ("/total", None)
+        assert await store.get("/k") is None
+
+    async def test_an_amendment_sees_what_its_group_wrote_before_it(self, store: Store) -> None:
+        first = await store.put("/total", b"0", expected=0)
+        put = store.put("/total", b"5", expected=first)
+        last = (await asyncio.gather(put, store.txn([one_more()])))[1]
+        total = await store.get("/total")
+        assert total and (total.value, total.mod_revision) == (b"6", last)
+        with pytest.raises(ConflictError):
+            await store.put("/total", b"0", expected=first)
 
     @pytest.mark.parametrize(
         "operations",
