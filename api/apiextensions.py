@@ -1,7 +1,8 @@
 """apiextensions.k8s.io/v1: CustomResourceDefinition, the kind whose objects define kinds.
 
 Serves step 1 of the pod's walk for what users define. The schema of a version is kept as the tree it
-was sent as: it is read by `api.structural`, never field by field, and it may contain itself.
+was sent as: it is read by `api.structural`, never field by field, and it may contain itself
+(`api.codec.schemaproto` knows its protobuf).
 """
 
 from typing import Annotated
@@ -12,6 +13,7 @@ from api.meta import ObjectMeta
 from api.struct import (
     ApiStruct,
     Int32,
+    JsonSchema,
     RawExtension,
     Time,
     enum,
@@ -92,7 +94,7 @@ class CustomResourceSubresources(ApiStruct, kw_only=True):
 class CustomResourceValidation(ApiStruct, kw_only=True):
     """What objects of a version look like."""
 
-    open_api_v3_schema: Annotated[RawExtension | None, pb(1)] = None
+    open_api_v3_schema: Annotated[JsonSchema | None, pb(1)] = None
     """An OpenAPI v3 schema; it must be structural."""
 
 

@@ -50,6 +50,7 @@ class Leaf(Enum):
     DURATION = "Duration"
     INT_OR_STRING = "IntOrString"
     RAW_EXTENSION = "RawExtension"
+    JSON_SCHEMA = "JSONSchemaProps"
     STRING_LIST = "StringList"
 
 
@@ -126,6 +127,8 @@ IntOrString = Annotated[int | str, Leaf.INT_OR_STRING]
 """A number, or a string such as a port name or `25%`."""
 RawExtension = Annotated[Any, Leaf.RAW_EXTENSION]
 """Arbitrary JSON."""
+JsonSchema = Annotated[Any, Leaf.JSON_SCHEMA]
+"""A schema as a tree; only protobuf has a form of its own for it."""
 StringList = Annotated[list[str], Leaf.STRING_LIST]
 """A list of strings that protobuf wraps in a message of its own (ExtraValue, Verbs)."""
 

@@ -8,6 +8,7 @@ compares those with the published ones, and decodes bytes that Kubernetes itself
 from __future__ import annotations
 
 import json
+import struct
 from typing import Any
 
 from api import objects, timestamps
@@ -91,6 +92,63 @@ def _leaf(value: Any, leaf: Leaf | None) -> bytes:
             return field(1, 0) + field(2, value)
         case Leaf.RAW_EXTENSION:
             return field(1, json.dumps(value))
+        case Leaf.JSON_SCHEMA:
+            return schema(value)
         case Leaf.STRING_LIST:
             return b"".join(field(1, one) for one in value)
     raise ValueError(f"no protobuf form for {leaf}")
+
+
+def schema(tree: dict[str, Any]) -> bytes:
+    """JSONSchemaProps: zero values are written, too, as Go does it for what is no pointer."""
+    out = [field(4, ""), field(18, 0)]
+    for key, value in tree.items():
+        number, kind = SCHEMA[key]
+        match kind:
+            case "text" | "count":
+                out.append(field(number, value))
+            case "flag":
+                out.append(field(number, int(value)))
+            case "double":
+                out.append(varint(number << 3 | 1) + struct.pack("<d", value))
+            case "json":
+                out.append(field(number, field(1, json.dumps(value))))
+            case "texts":
+                out += [field(number, one) for one in value]
+            case "jsons":
+                out += [field(number, field(1, json.dumps(one))) for one in value]
+            case "schema":
+                out.append(field(number, schema(value)))
+            case "schemas":
+                out += [field(number, schema(one)) for one in value]
+            case "map":
+                out += [
+                    field(number, field(1, name) + field(2, schema(one)))
+                    for name, one in value.items()
+                ]
+            case "items":
+                out.append(field(number, field(1, schema(value))))
+            case "others" if isinstance(value, bool):
+                out.append(field(number, field(1, int(value))))
+            case "others":
+                out.append(field(number, field(1, 1) + field(2, schema(value))))
+    return b"".join(out)
+
+
+SCHEMA = {
+    "id": (1, "text"), "$schema": (2, "text"), "$ref": (3, "text"), "description": (4, "text"),
+    "type": (5, "text"), "format": (6, "text"), "title": (7, "text"), "default": (8, "json"),
+    "maximum": (9, "double"), "exclusiveMaximum": (10, "flag"), "minimum": (11, "double"),
+    "exclusiveMinimum": (12, "flag"), "maxLength": (13, "count"), "minLength": (14, "count"),
+    "pattern": (15, "text"), "maxItems": (16, "count"), "minItems": (17, "count"),
+    "uniqueItems": (18, "flag"), "multipleOf": (19, "double"), "enum": (20, "jsons"),
+    "maxProperties": (21, "count"), "minProperties": (22, "count"), "required": (23, "texts"),
+    "items": (24, "items"), "allOf": (25, "schemas"), "oneOf": (26, "schemas"),
+    "anyOf": (27, "schemas"), "not": (28, "schema"), "properties": (29, "map"),
+    "additionalProperties": (30, "others"), "patternProperties": (31, "map"),
+    "additionalItems": (33, "others"), "definitions": (34, "map"), "example": (36, "json"),
+    "nullable": (37, "flag"), "x-kubernetes-preserve-unknown-fields": (38, "flag"),
+    "x-kubernetes-embedded-resource": (39, "flag"), "x-kubernetes-int-or-string": (40, "flag"),
+    "x-kubernetes-list-map-keys": (41, "texts"), "x-kubernetes-list-type": (42, "text"),
+    "x-kubernetes-map-type": (43, "text"),
+}  # fmt: skip

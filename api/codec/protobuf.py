@@ -15,26 +15,23 @@ Pure. Every length is checked against what is there, and nesting is bounded by t
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any, TypeVar
 
 from api import quantity, timestamps
-from api.codec import jsontree
+from api.codec import jsontree, schemaproto, wire
 from api.codec.shapes import Kind, Shape, shape_of, struct_shape, zero
+from api.codec.wire import Value
 from api.struct import ApiStruct, Leaf, fields
 
 T = TypeVar("T", bound=ApiStruct)
 
 MAGIC = b"k8s\x00"
 
-_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _ZERO_TIME_SECONDS = -62135596800  # Go's zero time, the first second of year 1
-
-Value = int | bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,18 +53,18 @@ def envelope(body: bytes) -> Envelope:
         raise ValueError("provided data does not appear to be a protobuf message: no k8s prefix")
     api_version = kind = encoding = ""
     raw = b""
-    for number, value in _fields(body[len(MAGIC) :]):
+    for number, value in wire.pairs(body[len(MAGIC) :]):
         match number, value:
             case 1, bytes():
-                for inner, text in _fields(value):
+                for inner, text in wire.pairs(value):
                     if inner == 1:
-                        api_version = _text(text)
+                        api_version = wire.text(text)
                     elif inner == 2:
-                        kind = _text(text)
+                        kind = wire.text(text)
             case 2, bytes():
                 raw = value
             case 3, bytes():
-                encoding = _text(value)
+                encoding = wire.text(value)
     if encoding:
         raise ValueError(f"the content encoding {encoding!r} is not understood")
     return Envelope(api_version, kind, raw)
@@ -110,13 +107,13 @@ def _plan(type_: type[ApiStruct]) -> _Plan:
 def _values(data: bytes, type_: type[ApiStruct]) -> dict[str, Any]:
     plan = _plan(type_)
     values: dict[str, Any] = {}
-    for number, value in _fields(data):
+    for number, value in wire.pairs(data):
         known = plan.fields.get(number)
         if known is not None:
             attribute, shape = known
             _put(values, attribute, value, shape)
         elif number in plan.inlined:
-            values.update(_values(_message(value), plan.inlined[number]))
+            values.update(_values(wire.block(value), plan.inlined[number]))
     return values
 
 
@@ -125,7 +122,7 @@ def _put(values: dict[str, Any], attribute: str, value: Value, shape: Shape) -> 
         case Kind.LIST:
             values.setdefault(attribute, []).extend(_elements(value, shape.element))
         case Kind.MAP:
-            key, item = _entry(_message(value), shape.element)
+            key, item = _entry(wire.block(value), shape.element)
             values.setdefault(attribute, {})[key] = item
         case _:
             values[attribute] = _value(value, shape)
@@ -133,15 +130,15 @@ def _put(values: dict[str, Any], attribute: str, value: Value, shape: Shape) -> 
 
 def _elements(value: Value, item: Shape) -> list[Any]:
     if isinstance(value, bytes) and item.kind in (Kind.INT, Kind.BOOL):  # packed
-        return [_value(number, item) for number in _varints(value)]
+        return [_value(number, item) for number in wire.varints(value)]
     return [_value(value, item)]
 
 
 def _entry(data: bytes, item: Shape) -> tuple[str, Any]:
     key, found = "", zero(item)
-    for number, value in _fields(data):
+    for number, value in wire.pairs(data):
         if number == 1:
-            key = _text(value)
+            key = wire.text(value)
         elif number == 2:
             found = _value(value, item)
     return key, found
@@ -150,45 +147,47 @@ def _entry(data: bytes, item: Shape) -> tuple[str, Any]:
 def _value(value: Value, shape: Shape) -> Any:
     match shape.kind:
         case Kind.STRING:
-            return _text(value)
+            return wire.text(value)
         case Kind.BOOL:
-            return _number(value) != 0
+            return wire.number(value) != 0
         case Kind.INT:
-            return _signed(_number(value), shape.bits)
+            return wire.signed(wire.number(value), shape.bits)
         case Kind.BYTES:
-            return _message(value)
+            return wire.block(value)
         case Kind.STRUCT:
             assert shape.struct is not None
-            return message(_message(value), shape.struct)
+            return message(wire.block(value), shape.struct)
         case Kind.LEAF:
-            return _leaf(_message(value), shape)
+            return _leaf(wire.block(value), shape)
     raise ValueError(f"no protobuf form for {shape.go}")
 
 
 def _leaf(data: bytes, shape: Shape) -> Any:
-    found = dict(_fields(data))
+    found = dict(wire.pairs(data))
     match shape.leaf:
         case Leaf.QUANTITY:
-            return quantity.canonical(_text(found.get(1, b"")) or "0")
+            return quantity.canonical(wire.text(found.get(1, b"")) or "0")
         case Leaf.TIME | Leaf.MICRO_TIME:
             return _time(found, shape)
         case Leaf.INT_OR_STRING:
             if found.get(1, 0) == 1:
-                return _text(found.get(3, b""))
-            return _signed(_number(found.get(2, 0)), 32)
+                return wire.text(found.get(3, b""))
+            return wire.signed(wire.number(found.get(2, 0)), 32)
         case Leaf.RAW_EXTENSION:
-            return jsontree.parse(raw) if (raw := _message(found.get(1, b""))) else None
+            return jsontree.parse(raw) if (raw := wire.block(found.get(1, b""))) else None
+        case Leaf.JSON_SCHEMA:
+            return schemaproto.schema(data)
         case Leaf.STRING_LIST:
-            return [_text(value) for number, value in _fields(data) if number == 1]
+            return [wire.text(value) for number, value in wire.pairs(data) if number == 1]
         case Leaf.DURATION:
-            return f"{_signed(_number(found.get(1, 0)), 64)}ns"
+            return f"{wire.signed(wire.number(found.get(1, 0)), 64)}ns"
     raise ValueError(f"no protobuf form for {shape.go}")
 
 
 def _time(found: dict[int, Value], shape: Shape) -> str | None:
     """An empty message is Go's zero time, which JSON writes as null."""
-    seconds = _signed(_number(found.get(1, 0)), 64)
-    nanos = _signed(_number(found.get(2, 0)), 32)
+    seconds = wire.signed(wire.number(found.get(1, 0)), 64)
+    nanos = wire.signed(wire.number(found.get(2, 0)), 32)
     if not found or seconds == _ZERO_TIME_SECONDS:
         return None if shape.pointer else ""
     try:
@@ -198,76 +197,3 @@ def _time(found: dict[int, Value], shape: Shape) -> str | None:
     if shape.leaf is Leaf.MICRO_TIME:
         return timestamps.format_micro(moment)
     return timestamps.format(moment)
-
-
-def _fields(data: bytes) -> Iterator[tuple[int, Value]]:
-    """The (number, value) pairs of a message in the order they were written."""
-    position, end = 0, len(data)
-    while position < end:
-        tag, position = _varint(data, position)
-        number, wire = tag >> 3, tag & 7
-        if number == 0:
-            raise ValueError("proto: illegal tag 0")
-        value: Value
-        if wire == _VARINT:
-            value, position = _varint(data, position)
-        elif wire == _BYTES:
-            length, position = _varint(data, position)
-            value, position = _slice(data, position, length)
-        elif wire in (_FIXED64, _FIXED32):
-            value, position = _slice(data, position, 8 if wire == _FIXED64 else 4)
-        else:
-            raise ValueError(f"proto: wiretype {wire} is not used by this API")
-        yield number, value
-
-
-def _slice(data: bytes, position: int, length: int) -> tuple[bytes, int]:
-    end = position + length
-    if end > len(data):
-        raise ValueError("unexpected EOF")
-    return data[position:end], end
-
-
-def _varint(data: bytes, position: int) -> tuple[int, int]:
-    result = shift = 0
-    while shift < 64:
-        if position >= len(data):
-            raise ValueError("unexpected EOF")
-        byte = data[position]
-        position += 1
-        result |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return result & 0xFFFF_FFFF_FFFF_FFFF, position
-        shift += 7
-    raise ValueError("proto: integer overflow")
-
-
-def _varints(data: bytes) -> Iterator[int]:
-    position = 0
-    while position < len(data):
-        number, position = _varint(data, position)
-        yield number
-
-
-def _signed(number: int, bits: int) -> int:
-    number &= 2**bits - 1
-    return number - 2**bits if number >= 2 ** (bits - 1) else number
-
-
-def _number(value: Value) -> int:
-    if isinstance(value, int):
-        return value
-    raise ValueError("proto: wrong wireType for a number")
-
-
-def _message(value: Value) -> bytes:
-    if isinstance(value, bytes):
-        return value
-    raise ValueError("proto: wrong wireType for a message")
-
-
-def _text(value: Value) -> str:
-    try:
-        return _message(value).decode("utf-8")
-    except UnicodeDecodeError:
-        raise ValueError("proto: a string is not UTF-8") from None

@@ -235,7 +235,7 @@ def _zero_leaf(leaf: Leaf | None) -> Any:
             return 0
         case Leaf.STRING_LIST:
             return []
-        case Leaf.RAW_EXTENSION:
+        case Leaf.RAW_EXTENSION | Leaf.JSON_SCHEMA:
             return None
         case _:
             return ""

@@ -180,7 +180,7 @@ def leaf(value: Any, kind: Leaf | None) -> Any:
         case Leaf.STRING_LIST:
             if isinstance(value, list) and all(isinstance(item, str) for item in value):
                 return value
-        case Leaf.RAW_EXTENSION:
+        case Leaf.RAW_EXTENSION | Leaf.JSON_SCHEMA:
             check_depth(value)
             return plain(value)
         case _:

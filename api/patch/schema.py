@@ -129,6 +129,6 @@ def _of_shape(shape: Shape) -> Schema:
         return of_type(shape.struct)
     if shape.kind is Kind.MAP:
         return MapOf(_of_shape(shape.element))
-    if shape.kind is Kind.LEAF and shape.leaf is Leaf.RAW_EXTENSION:
+    if shape.kind is Kind.LEAF and shape.leaf in (Leaf.RAW_EXTENSION, Leaf.JSON_SCHEMA):
         return DEDUCED
     return ATOMIC

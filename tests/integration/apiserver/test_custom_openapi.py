@@ -74,7 +74,7 @@ def schema_of(document: Any, name: str) -> Any:
 @pytest.fixture
 async def group(api: Api) -> Any:
     name = new_group()
-    await define(api, name, a_version(schema={"openAPIV3Schema": SCHEMA}))
+    await define(api, name, a_version(schema={"openAPIV3Schema": SCHEMA}, selectableFields=[]))
     yield name
     await api.delete(f"{DEFINITIONS}/widgets.{name}")
 

@@ -56,13 +56,7 @@ async def gone(api: Api, path: str) -> None:
     raise AssertionError(f"still there: {found}")
 
 
-# Schemas have no protobuf here: Go clients send definitions as JSON.
-WRITTEN = [
-    (resource, form)
-    for resource in STORED
-    for form in FORMS
-    if (resource.kind, form) != ("CustomResourceDefinition", PROTOBUF)
-]
+WRITTEN = [(resource, form) for resource in STORED for form in FORMS]
 
 
 @pytest.mark.parametrize(

@@ -38,6 +38,10 @@ _LEAVES: Mapping[Leaf, tuple[str, Schema]] = {
             "oneOf": [{"type": "integer"}, {"type": "string"}],
         },
     ),
+    Leaf.JSON_SCHEMA: (
+        "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSONSchemaProps",
+        {"description": "A schema in OpenAPI v3.", "type": "object"},
+    ),
     Leaf.RAW_EXTENSION: ("io.k8s.apimachinery.pkg.runtime.RawExtension", {"type": "object"}),
 }
 _OWN_KINDS: Mapping[type[ApiStruct], tuple[str, str, str]] = {
