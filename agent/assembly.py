@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
@@ -24,10 +25,12 @@ from agent.containers.records import EngineInfo
 from agent.effects.context import AgentContext
 from agent.node import join, machine
 from agent.node.engine import EngineHealth
+from agent.node.eviction import Signal
 from agent.node.heartbeat import Heartbeat
+from agent.node.housekeeping import Housekeeper, Limits
 from agent.node.join import Access
 from agent.node.network import LateNetwork, NetworkFeed, PluginNetwork, range_problem
-from agent.node.nodestatus import MEMORY_LEFT, NodeIdentity
+from agent.node.nodestatus import NodeIdentity
 from agent.node.objects import ReferencedObjects
 from agent.node.observer import NodeObserver
 from agent.pod.checkpoint import Checkpoints
@@ -120,6 +123,20 @@ class Agent:
             parts.client, self.identity, observe=self.observer.observe, clock=clock, guard=guard
         )
         self.health.on_change = self.heartbeat.wake
+        self.housekeeper = Housekeeper(
+            self.manager,
+            self.observer,
+            self._usage(),
+            parts.runtime,
+            Limits(
+                thresholds=settings.thresholds(),
+                transition=settings.eviction_pressure_transition_period,
+                longest_grace=settings.eviction_max_pod_grace_period,
+                images=settings.image_policy(),
+            ),
+            clock=clock,
+            changed=self.heartbeat.wake,
+        )
 
     @classmethod
     async def make(cls, parts: Parts) -> Agent:
@@ -213,6 +230,7 @@ class Agent:
 
     async def _report(self) -> None:
         await self.observer.refresh()
+        self.housekeeper.look()
         await self.heartbeat.register_patiently()
         self._registered.set()
         guard = self.parts.guard
@@ -220,6 +238,7 @@ class Agent:
         guard.start(self.heartbeat.renew_forever(), name="lease")
         guard.start(self.heartbeat.report_forever(), name="node status")
         guard.start(self.observer.refresh_forever(), name="images")
+        guard.start(self.housekeeper.run(), name="housekeeping")
 
     def _node_changed(self, old: Node | None, new: Node | None) -> None:
         if new is not None:
@@ -354,6 +373,7 @@ class Agent:
                 "engine": self.parts.runtime.statistics,
                 "events": self.recorder.statistics,
                 "node": self.heartbeat.statistics,
+                "housekeeping": self.housekeeper.statistics,
                 "cgroups": manager.agent.cgroups.statistics,
                 "checkpoints": manager.agent.checkpoints.statistics,
                 "client": self.parts.client.statistics,
@@ -385,11 +405,18 @@ def identity(parts: Parts, engine: EngineInfo) -> NodeIdentity:
         address=parts.address,
         port=settings.port,
         capacity=capacity,
-        allocatable=allocatable(capacity, reserved, MEMORY_LEFT),
+        allocatable=allocatable(capacity, reserved, _kept(settings, capacity)),
         info=machine.system_info(engine),
         labels=labels | dict(one.split("=", 1) for one in settings.node_label),
         annotations=limitations(engine),
     )
+
+
+def _kept(settings: AgentSettings, capacity: Mapping[str, str]) -> int:
+    """Memory that the hard threshold keeps free, which pods are not promised."""
+    memory = quantity.value(capacity["memory"])
+    hard = [one for one in settings.thresholds() if one.grace is None]
+    return max((one.least(memory) for one in hard if one.signal is Signal.MEMORY), default=0)
 
 
 def limitations(engine: EngineInfo) -> dict[str, str]:

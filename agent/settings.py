@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from agent.containers.pause import DEFAULT_IMAGE
+from agent.node import eviction, imagegc
+from agent.node.eviction import Threshold
 from api import quantity
 from base import log, settings
 from base.settings import Setting, SettingsError
@@ -26,6 +28,17 @@ _NODE = "node"
 _ENGINE = "container engine"
 _NETWORK = "network"
 _LOGS = "logs"
+_SHORT = "shortages"
+
+EVICTION_HARD = (
+    "memory.available<100Mi",
+    "nodefs.available<10%",
+    "nodefs.inodesFree<5%",
+    "imagefs.available<15%",
+    "imagefs.inodesFree<5%",
+    "pid.available<5%",
+)
+"""Kubernetes' own, and one for processes."""
 
 
 def amount(text: str) -> str:
@@ -34,6 +47,35 @@ def amount(text: str) -> str:
     if not (name and equals):
         raise ValueError(text)
     return f"{name}={quantity.canonical(value)}"
+
+
+def hard_threshold(text: str) -> str:
+    """a threshold such as memory.available<100Mi or nodefs.available<10%"""
+    eviction.threshold(text)
+    return text
+
+
+def soft_threshold(text: str) -> str:
+    """a threshold and how long it must be met, such as memory.available<200Mi=1m30s"""
+    limit, _, grace = text.rpartition("=")
+    eviction.threshold(limit)
+    settings.duration(grace)
+    return text
+
+
+def reclaim(text: str) -> str:
+    """a signal and an amount such as memory.available=100Mi"""
+    signal, _, value = text.partition("=")
+    eviction.threshold(f"{signal}<{quantity.canonical(value)}")
+    return text
+
+
+def percent(text: str) -> int:
+    """a whole number of percent, 0 to 100"""
+    number = int(text)
+    if not 0 <= number <= 100:
+        raise ValueError(text)
+    return number
 
 
 def label(text: str) -> str:
@@ -146,6 +188,80 @@ SETTINGS: tuple[Setting, ...] = (
         help="How many pods the scheduler may send here.",
     ),
     Setting(
+        name="eviction-hard",
+        type=hard_threshold,
+        repeated=True,
+        default=EVICTION_HARD,
+        metavar="SIGNAL<AMOUNT",
+        group=_SHORT,
+        help="Below this amount or percentage the node is short, and a pod is evicted at once. Given "
+        "once, the default no longer counts.",
+    ),
+    Setting(
+        name="eviction-soft",
+        type=soft_threshold,
+        repeated=True,
+        default=(),
+        metavar="SIGNAL<AMOUNT=DURATION",
+        group=_SHORT,
+        help="Below this for so long the node is short, and a pod is evicted with its grace period: "
+        "memory.available<200Mi=1m30s.",
+    ),
+    Setting(
+        name="eviction-minimum-reclaim",
+        type=reclaim,
+        repeated=True,
+        default=(),
+        metavar="SIGNAL=AMOUNT",
+        group=_SHORT,
+        help="How much beyond a threshold is to be free before a shortage counts as over: "
+        "memory.available=100Mi.",
+    ),
+    Setting(
+        name="eviction-pressure-transition-period",
+        type=settings.duration,
+        default=300.0,
+        group=_SHORT,
+        help="How long a pressure is reported after it was seen last.",
+    ),
+    Setting(
+        name="eviction-max-pod-grace-period",
+        type=settings.duration,
+        default=0.0,
+        group=_SHORT,
+        help="The longest grace period of a pod that goes for a soft threshold; 0: its own.",
+    ),
+    Setting(
+        name="image-gc-high-threshold",
+        type=percent,
+        default=85,
+        metavar="PERCENT",
+        group=_SHORT,
+        help="From this use of their disk on, images that no container uses are removed; 100: never.",
+    ),
+    Setting(
+        name="image-gc-low-threshold",
+        type=percent,
+        default=80,
+        metavar="PERCENT",
+        group=_SHORT,
+        help="They are removed until the use is down to this.",
+    ),
+    Setting(
+        name="minimum-image-ttl",
+        type=settings.duration,
+        default=120.0,
+        group=_SHORT,
+        help="No image is removed before it has been here for this long.",
+    ),
+    Setting(
+        name="image-maximum-gc-age",
+        type=settings.duration,
+        default=0.0,
+        group=_SHORT,
+        help="Images that nobody has used for this long are removed in any case; 0: never.",
+    ),
+    Setting(
         name="docker-host",
         default="unix:///var/run/docker.sock",
         metavar="URL",
@@ -252,6 +368,15 @@ class AgentSettings:
     capacity: tuple[str, ...] = ()
     system_reserved: tuple[str, ...] = ()
     max_pods: int = 110
+    eviction_hard: tuple[str, ...] = EVICTION_HARD
+    eviction_soft: tuple[str, ...] = ()
+    eviction_minimum_reclaim: tuple[str, ...] = ()
+    eviction_pressure_transition_period: float = 300.0
+    eviction_max_pod_grace_period: float = 0.0
+    image_gc_high_threshold: int = 85
+    image_gc_low_threshold: int = 80
+    minimum_image_ttl: float = 120.0
+    image_maximum_gc_age: float = 0.0
     docker_host: str = "unix:///var/run/docker.sock"
     pause_image: str = DEFAULT_IMAGE
     cgroup_root: str = "/"
@@ -274,6 +399,24 @@ class AgentSettings:
         """`("cpu=2", …)` as a mapping."""
         return dict(one.split("=", 1) for one in given)
 
+    def thresholds(self) -> list[Threshold]:
+        """All thresholds with their graces and what is to be reclaimed."""
+        found = [eviction.threshold(text) for text in self.eviction_hard]
+        for text in self.eviction_soft:
+            limit, _, grace = text.rpartition("=")
+            found.append(replace(eviction.threshold(limit), grace=settings.duration(grace)))
+        more = self.amounts(self.eviction_minimum_reclaim)
+        return [replace(one, reclaim=quantity.value(more.get(one.signal, "0"))) for one in found]
+
+    def image_policy(self) -> imagegc.Policy:
+        """When images are removed."""
+        return imagegc.Policy(
+            high=self.image_gc_high_threshold,
+            low=self.image_gc_low_threshold,
+            least_age=self.minimum_image_ttl,
+            unused_age=self.image_maximum_gc_age,
+        )
+
     def __repr__(self) -> str:
         return f"AgentSettings(node_name={self.node_name!r}, state_dir={str(self.state_dir)!r})"
 
@@ -292,6 +435,11 @@ def load(argv: Sequence[str], environ: Mapping[str, str]) -> AgentSettings:
     loaded = values.into(AgentSettings)
     if loaded.join and loaded.kubeconfig:
         raise SettingsError("--join and --kubeconfig exclude each other", hint="Give one of them.")
+    if loaded.image_gc_low_threshold >= loaded.image_gc_high_threshold:
+        raise SettingsError(
+            f"--image-gc-low-threshold {loaded.image_gc_low_threshold} is not below"
+            f" --image-gc-high-threshold {loaded.image_gc_high_threshold}"
+        )
     dns = ipaddress.ip_address(loaded.cluster_dns)
     if dns not in ipaddress.ip_network(loaded.service_cidr):
         raise SettingsError(

@@ -321,6 +321,10 @@ class FakeRuntime:
         finally:
             self._listeners.remove(listener)
 
+    async def disk_usage(self, id: ContainerId) -> int:
+        self._reach()
+        return self._find(id).script.disk_usage
+
     async def list_images(self) -> list[ImageRecord]:
         self._reach()
         return list({image.id: image for image in self._images.values()}.values())

@@ -149,6 +149,9 @@ class Runtime(Protocol):
         keep up, which is one reason for a slow relist beside them.
         """
 
+    async def disk_usage(self, id: ContainerId) -> int:
+        """Bytes in the container's own writable layer. Slow: the engine walks it. Raises NotFound."""
+
     async def list_images(self) -> list[ImageRecord]:
         """All images on the node. May be called twice."""
 

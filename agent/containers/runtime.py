@@ -353,6 +353,14 @@ class DockerRuntime:
 
     # Images.
 
+    async def disk_usage(self, id: ContainerId) -> int:
+        path = f"/containers/{id}/json"
+        async with self._socket.request(
+            "GET", path, query={"size": "true"}, header_timeout=None
+        ) as body:
+            found = json.loads(await body.read())
+        return int(found.get("SizeRw") or 0)
+
     async def list_images(self) -> list[ImageRecord]:
         return [engine_json.listed_image(item) for item in await self._call(lambda c: c.images())]
 

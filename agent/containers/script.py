@@ -42,6 +42,8 @@ class Script:
     exec: ExecAnswer = _succeed
     exec_seconds: float = 0.0
     log: tuple[tuple[Channel, bytes], ...] = ()
+    disk_usage: int = 0
+    """Bytes in its writable layer."""
 
 
 @dataclass(kw_only=True)

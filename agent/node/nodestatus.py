@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from agent.containers.records import ImageRecord
-from agent.node.machine import Disk
 from api import timestamps
 from api.core import (
     ContainerImage,
@@ -23,10 +22,6 @@ from api.core import (
     NodeSystemInfo,
 )
 
-MEMORY_LEFT = 100 * 1024 * 1024
-NODE_DISK_LEFT, IMAGE_DISK_LEFT, INODES_LEFT = 0.10, 0.15, 0.05
-"""Eviction thresholds of Kubernetes: below them the node reports pressure."""
-PIDS_LEFT = 0.05
 MAX_IMAGES = 50
 ENGINE_PATIENCE = 15.0
 """Seconds that the engine may be away (a restart of its daemon) before the node is not ready."""
@@ -41,10 +36,8 @@ class NodeObserved:
     engine_error: str = ""
     network_ready: bool = True
     network_error: str = ""
-    memory_available: int = 2**62
-    node_disk: Disk | None = None
-    image_disk: Disk | None = None
-    pids: tuple[int, int] = (0, 1)
+    pressures: frozenset[str] = frozenset()
+    """Conditions that `agent/node/eviction.py` found to be true."""
     images: Sequence[ImageRecord] = ()
 
 
@@ -93,17 +86,12 @@ class _Said:
 
 
 def _conditions(observed: NodeObserved) -> list[_Said]:
-    memory = observed.memory_available < MEMORY_LEFT
-    disk = _short(observed.node_disk, NODE_DISK_LEFT) or _short(
-        observed.image_disk, IMAGE_DISK_LEFT
-    )
-    running, most = observed.pids
-    pids = most - running < most * PIDS_LEFT
+    there = observed.pressures
     return [
         _network(observed),
-        _pressure("MemoryPressure", memory, "InsufficientMemory", "SufficientMemory", "memory"),
-        _pressure("DiskPressure", disk, "DiskPressure", "NoDiskPressure", "disk"),
-        _pressure("PIDPressure", pids, "InsufficientPID", "SufficientPID", "PID"),
+        _pressure("MemoryPressure", there, "InsufficientMemory", "SufficientMemory", "memory"),
+        _pressure("DiskPressure", there, "DiskPressure", "NoDiskPressure", "disk"),
+        _pressure("PIDPressure", there, "InsufficientPID", "SufficientPID", "PID"),
         _ready(observed),
     ]
 
@@ -134,17 +122,10 @@ _WORDS = {
 }
 
 
-def _pressure(type_: str, there: bool, bad: str, good: str, what: str) -> _Said:
+def _pressure(type_: str, pressures: frozenset[str], bad: str, good: str, what: str) -> _Said:
+    there = type_ in pressures
     reason = f"KubeletHas{bad if there else good}"
     return _Said(type_, there, reason, _WORDS[what][0 if there else 1])
-
-
-def _short(disk: Disk | None, least: float) -> bool:
-    if disk is None:
-        return False
-    # File systems that make inodes as they go say they have none.
-    inodes = disk.inodes > 0 and disk.inodes_free < disk.inodes * INODES_LEFT
-    return disk.available < disk.total * least or inodes
 
 
 def _condition(said: _Said, *, previous: Sequence[NodeCondition], now: datetime) -> NodeCondition:

@@ -14,6 +14,7 @@ from agent.containers.interface import Runtime
 from agent.containers.records import EngineInfo, ImageRecord
 from agent.node import machine
 from agent.node.engine import EngineHealth
+from agent.node.eviction import Level, Signal
 from agent.node.network import LateNetwork
 from agent.node.nodestatus import NodeIdentity, NodeObserved
 from agent.server.interface import UsageSource
@@ -52,6 +53,8 @@ class NodeObserver:
         self._clock = clock
         self._images: Sequence[ImageRecord] = ()
         self.network_error = NETWORK_PENDING
+        self.pressures: frozenset[str] = frozenset()
+        """What the housekeeper found; reported as conditions."""
         self.range_error = ""
         """Why the network is no good although it is up."""
 
@@ -62,12 +65,29 @@ class NodeObserver:
             engine_error=self._health.error,
             network_ready=self._network.ready and not self.range_error,
             network_error=self.range_error or ("" if self._network.ready else self.network_error),
-            memory_available=self._available(),
-            node_disk=machine.disk(self._state_dir),
-            image_disk=machine.disk(Path(self._engine.root_dir)),
-            pids=machine.processes(),
+            pressures=self.pressures,
             images=self._images,
         )
+
+    def levels(self) -> dict[Signal, Level]:
+        """How much of everything is left; file systems that make inodes as they go have none to count."""
+        running, most = machine.processes()
+        found = {
+            Signal.MEMORY: Level(available=self._available(), capacity=self._memory),
+            Signal.PIDS: Level(available=most - running, capacity=most),
+        }
+        for disk, room, inodes in (
+            (machine.disk(self._state_dir), Signal.NODE_DISK, Signal.NODE_INODES),
+            (self.image_disk(), Signal.IMAGE_DISK, Signal.IMAGE_INODES),
+        ):
+            if disk is not None:
+                found[room] = Level(available=disk.available, capacity=disk.total)
+                found[inodes] = Level(available=disk.inodes_free, capacity=disk.inodes)
+        return found
+
+    def image_disk(self) -> machine.Disk | None:
+        """The file system of the engine's images."""
+        return machine.disk(Path(self._engine.root_dir))
 
     async def refresh(self) -> None:
         """Read the image list anew, if the engine answers."""

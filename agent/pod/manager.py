@@ -22,7 +22,7 @@ from collections.abc import Callable
 from functools import partial
 
 from agent.containers.errors import RuntimeFailure
-from agent.containers.records import ContainerRecord, EventKind, RuntimeEvent
+from agent.containers.records import ContainerRecord, EventKind, ImageId, RuntimeEvent
 from agent.effects.context import AgentContext
 from agent.pod import names
 from agent.pod.alarm import Alarm
@@ -113,6 +113,14 @@ class PodManager:
         """Something that made `key` fail has changed for all pods."""
         for worker in self.workers.values():
             worker.retry(key)
+
+    def images_wanted(self) -> set[ImageId]:
+        """Images that were made sure of for containers, made or not yet."""
+        return {
+            image.id
+            for worker in self.workers.values()
+            for _, image in worker.context.memory.images.values()
+        }
 
     def pods(self) -> list[Pod]:
         return [worker.pod for worker in self.workers.values()]

@@ -17,7 +17,16 @@ from dataclasses import dataclass, field, replace
 from agent.containers.records import ContainerId, ContainerRecord, ImageRecord
 from agent.pod import names
 from agent.pod.backoff import retry_delay
-from agent.pod.observed import Failure, Hook, KilledFor, PodObserved, Probed, Refusal, Seen
+from agent.pod.observed import (
+    Eviction,
+    Failure,
+    Hook,
+    KilledFor,
+    PodObserved,
+    Probed,
+    Refusal,
+    Seen,
+)
 from agent.spec.fieldref import needs_ip
 from api import timestamps
 from api.core import Pod
@@ -54,6 +63,7 @@ class PodMemory:
     """Sandbox → its address, once it is attached."""
     volumes_ready: bool = False
     refusal: Refusal | None = None
+    eviction: Eviction | None = None
     started_at: float | None = None
     removed: bool = False
     stopping_since: float | None = None
@@ -142,6 +152,7 @@ class PodMemory:
                 for key, f in self.failures.items()
             },
             refusal=self.refusal,
+            eviction=self.eviction,
             active_for=0.0 if self.started_at is None else now - self.started_at,
             removed=self.removed,
             stopping_for=0.0 if self.stopping_since is None else now - self.stopping_since,

@@ -130,6 +130,15 @@ class Refusal:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Eviction:
+    """The node is short of something, or the pod used more than it may: it has to go."""
+
+    message: str
+    grace: float
+    """Seconds that its containers get to end."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class PodObserved:
     """Everything about one pod that the plan and the status are made from."""
 
@@ -155,6 +164,7 @@ class PodObserved:
     failures: Mapping[str, Failure] = field(default_factory=dict)
     """By action key: the last try failed."""
     refusal: Refusal | None = None
+    eviction: Eviction | None = None
     active_for: float = 0.0
     """Seconds since the pod started on this node."""
     removed: bool = False

@@ -31,6 +31,8 @@ def outcome(pod: Pod, observed: PodObserved) -> Outcome | None:
     said = pod.status
     if said.phase in ("Succeeded", "Failed"):
         return Outcome(phase=said.phase, reason=said.reason, message=said.message)
+    if observed.eviction is not None:
+        return Outcome(phase="Failed", reason="Evicted", message=observed.eviction.message)
     if deadline_in(pod, observed) == 0.0:
         return Outcome(
             phase="Failed",

@@ -31,6 +31,7 @@ OWN_CONDITIONS = (
     "Ready",
     "ContainersReady",
     "PodScheduled",
+    "DisruptionTarget",
 )
 """Conditions that this agent writes; those of others are left alone."""
 
@@ -123,6 +124,9 @@ def _conditions(
         ("ContainersReady", *containers_ready),
         ("PodScheduled", True, "", ""),
     ]
+    if observed.eviction is not None:
+        words = observed.eviction.message
+        made.append(("DisruptionTarget", True, "TerminationByKubelet", words))
     return [
         _condition(pod, kind, value, reason, message, previous=previous, now=now)
         for kind, value, reason, message in made

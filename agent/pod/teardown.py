@@ -47,7 +47,8 @@ def plan_deletion(pod: Pod, observed: PodObserved) -> Plan:
 
 def plan_finished(pod: Pod, observed: PodObserved) -> Plan:
     """End what still runs (sidecars, or all after a deadline), then give back the sandbox."""
-    stops = _stops(pod, observed, pod_grace(pod))
+    evicted = observed.eviction
+    stops = _stops(pod, observed, pod_grace(pod) if evicted is None else evicted.grace)
     if stops:
         return Plan(actions=tuple(stops))
     if observed.sandboxes:

@@ -34,7 +34,7 @@ from agent.pod import actions, names
 from agent.pod.actions import Action, Plan, PrepareVolumes
 from agent.pod.alarm import Alarm
 from agent.pod.memory import PodMemory
-from agent.pod.observed import PodObserved
+from agent.pod.observed import Eviction, PodObserved
 from agent.pod.plan import plan
 from agent.pod.status import status
 from agent.pod.teardown import pod_grace
@@ -116,6 +116,12 @@ class PodWorker:
     def remove(self) -> None:
         """The API has no such pod any more."""
         self.context.memory.removed = True
+        self.wake()
+
+    def evict(self, message: str, grace: float) -> None:
+        """End the pod for good; whoever owns it makes another one, elsewhere."""
+        self.context.memory.eviction = Eviction(message=message, grace=grace)
+        self.context.warn("Evicted", message)
         self.wake()
 
     def adopt(self, records: Sequence[ContainerRecord]) -> None:

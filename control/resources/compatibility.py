@@ -60,7 +60,6 @@ _CONTAINER: tuple[NotYet, ...] = (
     NotYet(
         "resizePolicy", "a pod is resized only before it starts; agents cannot do it in place yet"
     ),
-    NotYet("resources.limits[ephemeral-storage]", "the use of disks is not limited yet"),
     NotYet("restartPolicyRules", "only the restart policies count"),
     NotYet(
         "volumeMounts[*].recursiveReadOnly",
@@ -90,12 +89,6 @@ POD_SPEC: tuple[NotYet, ...] = (
         "the agent cannot make a volume of huge pages yet; the pod waits with a FailedMount event",
         when="it is not `Memory`",
         holds=lambda medium: medium.startswith("HugePages"),
-    ),
-    NotYet(
-        "volumes[*].emptyDir",
-        "its `sizeLimit` is not enforced on disk yet",
-        when="it has a `sizeLimit` and is not in memory",
-        holds=lambda source: source is not None and source.size_limit and not source.medium,
     ),
     *(
         NotYet(f"volumes[*].projected.sources[*].{source}", _NO_VOLUME)

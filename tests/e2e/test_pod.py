@@ -305,6 +305,29 @@ def test_a_debugger_sees_the_processes_of_its_target(
     assert "Started container doctor" in kubectl("describe", "pod", "patient")
 
 
+def test_who_writes_more_to_the_disk_than_it_may_is_evicted(
+    kubectl: Kubectl, eventually: Eventually
+) -> None:
+    fill = "dd if=/dev/zero of={} bs=1M count=8; sleep 1000 & wait"
+    volume = {"name": "scratch", "emptyDir": {"sizeLimit": "4Mi"}}
+    mounts = [{"name": "scratch", "mountPath": "/scratch"}]
+    limits = {"limits": {"ephemeral-storage": "4Mi"}}
+    kubectl.apply(
+        pod("hoarder", container(fill.format("/scratch/a"), volumeMounts=mounts), volumes=[volume])
+    )
+    kubectl.apply(pod("scribbler", container(fill.format("/tmp/a"), resources=limits)))
+    kubectl.apply(pod("tidy", container(resources=limits)))
+
+    for name, words in (
+        ("hoarder", 'Usage of EmptyDir volume "scratch" exceeds the limit "4Mi". '),
+        ("scribbler", 'Container main exceeded its local ephemeral storage limit "4Mi". '),
+    ):
+        eventually(lambda name=name: status(kubectl, name)["phase"] == "Failed")
+        found = status(kubectl, name)
+        assert (found["reason"], found["message"]) == ("Evicted", words)
+    assert status(kubectl, "tidy")["phase"] == "Running"
+
+
 def test_what_is_not_honoured_is_refused_and_said(kubectl: Kubectl, eventually: Eventually) -> None:
     weak = pod("confined", {"name": "main", "image": BUSYBOX, "command": ["sleep", "1000"]})
     weak["spec"]["securityContext"] = {"seLinuxOptions": {"level": "s0:c1,c2"}}

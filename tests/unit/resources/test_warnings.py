@@ -34,6 +34,8 @@ QUIET: list[tuple[str, Change]] = [
             "spec.affinity": {"podAffinity": {}, "podAntiAffinity": {}},
         },
     ),
+    ("Pod", {f"{C0}.resources.limits[ephemeral-storage]": "1Gi"}),
+    ("Pod", {"spec.volumes": [{"name": "a", "emptyDir": {"sizeLimit": "1Mi"}}]}),
     ("Pod", {"spec.automountServiceAccountToken": True}),
     (
         "ServiceAccount",
@@ -54,11 +56,6 @@ LOUD: list[tuple[str, Change, str]] = [
     ),
     (
         "Pod",
-        {f"{C0}.resources.limits[ephemeral-storage]": "1Gi"},
-        f"{C0}.resources.limits[ephemeral-storage]",
-    ),
-    (
-        "Pod",
         {
             f"{C0}.env[0]": {
                 "name": "a",
@@ -71,11 +68,6 @@ LOUD: list[tuple[str, Change, str]] = [
         "Pod",
         {"spec.volumes": [{"name": "a", "nfs": {"server": "s", "path": "/"}}]},
         "spec.volumes[0].nfs",
-    ),
-    (
-        "Pod",
-        {"spec.volumes": [{"name": "a", "emptyDir": {"sizeLimit": "1Mi"}}]},
-        "spec.volumes[0].emptyDir",
     ),
     (
         "Pod",

@@ -1,0 +1,300 @@
+"""Keeping the node from running short: pods are evicted, images are removed (any step of the walk).
+
+Every ten seconds the levels are compared with the thresholds (`eviction.py`, pure). A disk that is short
+first loses its unused images; if that is not enough, or memory or processes are short, one pod is
+evicted, and the next only when its containers have ended. Pods that use more of the disk than they may
+are evicted whatever room there is.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Protocol
+
+from agent.containers.errors import RuntimeFailure
+from agent.containers.interface import Runtime
+from agent.containers.records import ImageId
+from agent.node import eviction, imagegc
+from agent.node.diskusage import PodDisk, measure, over_limit
+from agent.node.eviction import Candidate, History, Level, Shortage, Signal, Threshold
+from agent.node.machine import Disk
+from agent.pod.manager import PodManager
+from agent.pod.worker import PodWorker
+from agent.server.interface import PodUsage, UsageSource
+from api.core import Pod
+from api.pods import all_containers, is_terminal, pod_requests
+from api.resources import amount
+from base.clock import Clock
+
+log = logging.getLogger(__name__)
+
+LOOK = 10.0
+IMAGES_EVERY = 300.0
+HARD_GRACE = 1.0
+"""Seconds that a pod gets when a hard threshold is met."""
+MIRROR = "kubernetes.io/config.mirror"
+SOURCE = "kubernetes.io/config.source"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """When the node counts as short, and what is done about it (seconds)."""
+
+    thresholds: Sequence[Threshold] = ()
+    transition: float = 300.0
+    longest_grace: float = 0.0
+    """Of a pod that goes for a soft threshold; 0: its own."""
+    images: imagegc.Policy = field(default_factory=imagegc.Policy)
+
+
+class Levels(Protocol):
+    """What the housekeeper looks at, and where it leaves what it found."""
+
+    pressures: frozenset[str]
+
+    def levels(self) -> dict[Signal, Level]: ...
+
+    def image_disk(self) -> Disk | None: ...
+
+
+class Housekeeper:
+    """One node's housekeeper."""
+
+    def __init__(
+        self,
+        manager: PodManager,
+        levels: Levels,
+        usage: UsageSource,
+        runtime: Runtime,
+        limits: Limits,
+        *,
+        clock: Clock,
+        changed: Callable[[], None],
+    ) -> None:
+        self._manager = manager
+        self._levels = levels
+        self._usage = usage
+        self._runtime = runtime
+        self._limits = limits
+        self._clock = clock
+        self._changed = changed
+        self._history = History()
+        self._images: dict[ImageId, imagegc.Known] = {}
+        self._evicted = 0
+        self._removed = 0
+        self._freed = 0
+
+    def statistics(self) -> dict[str, float]:
+        return {
+            "pods_evicted": self._evicted,
+            "images_removed": self._removed,
+            "image_bytes_freed": self._freed,
+        }
+
+    def look(self) -> list[Shortage]:
+        """Compare the levels with the thresholds, and report the pressures."""
+        now = self._clock.monotonic()
+        self._history, short = eviction.look(
+            self._limits.thresholds, self._levels.levels(), self._history, now
+        )
+        found = eviction.pressures(self._history, now, transition=self._limits.transition)
+        if found != self._levels.pressures:
+            log.warning("pressures: %s", ", ".join(sorted(found)) or "none any more")
+            self._levels.pressures = found
+            self._changed()
+        return short
+
+    async def run(self) -> None:
+        """Look every ten seconds, until cancelled."""
+        images_at = self._clock.monotonic()
+        while True:
+            await self._clock.sleep(LOOK)
+            try:
+                await self.relieve()
+                if self._clock.monotonic() >= images_at:
+                    await self.remove_images()
+                    images_at = self._clock.monotonic() + IMAGES_EVERY
+            except (RuntimeFailure, OSError) as error:
+                log.warning("the node's housekeeping waits: %s", error)
+
+    async def relieve(self) -> None:
+        """Evict what uses more than it may; then act on the first shortage."""
+        disks = await self._disks(only_limited=True)
+        for worker in self._running():
+            if (uid := worker.context.uid) in disks and (why := over_limit(worker.pod, disks[uid])):
+                self._evict(worker, why, grace=HARD_GRACE)
+        short = self.look()
+        if not short or self._leaving():
+            return
+        shortage = short[0]
+        if eviction.PRESSURES[shortage.threshold.signal] == "DiskPressure":
+            await self.remove_images(everything=True)
+            short = self.look()
+            if not short or short[0].threshold.signal is not shortage.threshold.signal:
+                return
+            shortage = short[0]
+        await self._relieve(shortage)
+
+    async def remove_images(self, *, everything: bool = False) -> None:
+        """Remove images that may go; `everything` that is unused."""
+        images = await self._runtime.list_images()
+        containers = await self._runtime.list_containers(labels={})
+        used = {record.image_id for record in containers} | self._manager.images_wanted()
+        now = self._clock.monotonic()
+        self._images = imagegc.look(self._images, images, used, now)
+        verdict = imagegc.choose(
+            self._images,
+            images,
+            used,
+            self._levels.image_disk(),
+            self._limits.images,
+            now,
+            everything=everything,
+        )
+        freed = 0
+        for image in verdict.remove:
+            try:
+                await self._runtime.remove_image(str(image.id))
+            except RuntimeFailure as error:
+                log.warning("image %s is not removed: %s", _name(image.tags, image.id), error)
+                continue
+            log.info("image %s is removed: nobody uses it", _name(image.tags, image.id))
+            self._removed += 1
+            freed += image.size
+        self._freed += freed
+        if freed < verdict.wanted:
+            log.warning(
+                "images: %d bytes should come free, %d did; what is left is in use or too new",
+                verdict.wanted,
+                freed,
+            )
+
+    async def _relieve(self, shortage: Shortage) -> None:
+        signal = shortage.threshold.signal
+        resource = eviction.RESOURCES[signal]
+        usage = {pod.uid: pod for pod in self._usage.pods()}
+        disks = await self._disks() if eviction.PRESSURES[signal] == "DiskPressure" else {}
+        workers = {worker.context.uid: worker for worker in self._running()}
+        candidates = [
+            _candidate(worker.pod, usage.get(uid), disks.get(uid))
+            for uid, worker in workers.items()
+        ]
+        ranked = eviction.rank(candidates, signal)
+        if not ranked:
+            log.error("%sNo pod may be evicted.", shortage.message)
+            return
+        chosen = workers[ranked[0].uid]
+        told = _by_container(chosen.pod, usage.get(ranked[0].uid), disks.get(ranked[0].uid))
+        message = eviction.told(
+            shortage, [(name, *told[name].get(resource, (0, 0))) for name in told]
+        )
+        self._evict(chosen, message, grace=self._grace(chosen.pod, shortage))
+
+    def _grace(self, pod: Pod, shortage: Shortage) -> float:
+        if shortage.hard:
+            return HARD_GRACE
+        own = pod.spec.termination_grace_period_seconds
+        longest = self._limits.longest_grace
+        wanted = 30.0 if own is None else float(own)
+        return min(wanted, longest) if longest else wanted
+
+    def _evict(self, worker: PodWorker, message: str, *, grace: float) -> None:
+        meta = worker.pod.metadata
+        log.warning("pod %s/%s is evicted: %s", meta.namespace, meta.name, message)
+        worker.evict(message, grace)
+        self._evicted += 1
+
+    def _running(self) -> list[PodWorker]:
+        return [
+            worker
+            for worker in self._manager.workers.values()
+            if not worker.context.memory.removed
+            and worker.context.memory.eviction is None
+            and worker.pod.metadata.deletion_timestamp is None
+            and not is_terminal(worker.pod)
+        ]
+
+    def _leaving(self) -> bool:
+        """Whether a pod that was evicted still runs: what it had is not free yet."""
+        return any(
+            worker.context.memory.eviction is not None
+            and any(record.running for record in worker.context.memory.records.values())
+            for worker in self._manager.workers.values()
+        )
+
+    async def _disks(self, *, only_limited: bool = False) -> dict[str, PodDisk]:
+        """What pods use of the disk, by uid."""
+        found = {}
+        for worker in self._running():
+            if not only_limited or _is_limited(worker.pod):
+                found[worker.context.uid] = await self._disk(worker)
+        return found
+
+    async def _disk(self, worker: PodWorker) -> PodDisk:
+        context = worker.context
+        containers = {}
+        for container in all_containers(worker.pod.spec):
+            records = [
+                record
+                for record in context.memory.records.values()
+                if record.labels.get("io.kubernetes.container.name") == container.name
+            ]
+            layers = 0
+            for record in records:
+                try:
+                    layers += await self._runtime.disk_usage(record.id)
+                except RuntimeFailure as error:
+                    log.debug("%s: the size of %s is not known: %s", worker, record.id, error)
+            containers[container.name] = (layers, [record.log_path for record in records])
+        return await context.agent.mounter.aside(
+            partial(measure, worker.pod, context.directory, containers)
+        )
+
+
+def _candidate(pod: Pod, usage: PodUsage | None, disk: PodDisk | None) -> Candidate:
+    requests = pod_requests(pod)
+    used = {} if usage is None else {"memory": usage.usage.working_set}
+    if disk is not None:
+        used |= {"ephemeral-storage": disk.total, "inodes": disk.inodes}
+    annotations = pod.metadata.annotations
+    return Candidate(
+        uid=pod.metadata.uid,
+        priority=pod.spec.priority or 0,
+        critical=MIRROR in annotations
+        or annotations.get(SOURCE, "api") != "api"
+        or (pod.spec.priority or 0) >= eviction.CRITICAL_PRIORITY,
+        used=used,
+        requested=requests,
+    )
+
+
+def _by_container(
+    pod: Pod, usage: PodUsage | None, disk: PodDisk | None
+) -> dict[str, dict[str, tuple[int, int]]]:
+    """By container and resource: what it used, and what it requested."""
+    told: dict[str, dict[str, tuple[int, int]]] = {}
+    for container in all_containers(pod.spec):
+        requests = container.resources.requests
+        memory = 0
+        if usage is not None and container.name in usage.containers:
+            memory = usage.containers[container.name].working_set
+        told[container.name] = {"memory": (memory, amount("memory", requests.get("memory", "0")))}
+        if disk is not None:
+            asked = amount("ephemeral-storage", requests.get("ephemeral-storage", "0"))
+            told[container.name]["ephemeral-storage"] = (disk.containers[container.name], asked)
+    return told
+
+
+def _is_limited(pod: Pod) -> bool:
+    limited = any("ephemeral-storage" in c.resources.limits for c in all_containers(pod.spec))
+    return limited or any(
+        volume.empty_dir is not None and volume.empty_dir.size_limit and not volume.empty_dir.medium
+        for volume in pod.spec.volumes
+    )
+
+
+def _name(tags: Sequence[str], id: str) -> str:
+    return tags[0] if tags else id

@@ -1,0 +1,198 @@
+"""A node that runs short: pods are evicted and images removed, over a fake engine and a fake clock."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from agent.containers.script import Script
+from agent.node import eviction, imagegc
+from agent.node.eviction import Level, Signal
+from agent.node.housekeeping import Housekeeper, Limits
+from agent.node.machine import Disk
+from agent.server.interface import PodUsage, Usage
+from api import conditions
+from api.core import EmptyDirVolumeSource, Pod, ResourceRequirements, Volume
+from tests.unit.agent.builders import container, make_pod
+from tests.unit.agent.node import Node
+
+MIB = 2**20
+
+
+class Machine:
+    """What the housekeeper looks at, as the test sets it."""
+
+    def __init__(self) -> None:
+        self.pressures: frozenset[str] = frozenset()
+        self.memory = 1000 * MIB
+        self.used: dict[str, int] = {}
+        self.told = 0
+
+    def levels(self) -> dict[Signal, Level]:
+        return {
+            Signal.MEMORY: Level(available=self.memory, capacity=1000 * MIB),
+            Signal.NODE_DISK: Level(
+                available=self.image_disk().available, capacity=self.image_disk().total
+            ),
+        }
+
+    def image_disk(self) -> Disk:
+        return Disk(total=1000, available=900, inodes=0, inodes_free=0)
+
+    def node(self) -> Usage:
+        return Usage(cpu_nanoseconds=0, memory=0, working_set=0)
+
+    def pods(self) -> Sequence[PodUsage]:
+        return [
+            PodUsage(
+                namespace="ns",
+                name=uid,
+                uid=uid,
+                started=datetime(2026, 1, 1, tzinfo=UTC),
+                usage=Usage(cpu_nanoseconds=0, memory=used, working_set=used),
+                containers={"web": Usage(cpu_nanoseconds=0, memory=used, working_set=used)},
+            )
+            for uid, used in self.used.items()
+        ]
+
+    def changed(self) -> None:
+        self.told += 1
+
+
+@pytest.fixture
+async def node(tmp_path: Path) -> AsyncIterator[Node]:
+    node = Node(tmp_path, images=["app:1", "pause:1", "spare:1"])
+    await node.boot()
+    yield node
+    await node.kill()
+
+
+def keep(node: Node, machine: Machine, *thresholds: str, **more: float) -> Housekeeper:
+    made = Housekeeper(
+        node.manager,
+        machine,
+        machine,
+        node.runtime,
+        Limits(
+            thresholds=[eviction.threshold(text) for text in thresholds],
+            images=imagegc.Policy(high=85, low=80, least_age=0.0),
+            **more,
+        ),
+        clock=node.clock,
+        changed=machine.changed,
+    )
+    node.guard.start(made.run(), name="housekeeping")
+    return made
+
+
+def named(name: str, **spec: object) -> Pod:
+    made = make_pod(
+        container(resources=ResourceRequirements(requests={"memory": "100Mi"})),
+        **spec,  # type: ignore[arg-type]
+    )
+    made.metadata.name = made.metadata.uid = name
+    return made
+
+
+def phase(node: Node, name: str) -> tuple[str, str]:
+    status = node.api.pod(name).status
+    return status.phase, status.reason
+
+
+async def test_the_pod_that_uses_most_beyond_its_request_is_evicted(node: Node) -> None:
+    machine = Machine()
+    for name in ("modest", "glutton"):
+        node.api.put(named(name))
+    await node.run(5)
+    machine.used = {"modest": 90 * MIB, "glutton": 800 * MIB}
+    machine.memory = 50 * MIB
+    keeper = keep(node, machine, "memory.available<100Mi")
+
+    await node.run(11)
+
+    assert phase(node, "glutton") == ("Failed", "Evicted")
+    assert phase(node, "modest") == ("Running", "")
+    status = node.api.pod("glutton").status
+    assert status.message == (
+        "The node was low on resource: memory. Threshold quantity: 100Mi, available: 50Mi. "
+        "Container web was using 800Mi, request is 100Mi, has larger consumption of memory. "
+    )
+    target = conditions.find(status.conditions, "DisruptionTarget")
+    assert target is not None
+    assert (target.status, target.reason) == ("True", "TerminationByKubelet")
+    assert machine.pressures == {"MemoryPressure"}
+    assert machine.told == 1
+    assert keeper.statistics()["pods_evicted"] == 1
+
+    machine.memory = 500 * MIB
+    await node.run(320)
+    assert machine.pressures == frozenset()
+    assert phase(node, "modest") == ("Running", "")
+
+
+async def test_one_at_a_time_and_the_next_only_when_the_first_is_gone(node: Node) -> None:
+    machine = Machine()
+    node.runtime.scripts["web"] = Script(term_seconds=25.0)
+    for name in ("first", "second"):
+        node.api.put(named(name))
+    await node.run(5)
+    machine.used = {"first": 800 * MIB, "second": 700 * MIB}
+    machine.memory = 50 * MIB
+    keep(node, machine, "memory.available<100Mi")
+
+    await node.run(11)
+    assert [phase(node, name)[0] for name in ("first", "second")] == ["Failed", "Running"]
+    await node.run(10)
+    assert phase(node, "second") == ("Failed", "Evicted")
+
+
+async def test_critical_pods_stay_whatever_happens(node: Node) -> None:
+    machine = Machine()
+    node.api.put(named("system", priority=2_000_000_000))
+    await node.run(5)
+    machine.used, machine.memory = {"system": 900 * MIB}, 10 * MIB
+    keep(node, machine, "memory.available<100Mi")
+    await node.run(60)
+    assert phase(node, "system") == ("Running", "")
+
+
+async def test_a_short_disk_loses_unused_images_before_pods(node: Node) -> None:
+    machine = Machine()
+    node.api.put(named("web"))
+    await node.run(5)
+    keep(node, machine, "nodefs.available<10%")
+
+    def disk() -> Disk:
+        freed = any(call == "remove_image" for call, _ in node.runtime.calls)
+        return Disk(total=1000, available=500 if freed else 50, inodes=0, inodes_free=0)
+
+    machine.image_disk = disk  # type: ignore[method-assign]
+    await node.run(12)
+
+    left = {tag for image in await node.runtime.list_images() for tag in image.tags}
+    assert left == {"app:1", "pause:1"}, "what is in use stays"
+    assert phase(node, "web") == ("Running", "")
+    assert machine.pressures == {"DiskPressure"}
+
+
+async def test_who_fills_its_volume_goes_whatever_room_there_is(node: Node) -> None:
+    machine = Machine()
+    scratch = Volume(name="scratch", empty_dir=EmptyDirVolumeSource(size_limit="10Ki"))
+    node.api.put(named("writer", volumes=[scratch]))
+    await node.run(5)
+    keep(node, machine)
+    await node.run(15)
+    assert phase(node, "writer") == ("Running", "")
+
+    folder = node.directory / "pods" / "writer" / "volumes" / "scratch"
+    (folder / "dump").write_bytes(b"x" * 20_000)
+    await node.run(15)
+
+    assert phase(node, "writer") == ("Failed", "Evicted")
+    assert (
+        'EmptyDir volume "scratch" exceeds the limit "10Ki"'
+        in node.api.pod("writer").status.message
+    )
