@@ -9,10 +9,11 @@ import logging
 from api import timestamps
 from api.client import Client, PatchType
 from api.core import Pod
-from api.errors import ApiError, is_conflict, is_not_found
+from api.errors import is_conflict, is_not_found
 from api.events import EventRecorder
 from api.informer import Informer
 from base.clock import Clock
+from base.errors import PodwrightError
 from control.scheduler.preemption import Choice
 from control.scheduler.request import Request
 
@@ -33,14 +34,17 @@ class Evictor:
         self._clock = clock
         self._message = f"{name}: preempting to accommodate a higher priority pod"
 
-    async def carry_out(self, choice: Choice, uid: str) -> None:
-        """Make room for the pod with this UID."""
+    async def carry_out(self, choice: Choice, uid: str) -> bool:
+        """Make room for the pod with this UID; returns whether all victims are on their way."""
+        failed = 0
         for victim in choice.victims:
             try:
                 await self._end(victim, choice.node, uid)
-            except ApiError as error:
+            except PodwrightError as error:
                 if not is_not_found(error) and not is_conflict(error):
                     log.warning("cannot preempt %s/%s: %s", victim.namespace, victim.name, error)
+                    failed += 1
+        return not failed
 
     async def _end(self, victim: Request, node: str, uid: str) -> None:
         pod = self._pods.get(victim.name, victim.namespace)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from control.scheduler.decide import Decision
+from control.scheduler.preemption import Choice
 
 REMEMBERED_DECISIONS = 10_000
 REMEMBERED_VERDICTS = 2_000_000
@@ -17,11 +18,15 @@ REMEMBERED_VERDICTS = 2_000_000
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """The last decision about a pod, its time, and the how-manieth it was."""
+    """The last decision about a pod, its time, and the how-manieth it was.
+
+    `room`: the node that others are leaving for it, and who.
+    """
 
     decision: Decision
     at: datetime
     attempts: int
+    room: Choice | None = None
 
 
 class Journal:
@@ -39,11 +44,13 @@ class Journal:
         """How much is remembered."""
         return {"decisions": len(self._entries), "verdicts": self._verdicts}
 
-    def record(self, uid: str, decision: Decision, at: datetime) -> None:
+    def record(
+        self, uid: str, decision: Decision, at: datetime, room: Choice | None = None
+    ) -> None:
         """Remember a decision in the place of the one before."""
         before = self._entries.get(uid)
         self.forget(uid)
-        self._entries[uid] = Entry(decision, at, before.attempts + 1 if before else 1)
+        self._entries[uid] = Entry(decision, at, before.attempts + 1 if before else 1, room)
         self._verdicts += decision.size
         while len(self._entries) > 1 and (
             len(self._entries) > self._most_decisions or self._verdicts > self._most_verdicts

@@ -8,6 +8,7 @@ Single-threaded, part of the scheduler; kept after the pods' `status.nominatedNo
 is complete again after a restart.
 """
 
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -31,6 +32,7 @@ class Nominations:
     def __init__(self, snapshot: Snapshot) -> None:
         self._snapshot = snapshot
         self._of: dict[str, Nomination] = {}
+        self._priorities: Counter[int] = Counter()
 
     def __len__(self) -> int:
         return len(self._of)
@@ -45,6 +47,7 @@ class Nominations:
         self.drop(request.uid)
         place = replace(request, uid=f"nominated/{request.uid}", owner="")
         self._of[request.uid] = Nomination(request, node, place)
+        self._priorities[request.priority] += 1
         self._snapshot.add_pod(place, node)
 
     def drop(self, uid: str) -> bool:
@@ -52,6 +55,7 @@ class Nominations:
         known = self._of.pop(uid, None)
         if known is not None:
             self._snapshot.remove_pod(known.place.uid)
+            self._priorities[known.request.priority] -= 1
         return known is not None
 
     def below(self, node: str, priority: int) -> list[Request]:
@@ -65,11 +69,9 @@ class Nominations:
     @contextmanager
     def seen_by(self, request: Request) -> Iterator[None]:
         """The snapshot as this pod sees it: without its own place and those of the less important."""
-        hidden = [
-            one
-            for one in self._of.values()
-            if one.request.uid == request.uid or one.request.priority < request.priority
-        ]
+        hidden = [self._of[request.uid]] if request.uid in self._of else []
+        if any(number and one < request.priority for one, number in self._priorities.items()):
+            hidden += [one for one in self._of.values() if one.request.priority < request.priority]
         for one in hidden:
             self._snapshot.remove_pod(one.place.uid)
         try:

@@ -168,7 +168,8 @@ class Scheduler:
         if outcome is not None and outcome.message:
             message = f"{decision.message} preemption: {outcome.message}"
             decision = replace(decision, message=message)
-        self._journal.record(pod.metadata.uid, decision, self._clock.now())
+        room = self._vacated(request, outcome)
+        self._journal.record(request.uid, decision, self._clock.now(), room)
         if decision.node is None:
             assert outcome is not None
             self._queue.park(key, decision.rejected_by)
@@ -193,6 +194,13 @@ class Scheduler:
             self._choose(range(len(self._snapshot.rows))),
         )
 
+    def _vacated(self, request: Request, outcome: Outcome | None) -> Choice | None:
+        """The node that others leave for the pod, from now on or since an earlier attempt."""
+        if outcome is None or outcome.message != LEAVING:
+            return outcome.choice if outcome is not None else None
+        last = self._journal.last(request.uid)
+        return last.room if last is not None else None
+
     def _started(self, request: Request) -> str:
         pod = self._pods.get(request.name, request.namespace)
         return (pod.status.start_time if pod is not None else "") or NOT_STARTED
@@ -216,14 +224,16 @@ class Scheduler:
         self._preempted += len(choice.victims)
         self._evicting.add(request.uid)
         self._guard.start(
-            self._evict(choice, request.uid), name=f"evict for {request.namespace}/{request.name}"
+            self._evict(choice, request), name=f"evict for {request.namespace}/{request.name}"
         )
 
-    async def _evict(self, choice: Choice, uid: str) -> None:
+    async def _evict(self, choice: Choice, request: Request) -> None:
         try:
-            await self._evictor.carry_out(choice, uid)
+            done = await self._evictor.carry_out(choice, request.uid)
         finally:
-            self._evicting.discard(uid)
+            self._evicting.discard(request.uid)
+        if not done:
+            self._queue.retry((request.namespace, request.name))
 
     async def _end_nomination(self, request: Request) -> None:
         await self._patch_status(

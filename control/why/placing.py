@@ -85,9 +85,18 @@ def _waiting(pod: Pod, entry: Entry | None, scheduler: str, now: datetime) -> Fi
     ago = max(0, int((now - entry.at).total_seconds()))
     return Finding(
         topic=TOPIC,
-        message=f"{entry.decision.message} (tried {_times(entry.attempts)}, last {ago} s ago)",
+        message=f"{entry.decision.message} (tried {_times(entry.attempts)}, last {ago} s ago)"
+        + _room(entry),
         since=since,
     )
+
+
+def _room(entry: Entry) -> str:
+    """Which node it waits for, and whom."""
+    if entry.room is None:
+        return ""
+    names = ", ".join(f"{one.namespace}/{one.name}" for one in entry.room.victims)
+    return f"; {entry.room.node} is being vacated for it, by less important pods: {names}"
 
 
 def _times(number: int) -> str:

@@ -74,6 +74,8 @@ async def test_the_less_important_makes_room_and_is_told_why(plane: Plane) -> No
         return next(iter({"a", "b"} - found))
 
     gone = await eventually(replaced)
+    entry = plane.manager.scheduler.last_decision(high)
+    assert entry is not None and entry.decision.node == "n1" and entry.room is None
     assert gone == "b"  # the last of equals
     told = [
         conditions.find(one.status.conditions, "DisruptionTarget")

@@ -105,3 +105,41 @@ def test_attempts_are_counted_and_the_last_decision_stays() -> None:
     journal.forget("uid")
     assert journal.last("uid") is None
     assert journal.statistics() == {"decisions": 0, "verdicts": 0}
+
+
+async def test_a_victim_that_cannot_be_deleted_now_is_tried_again() -> None:
+    class Refusing(FakeApi):
+        refusals = 2
+
+        async def patch(self, *arguments: Any, **more: Any) -> None:
+            """Says nothing of the reasons."""
+
+        async def delete(self, type_: type, name: str, *_: Any, **__: Any) -> None:
+            if self.refusals:
+                self.refusals -= 1
+                raise errors.too_many_requests("later", retry_after=1)
+            self.bound.append(f"deleted {name}")
+
+    low = pod("low", cpu="4", priority=0, nodeName="n1")
+    api = Refusing(pod("high", cpu="4", priority=10), low)
+    async with TaskGuard("test") as guard:
+        made = _scheduler(api, guard)
+
+        await _until(lambda: api.bound == ["deleted low"])
+        assert made.statistics()["nominated"] == 1
+
+
+async def test_a_nomination_outlives_a_restart() -> None:
+    """The node is kept for the pod that it was vacated for, while its last victim is leaving."""
+    leaving = pod("leaving", cpu="2", priority=0, nodeName="n1")
+    leaving.metadata.deletion_timestamp = "2026-01-01T00:00:00Z"
+    waiting = pod("waiting", cpu="4", priority=10)
+    waiting.status.nominated_node_name = "n1"
+    api = FakeApi(pod("late", cpu="1", priority=5), leaving, waiting)
+    async with TaskGuard("test") as guard:
+        made = _scheduler(api, guard)
+
+        await _until(lambda: len(api.said) == 2)
+        assert made.statistics()["nominated"] == 1
+    assert api.bound == []
+    assert sum("a terminating pod on the nominated node" in words for words in api.said) == 1

@@ -1,5 +1,6 @@
 """Answers to "why?": the record and the status of a pod in words."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -11,6 +12,7 @@ from api.meta import ObjectMeta
 from api.why import Explanation
 from control.scheduler.decide import decide
 from control.scheduler.journal import Entry, Journal
+from control.scheduler.preemption import Choice
 from control.scheduler.request import request_of
 from control.scheduler.snapshot import Snapshot
 from control.why import placing, running
@@ -59,6 +61,17 @@ def test_a_pending_pod_shows_every_node_with_its_numbers() -> None:
     assert [(one.resource, one.needed, one.free) for one in small.lacking] == [("cpu", "2", "700m")]
     assert answer.remedies == ["if only"]
     assert (answer.attempts, answer.decided_at) == (2, "2026-01-01T12:00:18Z")
+
+
+def test_a_pod_that_others_make_room_for_says_where_and_who() -> None:
+    record = entry(pod("p", cpu="2"), node("n1", cpu="1"))
+    room = Choice("n1", (request_of(pod("a")), request_of(pod("b"))), violations=0)
+
+    answer = explained(pod("p", cpu="2"), replace(record, room=room))
+
+    assert answer.findings[0].message.endswith(
+        "; n1 is being vacated for it, by less important pods: default/a, default/b"
+    )
 
 
 def test_a_placed_pod_shows_scores() -> None:
