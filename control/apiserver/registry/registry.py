@@ -143,6 +143,9 @@ class Registry:
             await kind.cache.wait_for(revision, timeout=FRESH_TIMEOUT)
         except TimeoutError:
             raise errors.too_large_resource_version(revision, kind.cache.revision) from None
+        except StoreClosedError:  # its definition went meanwhile, or all of us
+            name = kind.resource.qualified_name
+            raise errors.unavailable(f"{name} are no longer served here") from None
 
     async def commit(self, write: Put | Delete, beside: Sequence[Write] = ()) -> int:
         """Write an object and what goes with it. Raises the store's ConflictError as it is."""

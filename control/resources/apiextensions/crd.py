@@ -19,6 +19,7 @@ from api.apiextensions import (
 from api.fielderrors import FieldError, Path, duplicate, forbidden, invalid, not_supported, required
 from api.scheme import resource_of
 from control.resources.apiextensions import schemas, selectable
+from control.resources.apiextensions.shapes import mistyped
 from control.resources.checks import check_text
 from control.resources.strategy import Column, Strategy
 
@@ -146,6 +147,9 @@ def _validate_version(one: CustomResourceDefinitionVersion, where: Path) -> Iter
     place = where.child("schema").child("openAPIV3Schema")
     if not isinstance(schema, Mapping):
         yield required(place, "schemas are required")
+    elif wrong := list(mistyped(schema, place)):
+        yield from wrong
+        return  # nothing else can be said of what is no schema
     else:
         yield from schemas.problems(schema, place)
     if one.deprecation_warning is not None and not one.deprecated:
