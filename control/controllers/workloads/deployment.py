@@ -17,6 +17,7 @@ from api.objects import Key
 from api.selectors import from_label_selector
 from base.errors import PodwrightError
 from control.controllers import indexes
+from control.controllers.claims import adopt, claim, release
 from control.controllers.context import Context
 from control.controllers.controller import Controller
 from control.controllers.workloads import progress, rollout
@@ -38,7 +39,7 @@ class DeploymentController(Controller):
         self._pods = context.informers.of(Pod)
         self._recorder = context.recorder(self.name)
         indexes.index_pods(self._pods)
-        self._sets.add_index("deployment-controller", _owner_or_namespace)
+        indexes.index_controlled(self._sets)
         self.watch_own(Deployment)
         self.watch_owned(ReplicaSet, "Deployment")
         self._pods.subscribe(self._on_pod)
@@ -92,17 +93,19 @@ class DeploymentController(Controller):
         )
 
     async def _claim(self, deployment: Deployment) -> list[ReplicaSet]:
-        """The ReplicaSets this Deployment controls, adopting those that it selects and nobody has."""
-        owned = self._sets.by_index("deployment-controller", deployment.metadata.uid)
-        selector = from_label_selector(deployment.spec.selector)
-        free = self._sets.by_index("deployment-controller", f"free/{deployment.metadata.namespace}")
-        for rs in free:
-            if rs.metadata.deletion_timestamp or not selector.matches(rs.metadata.labels):
-                continue
-            body = objects.adoption(rs, deployment)
-            owned.append(
-                await self.client.patch(ReplicaSet, rs.metadata.name, rs.metadata.namespace, body)
-            )
+        """Its ReplicaSets: adopts those that it selects and nobody has, lets others go."""
+        metadata = deployment.metadata
+        found = claim(
+            metadata.uid,
+            from_label_selector(deployment.spec.selector),
+            [
+                *indexes.controlled_by(self._sets, metadata.uid),
+                *indexes.uncontrolled(self._sets, metadata.namespace),
+            ],
+            may_adopt=not metadata.deletion_timestamp,
+        )
+        await release(self.client, deployment, found.release)
+        owned = [*found.mine, *await adopt(self.client, deployment, found.adopt)]
         return [rs for rs in owned if not rs.metadata.deletion_timestamp]
 
     async def _create_new(
@@ -286,8 +289,3 @@ def size_annotations(deployment: Deployment) -> dict[str, str]:
         rollout.DESIRED: str(wanted),
         rollout.MAX_REPLICAS: str(wanted + rollout.max_surge(deployment)),
     }
-
-
-def _owner_or_namespace(rs: ReplicaSet) -> list[str]:
-    owner = objects.controller_of(rs)
-    return [owner.uid if owner is not None else f"free/{rs.metadata.namespace}"]

@@ -220,3 +220,21 @@ async def test_a_new_selector_lets_go_of_every_pod(plane: Plane) -> None:
     body = {"spec": {"selector": labels, "template": {"metadata": {"labels": labels}}}}
     await plane.client.patch(ReplicationController, "web", "default", body)
     await eventually(lambda: owned(2))
+
+
+async def test_a_replica_set_that_is_not_selected_any_more_is_let_go(plane: Plane) -> None:
+    await plane.agents.add_node("n1")
+    await plane.deploy(replicas=1)
+    await plane.complete("web", replicas=1)
+    (first,) = (await plane.client.list(ReplicaSet, "default")).items
+    body = {"metadata": {"labels": {"app": "other"}}}
+    await plane.client.patch(ReplicaSet, first.metadata.name, "default", body)
+
+    async def replaced() -> bool:
+        sets = (await plane.client.list(ReplicaSet, "default")).items
+        owned = [rs.metadata.name for rs in sets if objects.controller_of(rs) is not None]
+        return len(sets) == 2 and len(owned) == 1 and first.metadata.name not in owned
+
+    await eventually(replaced)
+    done = await plane.complete("web", replicas=1)
+    assert done.status.collision_count == 1
