@@ -1,4 +1,4 @@
-"""Asking a container: exec, httpGet and tcpSocket (steps 4 and 5 of the pod's walk).
+"""Asking a container: exec, httpGet, tcpSocket and grpc (steps 4 and 5 of the pod's walk).
 
 Every question ends within its timeout, with an answer that says what was asked and what came back.
 Concurrency: any number at a time, each in its caller's task.
@@ -14,7 +14,7 @@ from agent.containers.errors import RuntimeFailure
 from agent.containers.interface import Runtime
 from agent.containers.records import ContainerId
 from agent.probes import http
-from api.core import Container, HTTPGetAction, Probe, TCPSocketAction
+from api.core import Container, GRPCAction, HTTPGetAction, Probe, TCPSocketAction
 
 MAX_OUTPUT = 1024
 """Characters of a command's or server's answer that are told on."""
@@ -46,7 +46,9 @@ async def ask(probe: Probe, target: Target, runtime: Runtime, *, timeout: float)
         return await ask_http(probe.http_get, target, timeout=timeout)
     if probe.tcp_socket is not None:
         return await ask_tcp(probe.tcp_socket, target, timeout=timeout)
-    return Verdict(passed=False, unknown=True, message="gRPC probes are not supported yet")
+    if probe.grpc is not None:
+        return await ask_grpc(probe.grpc, target, timeout=timeout)
+    return Verdict(passed=False, unknown=True, message="missing probe handler")
 
 
 async def ask_exec(
@@ -111,6 +113,17 @@ async def ask_tcp(action: TCPSocketAction, target: Target, *, timeout: float) ->
         return Verdict(passed=False, message=http.no_such_host(host))
     writer.transport.abort()
     return Verdict(passed=True)
+
+
+async def ask_grpc(action: GRPCAction, target: Target, *, timeout: float) -> Verdict:
+    """Ask for gRPC's own health; SERVING passes."""
+    from agent.probes import grpc  # its HTTP/2 is a megabyte that most agents never need
+
+    try:
+        await grpc.check(target.ip, action.port, action.service or "", timeout=timeout)
+    except grpc.GrpcFailure as error:
+        return Verdict(passed=False, message=str(error)[:MAX_OUTPUT])
+    return Verdict(passed=True, message="service healthy")
 
 
 def resolve_port(port: int | str, container: Container) -> int | None:

@@ -67,11 +67,6 @@ _CONTAINER: tuple[NotYet, ...] = (
         when="it is `IfPossible`; with `Enabled` the pod is refused",
         holds=lambda mode: mode == "IfPossible",
     ),
-    NotYet("livenessProbe.grpc", "gRPC probes are not made yet; it never restarts the container"),
-    NotYet("readinessProbe.grpc", "gRPC probes are not made yet; the container is never ready"),
-    NotYet(
-        "startupProbe.grpc", "gRPC probes are not made yet; the container never counts as started"
-    ),
 )
 
 

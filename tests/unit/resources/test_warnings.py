@@ -46,16 +46,6 @@ QUIET: list[tuple[str, Change]] = [
 LOUD: list[tuple[str, Change, str]] = [
     (
         "Pod",
-        {"spec.containers[1].livenessProbe": {"grpc": {"port": 1}}},
-        "spec.containers[1].livenessProbe.grpc",
-    ),
-    (
-        "Pod",
-        {"spec.initContainers[1].startupProbe": {"grpc": {"port": 1}}},
-        "spec.initContainers[1].startupProbe.grpc",
-    ),
-    (
-        "Pod",
         {
             f"{C0}.env[0]": {
                 "name": "a",
