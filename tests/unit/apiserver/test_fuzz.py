@@ -30,6 +30,7 @@ from control.apiserver.registry.versions import as_stored
 from control.auth.user import in_process
 from control.settings import ControlSettings
 from control.store.memory import MemoryStore
+from tests.unit.resources.examples import tree
 
 EXAMPLES = 500 if os.environ.get("PODWRIGHT_TEST_LONG") == "1" else 20
 
@@ -142,10 +143,12 @@ ANYTHING = st.one_of(
 
 
 def sample(resource: Resource) -> dict[str, Any]:
-    metadata = dict(METADATA)
+    """The sound object of a kind, or where it says little, what is written above."""
+    sound = tree(resource.kind)
+    metadata = {**METADATA, "name": sound["metadata"]["name"]}
     if not resource.namespaced:
         del metadata["namespace"]
-    made: dict[str, Any] = {"metadata": metadata, **PARTS.get(resource.kind, {})}
+    made: dict[str, Any] = {**sound, "metadata": metadata, **PARTS.get(resource.kind, {})}
     if resource.kind in SPECS:
         made["spec"] = SPECS[resource.kind]
     return copy.deepcopy(made)
@@ -162,11 +165,11 @@ def places(tree: Any) -> Iterator[tuple[Any, Any]]:
         yield from places(tree[key])
 
 
-async def attempt(registry: Registry, resource: Resource, tree: Any, patch: Any) -> None:
+async def attempt(registry: Registry, resource: Resource, sent: Any, patch: Any) -> None:
     kind = registry.kind(resource)
     call = Call(user=in_process("fuzz"))
     try:
-        body = json.dumps(tree).encode()
+        body = json.dumps(sent).encode()
         obj = decode_object(body, "application/json", resource).obj
         namespace = "ns" if resource.namespaced else ""
         stored = await creating.create(registry, kind, call, obj, namespace=namespace)
@@ -180,7 +183,7 @@ async def attempt(registry: Registry, resource: Resource, tree: Any, patch: Any)
         assert error.message and "Traceback" not in error.message
 
 
-async def session(resource: Resource, tree: Any, patch: Any, path: Path) -> None:
+async def session(resource: Resource, sent: Any, patch: Any, path: Path) -> None:
     loaded = ControlSettings(
         state_dir=path,
         pki_dir=path,
@@ -200,7 +203,7 @@ async def session(resource: Resource, tree: Any, patch: Any, path: Path) -> None
         namespaces = find("", "v1", "namespaces")
         assert namespaces is not None
         await attempt(registry, namespaces, {"metadata": {"name": "ns"}}, {})
-        await attempt(registry, resource, tree, patch)
+        await attempt(registry, resource, sent, patch)
 
 
 @pytest.mark.parametrize("resource", RESOURCES, ids=lambda one: one.kind)
@@ -211,12 +214,12 @@ async def session(resource: Resource, tree: Any, patch: Any, path: Path) -> None
 )
 @given(data=st.data())
 def test_anything_anywhere(resource: Resource, tmp_path: Path, data: st.DataObject) -> None:
-    tree = sample(resource)
-    patch = copy.deepcopy(tree)
+    body = sample(resource)
+    patch = copy.deepcopy(body)
     patch["metadata"] = {"labels": {"a": "c"}}
-    for target, times in ((tree, data.draw(st.integers(0, 2))), (patch, 1)):
+    for target, times in ((body, data.draw(st.integers(0, 2))), (patch, 1)):
         for _ in range(times):
             found = list(places(target))
             parent, key = found[data.draw(st.integers(0, len(found) - 1))]
             parent[key] = copy.deepcopy(data.draw(ANYTHING))
-    asyncio.run(session(resource, tree, patch, tmp_path))
+    asyncio.run(session(resource, body, patch, tmp_path))
