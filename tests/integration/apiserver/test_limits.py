@@ -62,6 +62,21 @@ async def test_what_is_out_of_bounds_is_refused(api: Api, namespace: str) -> Non
     assert "maximum cpu usage per Pod is 1500m, but limit is 1800m" in answer["message"]
 
 
+async def test_claims_keep_to_their_bounds(api: Api, namespace: str) -> None:
+    path = f"/api/v1/namespaces/{namespace}"
+    item = {"type": "PersistentVolumeClaim", "min": {"storage": "1Gi"}, "max": {"storage": "5Gi"}}
+    body = {"metadata": {"name": "storage"}, "spec": {"limits": [item]}}
+    await api.ok("POST", f"{path}/limitranges", body)
+    spec = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "6Gi"}}}
+    claim = {"metadata": {"name": "c"}, "spec": spec}
+    code, answer = await api.post(f"{path}/persistentvolumeclaims", claim)
+    assert code == 403
+    assert answer["message"] == (
+        'persistentvolumeclaims "c" is forbidden: maximum storage usage per PersistentVolumeClaim '
+        "is 5Gi, but request is 6Gi"
+    )
+
+
 async def test_all_errors_of_bounds(api: Api, namespace: str) -> None:
     spec = {"limits": [{"type": "Pod", "default": {"cpu": "1"}}, {"type": "Thing"}]}
     code, answer = await api.post(

@@ -10,6 +10,17 @@ import pytest
 
 from tests.integration.apiserver.conftest import Api, Server
 
+WIDGETS = """
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: widgets.example.com}
+spec:
+  group: example.com
+  scope: Namespaced
+  names: {plural: widgets, kind: Widget}
+  versions:
+  - {name: v1, served: true, storage: true, schema: {openAPIV3Schema: {type: object}}}
+"""
 FLOOD = 100
 ROOM = 10
 
@@ -133,6 +144,65 @@ async def test_scopes(api: Api, namespace: str) -> None:
     assert await used(api, namespace) == {"pods": "1"}
 
 
+async def test_claims_count_by_their_class(api: Api, namespace: str) -> None:
+    claims = f"/api/v1/namespaces/{namespace}/persistentvolumeclaims"
+    gold = "gold.storageclass.storage.k8s.io/requests.storage"
+    await limit(api, namespace, {gold: "10Gi", "requests.storage": "1Ti"})
+
+    def claim(name: str, size: str, class_: str) -> dict[str, Any]:
+        resources = {"requests": {"storage": size}}
+        spec = {
+            "accessModes": ["ReadWriteOnce"],
+            "storageClassName": class_,
+            "resources": resources,
+        }
+        return {"metadata": {"name": name}, "spec": spec}
+
+    await api.ok("POST", claims, claim("a", "6Gi", "gold"))
+    await api.ok("POST", claims, claim("b", "50Gi", "tin"))
+    code, answer = await api.post(claims, claim("c", "6Gi", "gold"))
+    assert code == 403
+    assert f"requested: {gold}=6Gi, used: {gold}=6Gi, limited: {gold}=10Gi" in answer["message"]
+    assert await used(api, namespace) == {gold: "6Gi", "requests.storage": "56Gi"}
+
+
+async def test_a_resize_is_charged(api: Api, namespace: str) -> None:
+    pods = f"/api/v1/namespaces/{namespace}/pods"
+    await limit(api, namespace, {"requests.cpu": "1"})
+    await api.ok("POST", pods, pod("p", requests={"cpu": "500m"}, limits={"cpu": "4"}))
+
+    async def resize(cpu: str) -> tuple[int, Any]:
+        container = {"name": "app", "resources": {"requests": {"cpu": cpu}}}
+        return await api.patch(
+            f"{pods}/p/resize", {"spec": {"containers": [container]}}, "strategic"
+        )
+
+    assert (await resize("1"))[0] == 200
+    assert await used(api, namespace) == {"requests.cpu": "1"}
+    code, answer = await resize("2")
+    assert code == 403
+    assert (
+        "requested: requests.cpu=1, used: requests.cpu=1, limited: requests.cpu=1"
+        in (answer["message"])
+    )
+    assert (await resize("100m"))[0] == 200
+    assert await used(api, namespace) == {"requests.cpu": "100m"}
+
+
+async def test_kinds_of_ones_own_are_counted(server: Server, api: Api, namespace: str) -> None:
+    server.kubectl("apply", "-f", "-", input=WIDGETS)
+    server.kubectl("wait", "crd/widgets.example.com", "--for=condition=Established")
+    path = f"/apis/example.com/v1/namespaces/{namespace}/widgets"
+    widget = {"apiVersion": "example.com/v1", "kind": "Widget"}
+    await api.ok("POST", path, {**widget, "metadata": {"name": "before"}})
+    await limit(api, namespace, {"count/widgets.example.com": "2"})
+    await api.ok("POST", path, {**widget, "metadata": {"name": "a"}})
+    code, answer = await api.post(path, {**widget, "metadata": {"name": "b"}})
+    assert code == 403 and "requested: count/widgets.example.com=1" in answer["message"]
+    await api.ok("DELETE", f"{path}/before")
+    await api.ok("POST", path, {**widget, "metadata": {"generateName": "b-"}})
+
+
 async def test_deleting_a_collection_gives_everything_back(api: Api, namespace: str) -> None:
     secrets = f"/api/v1/namespaces/{namespace}/secrets"
     await limit(api, namespace, {"secrets": "5"})
@@ -152,12 +222,14 @@ async def test_the_last_room_survives_a_crash(server: Server, api: Api, namespac
         await api.post(secrets, {"metadata": {"name": f"s{number}"}})
 
     flood = [asyncio.create_task(make(number)) for number in range(200)]
-    await asyncio.sleep(0.1)
+    while sum(one.done() for one in flood) < 20:
+        await asyncio.sleep(0)
     server.kill()
     await asyncio.gather(*flood, return_exceptions=True)
     server.start()  # without controllers: nobody counts anew
     try:
         there = len((await api.ok("GET", secrets))["items"])
+        assert there > 20
         assert await used(api, namespace) == {"secrets": str(there)}
     finally:
         server.stop()

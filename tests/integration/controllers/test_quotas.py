@@ -6,6 +6,8 @@ import asyncio
 
 import pytest
 
+from api import conditions
+from api.apps import Deployment
 from api.core import (
     ConfigMap,
     Container,
@@ -173,3 +175,21 @@ async def test_a_flood_comes_out_exact(plane: Plane) -> None:
     left = len((await plane.client.list(Secret, "default")).items)
     assert await used(plane) == {"secrets": str(left)}
     assert left <= 10
+
+
+async def test_a_deployment_tells_of_the_quota_and_goes_on_when_there_is_room(
+    plane: Plane,
+) -> None:
+    await plane.agents.add_node("n1")
+    await plane.client.create(quota(pods="1"))
+    await plane.deploy(replicas=2)
+
+    async def told() -> bool:
+        found = await plane.client.get(Deployment, "web", "default")
+        failure = conditions.find(found.status.conditions, "ReplicaFailure")
+        return failure is not None and "exceeded quota: q, requested: pods=1" in failure.message
+
+    await eventually(told)
+    await plane.client.patch(ResourceQuota, "q", "default", {"spec": {"hard": {"pods": "2"}}})
+    found = await plane.complete("web", replicas=2)
+    assert conditions.find(found.status.conditions, "ReplicaFailure") is None
