@@ -1,6 +1,6 @@
 """The rows of what is made when it is asked for, and kept nowhere. Any step of the walk."""
 
-from api import core, why
+from api import core, metrics, why
 from api.scheme.resource import SHOWN, Resource, Subresource
 
 ROWS: tuple[Resource, ...] = (
@@ -13,6 +13,26 @@ ROWS: tuple[Resource, ...] = (
         False,
         "componentstatus",
         short_names=("cs",),
+        verbs=SHOWN,
+    ),
+    Resource(
+        "metrics.k8s.io",
+        "v1beta1",
+        "NodeMetrics",
+        "nodes",
+        metrics.NodeMetrics,
+        False,
+        "",
+        verbs=SHOWN,
+    ),
+    Resource(
+        "metrics.k8s.io",
+        "v1beta1",
+        "PodMetrics",
+        "pods",
+        metrics.PodMetrics,
+        True,
+        "",
         verbs=SHOWN,
     ),
     Resource(

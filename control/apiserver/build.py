@@ -27,6 +27,7 @@ from control.admission.webhooks.hooks import Configuration, Hooks
 from control.apiserver.agents.agents import Agents
 from control.apiserver.agents.podstreams import PodStreams
 from control.apiserver.agents.proxies import Proxies
+from control.apiserver.agents.usage import UsageCollector
 from control.apiserver.agents.webhooks import Webhooks
 from control.apiserver.custom.controller import Definitions
 from control.apiserver.custom.schema import Schemas
@@ -36,15 +37,17 @@ from control.apiserver.discovery.paths import Check, Paths
 from control.apiserver.fairness.gate import Gate
 from control.apiserver.fairness.levels import WIDE
 from control.apiserver.http.aggregation import foreign
-from control.apiserver.http.components import ComponentHandler
+from control.apiserver.http.components import Components
 from control.apiserver.http.context import ApiRequest
 from control.apiserver.http.draining import Draining
 from control.apiserver.http.handlers import ResourceHandlers, Subresources, Unstored
 from control.apiserver.http.metrics import HttpMetrics, Objects, Statistics, WatchEvents
+from control.apiserver.http.metricsapi import NodeMetricsSource, PodMetricsSource
 from control.apiserver.http.pipeline import Pipeline
 from control.apiserver.http.reports import ReportHandler
 from control.apiserver.http.reviews import ReviewHandler
 from control.apiserver.http.server import ApiServer
+from control.apiserver.http.shown import ShownHandler
 from control.apiserver.http.subresources import SmallSubresources
 from control.apiserver.http.tokens import TokenRequests
 from control.apiserver.http.watches import WatchStreams
@@ -80,7 +83,7 @@ class ApiParts:
     metrics: CollectorRegistry
     draining: Draining
     reports: ReportHandler
-    components: ComponentHandler
+    components: Components
 
     async def start(self, guard: TaskGuard) -> None:
         """Fill the caches; returns when they show what the store has."""
@@ -189,8 +192,17 @@ def build(
     )
     reviews = ReviewHandler(Reviews(authenticator, authorizer, registry.catalogue))
     reports = ReportHandler()
-    components = ComponentHandler(clock, store=_store_check(registry))
-    unstored: Unstored = {POSTED: reviews, SHOWN: components, (): reports}
+    components = Components(store=_store_check(registry))
+    usage = UsageCollector(agents, reader, clock)
+    shown = ShownHandler(
+        clock,
+        (
+            components,
+            NodeMetricsSource(usage, reader, clock),
+            PodMetricsSource(usage, reader, clock),
+        ),
+    )
+    unstored: Unstored = {POSTED: reviews, SHOWN: shown, (): reports}
     pipeline = Pipeline(
         catalogue=registry.catalogue,
         resources=ResourceHandlers(registry, watches, subresources, unstored),

@@ -328,6 +328,31 @@ def test_who_writes_more_to_the_disk_than_it_may_is_evicted(
     assert status(kubectl, "tidy")["phase"] == "Running"
 
 
+def test_top_shows_who_is_busy(kubectl: Kubectl, eventually: Eventually) -> None:
+    kubectl.apply(pod("busy", container("while :; do :; done & wait")))
+    kubectl.apply(pod("idle", container()))
+    ready(kubectl, "busy")
+    ready(kubectl, "idle")
+
+    def used() -> dict[str, int]:
+        rows = [line.split() for line in kubectl("top", "pods", "--no-headers").splitlines()]
+        return {name: int(cpu.removesuffix("m")) for name, cpu, _ in rows}
+
+    eventually(lambda: used().get("busy", 0) >= 100 and used()["idle"] < 50)
+    sorted_by_cpu = kubectl("top", "pods", "--sort-by=cpu", "--no-headers").split()
+    assert sorted_by_cpu[0] == "busy"
+    (row,) = kubectl("top", "pod", "busy", "--containers", "--no-headers").splitlines()
+    assert row.split()[:2] == ["busy", "main"]
+    busy = kubectl("top", "pods", "-l", "app=busy", "--no-headers").splitlines()
+    assert len(busy) == 1
+    nodes = kubectl("top", "nodes", "--no-headers").splitlines()
+    assert {line.split()[0] for line in nodes} == set(
+        kubectl("get", "nodes", "-o", "jsonpath={.items[*].metadata.name}").split()
+    )
+    missing = kubectl("top", "pod", "nobody", check=False)
+    assert missing == ""
+
+
 def test_what_is_not_honoured_is_refused_and_said(kubectl: Kubectl, eventually: Eventually) -> None:
     weak = pod("confined", {"name": "main", "image": BUSYBOX, "command": ["sleep", "1000"]})
     weak["spec"]["securityContext"] = {"seLinuxOptions": {"level": "s0:c1,c2"}}
