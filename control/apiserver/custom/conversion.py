@@ -165,6 +165,7 @@ class BetweenVersions:
         self._stored = stored
         self._served = served
         self._convert = convert
+        self.direct = convert is rename
 
     def needed(self, body: bytes) -> bool:
         return not body.startswith(self._served.head)
@@ -185,6 +186,18 @@ class BetweenVersions:
         made = self._stored.decode(_encode(converted))
         made.checked = True
         return made
+
+    def shown(self, obj: Custom) -> Custom:
+        """By the name alone."""
+        return _named(self._stored.tree(obj), self._served)
+
+    def back(self, obj: Custom) -> Custom:
+        """By the name alone."""
+        return _named(self._served.tree(obj), self._stored)
+
+
+def _named(tree: Tree, codec: CustomCodec) -> Custom:
+    return codec.decode(_encode(renamed(tree, codec)))
 
 
 def _encode(tree: Tree) -> bytes:

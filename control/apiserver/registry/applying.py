@@ -18,10 +18,11 @@ from api.fielderrors import Path, required
 from api.meta import ManagedFieldsEntry, ObjectMeta, StatusCause
 from api.patch import fieldset, serverside
 from api.patch.faults import PatchError
-from control.apiserver.registry import creating, managing, tracking, updating
+from control.apiserver.registry import creating, managing, updating
 from control.apiserver.registry.call import Call, Stored
 from control.apiserver.registry.managing import ConflictingError, Manager
 from control.apiserver.registry.registry import Registry
+from control.apiserver.registry.translating import Elsewhere
 from control.apiserver.registry.versions import Version
 
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
@@ -163,8 +164,8 @@ async def _laid_over(
     """The current object with the configuration in it, and its owners."""
     kind = version.kind
     entries = objects.meta(current).managed_fields
-    if version.conversion is None:
-        live = tracking.tree(kind, current)
+    if version.direct:
+        live = version.tree(current)
     else:
         served = version.codec.decode(await version.one(kind.body(current)))
         objects.meta(served).managed_fields = []
@@ -191,7 +192,16 @@ def _merged(
     schema = version.codec.schema
 
     def attempt(force: bool) -> managing.Applied:
-        made = managing.apply(entries, live, config.tree, schema, config.manager, now, force=force)
+        made = managing.apply(
+            entries,
+            live,
+            config.tree,
+            schema,
+            config.manager,
+            now,
+            force=force,
+            elsewhere=Elsewhere(version.kind, version) if version.direct else None,
+        )
         return managing.Applied(_noted(made.tree, config, live), made.entries)
 
     try:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from sys import intern
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import msgspec
 
@@ -25,6 +25,24 @@ from control.store.interface import KeyValue, Store
 from control.store.watchcache import WatchCache
 
 T = TypeVar("T")
+
+
+class View(Protocol):
+    """A kind in one version, as far as it can be shown at once."""
+
+    @property
+    def api_version(self) -> str: ...
+
+    @property
+    def codec(self) -> Codec: ...
+
+    def tree(self, obj: Any) -> dict[str, Any]:
+        """A stored object as plain values of this version, without its owners."""
+        ...
+
+    def stored(self, tree: Any) -> Any:
+        """The object of such a tree as it is stored. Raises 400 for what does not fit the kind."""
+        ...
 
 
 class Kind(Generic[T]):
@@ -43,6 +61,7 @@ class Kind(Generic[T]):
         "splice_at",
         "strategy",
         "upgrade",
+        "views",
     )
 
     def __init__(
@@ -66,6 +85,7 @@ class Kind(Generic[T]):
         self.upgrade = upgrade  # from a version that was the stored one once
         self.extract = extract
         self.indexed = tuple(indexed)
+        self.views: dict[str, View] = {}  # by apiVersion: in which owners of fields are told
         self.selectable = strategy.selectable_fields()
         self.splice_at = splice_offset(resource)
         self.has_generation = strategy.has_generation

@@ -9,9 +9,9 @@ them, is not tracked until it is first applied. Pure: the objects given and the 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
@@ -19,6 +19,7 @@ from api.meta import ManagedFieldsEntry
 from api.patch import fieldset, serverside
 from api.patch.fieldset import FieldSet
 from api.patch.schema import Schema
+from api.patch.serverside import Difference
 
 APPLY, UPDATE = "Apply", "Update"
 BEFORE_FIRST_APPLY = "before-first-apply"
@@ -106,10 +107,28 @@ def name_problem(name: str) -> str:
     return "" if name.isprintable() else "should only contain printable characters"
 
 
+class Elsewhere(Protocol):
+    """What happens in the version that is spoken, told in others; None where that is not known."""
+
+    def difference(self, api_version: str, before: Any, after: Any) -> Difference | None: ...
+
+    def translated(self, api_version: str, fields: FieldSet, tree: Any) -> FieldSet: ...
+
+
 def updated(
-    entries: Entries, old: Any, new: Any, schema: Schema, manager: Manager, now: str
+    entries: Entries,
+    old: Any,
+    new: Any,
+    schema: Schema,
+    manager: Manager,
+    now: str,
+    *,
+    elsewhere: Callable[[str], Difference | None] | None = None,
 ) -> Entries:
-    """The entries after an update: what it changed is the manager's, and nobody else's."""
+    """The entries after an update: what it changed is the manager's, and nobody else's.
+
+    `elsewhere`: the change in the words of another version.
+    """
     change = serverside.compare(old, new, schema)
     changed = fieldset.difference(change.changed, _UNTRACKED)
     if not entries:
@@ -121,7 +140,10 @@ def updated(
         if not gone:
             kept.append(entry)
             continue
-        left = fieldset.difference(entry.fields_v1 or {}, gone)
+        lost = gone
+        if elsewhere is not None and entry.api_version != manager.api_version:
+            lost = _lost(elsewhere(entry.api_version), gone)
+        left = fieldset.difference(entry.fields_v1 or {}, lost)
         if manager.is_of(entry) and changed:
             mine = _with(entry, left)
         elif left:
@@ -130,6 +152,13 @@ def updated(
         before = mine.fields_v1 if mine is not None else {}
         kept.append(_entry(manager, fieldset.union(before, changed), now))
     return ordered(capped(kept))
+
+
+def _lost(change: Difference | None, otherwise: FieldSet) -> FieldSet:
+    """What others lose by a change."""
+    if change is None:
+        return otherwise
+    return fieldset.union(fieldset.difference(change.changed, _UNTRACKED), change.removed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,8 +178,9 @@ def apply(
     now: str,
     *,
     force: bool,
+    elsewhere: Elsewhere | None = None,
 ) -> Applied:
-    """Lay a configuration over an object.
+    """Lay a configuration over an object. `elsewhere`: where others spoke in other versions.
 
     Raises:
         ConflictingError: others own what would change, and `force` does not allow it.
@@ -163,32 +193,71 @@ def apply(
     mine = next((entry for entry in entries if manager.is_of(entry)), None)
     others = [entry for entry in entries if entry is not mine]
     tree = serverside.merge(live, config, schema)
-    last: FieldSet = (mine.fields_v1 if mine is not None else None) or {}
+    last = _translated(mine, manager, tree, elsewhere) if mine is not None else {}
     if last:
         kept = wanted
         for entry in others:
-            kept = fieldset.union(kept, entry.fields_v1 or {})
+            kept = fieldset.union(kept, _translated(entry, manager, tree, elsewhere))
         tree = serverside.prune(tree, schema, last=last, kept=kept)
     change = serverside.compare(live, tree, schema)
     changed = fieldset.difference(change.changed, _UNTRACKED)
-    others = _without(others, changed, change.removed, force=force)
-    same = mine is not None and wanted == last and not changed and not change.removed
+    gone = [
+        _elsewhere(entry, manager, live, tree, elsewhere) or Difference(changed, change.removed)
+        for entry in others
+    ]
+    others = _without(others, gone, force=force)
+    same = mine is not None and wanted == mine.fields_v1 and not changed and not change.removed
     time = mine.time if same and mine is not None and mine.time else now
     if wanted:
         others.append(_entry(manager, wanted, time))
     return Applied(tree, ordered(others))
 
 
-def _without(others: Entries, changed: FieldSet, removed: FieldSet, *, force: bool) -> Entries:
+def _translated(
+    entry: ManagedFieldsEntry, manager: Manager, tree: Any, elsewhere: Elsewhere | None
+) -> FieldSet:
+    """The fields of an entry in the version that the manager speaks."""
+    fields = entry.fields_v1 or {}
+    if elsewhere is None or entry.api_version == manager.api_version:
+        return fields
+    return elsewhere.translated(entry.api_version, fields, tree)
+
+
+def _elsewhere(
+    entry: ManagedFieldsEntry,
+    manager: Manager,
+    live: Any,
+    tree: Any,
+    elsewhere: Elsewhere | None,
+) -> Difference | None:
+    """The change in the version of an entry, where that is another one."""
+    if elsewhere is None or entry.api_version == manager.api_version:
+        return None
+    found = elsewhere.difference(entry.api_version, live, tree)
+    if found is None:
+        return None
+    return Difference(fieldset.difference(found.changed, _UNTRACKED), found.removed)
+
+
+def _without(others: Entries, changes: Sequence[Difference], *, force: bool) -> Entries:
+    """The entries of others after a change, which is told in the version of each."""
+    pairs = list(zip(others, changes, strict=True))
     conflicts = [
         Conflict(entry, common)
-        for entry in others
-        if (common := fieldset.intersection(entry.fields_v1 or {}, changed))
+        for entry, change in pairs
+        if (common := fieldset.intersection(entry.fields_v1 or {}, change.changed))
     ]
     if conflicts and not force:
         raise ConflictingError(conflicts)
-    gone = fieldset.union(changed, removed)
-    kept = ((entry, fieldset.difference(entry.fields_v1 or {}, gone)) for entry in others)
+    kept = (
+        (
+            entry,
+            fieldset.difference(
+                entry.fields_v1 or {}, fieldset.union(change.changed, change.removed)
+            ),
+        )
+        for entry, change in pairs
+    )
     return [_with(entry, left) for entry, left in kept if left]
 
 

@@ -84,12 +84,15 @@ class Registry:
         """Serve a kind from now on, in these versions; its cache is run by whoever adds it."""
         self._kinds[kind.resource.group, kind.resource.plural] = kind
         self._by_type[kind.resource.type] = kind
+        kind.views[kind.resource.api_version] = as_stored(kind)
         for version in versions:
             self.add_version(version)
 
     def add_version(self, version: Version) -> None:
         row = version.resource
         self._versions[row.group, row.version, row.plural] = version
+        if version.direct:
+            version.kind.views[row.api_version] = version
 
     def remove(self, kind: Kind[Any]) -> None:
         """Serve a kind no longer, in no version."""

@@ -12,6 +12,7 @@ from control.apiserver.registry import managing
 from control.apiserver.registry.call import Call
 from control.apiserver.registry.kinds import Kind
 from control.apiserver.registry.managing import Entries, Manager
+from control.apiserver.registry.translating import Changes, spoken
 
 # Not the wish of whoever asks: the pod's own fields stay its makers'.
 _UNTRACKED = frozenset({"binding"})
@@ -20,10 +21,11 @@ _UNTRACKED = frozenset({"binding"})
 def created(kind: Kind[Any], call: Call, obj: Any, now: str) -> None:
     """Write down who made the object."""
     entries = managing.base(obj.metadata.managed_fields, [])
-    manager = Manager(call.manager, api_version=kind.resource.api_version)
-    codec = kind.codec
+    view = spoken(kind, call)
+    manager = Manager(call.manager, api_version=view.api_version)
+    codec = view.codec
     obj.metadata.managed_fields = managing.updated(
-        entries, codec.blank, tree(kind, obj), codec.schema, manager, now
+        entries, codec.blank, view.tree(obj), codec.schema, manager, now
     )
 
 
@@ -41,19 +43,15 @@ def updated(
     # Through a subresource the object changes, not its owners.
     entries = stored if subresource else managing.base(submitted, stored)
     if entries and subresource not in _UNTRACKED:
-        manager = Manager(
-            call.manager, api_version=kind.resource.api_version, subresource=subresource
-        )
+        view = spoken(kind, call)
+        manager = Manager(call.manager, api_version=view.api_version, subresource=subresource)
         entries = managing.updated(
-            entries, tree(kind, old), tree(kind, new), kind.codec.schema, manager, now
+            entries,
+            view.tree(old),
+            view.tree(new),
+            view.codec.schema,
+            manager,
+            now,
+            elsewhere=Changes(kind, old, new),
         )
     new.metadata.managed_fields = entries
-
-
-def tree(kind: Kind[Any], obj: Any) -> dict[str, Any]:
-    """The object as plain values, without the owners themselves."""
-    metadata = obj.metadata
-    entries, metadata.managed_fields = metadata.managed_fields, []
-    plain = kind.codec.tree(obj)
-    metadata.managed_fields = entries
-    return plain

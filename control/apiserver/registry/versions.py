@@ -30,6 +30,9 @@ from control.store.subscription import CachedEvent
 class Conversion(Protocol):
     """Between the stored version of a kind and another one."""
 
+    direct: bool
+    """Whether one object can be converted at once, by `shown` and `back`."""
+
     def needed(self, body: bytes) -> bool:
         """Whether these bytes are not of the served version already."""
         ...
@@ -40,6 +43,14 @@ class Conversion(Protocol):
 
     async def to_stored(self, obj: Any, old: Any | None) -> Any:
         """A decoded object of this version as the kind keeps it. `old`: what it replaces."""
+        ...
+
+    def shown(self, obj: Any) -> Any:
+        """A stored object in the served version; it may share parts with what was given."""
+        ...
+
+    def back(self, obj: Any) -> Any:
+        """An object of the served version as it is stored; it may share parts, too."""
         ...
 
 
@@ -104,9 +115,32 @@ class Version:
         self.keep(made, current)
         return made
 
+    @property
+    def api_version(self) -> str:
+        return self.resource.api_version
+
+    @property
+    def direct(self) -> bool:
+        """Whether objects can be shown in this version at once."""
+        return self.conversion is None or self.conversion.direct
+
     def shown(self, obj: Any) -> Any:
         """A stored object in this version; it may share parts with what was given."""
-        return self.conversion.shown(obj) if isinstance(self.conversion, Pure) else obj
+        return obj if self.conversion is None else self.conversion.shown(obj)
+
+    def tree(self, obj: Any) -> dict[str, Any]:
+        """A stored object as plain values of this version, without its owners."""
+        shown = self.shown(obj)
+        metadata = shown.metadata
+        entries, metadata.managed_fields = metadata.managed_fields, []
+        plain = self.codec.tree(shown)
+        metadata.managed_fields = entries
+        return plain
+
+    def stored(self, tree: Any) -> Any:
+        """The object of such a tree as it is stored. Raises 400 for what does not fit the kind."""
+        obj = self.codec.from_tree(tree, "Ignore").obj
+        return obj if self.conversion is None else self.conversion.back(obj)
 
     def keep(self, new: Any, old: Any) -> None:
         """Give a changed object back what clients of this version could not see, and left alone."""
@@ -186,6 +220,8 @@ class Version:
 class Pure:
     """A conversion between two types that the code knows."""
 
+    direct = True
+
     def __init__(
         self,
         stored: Codec,
@@ -205,6 +241,10 @@ class Pure:
     def shown(self, obj: Any) -> Any:
         """A stored object in the served version."""
         return self._to_served(obj)
+
+    def back(self, obj: Any) -> Any:
+        """An object of the served version as it is stored."""
+        return self._to_stored(obj)
 
     async def to_served(self, bodies: Sequence[bytes]) -> Sequence[bytes]:
         decode, encode = self._stored.decode, self._served.encode

@@ -258,6 +258,24 @@ async def test_versions_by_name_alone(api: Api, namespace: str) -> None:
     await api.ok("DELETE", name)
 
 
+async def test_owners_speak_their_version(api: Api, namespace: str) -> None:
+    """What one client applies in one version, another may not take in the next without force."""
+    group = new_group()
+    await define(api, group, version("v1", storage=False), version("v2"))
+    for number, (name, size, code) in enumerate((("v1", 3, 201), ("v2", 3, 200), ("v2", 4, 409))):
+        path = f"/apis/{group}/{name}/namespaces/{namespace}/widgets/one"
+        body = {**widget(group, "one", api=name), "spec": {"size": size}}
+        url = f"{path}?fieldManager=m{number}"
+        got, said = await api.patch(url, body, "application/apply-patch+yaml")
+        assert got == code, said
+    causes = {(one["message"], one["field"]) for one in said["details"]["causes"]}
+    assert causes == {(f'conflict with "{manager}"', ".spec.size") for manager in ("m0", "m1")}
+    found = await api.ok("GET", path)
+    owners = {entry["manager"]: entry["apiVersion"] for entry in found["metadata"]["managedFields"]}
+    assert owners == {"m0": f"{group}/v1", "m1": f"{group}/v2"}
+    await api.ok("DELETE", f"{DEFINITIONS}/widgets.{group}")
+
+
 async def test_a_version_is_served_no_longer(api: Api, namespace: str) -> None:
     group = new_group()
     await define(api, group, version("v1"), version("v1beta1", storage=False))
