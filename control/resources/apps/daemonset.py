@@ -71,7 +71,7 @@ class DaemonSetStrategy(Strategy[DaemonSet]):
             *check_selector_matches_template(
                 path, spec.selector, spec.template.metadata.labels, workload="daemonset"
             ),
-            *template_errors(spec.template, path.child("template")),
+            *template_errors(spec.template, path.child("template"), "DaemonSet"),
             *_update_errors(spec.update_strategy, path.child("updateStrategy")),
             *check_non_negative(path.child("minReadySeconds"), spec.min_ready_seconds),
             *check_non_negative(path.child("revisionHistoryLimit"), spec.revision_history_limit),

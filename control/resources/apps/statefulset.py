@@ -122,7 +122,7 @@ class StatefulSetStrategy(Strategy[StatefulSet]):
                 path, spec.selector, spec.template.metadata.labels, workload="statefulset"
             ),
             *_claim_errors(spec.volume_claim_templates, claims),
-            *template_errors(with_claims(spec), path.child("template")),
+            *template_errors(with_claims(spec), path.child("template"), "StatefulSet"),
         ]
 
     def validate_update(self, new: StatefulSet, old: StatefulSet) -> list[FieldError]:

@@ -61,7 +61,7 @@ class ReplicationControllerStrategy(Strategy[ReplicationController]):
         if spec.selector and not spec.selector.items() <= labels.items():
             words = "`selector` does not match template `labels`"
             errors.append(invalid(where.child("metadata", "labels"), labels, words))
-        errors += template_errors(spec.template, where)
+        errors += template_errors(spec.template, where, "ReplicationController")
         return errors
 
     def validate_subresource(

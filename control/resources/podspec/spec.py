@@ -57,8 +57,13 @@ def pod_spec_errors(
     yield from pod_security_errors(spec, path)
 
 
-def template_errors(template: PodTemplateSpec, path: Path) -> Iterator[FieldError]:
-    """A pod template of a workload that keeps its pods running: restartPolicy must be Always."""
+def template_errors(
+    template: PodTemplateSpec, path: Path, workload: str = "ReplicaSet"
+) -> Iterator[FieldError]:
+    """A pod template of a workload that keeps its pods running: restartPolicy must be Always.
+
+    Of a Deployment's template Kubernetes speaks as of its ReplicaSets'.
+    """
     yield from any_template_errors(template, path)
     if template.spec.restart_policy not in ("", "Always"):
         yield not_supported(
@@ -67,7 +72,7 @@ def template_errors(template: PodTemplateSpec, path: Path) -> Iterator[FieldErro
     if template.spec.active_deadline_seconds is not None:
         yield forbidden(
             path.child("spec", "activeDeadlineSeconds"),
-            "may not be set in the template of a workload that restarts its pods",
+            f"activeDeadlineSeconds in {workload} is not Supported",
         )
 
 

@@ -548,7 +548,11 @@ def test_every_error_is_reported_at_once() -> None:
     ("change", "field", "words"),
     [
         ({"restartPolicy": "Never"}, "restartPolicy", 'Unsupported value: "Never"'),
-        ({"activeDeadlineSeconds": 5}, "activeDeadlineSeconds", "Forbidden: may not be set"),
+        (
+            {"activeDeadlineSeconds": 5},
+            "activeDeadlineSeconds",
+            "Forbidden: activeDeadlineSeconds in ReplicaSet is not Supported",
+        ),
         (
             {"ephemeralContainers": [{"name": "d", "image": "d"}]},
             "ephemeralContainers",

@@ -191,6 +191,16 @@ BROKEN: list[tuple[str, Change, str, str]] = [
     ("ControllerRevision", {"revision": -1}, "revision", "greater than or equal to 0"),
 ]
 
+BROKEN += [
+    (
+        kind,
+        {"spec.template.spec.activeDeadlineSeconds": 5},
+        "spec.template.spec.activeDeadlineSeconds",
+        f"Forbidden: activeDeadlineSeconds in {kind} is not Supported",
+    )
+    for kind in ("StatefulSet", "DaemonSet", "ReplicationController")
+]
+
 FIXED = "updates to statefulset spec for fields other than 'replicas', 'ordinals', 'template'"
 
 ALLOWED: list[tuple[str, Change]] = [
