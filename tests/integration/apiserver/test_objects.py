@@ -316,6 +316,7 @@ async def test_unknown_fields_are_warned_of_refused_or_ignored(api: Api, maps: s
 
 async def test_fields_without_effect_are_named(api: Api, namespace: str) -> None:
     path = f"/api/v1/namespaces/{namespace}/pods"
-    spec = {"containers": [{"name": "c", "image": "i"}], "affinity": {"podAffinity": {}}}
+    security = {"fsGroupChangePolicy": "Always"}
+    spec = {"containers": [{"name": "c", "image": "i"}], "securityContext": security}
     await api.ok("POST", path, {"metadata": {"name": "p"}, "spec": spec})
-    assert any("spec.affinity.podAffinity" in warning for warning in api.warnings)
+    assert any("spec.securityContext.fsGroupChangePolicy" in warning for warning in api.warnings)
