@@ -322,6 +322,20 @@ def test_merge_keys(older: Tree) -> None:
     assert containers["items"] == {"$ref": "#/definitions/io.k8s.api.core.v1.Container"}
 
 
+def test_types_have_the_names_that_kubernetes_gives_them(older: Tree) -> None:
+    for name in (
+        "io.k8s.api.core.v1.Event",
+        "io.k8s.api.events.v1.Event",
+        "io.k8s.api.autoscaling.v2.HorizontalPodAutoscaler",
+        "io.k8s.api.rbac.v1.Role",
+        "io.k8s.api.flowcontrol.v1.FlowSchema",
+        "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceDefinition",
+        "io.k8s.kube-aggregator.pkg.apis.apiregistration.v1.APIService",
+        "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta",
+    ):
+        assert name in older["definitions"], name
+
+
 def test_operations_have_names_of_their_own(older: Tree) -> None:
     names = [
         operation["operationId"]

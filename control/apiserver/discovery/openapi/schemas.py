@@ -92,16 +92,20 @@ MAY_BE_LEFT_OUT: Mapping[str, tuple[str, ...]] = {
     "VolumeAttachment": ("status",),
 }
 """Fields that always stand in an answer, yet a client may leave out: it would refuse what is sound."""
-_PACKAGES = {"autoscalingv2": "autoscaling.v2", "eventsv1": "events.v1"}
-"""Modules of groups that have more than one version; the others are v1."""
+_PACKAGES = {
+    "apiextensions": "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1",
+    "apiregistration": "io.k8s.kube-aggregator.pkg.apis.apiregistration.v1",
+    "autoscalingv2": "io.k8s.api.autoscaling.v2",
+    "eventsv1": "io.k8s.api.events.v1",
+    "meta": _META,
+}
+"""Modules whose types Kubernetes has elsewhere; the others are v1 of the group they are named after."""
 
 
 def component_name(type_: type[ApiStruct]) -> str:
     """The name of a type among the schemas."""
     package = type_.__module__.split(".")[1]
-    if package == "meta":
-        return f"{_META}.{type_.__name__}"
-    return f"io.k8s.api.{_PACKAGES.get(package, f'{package}.v1')}.{type_.__name__}"
+    return f"{_PACKAGES.get(package, f'io.k8s.api.{package}.v1')}.{type_.__name__}"
 
 
 def envelope(paths: dict[str, Any], schemas: dict[str, Schema]) -> dict[str, Any]:
