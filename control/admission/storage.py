@@ -14,7 +14,7 @@ from api.storage import StorageClass
 from control.admission.chain import Attributes, Operation, Plugin, Reader
 from control.resources.core.persistentvolume import STORAGE
 from control.resources.core.persistentvolumeclaim import class_of
-from control.resources.storage.storageclass import is_default
+from control.resources.storage.storageclass import default_class
 
 
 class DefaultStorageClass(Plugin):
@@ -32,7 +32,7 @@ class DefaultStorageClass(Plugin):
         if class_of(claim) is not None:
             return
         await self._reader.fresh(StorageClass)
-        claim.spec.storage_class_name = default_class(self._reader)
+        claim.spec.storage_class_name = default_class(self._reader.list(StorageClass))
 
 
 class PersistentVolumeClaimResize(Plugin):
@@ -69,13 +69,3 @@ class PersistentVolumeClaimResize(Plugin):
         await self._reader.fresh(StorageClass)
         found = self._reader.get(StorageClass, name)
         return found is not None and bool(found.allow_volume_expansion)
-
-
-def default_class(reader: Reader) -> str | None:
-    """The newest class that is marked as the default; of two of one second the first by name."""
-    marked = [one for one in reader.list(StorageClass) if is_default(one.metadata)]
-    newest = max((one.metadata.creation_timestamp or "" for one in marked), default="")
-    return min(
-        (one.metadata.name for one in marked if (one.metadata.creation_timestamp or "") == newest),
-        default=None,
-    )

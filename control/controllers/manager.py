@@ -19,6 +19,7 @@ from control.controllers.network.mirroring import EndpointSliceMirroringControll
 from control.controllers.nodes.ipam import NodeIpamController
 from control.controllers.nodes.lifecycle import NodeLifecycleController
 from control.controllers.nodes.podgc import PodGcController
+from control.controllers.volumes.binding import PersistentVolumeController
 from control.controllers.workloads.daemonset import DaemonSetController
 from control.controllers.workloads.deployment import DeploymentController
 from control.controllers.workloads.disruption import DisruptionController
@@ -47,6 +48,7 @@ CONTROLLERS: tuple[type[Controller], ...] = (
     NamespaceFurnitureController,
     NodeIpamController,
     NodeLifecycleController,
+    PersistentVolumeController,
     PodGcController,
     QuotaController,
     ReplicaSetController,

@@ -154,10 +154,6 @@ NOT_YET: dict[type[ApiStruct], tuple[NotYet, ...]] = {
     apps.DaemonSet: _below("spec.template.spec", POD_SPEC),
     apps.StatefulSet: _below("spec.template.spec", POD_SPEC),
     autoscalingv2.HorizontalPodAutoscaler: (NotYet("spec", _NO_AUTOSCALING),),
-    core.PersistentVolume: (NotYet("spec", "nothing binds volumes to claims yet"),),
-    core.PersistentVolumeClaim: (
-        NotYet("spec", "nothing binds claims to volumes yet; the claim stays pending"),
-    ),
     core.Service: SERVICE,
     core.Node: NODE,
     discovery.EndpointSlice: ENDPOINT_SLICE,
@@ -182,7 +178,6 @@ NOT_YET: dict[type[ApiStruct], tuple[NotYet, ...]] = {
     storage.CSIDriver: (NotYet("spec", _NO_DRIVERS),),
     storage.CSINode: (NotYet("spec.drivers", _NO_DRIVERS),),
     storage.CSIStorageCapacity: (NotYet("capacity", _NO_DRIVERS),),
-    storage.StorageClass: (NotYet("provisioner", "nothing asks for volumes of a class yet"),),
     storage.VolumeAttachment: (NotYet("spec", _NO_DRIVERS),),
     storage.VolumeAttributesClass: (NotYet("parameters", _NO_DRIVERS),),
 }

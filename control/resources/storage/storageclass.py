@@ -1,6 +1,6 @@
 """StorageClass: how volumes of a kind are made. Walk step 4: there is something to mount."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from api import validation
 from api.core import TopologySelectorTerm
@@ -68,6 +68,14 @@ def is_default(metadata: ObjectMeta) -> bool:
     """Whether the class is for claims that name none."""
     notes = metadata.annotations
     return any(notes.get(name) == "true" for name in (DEFAULT_CLASS, _DEFAULT_BEFORE))
+
+
+def default_class(classes: Iterable[StorageClass]) -> str | None:
+    """The newest class that is marked as the default; of two of one second the first by name."""
+    marked = [one.metadata for one in classes if is_default(one.metadata)]
+    newest = max((one.creation_timestamp or "" for one in marked), default="")
+    names = (one.name for one in marked if (one.creation_timestamp or "") == newest)
+    return min(names, default=None)
 
 
 def _shown_name(one: StorageClass) -> str:

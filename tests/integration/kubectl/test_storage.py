@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -38,9 +39,13 @@ spec:
 
 @pytest.fixture
 def name(kubectl: Kubectl) -> Iterator[str]:
-    """What class and volume are called; with them there is a claim `data`."""
+    """What class and volume are called; the claim `data` is bound to the volume."""
     made = f"{kubectl.namespace}-fast"
     kubectl.apply(MANIFEST.replace("NAME", made))
+    ends = time.monotonic() + 15
+    while kubectl.path("pvc/data", "{.status.phase}") != "Bound":
+        assert time.monotonic() < ends, kubectl("describe", "pvc", "data")
+        time.sleep(0.1)
     yield made
     kubectl("delete", "--ignore-not-found", f"sc/{made}", f"pv/{made}", "pvc/data")
 
@@ -53,8 +58,10 @@ def test_get(kubectl: Kubectl, name: str) -> None:
     head, row = kubectl.lines("get", "pv", name)
     columns = "NAME CAPACITY ACCESS MODES RECLAIM POLICY STATUS CLAIM STORAGECLASS"
     assert head[:9] == columns.split()
-    assert row[:6] == [name, "10Gi", "RWO,RWX", "Retain", "Pending", name]
-    assert kubectl.lines("get", "pvc")[1][:3] == ["data", "Pending", name]  # the default class
+    claim = f"{kubectl.namespace}/data"
+    assert row[:7] == [name, "10Gi", "RWO,RWX", "Retain", "Bound", claim, name]
+    row = kubectl.lines("get", "pvc")[1]
+    assert row[:6] == ["data", "Bound", name, "10Gi", "RWO,RWX", name]  # of the default class
     assert kubectl.lines("get", "pvc", "-o", "wide")[1][-1] == "Filesystem"
 
 
@@ -64,8 +71,9 @@ def test_describe(kubectl: Kubectl, name: str) -> None:
     assert re.search(r"Provisioner: +example.com/nfs\nParameters: +server=a\n", described)
     described = kubectl("describe", "pv", name)
     assert re.search(r"Type: +NFS .*\n +Server: +a\n +Path: +/b\n", described)
+    assert re.search(rf"Claim: +{kubectl.namespace}/data\n", described)
     described = kubectl("describe", "pvc", "data")
-    assert re.search(rf"StorageClass: +{name}\nStatus: +Pending\n", described)
+    assert re.search(rf"StorageClass: +{name}\nStatus: +Bound\nVolume: +{name}\n", described)
 
 
 def test_a_manifest_can_be_applied_again_and_a_claim_cannot_be_changed(

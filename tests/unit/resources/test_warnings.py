@@ -119,13 +119,10 @@ STORED_ONLY = {
     "IPAddress",
     "Ingress",
     "NetworkPolicy",
-    "PersistentVolume",
-    "PersistentVolumeClaim",
     "Role",
     "RoleBinding",
     "RuntimeClass",
     "ServiceCIDR",
-    "StorageClass",
     "VolumeAttachment",
     "VolumeAttributesClass",
 }

@@ -1,0 +1,1 @@
+"""Controllers of storage: claims get their volumes, and volumes outlive their claims."""
