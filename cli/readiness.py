@@ -1,7 +1,7 @@
 """When is what a manifest asked for there, and if it is not, why? Pure; used by `podwright up`.
 
-Serves the end of a pod's walk: `up` waits until every Deployment, ReplicaSet and Pod of the manifest
-is as it should be, and otherwise says what stands in the way, in the words of the pods themselves
+Serves the end of a pod's walk: `up` waits until every workload and Pod of the manifest is as it
+should be, and otherwise says what stands in the way, in the words of the pods themselves
 (states of containers) and of those who tried (events).
 """
 
@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from api.apps import Deployment, ReplicaSet
-from api.core import Event, Pod
+from api.apps import DaemonSet, Deployment, ReplicaSet, StatefulSet
+from api.core import Event, Pod, ReplicationController
 from api.struct import ApiStruct
 
 MAX_EVENTS = 6
@@ -20,13 +20,12 @@ def waits_for(found: ApiStruct) -> str:
     """What the object still lacks; empty when it is as its spec asks. Kinds that are ready as soon
     as they exist never lack anything."""
     match found:
-        case Deployment():
-            return _deployment(found)
-        case ReplicaSet():
-            wanted = _replicas(found.spec.replicas)
-            return _count("ready", found.status.ready_replicas, wanted)
         case Pod():
             return _pod(found)
+        case Deployment() | ReplicaSet() | ReplicationController() | StatefulSet() | DaemonSet():
+            if found.status.observed_generation < found.metadata.generation:
+                return "its controller has not seen it yet"
+            return _workload(found)
         case _:
             return ""
 
@@ -51,15 +50,47 @@ def explain(pods: Sequence[Pod], events: Iterable[Event]) -> list[str]:
     return lines
 
 
+def _workload(
+    found: Deployment | ReplicaSet | ReplicationController | StatefulSet | DaemonSet,
+) -> str:
+    match found:
+        case Deployment():
+            return _deployment(found)
+        case StatefulSet():
+            return _stateful_set(found)
+        case DaemonSet():
+            return _daemon_set(found)
+        case _:
+            return _count("ready", found.status.ready_replicas, _replicas(found.spec.replicas))
+
+
 def _deployment(found: Deployment) -> str:
     wanted = _replicas(found.spec.replicas)
     status = found.status
-    if status.observed_generation < found.metadata.generation:
-        return "its controller has not seen it yet"
     return (
         _count("updated", status.updated_replicas, wanted)
         or _count("available", status.available_replicas, wanted)
         or ("old replicas are still there" if status.replicas > wanted else "")
+    )
+
+
+def _stateful_set(found: StatefulSet) -> str:
+    """With `OnDelete`, and below the partition, old pods are what was asked for."""
+    wanted, update = _replicas(found.spec.replicas), found.spec.update_strategy
+    rolling = update.rolling_update
+    kept = rolling.partition or 0 if rolling is not None else 0
+    updated = 0 if update.type == "OnDelete" else max(0, wanted - kept)
+    return _count("updated", found.status.updated_replicas, updated) or _count(
+        "available", found.status.available_replicas, wanted
+    )
+
+
+def _daemon_set(found: DaemonSet) -> str:
+    status = found.status
+    wanted = status.desired_number_scheduled
+    updated = 0 if found.spec.update_strategy.type == "OnDelete" else wanted
+    return _count("updated", status.updated_number_scheduled, updated) or _count(
+        "available", status.number_available, wanted
     )
 
 

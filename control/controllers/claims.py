@@ -35,13 +35,15 @@ def claim(
     selector: Selector,
     candidates: Sequence[T],
     *,
-    may_adopt: bool,
+    lives: bool,
     wanted: Callable[[T], bool] = lambda one: True,
 ) -> Claim[T]:
     """Sort objects of the namespace by who controls them and whether the selector matches.
 
-    `wanted` says what else an object must be to belong to this owner (a StatefulSet's pods have its
-    name). What has ended or is being deleted is not adopted any more.
+    An owner that is being deleted (`lives` is false) takes nobody and lets nobody go: what it has
+    ends with it, or is let go by the garbage collector. `wanted` says what else an object must
+    be to belong to this owner (a StatefulSet's pods have its name). What has ended or is being
+    deleted is not adopted any more.
     """
     mine: list[T] = []
     adopt: list[T] = []
@@ -50,9 +52,9 @@ def claim(
         owner, metadata = objects.controller_of(one), objects.meta(one)
         matches = selector.matches(metadata.labels) and wanted(one)
         if owner is not None:
-            if owner.uid == owner_uid:
+            if owner.uid == owner_uid and (matches or lives):
                 (mine if matches else release).append(one)
-        elif matches and may_adopt and not metadata.deletion_timestamp and not _has_ended(one):
+        elif matches and lives and not metadata.deletion_timestamp and not _has_ended(one):
             adopt.append(one)
     return Claim(tuple(mine), tuple(adopt), tuple(release))
 

@@ -102,7 +102,7 @@ class DeploymentController(Controller):
                 *indexes.controlled_by(self._sets, metadata.uid),
                 *indexes.uncontrolled(self._sets, metadata.namespace),
             ],
-            may_adopt=not metadata.deletion_timestamp,
+            lives=not metadata.deletion_timestamp,
         )
         await release(self.client, deployment, found.release)
         owned = [*found.mine, *await adopt(self.client, deployment, found.adopt)]

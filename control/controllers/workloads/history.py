@@ -114,7 +114,7 @@ class Histories:
             metadata.uid,
             from_label_selector(owner.spec.selector),
             candidates,
-            may_adopt=not metadata.deletion_timestamp,
+            lives=not metadata.deletion_timestamp,
         )
         await release(self._client, owner, claimed.release)
         return in_order([*claimed.mine, *await adopt(self._client, owner, claimed.adopt)])

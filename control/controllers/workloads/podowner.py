@@ -125,7 +125,7 @@ class PodOwner(Controller, Generic[W]):
             metadata.uid,
             selector_of(owner),
             [*indexes.pods_of(self._pods, metadata.uid), *free],
-            may_adopt=not metadata.deletion_timestamp,
+            lives=not metadata.deletion_timestamp,
             wanted=lambda pod: self.belongs(owner, pod),
         )
         await release(self.client, owner, found.release)

@@ -2,7 +2,20 @@ from __future__ import annotations
 
 import pytest
 
-from api.apps import Deployment, DeploymentSpec, DeploymentStatus
+from api.apps import (
+    DaemonSet,
+    DaemonSetSpec,
+    DaemonSetStatus,
+    DaemonSetUpdateStrategy,
+    Deployment,
+    DeploymentSpec,
+    DeploymentStatus,
+    RollingUpdateStatefulSetStrategy,
+    StatefulSet,
+    StatefulSetSpec,
+    StatefulSetStatus,
+    StatefulSetUpdateStrategy,
+)
 from api.core import (
     Container,
     ContainerState,
@@ -16,9 +29,13 @@ from api.core import (
     PodSpec,
     PodStatus,
     PodTemplateSpec,
+    ReplicationController,
+    ReplicationControllerSpec,
+    ReplicationControllerStatus,
     Service,
 )
 from api.meta import LabelSelector, ObjectMeta
+from api.struct import ApiStruct
 from cli import readiness
 
 
@@ -57,9 +74,56 @@ def pod(
     )
 
 
+def stateful_set(
+    *, partition: int = 0, update: str = "RollingUpdate", **status: int
+) -> StatefulSet:
+    bounds = RollingUpdateStatefulSetStrategy(partition=partition)
+    return StatefulSet(
+        metadata=ObjectMeta(generation=3),
+        spec=StatefulSetSpec(
+            replicas=2,
+            selector=None,
+            template=PodTemplateSpec(spec=PodSpec(containers=[])),
+            service_name="",
+            update_strategy=StatefulSetUpdateStrategy(
+                type=update, rolling_update=bounds if update == "RollingUpdate" else None
+            ),
+        ),
+        status=StatefulSetStatus(observed_generation=status.pop("seen", 3), **status),
+    )
+
+
+def daemon_set(update: str = "RollingUpdate", **status: int) -> DaemonSet:
+    return DaemonSet(
+        metadata=ObjectMeta(generation=3),
+        spec=DaemonSetSpec(
+            selector=None,
+            template=PodTemplateSpec(spec=PodSpec(containers=[])),
+            update_strategy=DaemonSetUpdateStrategy(type=update),
+        ),
+        status=DaemonSetStatus(observed_generation=3, desired_number_scheduled=2, **status),
+    )
+
+
+def replication_controller(**status: int) -> ReplicationController:
+    return ReplicationController(
+        spec=ReplicationControllerSpec(replicas=2), status=ReplicationControllerStatus(**status)
+    )
+
+
 @pytest.mark.parametrize(
     ("found", "lacks"),
     [
+        (stateful_set(seen=2), "not seen it"),
+        (stateful_set(updated_replicas=1), "1 of 2 updated"),
+        (stateful_set(updated_replicas=2, available_replicas=1), "1 of 2 available"),
+        (stateful_set(partition=1, updated_replicas=1, available_replicas=2), ""),
+        (stateful_set(update="OnDelete", available_replicas=2), ""),
+        (daemon_set(updated_number_scheduled=1), "1 of 2 updated"),
+        (daemon_set(updated_number_scheduled=2, number_available=1), "1 of 2 available"),
+        (daemon_set("OnDelete", number_available=2), ""),
+        (replication_controller(ready_replicas=1), "1 of 2 ready"),
+        (replication_controller(ready_replicas=2), ""),
         (deployment(observed_generation=2), "not seen it"),
         (deployment(observed_generation=3, updated_replicas=1), "1 of 2 updated"),
         (
@@ -85,7 +149,7 @@ def pod(
         (Service(), ""),
     ],
 )
-def test_what_an_object_lacks(found: Deployment | Pod, lacks: str) -> None:
+def test_what_an_object_lacks(found: ApiStruct, lacks: str) -> None:
     text = readiness.waits_for(found)
     assert lacks in text
     assert bool(lacks) == bool(text)

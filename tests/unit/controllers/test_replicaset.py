@@ -31,15 +31,16 @@ def test_claiming() -> None:
         pod("orphan-done", phase="Succeeded"),
         pod("stranger", labels={"app": "other"}),
     ]
-    claimed = claim("me", from_labels({"app": "web"}), pods, may_adopt=True)
+    claimed = claim("me", from_labels({"app": "web"}), pods, lives=True)
     assert names(claimed.mine) == ["mine"]
     assert names(claimed.adopt) == ["orphan"]
     assert names(claimed.release) == ["strayed"]
 
 
-def test_a_replica_set_being_deleted_adopts_nobody() -> None:
-    claimed = claim("me", from_labels({"app": "web"}), [pod("orphan")], may_adopt=False)
-    assert claimed.adopt == ()
+def test_a_replica_set_being_deleted_takes_nobody_and_lets_nobody_go() -> None:
+    pods = [pod("orphan"), pod("mine", owner="me"), pod("strayed", owner="me", labels={})]
+    claimed = claim("me", from_labels({"app": "web"}), pods, lives=False)
+    assert (names(claimed.mine), claimed.adopt, claimed.release) == (["mine"], (), ())
 
 
 def test_finished_and_leaving_pods_do_not_count() -> None:
