@@ -3,7 +3,9 @@
 from collections.abc import Callable
 from typing import Any
 
-from tests.e2e.conftest import NODES, Kubectl
+import pytest
+
+from tests.e2e.conftest import NODES, Kubectl, KubectlError
 from tests.e2e.manifests import container, pod, service, web_container
 
 Eventually = Callable[..., Any]
@@ -94,6 +96,13 @@ def test_a_daemon_set_runs_on_every_node(kubectl: Kubectl, eventually: Eventuall
         kubectl("uncordon", NODES[0])
     found = pods_of(kubectl, "log")
     assert sorted(one["spec"]["nodeName"] for one in found) == sorted(NODES)
+    with pytest.raises(KubectlError, match="cannot delete DaemonSet-managed Pods"):
+        kubectl("drain", NODES[2])
+    try:
+        kubectl("drain", NODES[2], "--ignore-daemonsets", "--force", "--timeout=60s", timeout=70)
+        assert len(pods_of(kubectl, "log")) == len(NODES)
+    finally:
+        kubectl("uncordon", NODES[2])
 
     kubectl.apply(daemon_set("log", "two"))
     rolled_out(kubectl, "daemonset/log")
