@@ -1,4 +1,4 @@
-"""The objects every cluster begins with: namespaces, priority classes, Services of its own.
+"""The objects every cluster begins with: namespaces, priority classes, flow schemas, its own Services.
 
 Made where they are missing, at start and every minute after, through the same API as everything
 else: somebody's change of them survives, somebody's deletion does not for long. What must follow the
@@ -25,10 +25,12 @@ from api.core import (
 )
 from api.discovery import Endpoint, EndpointConditions, EndpointSlice
 from api.discovery import EndpointPort as SlicePort
+from api.flowcontrol import FlowSchema, PriorityLevelConfiguration
 from api.meta import ObjectMeta
 from api.scheduling import PriorityClass
 from api.struct import ApiStruct
 from base.clock import Clock
+from control.apiserver.fairness import defaults
 from control.resources.scheduling.priorityclass import SYSTEM_CLASSES, SystemClass
 from control.settings import ControlSettings
 
@@ -71,6 +73,7 @@ async def ensure(client: Client, settings: ControlSettings, advertised: str) -> 
         await _ensure(client, Namespace(metadata=ObjectMeta(name=name)))
     for one in SYSTEM_CLASSES:
         await _ensure(client, priority_class(one))
+    await _ensure_flows(client)
     await _ensure(client, kubernetes_service(settings.kubernetes_service_ip, settings.port))
     await _ensure(client, dns_service(settings.cluster_dns))
     if ipaddress.ip_address(advertised).is_loopback:
@@ -104,6 +107,20 @@ async def _ensure(client: Client, obj: ApiStruct) -> bool:
         raise
     log.info("made %s %s", type(obj).__name__, obj.metadata.name)  # type: ignore[attr-defined]
     return False
+
+
+async def _ensure_flows(client: Client) -> None:
+    """As `_ensure`; those that say so follow what this version of the server would make."""
+    flows: tuple[FlowSchema | PriorityLevelConfiguration, ...]
+    flows = (*defaults.LEVELS, *defaults.SCHEMAS)
+    for wanted in flows:
+        if not await _ensure(client, wanted):
+            continue
+        current = await client.get(type(wanted), wanted.metadata.name)
+        follows = current.metadata.annotations.get(defaults.AUTO_UPDATE) == "true"
+        if follows and current.spec != wanted.spec:
+            current.spec = wanted.spec
+            await client.update(current)
 
 
 def priority_class(one: SystemClass) -> PriorityClass:

@@ -15,6 +15,7 @@ from prometheus_client import CollectorRegistry, ProcessCollector
 
 from api.apiextensions import CustomResourceDefinition
 from api.core import Pod, Service
+from api.flowcontrol import FlowSchema, PriorityLevelConfiguration
 from api.scheme import ALTERNATES, RESOURCES, SERVED, Catalogue, resource_of
 from api.scheme.resource import POSTED, SHOWN
 from base import pki
@@ -34,6 +35,7 @@ from control.apiserver.custom.schema import Schemas
 from control.apiserver.discovery import oidc
 from control.apiserver.discovery.openapi.serving import OpenApi
 from control.apiserver.discovery.paths import Check, Paths
+from control.apiserver.fairness.following import Following
 from control.apiserver.fairness.gate import Gate
 from control.apiserver.fairness.levels import WIDE
 from control.apiserver.http.aggregation import foreign
@@ -84,6 +86,7 @@ class ApiParts:
     draining: Draining
     reports: ReportHandler
     components: Components
+    following: Following
 
     async def start(self, guard: TaskGuard) -> None:
         """Fill the caches; returns when they show what the store has."""
@@ -92,6 +95,7 @@ class ApiParts:
         guard.start(self.openapi.run(), name="OpenAPI documents")
         for kind in self.registry.kinds:
             await kind.cache.synced()
+        self.following.start(guard)
         await self.definitions.start(guard)
 
     def renew(self, keys: ControlKeys) -> None:
@@ -153,6 +157,13 @@ def build(
     )
     metrics, http_metrics = CollectorRegistry(), HttpMetrics()
     gate, draining = Gate(clock), Draining()
+    following = Following(
+        gate,
+        reader,
+        LocalClient(registry, in_process("system:apiserver")),
+        [registry.kind_of(type_).cache for type_ in (FlowSchema, PriorityLevelConfiguration)],
+        clock,
+    )
     metrics.register(http_metrics)
     paths = Paths(
         catalogue=registry.catalogue,
@@ -241,6 +252,7 @@ def build(
         draining=draining,
         reports=reports,
         components=components,
+        following=following,
     )
 
 

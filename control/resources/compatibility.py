@@ -19,7 +19,6 @@ from api import (
     coordination,
     core,
     discovery,
-    flowcontrol,
     networking,
     node,
     rbac,
@@ -141,8 +140,6 @@ _NO_INGRESS = "no controller of podwright acts on it yet; one that is installed 
 _NO_POLICIES = "nodes do not filter connections between pods yet"
 _NO_DRIVERS = "agents cannot mount volumes of storage drivers yet"
 
-_NO_FLOWS = "requests are sorted into built-in levels, which share the server fairly"
-
 NOT_YET: dict[type[ApiStruct], tuple[NotYet, ...]] = {
     core.Pod: _below("spec", POD_SPEC),
     apps.ReplicaSet: _below("spec.template.spec", POD_SPEC),
@@ -169,8 +166,6 @@ NOT_YET: dict[type[ApiStruct], tuple[NotYet, ...]] = {
     apiregistration.APIService: (
         NotYet("spec.service", "requests are not passed on yet: they get 503, and the reason"),
     ),
-    flowcontrol.FlowSchema: (NotYet("spec", _NO_FLOWS),),
-    flowcontrol.PriorityLevelConfiguration: (NotYet("spec", _NO_FLOWS),),
     rbac.ClusterRole: (*ROLE, NotYet("aggregationRule", "no controller gathers the rules yet")),
     rbac.ClusterRoleBinding: BINDING,
     rbac.Role: ROLE,

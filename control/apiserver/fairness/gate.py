@@ -21,7 +21,9 @@ from prometheus_client.registry import Collector
 
 from api import errors
 from base.clock import Clock
-from control.apiserver.fairness.levels import EXEMPT, LEVELS, SEATS, Flow
+from control.apiserver.fairness import defaults
+from control.apiserver.fairness.book import Book
+from control.apiserver.fairness.levels import SEATS, Flow
 from control.apiserver.fairness.queues import Entry, Scheduler
 
 WAIT_SECONDS = 15.0
@@ -55,7 +57,8 @@ class Gate(Collector):
 
     def __init__(self, clock: Clock, scheduler: Scheduler | None = None) -> None:
         self._clock = clock
-        self._scheduler = scheduler or Scheduler(LEVELS, SEATS)
+        self.book = Book(defaults.SCHEMAS, defaults.LEVELS)
+        self._scheduler = scheduler or Scheduler(self.book.levels, SEATS)
         self._dispatched: dict[_Case, int] = {}
         self._rejected: dict[tuple[str, str, str], int] = {}
         self._waited: dict[_Case, list[int]] = {}
@@ -71,10 +74,15 @@ class Gate(Collector):
             "waiting": sum(level.waiting for level in levels),
         }
 
+    def follow(self, book: Book) -> None:
+        """Sort requests by this book from now on. Those that wait stay where they are."""
+        self.book = book
+        _start(self._scheduler.configure(book.levels))
+
     async def enter(self, ticket: Ticket, flow: Flow, seats: int) -> None:
         """Wait for a turn; `ticket` holds it then. Raises 429."""
         case = (flow.level, flow.schema)
-        if flow.level == EXEMPT:
+        if flow.exempt:
             self._dispatched[case] = self._dispatched.get(case, 0) + 1
             return
         entry = self._scheduler.arrive(flow.level, flow.distinguisher, seats, None)

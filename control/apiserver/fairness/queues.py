@@ -1,14 +1,17 @@
 """Whose turn it is: levels with seats, queues per level, flows dealt to queues. Pure.
 
-Before step 1 of the pod's walk. A level may always use its own seats. What others leave free it may
-borrow, as long as nobody of another level waits. Within a level, a flow is dealt a hand of queues by its
-name (shuffle sharding) and joins the shortest of them, so that a flow that fills its queues shares all
-of them with hardly anybody. Of the queues, the one that has been served least goes next (start-time
-fair queueing, a request weighs as many units as it takes seats); a queue that was empty begins at the
-present, and cannot save up.
+Before step 1 of the pod's walk. A level may always use its own seats. What others leave free, and lend,
+it may borrow up to its limit, as long as nobody of another level waits. Within a level, a flow is dealt
+a hand of queues by its name (shuffle sharding) and joins the shortest of them, so that a flow that fills
+its queues shares all of them with hardly anybody. Of the queues, the one that has been served least goes
+next (start-time fair queueing, a request weighs as many units as it takes seats); a queue that was empty
+begins at the present, and cannot save up.
 
 No clock, no loop: `arrive` and `finish` say who may run now. The invariants: what runs and what waits is
 counted once; nobody waits while a seat of its own level is free; queues are bounded.
+
+Levels may change at any time (`configure`). Who waits keeps the place; a level that is gone serves those
+who are there, and takes nobody any more.
 """
 
 from __future__ import annotations
@@ -45,22 +48,55 @@ class Queue:
 class Level:
     """One priority level at work."""
 
-    __slots__ = ("in_use", "nominal", "queues", "running", "spec", "virtual", "waiting")
+    __slots__ = (
+        "_kept",
+        "_most",
+        "in_use",
+        "nominal",
+        "queues",
+        "running",
+        "spec",
+        "virtual",
+        "waiting",
+    )
 
     def __init__(self, spec: LevelSpec, nominal: int) -> None:
-        self.spec = spec
-        self.nominal = nominal
         self.in_use = 0
         self.running = 0
         self.waiting = 0
         self.virtual = 0.0
-        self.queues = [Queue() for _ in range(spec.queues)]
+        self.queues: list[Queue] = []
+        self.configure(spec, nominal)
 
     def __repr__(self) -> str:
         return f"Level({self.spec.name}: {self.in_use}/{self.nominal} seats, {self.waiting} wait)"
 
+    def configure(self, spec: LevelSpec, nominal: int) -> None:
+        """Be as `spec` says from now on, with so many seats. Queues that are not dealt any more empty."""
+        self.spec = spec
+        self.nominal = nominal
+        self._kept = nominal - nominal * spec.lendable // 100
+        limit = spec.borrowing
+        self._most = None if limit is None else nominal + nominal * limit // 100
+        self.queues += [Queue() for _ in range(spec.queues - len(self.queues))]
+
+    @property
+    def idle(self) -> bool:
+        return not self.running and not self.waiting
+
+    @property
+    def reserved(self) -> int:
+        """Seats that are free, and are not lent."""
+        return max(0, self._kept - self.in_use)
+
+    def may_have(self, seats: int) -> bool:
+        """Whether its limit of borrowing lets it use so many seats more."""
+        return self._most is None or self.in_use + seats <= self._most
+
     def join(self, entry: Entry, flow: str) -> bool:
         """Wait in the shortest queue of the flow's hand. False when even that is full."""
+        if not self.spec.queues:
+            return False
         hand = deal(flow, self.spec.queues, self.spec.hand)
         queue = min((self.queues[number] for number in hand), key=_length)
         if len(queue.entries) >= self.spec.length:
@@ -112,13 +148,27 @@ class Scheduler:
     """All levels together."""
 
     def __init__(self, specs: Sequence[LevelSpec], total: int) -> None:
-        shares = sum(spec.shares for spec in specs)
         self.total = total
         self.in_use = 0
-        self.levels = {
-            spec.name: Level(spec, max(1, round(total * spec.shares / shares))) for spec in specs
-        }
+        self.levels: dict[str, Level] = {}
         self._waiting = 0
+        self.configure(specs)
+
+    def configure(self, specs: Sequence[LevelSpec]) -> list[Entry]:
+        """Have these levels from now on; those who may run now because of that."""
+        shares = sum(spec.shares for spec in specs) or 1
+        wanted = {spec.name for spec in specs}
+        for name, level in list(self.levels.items()):
+            if name not in wanted and level.idle:
+                del self.levels[name]
+        for spec in specs:
+            nominal = max(1, round(self.total * spec.shares / shares))
+            known = self.levels.get(spec.name)
+            if known is None:
+                self.levels[spec.name] = Level(spec, nominal)
+            else:
+                known.configure(spec, nominal)
+        return self._dispatch() if self._waiting else []
 
     def arrive(self, level: str, flow: str, seats: int, handle: Any) -> Entry | None:
         """A request: it runs at once, or waits (see `running`). None: there is no room to wait."""
@@ -172,8 +222,10 @@ class Scheduler:
     def _fits(self, level: Level, seats: int) -> bool:
         if level.in_use + seats <= level.nominal:
             return True
-        others = self._waiting - level.waiting
-        return not others and self.in_use + seats <= self.total
+        if self._waiting > level.waiting or not level.may_have(seats):
+            return False  # others want theirs back, or it has borrowed enough
+        reserved = sum(one.reserved for one in self.levels.values() if one is not level)
+        return self.in_use + seats + reserved <= self.total
 
     def _run(self, entry: Entry) -> None:
         entry.running = True

@@ -24,7 +24,7 @@ from api.scheme import Catalogue
 from base import uuids
 from base.clock import Clock
 from control.apiserver.fairness.gate import Gate, Ticket
-from control.apiserver.fairness.levels import classify, seats
+from control.apiserver.fairness.levels import seats
 from control.apiserver.http import responses, routing
 from control.apiserver.http.aggregation import Foreign
 from control.apiserver.http.context import ApiRequest
@@ -137,7 +137,8 @@ class Pipeline:
         user = await self._authenticate(http)
         target = routing.resolve(parts, self._catalogue)
         if target is None:
-            flow = classify(user, path=path, peer=_peer(http))
+            verb = http.method.lower()
+            flow = self._gate.book.flow(user, verb=verb, path=path, peer=_peer(http))
             await self._gate.enter(exchange.ticket, flow, 1)
             await _refuse_removed(http, parts, user)
             return await self._serve_path(exchange, path, parts, query, user)
@@ -174,12 +175,14 @@ class Pipeline:
         """Wait for the request's turn. Streams into pods have none: they only pass through."""
         if exchange.verb == "CONNECT":
             return
-        resource = request.target.resource
-        flow = classify(
+        target = request.target
+        plural, subresource = target.resource.plural, target.subresource
+        flow = self._gate.book.flow(
             request.user,
-            group=resource.group,
-            resource=resource.plural,
-            namespace=request.target.namespace,
+            verb=request.verb,
+            group=target.resource.group,
+            resource=f"{plural}/{subresource}" if subresource else plural,
+            namespace=target.namespace,
             peer=_peer(exchange.http),
         )
         await self._gate.enter(exchange.ticket, flow, seats(request.verb, self._width(request)))

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 
 from api.errors import ApiError
 from base.clock import FakeClock
-from control.apiserver.fairness import levels
+from control.apiserver.fairness import defaults, levels
+from control.apiserver.fairness.book import Book
 from control.apiserver.fairness.gate import Gate, Ticket
-from control.apiserver.fairness.levels import LEVELS, SEATS, Flow, LevelSpec, classify
+from control.apiserver.fairness.levels import SEATS, Flow, LevelSpec
 from control.apiserver.fairness.queues import Entry, Scheduler, deal
 from control.auth.user import ANONYMOUS, User
 
@@ -45,7 +46,9 @@ KUBE_SYSTEM = User(
     ],
 )
 def test_where_requests_belong(user: User, about: dict[str, str], level: str) -> None:
-    assert classify(user, **about).level == level
+    asked = {"verb": "create", **about}
+    flow = Book(defaults.SCHEMAS, defaults.LEVELS).flow(user, **asked)
+    assert (flow.level, flow.exempt) == (level, level == "exempt")
 
 
 def test_large_lists_weigh_more() -> None:
@@ -228,5 +231,5 @@ async def test_no_room_is_429_with_a_time_to_come_back() -> None:
 
 
 def test_every_level_has_seats() -> None:
-    scheduler = Scheduler(LEVELS, SEATS)
+    scheduler = Scheduler(Book(defaults.SCHEMAS, defaults.LEVELS).levels, SEATS)
     assert min(level.nominal for level in scheduler.levels.values()) >= 1

@@ -114,8 +114,6 @@ STORED_ONLY = {
     "ClusterRole",
     "ClusterRoleBinding",
     "HorizontalPodAutoscaler",
-    "FlowSchema",
-    "PriorityLevelConfiguration",
     "IPAddress",
     "Ingress",
     "NetworkPolicy",
