@@ -108,24 +108,6 @@ async def test_a_silent_node_loses_its_pods(plane: Plane) -> None:
     assert await eventually(healed)
 
 
-async def test_pods_of_a_deleted_node_are_removed(
-    plane: Plane, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("control.controllers.nodes.podgc.QUARANTINE_SECONDS", 0.1)
-    await plane.agents.add_node("n1")
-    await plane.deploy(replicas=1)
-    await plane.complete("web", replicas=1)
-    plane.agents.silent.add("n1")
-    await plane.client.delete(Node, "n1")
-    collector = next(c for c in plane.manager.controllers if c.name == "pod-garbage-collector")
-
-    async def gone() -> bool:
-        await collector._sweep()  # type: ignore[attr-defined]
-        return all(not p.spec.node_name for p in await plane.pods())
-
-    assert await eventually(gone)
-
-
 async def test_every_namespace_is_furnished_and_emptied(plane: Plane) -> None:
     await plane.client.create(Namespace(metadata=ObjectMeta(name="shop")))
 

@@ -172,8 +172,12 @@ async def test_a_failed_pod_is_made_anew(plane: Plane) -> None:
 
     await eventually(told)
     plane.agents.silent.clear()
+
+    async def anew() -> bool:
+        return (await plane.client.get(Pod, "web-0", "default")).metadata.uid != first.metadata.uid
+
+    await eventually(anew)  # the status told before says nothing of the pod that is to come
     await settled(plane, 1)
-    assert (await plane.client.get(Pod, "web-0", "default")).metadata.uid != first.metadata.uid
 
 
 async def test_an_update_goes_down_to_the_partition_and_on(plane: Plane) -> None:
