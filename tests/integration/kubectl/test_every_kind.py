@@ -26,6 +26,23 @@ DESCRIBED_SINCE = {
     "VolumeAttributesClass": (1, 34),
 }
 """Kinds that an older kubectl describes only in the version that came before v1."""
+TOLD = (
+    r"certificate terminates a\.example\.com,\*\.b\.example\.com",
+    r"a\.example\.com *\n +/ +web:80",
+    r"Controller: +example\.com/proxy",
+    r"PodSelector: +app=database",
+    r"To Port: 5432/TCP\n",
+    r"CIDR: 10\.0\.0\.0/8\n +Except: 10\.1\.0\.0/16",
+    r"deployments\.apps +\[\] +\[web\] +\[\*\]",
+    r"\[/healthz/\*\] +\[\] +\[get\]",
+    r"Role:\n +Kind: +Role\n +Name: +reader",
+    r"ServiceAccount +robot +default",
+    r"Pod Fixed:\n +Cpu: +250m",
+    r"Matching Precedence: +1000",
+    r"Queue Length Limit: +50",
+    r"Message: +Local APIServices are always available",
+)
+"""What only the objects' own contents can have put into the description."""
 
 
 @pytest.fixture(scope="module")
@@ -88,6 +105,8 @@ def test_describe_everything(kubectl: Kubectl, everything: str) -> None:
     told = kubectl("describe", "-f", "-", input=file)
     names = re.findall(r"^Name: +(\S+)$", told, re.MULTILINE)
     assert sorted(names) == sorted(item["metadata"]["name"] for item in items)
+    for words in TOLD:
+        assert re.search(words, told), words
 
 
 def test_webhooks_come_and_go(kubectl: Kubectl) -> None:
