@@ -86,6 +86,10 @@ class PodOwner(Controller, Generic[W]):
         """What a pod must be to belong to the owner, beside being selected."""
         return True
 
+    def wake(self, key: Key) -> None:
+        """A pod of this owner has changed."""
+        self.queue.add(key)
+
     def forget(self, key: Key) -> None:
         """The owner is gone."""
         self._expected.forget(key)
@@ -107,7 +111,7 @@ class PodOwner(Controller, Generic[W]):
             key = Key(pod.metadata.namespace, owner.name)
             leaving = new is None or bool(new.metadata.deletion_timestamp)
             self._expected.seen(key, pod.metadata.uid, leaving=leaving)
-            self.queue.add(key)
+            self.wake(key)
         if new is not None and new.metadata.labels and is_newly_free(old, new):
             self._enqueue_possible_owners(new)
 

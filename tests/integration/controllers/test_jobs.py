@@ -11,7 +11,7 @@ import pytest
 from api import conditions, errors
 from api.batch import Job
 from api.core import Event, Pod
-from tests.integration.controllers.conftest import Plane, eventually
+from tests.integration.controllers.conftest import DEADLINE, Plane, eventually
 
 TRACKING = "batch.kubernetes.io/job-tracking"
 INDEX = "batch.kubernetes.io/job-completion-index"
@@ -47,12 +47,14 @@ async def get(plane: Plane, name: str = "sums") -> Job:
     return await plane.client.get(Job, name, "default")
 
 
-async def over(plane: Plane, type_: str = "Complete", name: str = "sums") -> Job:
+async def over(
+    plane: Plane, type_: str = "Complete", name: str = "sums", seconds: float = DEADLINE
+) -> Job:
     async def ended() -> Job | None:
         found = await get(plane, name)
         return found if holds(found, type_) else None
 
-    found = await eventually(ended)
+    found = await eventually(ended, seconds)
     assert found is not None
     return found
 
@@ -339,3 +341,10 @@ async def test_a_finished_job_is_not_written_again(working: Plane) -> None:
 
     await eventually(idle)
     assert (await get(working)).metadata.resource_version == done.metadata.resource_version
+
+
+async def test_a_large_job_is_looked_at_now_and_then(working: Plane) -> None:
+    await working.client.create(job(completions=260, parallelism=260))
+    done = await over(working, seconds=60)
+    assert (done.status.succeeded, done.status.failed) == (260, 0)
+    assert len(await working.pods()) == 260

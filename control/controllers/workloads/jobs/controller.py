@@ -34,6 +34,10 @@ from control.controllers.workloads.jobs.view import View, is_tracked, look
 OWN_NAME = "kubernetes.io/job-controller"
 """What `managedBy` may say of Jobs that are looked after here."""
 
+LARGE = 200
+"""Pods from which on changes of them are looked at together."""
+BATCH_SECONDS = 1.0
+
 
 def is_ours(job: Job) -> bool:
     """Whether this controller looks after the Job."""
@@ -57,10 +61,19 @@ class JobController(JobPodOwner):
     def __init__(self, context: Context) -> None:
         super().__init__(context)
         self._written: dict[Key, str] = {}
+        self._large: set[Key] = set()
+
+    def wake(self, key: Key) -> None:
+        """Look at a large Job once a second at most: each look goes through all its pods."""
+        if key in self._large:
+            self.queue.add_after(key, BATCH_SECONDS)
+        else:
+            self.queue.add(key)
 
     def forget(self, key: Key) -> None:
         super().forget(key)
         self._written.pop(key, None)
+        self._large.discard(key)
 
     async def reconcile(self, key: Key) -> float | None:
         job = self._owners.get(key.name, key.namespace)
@@ -98,6 +111,8 @@ class JobController(JobPodOwner):
 
     async def sync(self, job: Job, key: Key) -> float | None:
         mine = await self.claimed(job)
+        if len(mine) > LARGE:
+            self._large.add(key)
         now, deleting = self.clock.now(), bool(job.metadata.deletion_timestamp)
         if not deleting and not job.spec.suspend:
             mine = [await self.hold(pod) for pod in mine]

@@ -23,6 +23,7 @@ from control.controllers.workloads.jobs.view import (
     index_failures,
     index_of,
     is_indexed,
+    seconds_since_end,
     waits_for_outcome,
 )
 from control.controllers.workloads.replicaset import deletion_order
@@ -72,13 +73,16 @@ def seconds_of_backoff(view: View, now: datetime) -> float:
 
     It is seen from the pods that are still there: one that was deleted is not waited for.
     """
-    done = [pod for pod in view.pods if pod.status.phase == "Succeeded"]
-    failed = [pod for pod in view.pods if pod.status.phase == "Failed"]
-    begin = max(map(finished_at, done), default=None)
-    ends = [end for end in map(finished_at, failed) if begin is None or end > begin]
-    if not ends:
+    ended = (*view.counted, *view.pods)
+    failed = [pod for pod in ended if pod.status.phase == "Failed"]
+    if not failed:
         return 0.0
-    return delay_after(len(ends)) - (now - max(ends)).total_seconds()
+    done = (finished_at(pod) for pod in ended if pod.status.phase == "Succeeded")
+    last = max(done, default="")
+    row = [pod for pod in failed if finished_at(pod) > last]
+    if not row:
+        return 0.0
+    return delay_after(len(row)) - seconds_since_end(max(row, key=finished_at), now)
 
 
 def pod_for(job: Job, index: int, predecessor: Pod | None) -> Pod:
@@ -111,6 +115,8 @@ def _wanted(view: View) -> int:
 
 def _surplus(view: View, at_least: int) -> tuple[Pod, ...]:
     """Pods without a place, all but one of each index, and as many more as there are too many."""
+    if not at_least and not is_indexed(view.job.spec):
+        return ()
     rest = deletion_order(view.active)
     if is_indexed(view.job.spec):
         # The last in the order is furthest along: of several with one index it is the one to stay.
@@ -143,7 +149,7 @@ def _per_index(view: View, missing: int, now: datetime) -> Plan:
         wait = 0.0
         if failed is not None:
             delay = delay_after(sum(index_failures(failed)) + 1)
-            wait = delay - (now - finished_at(failed)).total_seconds()
+            wait = delay - seconds_since_end(failed, now)
         if wait <= 0:
             due.append(index)
         else:

@@ -21,6 +21,8 @@ INDEX_IGNORED_FAILURES = "batch.kubernetes.io/job-index-ignored-failure-count"
 class View:
     """A Job and its pods at one moment.
 
+    `counted` are the pods that have been through everything, thousands perhaps; they only tell how
+    the last ones fared. `pods` are all others.
     `succeeded` and `failed` are the figures as they will be when all that has ended is counted.
     `replaceable` holds per index the failed pod that must stay until its successor is made, because
     it carries how often the index has failed.
@@ -28,6 +30,7 @@ class View:
 
     job: Job
     pods: tuple[Pod, ...]
+    counted: tuple[Pod, ...]
     active: tuple[Pod, ...]
     terminating: tuple[Pod, ...]
     noted: frozenset[str]
@@ -42,12 +45,14 @@ def look(job: Job, mine: Sequence[Pod]) -> View:
     """Sort the pods of a Job."""
     uncounted = job.status.uncounted_terminated_pods or UncountedTerminatedPods()
     noted = frozenset((*uncounted.succeeded, *uncounted.failed))
+    counted = tuple(pod for pod in mine if pods.is_terminal(pod) and not is_tracked(pod))
+    mine = [pod for pod in mine if is_tracked(pod) or not pods.is_terminal(pod)]
     active = tuple(pod for pod in mine if pods.is_active(pod))
     fresh = [pod for pod in mine if is_tracked(pod) and pod.metadata.uid not in noted]
     fresh = [pod for pod in fresh if has_place(job.spec, pod)]
     done = [pod for pod in fresh if pod.status.phase == "Succeeded"]
     failed = [pod for pod in fresh if has_failed(job.spec, pod)]
-    counted = [pod for pod in failed if is_counted(job.spec.pod_failure_policy, pod)]
+    losses = [pod for pod in failed if is_counted(job.spec.pod_failure_policy, pod)]
     completed, given_up = IndexSet(), IndexSet()
     if is_indexed(job.spec):
         completed = _known(job, job.status.completed_indexes).with_(map(index_of, done))
@@ -61,11 +66,12 @@ def look(job: Job, mine: Sequence[Pod]) -> View:
     return View(
         job=job,
         pods=tuple(sorted(mine, key=lambda pod: (index_of(pod), pod.metadata.name))),
+        counted=counted,
         active=active,
         terminating=tuple(pod for pod in mine if _is_terminating(pod)),
         noted=noted,
         succeeded=len(completed) if is_indexed(job.spec) else plain,
-        failed=job.status.failed + len(uncounted.failed) + len(counted),
+        failed=job.status.failed + len(uncounted.failed) + len(losses),
         completed=completed,
         given_up=given_up,
         replaceable=_replaceable(failed, active, completed | given_up),
@@ -109,20 +115,24 @@ def index_failures(pod: Pod) -> tuple[int, int]:
     return max(0, _number(pod, INDEX_FAILURES)), max(0, _number(pod, INDEX_IGNORED_FAILURES))
 
 
-def finished_at(pod: Pod) -> datetime:
-    """When the pod ended, as well as it is known."""
+def finished_at(pod: Pod) -> str:
+    """When the pod ended, as well as it is known. Such texts can be compared."""
     statuses = (*pod.status.init_container_statuses, *pod.status.container_statuses)
     ends = [status.state.terminated for status in statuses if status.state is not None]
     times = [end.finished_at for end in ends if end is not None and end.finished_at]
     ready = pods.condition(pod, "Ready")
-    text = (
+    return (
         max(times, default=None)
         or pod.metadata.deletion_timestamp
         or (ready.last_transition_time if ready is not None else None)
         or pod.metadata.creation_timestamp
+        or ""
     )
-    assert text is not None, "the server stamps every pod"
-    return timestamps.parse(text)
+
+
+def seconds_since_end(pod: Pod, now: datetime) -> float:
+    """How long ago the pod ended."""
+    return (now - timestamps.parse(finished_at(pod))).total_seconds()
 
 
 def _is_terminating(pod: Pod) -> bool:
