@@ -1,7 +1,8 @@
 """Starts the controllers and the scheduler, in one process with the API server."""
 
-from api.core import Namespace, Node, Pod
+from api.core import Namespace, Node, PersistentVolume, PersistentVolumeClaim, Pod
 from api.policy import PodDisruptionBudget
+from api.storage import StorageClass
 from base.tasks import TaskGuard
 from control.controllers.context import Context
 from control.controllers.controller import Controller
@@ -73,6 +74,11 @@ class Manager:
             context.recorder(SCHEDULER),
             clock=context.clock,
             budgets=context.informers.of(PodDisruptionBudget).items,
+        )
+        self.scheduler.follow_storage(
+            context.informers.of(PersistentVolumeClaim),
+            context.informers.of(PersistentVolume),
+            context.informers.of(StorageClass),
         )
 
     def statistics(self) -> dict[str, dict[str, float]]:

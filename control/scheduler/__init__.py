@@ -4,5 +4,6 @@
 `filters` and `scores` are pure functions over the two; `decide` puts them together and explains;
 `queue` says which pod is tried next and when a refused one is worth trying again; `preemption`
 finds less important pods that could make room, `eviction` ends them, `nominations` keep the room
-until it is there; `scheduler` is the loop that watches, decides and binds.
+until it is there; `storage` knows claims and volumes, and `claims` gives a pod's claims what was
+chosen for them; `scheduler` is the loop that watches, decides and binds.
 """

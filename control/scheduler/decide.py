@@ -138,6 +138,8 @@ def _best(
 
 def unavailable_message(total: int, refusals: Sequence[Refusal]) -> str:
     """`0/3 nodes are available: 1 Insufficient cpu, 2 node(s) were unschedulable.`"""
+    if why := next((refusal.reasons[0] for refusal in refusals if refusal.of_pod), ""):
+        return f"0/{total} nodes are available: {why}."
     counts: Counter[str] = Counter()
     for refusal in refusals:
         for reason in refusal.reasons:

@@ -12,6 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from control.scheduler.interpod import inter_pod_affinity
+from control.scheduler.reachable import (
+    claims_in_order,
+    volume_binding,
+    volume_restrictions,
+    volume_zone,
+)
 from control.scheduler.request import Request
 from control.scheduler.snapshot import PODS, Mask, Snapshot
 from control.scheduler.spreading import pod_topology_spread
@@ -31,6 +37,9 @@ class Filter(Enum):
     NODE_AFFINITY = "NodeAffinity"
     NODE_PORTS = "NodePorts"
     NODE_RESOURCES_FIT = "NodeResourcesFit"
+    VOLUME_RESTRICTIONS = "VolumeRestrictions"
+    VOLUME_BINDING = "VolumeBinding"
+    VOLUME_ZONE = "VolumeZone"
     POD_TOPOLOGY_SPREAD = "PodTopologySpread"
     INTER_POD_AFFINITY = "InterPodAffinity"
 
@@ -149,12 +158,16 @@ def shortage(resource: str) -> str:
 
 
 FILTERS: tuple[tuple[Filter, Callable[[Request, Snapshot, Mask], Verdict]], ...] = (
+    (Filter.VOLUME_BINDING, claims_in_order),
     (Filter.NODE_UNSCHEDULABLE, node_unschedulable),
     (Filter.NODE_NAME, node_name),
     (Filter.TAINT_TOLERATION, taint_toleration),
     (Filter.NODE_AFFINITY, node_affinity),
     (Filter.NODE_PORTS, node_ports),
     (Filter.NODE_RESOURCES_FIT, node_resources_fit),
+    (Filter.VOLUME_RESTRICTIONS, volume_restrictions),
+    (Filter.VOLUME_BINDING, volume_binding),
+    (Filter.VOLUME_ZONE, volume_zone),
     (Filter.POD_TOPOLOGY_SPREAD, pod_topology_spread),
     (Filter.INTER_POD_AFFINITY, inter_pod_affinity),
 )

@@ -28,6 +28,7 @@ from control.scheduler.census import Carries
 from control.scheduler.decide import Decision, worded
 from control.scheduler.filters import PORTS_TAKEN, Filter, shortage
 from control.scheduler.interpod import NOT_NEAR, inter_pod_affinity
+from control.scheduler.reachable import volume_binding, volume_restrictions, volume_zone
 from control.scheduler.request import Request
 from control.scheduler.snapshot import PODS, TOO_MUCH, Snapshot
 from control.scheduler.spreading import NO_LABEL, pod_topology_spread
@@ -184,6 +185,11 @@ def _curable(request: Request, snapshot: Snapshot, decision: Decision) -> Sequen
     if not rows:
         return ()
     joined = np.sort(np.concatenate(rows))
+    here = np.zeros_like(snapshot.present)
+    here[joined] = True
+    for check in (volume_restrictions, volume_binding, volume_zone):
+        here = check(request, snapshot, here).passes
+    joined = np.flatnonzero(here)
     enough = (snapshot.allocatable[joined] >= snapshot.demand(request)).all(axis=1)
     return [int(row) for row in joined[enough]]
 

@@ -1,5 +1,6 @@
 """What a pod asks of its node, computed once per pod: the scheduler's view of a PodSpec."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import msgspec
@@ -25,7 +26,7 @@ class Request:
     `terms` is what the pod says about other pods, who know it by namespace, labels, and whether it
     is `leaving`, that is, being deleted. `node_rule` is equal for pods whose nodeSelector and required
     node affinity are equal, `node_preference` for those with the same preferred node affinity; empty
-    without any.
+    without any. `claims` are the names of its PersistentVolumeClaims.
     """
 
     uid: str
@@ -40,6 +41,7 @@ class Request:
     terms: PodTerms
     node_rule: bytes
     node_preference: bytes
+    claims: tuple[str, ...] = ()
 
     @property
     def priority(self) -> int:
@@ -71,6 +73,7 @@ def request_of(pod: Pod) -> Request:
         terms=terms_of(pod),
         node_rule=_node_rule(pod.spec),
         node_preference=_node_preference(pod.spec),
+        claims=tuple(_claims(pod)),
     )
 
 
@@ -86,3 +89,11 @@ def _node_preference(spec: PodSpec) -> bytes:
     affinity = spec.affinity.node_affinity if spec.affinity else None
     preferred = affinity.preferred_during_scheduling_ignored_during_execution if affinity else []
     return msgspec.json.encode(preferred) if preferred else b""
+
+
+def _claims(pod: Pod) -> Iterator[str]:
+    for volume in pod.spec.volumes:
+        if volume.persistent_volume_claim is not None:
+            yield volume.persistent_volume_claim.claim_name
+        elif volume.ephemeral is not None:
+            yield f"{pod.metadata.name}-{volume.name}"  # made for this pod, under this name

@@ -18,19 +18,30 @@ import logging
 import random
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from api import pods, timestamps
 from api.client import Client, PatchType
-from api.core import Binding, Namespace, Node, ObjectReference, Pod
+from api.core import (
+    Binding,
+    Namespace,
+    Node,
+    ObjectReference,
+    PersistentVolume,
+    PersistentVolumeClaim,
+    Pod,
+)
 from api.errors import ApiError, is_conflict, is_not_found
 from api.events import EventRecorder
 from api.informer import Informer
 from api.meta import ObjectMeta
 from api.policy import PodDisruptionBudget
+from api.storage import StorageClass
 from base.clock import Clock
 from base.errors import PodwrightError
 from base.tasks import TaskGuard
+from control.scheduler.claims import ClaimBinder
 from control.scheduler.decide import Choose, Decision, decide
 from control.scheduler.eviction import Evictor
 from control.scheduler.filters import Filter
@@ -48,6 +59,7 @@ from control.scheduler.queue import Key, SchedulingQueue
 from control.scheduler.remedies import remedies
 from control.scheduler.request import Request, request_of
 from control.scheduler.snapshot import Snapshot
+from control.scheduler.storage import Picks
 
 log = logging.getLogger(__name__)
 
@@ -56,10 +68,17 @@ FLUSH_SECONDS = 30.0
 NOT_STARTED = "~"
 """Sorts after every timestamp."""
 
+_VOLUMES = (Filter.VOLUME_BINDING, Filter.VOLUME_ZONE)
 _NEIGHBOURS = (Filter.POD_TOPOLOGY_SPREAD, Filter.INTER_POD_AFFINITY)
-_POD_LEFT = (Filter.NODE_RESOURCES_FIT, Filter.NODE_PORTS, *_NEIGHBOURS)
+_POD_LEFT = (
+    Filter.NODE_RESOURCES_FIT,
+    Filter.NODE_PORTS,
+    Filter.VOLUME_RESTRICTIONS,
+    *_NEIGHBOURS,
+)
 _NODE_CHANGED = (
     *_NEIGHBOURS,
+    *_VOLUMES,
     Filter.NODE_UNSCHEDULABLE,
     Filter.TAINT_TOLERATION,
     Filter.NODE_AFFINITY,
@@ -94,6 +113,7 @@ class Scheduler:
         self._nominations = Nominations(self._snapshot)
         self._evictor = Evictor(client, pod_informer, recorder, clock, NAME)
         self._evicting: set[str] = set()
+        self._claim_binder = ClaimBinder(client, self._snapshot.storage, clock)
         self._queue = SchedulingQueue(clock, self._priority)
         self._journal = Journal()
         self._guard = TaskGuard("scheduler")
@@ -116,6 +136,16 @@ class Scheduler:
         numbers |= {f"journal_{k}": int(v) for k, v in self._journal.statistics().items()}
         numbers |= {f"snapshot_{k}": int(v) for k, v in self._snapshot.statistics().items()}
         return {name: float(value) for name, value in numbers.items()}
+
+    def follow_storage(
+        self,
+        claims: Informer[PersistentVolumeClaim],
+        volumes: Informer[PersistentVolume],
+        classes: Informer[StorageClass],
+    ) -> None:
+        """Heed storage, too: pods wait for their claims, and go where their volumes are."""
+        changed = partial(self._queue.activate, _VOLUMES)
+        self._snapshot.storage.follow(claims, volumes, classes, changed)
 
     def last_decision(self, pod: Pod) -> Entry | None:
         """What was last decided about a pod, as long as it is remembered."""
@@ -177,7 +207,10 @@ class Scheduler:
             return
         self._nominations.drop(pod.metadata.uid)
         self._snapshot.add_pod(request, decision.node)
-        self._guard.start(self._bind(pod, decision.node), name=f"bind {key[0]}/{key[1]}")
+        picks = self._snapshot.pick_volumes(request, decision.node)
+        self._guard.start(
+            self._bind(pod, request, decision.node, picks), name=f"bind {key[0]}/{key[1]}"
+        )
 
     def _find_victims(self, request: Request, decision: Decision) -> Outcome:
         if decision.nothing_to_try:
@@ -241,15 +274,18 @@ class Scheduler:
         )
         self._queue.add((request.namespace, request.name))
 
-    async def _bind(self, pod: Pod, node: str) -> None:
+    async def _bind(self, pod: Pod, request: Request, node: str, picks: Picks) -> None:
         key = (pod.metadata.namespace, pod.metadata.name)
         binding = Binding(
             metadata=ObjectMeta(name=key[1], namespace=key[0], uid=pod.metadata.uid),
             target=ObjectReference(api_version="v1", kind="Node", name=node),
         )
         try:
+            if picks:
+                await self._claim_binder.bind(request, picks, node)
             await self._client.create_subresource(Pod, key[1], key[0], "binding", binding)
         except PodwrightError as error:
+            self._snapshot.storage.forget(picks)
             self._snapshot.remove_pod(pod.metadata.uid)
             self._queue.activate(_POD_LEFT)
             if not (is_not_found(error) or is_conflict(error)):

@@ -22,6 +22,7 @@ from api.core import Node, Taint
 from api.pods import HostPort
 from control.scheduler.census import Census, Owners
 from control.scheduler.request import Request
+from control.scheduler.storage import ClaimKey, Picks, Storage
 
 Mask = NDArray[np.bool_]
 Amounts = NDArray[np.int64]
@@ -102,6 +103,9 @@ class Snapshot:
         """Grows when a node comes, goes, or changes its name or labels: cached masks end then."""
         self.census = Census(FIRST_ROWS)
         self.owners = Owners(FIRST_ROWS)
+        self.storage = Storage()
+        self.claims_used: Counter[ClaimKey] = Counter()
+        """How many pods on nodes use each claim."""
         self.priorities: Counter[int] = Counter()
         """How many pods of each priority there are on all nodes."""
         self._names: tuple[int, tuple[str, ...]] = (-1, ())
@@ -265,6 +269,8 @@ class Snapshot:
             self.owners.add(request.owner, number)
         self.census.add(request, number)
         self.priorities[request.priority] += 1
+        for claim in request.claims:
+            self.claims_used[request.namespace, claim] += 1
         self.taken[number] += self.demand(request)
         self.likely_use[number] += np.minimum(request.likely_use, TOO_MUCH)
         self._placed[request.uid] = number
@@ -280,6 +286,10 @@ class Snapshot:
         if request.owner:
             self.owners.add(request.owner, number, -1)
         self.census.remove(request, number)
+        for claim in request.claims:
+            self.claims_used[request.namespace, claim] -= 1
+            if not self.claims_used[request.namespace, claim]:
+                del self.claims_used[request.namespace, claim]
         self.priorities[request.priority] -= 1
         if not self.priorities[request.priority]:
             del self.priorities[request.priority]
@@ -287,6 +297,15 @@ class Snapshot:
         self.likely_use[number] -= np.minimum(request.likely_use, TOO_MUCH)
         self._release(number)
         return True
+
+    def pick_volumes(self, request: Request, node_name: str) -> Picks:
+        """Take what a pod's waiting claims get on its node; nobody else is offered it from now on."""
+        number = self.index(node_name)
+        if number is None or not request.claims:
+            return {}
+        picks = self.storage.choose(request, self.node(number)) or {}
+        self.storage.assume(picks)
+        return picks
 
     def placed_on(self, uid: str) -> str | None:
         """The node a pod is recorded on."""

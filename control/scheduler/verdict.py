@@ -19,11 +19,15 @@ class Lacking:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Nodes that were refused for the same reasons; `rows` in ascending order."""
+    """Nodes that were refused for the same reasons; `rows` in ascending order.
+
+    `of_pod`: the reason is in the pod and not in the nodes, so that counting them says nothing.
+    """
 
     reasons: tuple[str, ...]
     rows: NDArray[np.intp]
     lacking: Lacking | None = None
+    of_pod: bool = False
 
 
 @dataclass(frozen=True, slots=True)

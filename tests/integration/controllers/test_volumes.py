@@ -6,8 +6,9 @@ from typing import Any
 
 import msgspec
 
+from api import conditions
 from api.client import PatchType
-from api.core import Event, PersistentVolume, PersistentVolumeClaim
+from api.core import Event, PersistentVolume, PersistentVolumeClaim, Pod
 from api.meta import ObjectMeta
 from api.storage import StorageClass
 from tests.integration.controllers.conftest import Plane, eventually
@@ -157,3 +158,108 @@ async def test_what_nobody_here_can_delete_fails_and_says_so(plane: Plane) -> No
     await phases(plane, disk="Failed")
     found = await plane.client.get(PersistentVolume, "disk")
     assert "no deletable volume plugin matched" in found.status.message
+
+
+async def start(plane: Plane, name: str, *claims: str) -> None:
+    volumes = [{"name": one, "persistentVolumeClaim": {"claimName": one}} for one in claims]
+    body = {
+        "metadata": {"name": name, "namespace": "default"},
+        "spec": {"containers": [{"name": "c", "image": "i"}], "volumes": volumes},
+    }
+    await plane.client.create(msgspec.convert(body, type=Pod))
+
+
+async def says(plane: Plane, name: str, words: str) -> None:
+    """Wait until a pending pod says why."""
+
+    async def told() -> bool:
+        found = await plane.client.get(Pod, name, "default")
+        scheduled = conditions.find(found.status.conditions, "PodScheduled")
+        return scheduled is not None and scheduled.message.startswith(words)
+
+    await eventually(told)
+
+
+async def node_of(plane: Plane, name: str) -> str:
+    async def placed() -> str:
+        return (await plane.client.get(Pod, name, "default")).spec.node_name
+
+    return await eventually(placed)
+
+
+async def test_a_pod_waits_for_its_claim_and_the_claim_for_a_volume(plane: Plane) -> None:
+    await plane.agents.add_node("n1")
+    await start(plane, "p", "data")
+    await says(plane, "p", '0/1 nodes are available: persistentvolumeclaim "data" not found.')
+    await claim(plane)
+    words = "0/1 nodes are available: pod has unbound immediate PersistentVolumeClaims."
+    await says(plane, "p", words)
+    await volume(plane, "late")
+    assert await node_of(plane, "p") == "n1"
+
+
+async def test_volumes_of_nodes_take_their_pods_there(plane: Plane) -> None:
+    """Local volumes, as the documentation of Kubernetes has them: the class waits for the pod."""
+    for name in ("n1", "n2", "n3"):
+        await plane.agents.add_node(name, labels={"host": name})
+    made = StorageClass(
+        metadata=ObjectMeta(name="local"),
+        provisioner="kubernetes.io/no-provisioner",
+        volume_binding_mode="WaitForFirstConsumer",
+    )
+    await plane.client.create(made)
+    for name in ("n2", "n3"):
+        term = {"matchExpressions": [{"key": "host", "operator": "In", "values": [name]}]}
+        await volume(
+            plane, f"disk-{name}", storageClassName="local", hostPath=None,
+            local={"path": "/mnt/disk"},
+            nodeAffinity={"required": {"nodeSelectorTerms": [term]}},
+        )  # fmt: skip
+    await phases(plane, **{"disk-n2": "Available", "disk-n3": "Available"})
+    for number in range(3):
+        await claim(plane, f"c{number}", storageClassName="local")
+    await phases(plane, c0="Pending", c1="Pending", c2="Pending")
+    for number in range(3):
+        await start(plane, f"p{number}", f"c{number}")
+
+    async def bound() -> bool:
+        claims = (await plane.client.list(PersistentVolumeClaim)).items
+        return sum(one.status.phase == "Bound" for one in claims) == 2
+
+    await eventually(bound)
+    waiting = 0
+    for number in range(3):
+        held = await plane.client.get(PersistentVolumeClaim, f"c{number}", "default")
+        if held.status.phase == "Bound":
+            assert f"disk-{await node_of(plane, f'p{number}')}" == held.spec.volume_name
+        else:
+            waiting += 1
+            words = "0/3 nodes are available: 3 node(s) didn't find available persistent volumes"
+            await says(plane, f"p{number}", words)
+    assert waiting == 1
+
+
+async def test_a_provisioner_is_told_the_node(plane: Plane) -> None:
+    await plane.agents.add_node("n1")
+    made = StorageClass(
+        metadata=ObjectMeta(name="late"),
+        provisioner="example.com/disk",
+        volume_binding_mode="WaitForFirstConsumer",
+    )
+    await plane.client.create(made)
+    await claim(plane, storageClassName="late")
+    await start(plane, "p", "data")
+
+    async def asked() -> PersistentVolumeClaim | None:
+        found = await plane.client.get(PersistentVolumeClaim, "data", "default")
+        annotations = found.metadata.annotations
+        node = annotations.get("volume.kubernetes.io/selected-node")
+        provisioner = annotations.get("volume.kubernetes.io/storage-provisioner")
+        return found if (node, provisioner) == ("n1", "example.com/disk") else None
+
+    waiting = await eventually(asked)
+    assert waiting is not None
+    assert not (await plane.client.get(Pod, "p", "default")).spec.node_name
+    reference = {"namespace": "default", "name": "data", "uid": waiting.metadata.uid}
+    await volume(plane, "pvc-1", storageClassName="late", claimRef=reference)
+    assert await node_of(plane, "p") == "n1"

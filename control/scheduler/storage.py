@@ -1,0 +1,221 @@
+"""Claims and volumes as placement sees them. Walk step 3.
+
+A pod runs where all of its volumes can be reached. A claim that is bound settles that by its volume;
+one whose class waits for the first pod leaves it to the scheduler, which then chooses a free volume
+within the node's reach, or has one made there. Rules and words are those of Kubernetes' plugins
+VolumeBinding and VolumeZone.
+
+Single-threaded, part of the snapshot; kept from the informers. A volume that was chosen a moment ago
+is nobody else's, although the informer does not show it yet (`assumed`).
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+
+from api import nodes
+from api.core import Node, PersistentVolume, PersistentVolumeClaim
+from api.informer import Informer
+from api.objects import controller_of, key
+from api.storage import StorageClass
+from api.struct import ApiStruct
+from control.controllers.volumes.deciding import BIND_COMPLETED
+from control.controllers.volumes.matching import SELECTED_NODE, best
+from control.resources.core.persistentvolumeclaim import class_of
+from control.scheduler.request import Request
+
+ClaimKey = tuple[str, str]
+"""(namespace, name) of a claim."""
+
+Picks = Mapping[ClaimKey, PersistentVolume | None]
+"""What is chosen for claims that waited for their pod: a volume, or None: one is to be made."""
+
+UNBOUND = "pod has unbound immediate PersistentVolumeClaims"
+_IN_TREE = "kubernetes.io/"
+_ZONES = (
+    "topology.kubernetes.io/zone",
+    "topology.kubernetes.io/region",
+    "failure-domain.beta.kubernetes.io/zone",
+    "failure-domain.beta.kubernetes.io/region",
+)
+_ZONES_APART = "__"
+
+
+class Storage:
+    """Every claim, volume and class."""
+
+    def __init__(self) -> None:
+        self.claims: dict[ClaimKey, PersistentVolumeClaim] = {}
+        self.volumes: dict[str, PersistentVolume] = {}
+        self.classes: dict[str, StorageClass] = {}
+        self.assumed: dict[str, ClaimKey] = {}
+
+    def follow(
+        self,
+        claims: Informer[PersistentVolumeClaim],
+        volumes: Informer[PersistentVolume],
+        classes: Informer[StorageClass],
+        changed: Callable[[], None],
+    ) -> None:
+        """Keep up with them; `changed` is called whenever something has."""
+
+        def on_claim(old: PersistentVolumeClaim | None, new: PersistentVolumeClaim | None) -> None:
+            self.set_claim(key(_either(old, new)), new)
+            changed()
+
+        def on_volume(old: PersistentVolume | None, new: PersistentVolume | None) -> None:
+            self.set_volume(key(_either(old, new)).name, new)
+            changed()
+
+        def on_class(old: StorageClass | None, new: StorageClass | None) -> None:
+            self.set_class(key(_either(old, new)).name, new)
+            changed()
+
+        claims.subscribe(on_claim)
+        volumes.subscribe(on_volume)
+        classes.subscribe(on_class)
+
+    def set_claim(self, key: ClaimKey, claim: PersistentVolumeClaim | None) -> None:
+        """A claim as it is now; None: it is gone."""
+        if claim is None:
+            self.claims.pop(key, None)
+        else:
+            self.claims[key] = claim
+
+    def set_volume(self, name: str, volume: PersistentVolume | None) -> None:
+        """A volume as it is now; None: it is gone."""
+        if volume is None:
+            self.volumes.pop(name, None)
+        else:
+            self.volumes[name] = volume
+        if volume is None or volume.spec.claim_ref is not None:
+            self.assumed.pop(name, None)
+
+    def set_class(self, name: str, class_: StorageClass | None) -> None:
+        """A class as it is now; None: it is gone."""
+        if class_ is None:
+            self.classes.pop(name, None)
+        else:
+            self.classes[name] = class_
+
+    def assume(self, picks: Picks) -> None:
+        """These are taken."""
+        self.assumed |= {one.metadata.name: key for key, one in picks.items() if one is not None}
+
+    def forget(self, picks: Picks) -> None:
+        """They are not, after all."""
+        for one in picks.values():
+            if one is not None:
+                self.assumed.pop(one.metadata.name, None)
+
+    def trouble(self, request: Request) -> str:
+        """Why the pod can run nowhere as its claims are; empty when they are in order."""
+        for name in request.claims:
+            if why := self._trouble(request, name):
+                return why
+        waiting = [key for key in _keys(request) if not self._is_settled(key)]
+        return UNBOUND if waiting else ""
+
+    def _trouble(self, request: Request, name: str) -> str:
+        claim = self.claims.get((request.namespace, name))
+        made_for_it = name in _ephemeral(request)
+        if claim is None and made_for_it:
+            what = "waiting for ephemeral volume controller to create the persistentvolumeclaim"
+            return f'{what} "{name}"'
+        if claim is None:
+            return f'persistentvolumeclaim "{name}" not found'
+        owner = controller_of(claim)
+        if made_for_it and (owner is None or owner.uid != request.uid):
+            return (
+                f'PVC "{request.namespace}/{name}" was not created for pod '
+                f'"{request.namespace}/{request.name}" (pod is not owner)'
+            )
+        if claim.status.phase == "Lost":
+            gone = claim.spec.volume_name
+            return f'persistentvolumeclaim "{name}" bound to non-existent persistentvolume "{gone}"'
+        if claim.metadata.deletion_timestamp:
+            return f'persistentvolumeclaim "{name}" is being deleted'
+        return ""
+
+    def _is_settled(self, key: ClaimKey) -> bool:
+        claim = self.claims[key]
+        return is_bound(claim) or (not claim.spec.volume_name and self._waits(claim))
+
+    def _waits(self, claim: PersistentVolumeClaim) -> bool:
+        class_ = self.classes.get(class_of(claim) or "")
+        return class_ is not None and class_.volume_binding_mode == "WaitForFirstConsumer"
+
+    def bound(self, request: Request) -> list[PersistentVolume]:
+        """The volumes that the pod's claims have, as far as they are there."""
+        names = [self.claims[key].spec.volume_name for key in _keys(request) if key in self.claims]
+        return [self.volumes[name] for name in names if name in self.volumes]
+
+    def waiting(self, request: Request) -> list[PersistentVolumeClaim]:
+        """The pod's claims that get a volume when its node is known."""
+        found = (self.claims.get(key) for key in _keys(request))
+        return [one for one in found if one is not None and not is_bound(one)]
+
+    def choose(self, request: Request, node: Node) -> Picks | None:
+        """A volume on this node for each claim that waits for one; None when there are not enough."""
+        picks: dict[ClaimKey, PersistentVolume | None] = {}
+        waiting = sorted(self.waiting(request), key=lambda claim: claim.metadata.name)
+        for claim in waiting:
+            key = (claim.metadata.namespace, claim.metadata.name)
+            taken = {one.metadata.name for one in picks.values() if one is not None}
+            free = (
+                one
+                for name, one in self.volumes.items()
+                if name not in taken and self.assumed.get(name, key) == key
+            )
+            found = best(claim, free, reaches=lambda volume: reaches(volume, node))
+            if found is None and not self._can_be_made(claim, node):
+                return None
+            picks[key] = found
+        return picks
+
+    def _can_be_made(self, claim: PersistentVolumeClaim, node: Node) -> bool:
+        class_ = self.classes.get(class_of(claim) or "")
+        if class_ is None or class_.provisioner.startswith(_IN_TREE):
+            return False
+        asked = claim.metadata.annotations.get(SELECTED_NODE, node.metadata.name)
+        if asked != node.metadata.name:
+            return False  # it is being made elsewhere
+        labels = node.metadata.labels
+        return not class_.allowed_topologies or any(
+            all(labels.get(one.key) in one.values for one in term.match_label_expressions)
+            for term in class_.allowed_topologies
+        )
+
+
+def is_bound(claim: PersistentVolumeClaim) -> bool:
+    """Whether the claim has its volume for good."""
+    return bool(claim.spec.volume_name) and BIND_COMPLETED in claim.metadata.annotations
+
+
+def reaches(volume: PersistentVolume, node: Node) -> bool:
+    """Whether the volume can be reached from the node by its own word."""
+    affinity = volume.spec.node_affinity
+    if affinity is None or affinity.required is None:
+        return True
+    return nodes.matches_selector(affinity.required, node)
+
+
+def in_zone(volume: PersistentVolume, node: Node) -> bool:
+    """Whether the node is in one of the zones and regions that the volume's labels name."""
+    labels, here = volume.metadata.labels, node.metadata.labels
+    return all(
+        here.get(name) in labels[name].split(_ZONES_APART) for name in _ZONES if name in labels
+    )
+
+
+def _either(old: ApiStruct | None, new: ApiStruct | None) -> ApiStruct:
+    one = new if new is not None else old
+    assert one is not None, "an informer told of nothing"
+    return one
+
+
+def _keys(request: Request) -> Iterator[ClaimKey]:
+    return ((request.namespace, name) for name in request.claims)
+
+
+def _ephemeral(request: Request) -> set[str]:
+    volumes = request.spec.volumes
+    return {f"{request.name}-{one.name}" for one in volumes if one.ephemeral is not None}
