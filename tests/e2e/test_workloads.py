@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from local.cluster import Cluster
 from tests.e2e.conftest import NODES, Kubectl, KubectlError
 from tests.e2e.manifests import container, pod, service, web_container
 
@@ -85,6 +86,39 @@ def test_pods_of_a_stateful_set_keep_their_names(kubectl: Kubectl, eventually: E
     assert ages["db-2"] <= ages["db-1"] <= ages["db-0"], "an update goes from the highest down"
     kubectl("scale", "statefulset/db", "--replicas=1")
     eventually(lambda: [one["metadata"]["name"] for one in pods_of(kubectl, "db")] == ["db-0"])
+
+
+def test_no_second_pod_while_the_first_may_still_run(
+    kubectl: Kubectl, eventually: Eventually, cluster: Cluster
+) -> None:
+    """A pod of a node that cannot be reached is told to go, and keeps its name until it is gone."""
+    wanted = stateful_set("one", 1)
+    gone = ("node.kubernetes.io/unreachable", "node.kubernetes.io/not-ready")
+    wanted["spec"]["template"]["spec"]["tolerations"] = [
+        {"key": key, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 1}
+        for key in gone
+    ]
+    kubectl.apply(wanted)
+    rolled_out(kubectl, "statefulset/one")
+    before = kubectl.json("get", "pod", "one-0")
+    node = before["spec"]["nodeName"]
+    cluster.cut(node)
+    try:
+
+        def told_to_go() -> bool:
+            found = kubectl.json("get", "pod", "one-0")["metadata"]
+            return "deletionTimestamp" in found
+
+        eventually(told_to_go, 120)
+        found = kubectl.json("get", "pods", "-l", "app=one")["items"]
+        assert [one["metadata"]["uid"] for one in found] == [before["metadata"]["uid"]]
+    finally:
+        cluster.heal(node)
+    eventually(
+        lambda: kubectl.json("get", "pod", "one-0")["metadata"]["uid"] != before["metadata"]["uid"],
+        90,
+    )
+    rolled_out(kubectl, "statefulset/one")
 
 
 def test_a_daemon_set_runs_on_every_node(kubectl: Kubectl, eventually: Eventually) -> None:
