@@ -7,7 +7,6 @@ binds the pods (step 3 of the walk), so that what they request is counted like a
 
 from api.apps import DaemonSet
 from api.core import Node, Pod
-from api.errors import is_namespace_terminating
 from api.objects import Key
 from api.pods import next_availability
 from base.errors import PodwrightError
@@ -15,7 +14,7 @@ from control.controllers.context import Context
 from control.controllers.workloads import daemons
 from control.controllers.workloads.daemons import Fleet, Step
 from control.controllers.workloads.history import REVISION, Histories, Present, hash_of
-from control.controllers.workloads.podowner import PodOwner
+from control.controllers.workloads.podowner import PodOwner, is_passing, soonest
 
 
 class DaemonSetController(PodOwner[DaemonSet]):
@@ -67,7 +66,7 @@ class DaemonSetController(PodOwner[DaemonSet]):
         if failure:
             raise PodwrightError(failure)
         soon = next_availability(mine, min_ready_seconds=owner.spec.min_ready_seconds, now=now)
-        return min((one for one in (wait, soon) if one is not None), default=None)
+        return soonest(wait, soon)
 
     async def _carry_out(self, fleet: Fleet, key: Key) -> tuple[str, float | None]:
         """Why it failed, or an empty string; and in how many seconds there is more to do."""
@@ -78,7 +77,7 @@ class DaemonSetController(PodOwner[DaemonSet]):
             if not (busy or step.create or step.delete):
                 await self._write(fleet, key, daemons.update(fleet))
         except PodwrightError as error:
-            if is_namespace_terminating(error):
+            if is_passing(error):
                 raise
             return str(error), None
         return "", wait

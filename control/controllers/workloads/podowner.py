@@ -17,7 +17,12 @@ from api import objects
 from api.apps import DaemonSet, ReplicaSet, StatefulSet
 from api.batch import Job
 from api.core import Pod, ReplicationController
-from api.errors import is_already_exists, is_namespace_terminating, is_not_found
+from api.errors import (
+    is_already_exists,
+    is_conflict,
+    is_namespace_terminating,
+    is_not_found,
+)
 from api.objects import Key
 from api.selectors import Selector, from_label_selector, from_labels
 from base.errors import PodwrightError
@@ -140,15 +145,18 @@ class PodOwner(Controller, Generic[W]):
         try:
             made = await self.client.create(pod)
         except PodwrightError as error:
-            if not is_namespace_terminating(error) and not is_already_exists(error):
-                name = pod.metadata.name
-                self._tell(owner, "Warning", "FailedCreate", self.words.not_created, name, error)
+            self.tell_not_created(owner, pod.metadata.name, error)
             raise
         if not self._pods.shows(made.metadata.resource_version):
             self._expected.created(key, made.metadata.uid)
         self._tell(
             owner, "Normal", "SuccessfulCreate", self.words.created, made.metadata.name, None
         )
+
+    def tell_not_created(self, owner: W, pod: str, error: PodwrightError) -> None:
+        """Say why a pod could not be made, if that is more than a moment's trouble."""
+        if not is_namespace_terminating(error) and not is_already_exists(error):
+            self._tell(owner, "Warning", "FailedCreate", self.words.not_created, pod, error)
 
     async def delete_pod(self, owner: W, key: Key, pod: Pod) -> None:
         """Delete this very pod, and say so; one that is gone already is left alone."""
@@ -216,6 +224,16 @@ class PodOwner(Controller, Generic[W]):
         except PodwrightError as error:
             if not is_not_found(error):
                 raise
+
+
+def is_passing(error: PodwrightError) -> bool:
+    """Whether to try again, or to give up, without a word to anybody: the world has moved on."""
+    return is_namespace_terminating(error) or is_conflict(error)
+
+
+def soonest(*waits: float | None) -> float | None:
+    """The shortest of some delays, where there is any."""
+    return min((wait for wait in waits if wait is not None), default=None)
 
 
 def is_newly_free(old: Pod | None, new: Pod) -> bool:

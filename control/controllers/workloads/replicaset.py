@@ -21,11 +21,10 @@ from api.core import (
     ReplicationControllerCondition,
     ReplicationControllerStatus,
 )
-from api.errors import is_namespace_terminating
 from api.meta import ObjectMeta
 from api.objects import Key
 from base.errors import PodwrightError
-from control.controllers.workloads.podowner import PodOwner
+from control.controllers.workloads.podowner import PodOwner, is_passing
 
 Replicated = ReplicaSet | ReplicationController
 R = TypeVar("R", bound=Replicated)
@@ -174,7 +173,7 @@ class ReplicaController(PodOwner[R]):
                     remaining -= 1
                 batch *= 2
         except PodwrightError as error:
-            if is_namespace_terminating(error):
+            if is_passing(error):
                 raise
             return str(error)
         return ""

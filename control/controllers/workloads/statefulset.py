@@ -23,7 +23,7 @@ from control.controllers.workloads.history import (
     hash_of,
     template_of,
 )
-from control.controllers.workloads.podowner import PodOwner, Words
+from control.controllers.workloads.podowner import PodOwner, Words, is_passing, soonest
 from control.controllers.workloads.stateful import View
 
 STALE_SECONDS = 1.0
@@ -71,7 +71,7 @@ class StatefulSetController(PodOwner[StatefulSet]):
             raise PodwrightError(failure)
         seconds = owner.spec.min_ready_seconds
         soon = next_availability(mine, min_ready_seconds=seconds, now=view.now)
-        return min((one for one in (wait, soon) if one is not None), default=None)
+        return soonest(wait, soon)
 
     def _look(self, owner: StatefulSet, mine: list[Pod], present: Present) -> View:
         update = present.revision.metadata.name
@@ -113,11 +113,10 @@ class StatefulSetController(PodOwner[StatefulSet]):
             for number in step.create:
                 await self._create(view, key, number, present)
         except PodwrightError as error:
-            if is_namespace_terminating(error):
+            if is_passing(error):
                 raise
             return str(error), None
-        waits = [wait, STALE_SECONDS if view.stale else None]
-        return "", min((one for one in waits if one is not None), default=None)
+        return "", soonest(wait, STALE_SECONDS if view.stale else None)
 
     async def _keep(self, view: View) -> None:
         """What belongs to pods that are there: labels, claims, and the claims' owners."""
@@ -144,8 +143,12 @@ class StatefulSetController(PodOwner[StatefulSet]):
         revision = stateful.revision_for(view, number)
         named = {one.metadata.name: one for one in present.ordered}
         template = template_of(named[revision])
-        await self._make_claims(view.owner, number)
         pod = ordinals.new_pod(view.owner, number, template, revision)
+        try:
+            await self._make_claims(view.owner, number)
+        except PodwrightError as error:
+            self.tell_not_created(view.owner, pod.metadata.name, error)
+            raise
         await self.create_pod(view.owner, key, pod)
 
     async def _make_claims(self, owner: StatefulSet, number: int) -> None:

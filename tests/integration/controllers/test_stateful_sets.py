@@ -9,6 +9,7 @@ from api.apps import ControllerRevision, StatefulSet
 from api.client import PatchType
 from api.core import Event, PersistentVolumeClaim, Pod
 from api.objects import Key
+from control.controllers.workloads import ordinals
 from tests.integration.controllers.conftest import Plane, eventually
 from tests.unit.controllers.making import stateful_set
 
@@ -270,6 +271,25 @@ async def test_claims_of_a_set_that_is_deleted(plane: Plane, policy: str) -> Non
         return left and not history and not await plane.pods()
 
     await eventually(gone)
+
+
+async def test_a_claim_on_its_way_out_is_waited_for(plane: Plane) -> None:
+    (leaving,) = ordinals.new_claims(stateful_set(claims=("data",)), 0)
+    leaving.metadata.finalizers = ["example.com/keep"]
+    await plane.client.create(leaving)
+    await plane.client.delete(PersistentVolumeClaim, "data-web-0", "default")
+    await made(plane, replicas=1, claims=("data",))
+    why = "create Pod web-0 in StatefulSet web failed error: pvc data-web-0 is being deleted"
+
+    async def told() -> bool:
+        events = (await plane.client.list(Event, "default")).items
+        return why in {event.message for event in events}
+
+    await eventually(told)
+    assert not await plane.pods()
+    free = {"metadata": {"finalizers": None}}
+    await plane.client.patch(PersistentVolumeClaim, "data-web-0", "default", free)
+    await settled(plane, 1)
 
 
 async def test_orphans_are_taken_over_with_their_history(plane: Plane) -> None:
