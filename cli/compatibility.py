@@ -44,6 +44,7 @@ _MISSING = """\
 | a CustomResourceDefinition with `x-kubernetes-validations` (CEL) | 422 that names the rule |
 | a ValidatingAdmissionPolicy (CEL) | 403 that says how to store it without effect |
 | a webhook with `matchConditions` (CEL) | 422 that names them |
+| `auditAnnotations` in a webhook's answer | taken, and dropped: there is no audit log yet |
 | a group and version that an APIService gives to another server | 503 that names the service |
 | groups and kinds that are not in the table above | 404 |"""
 

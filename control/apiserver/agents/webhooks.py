@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import ssl
+from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any
 
@@ -27,6 +28,7 @@ from control.apiserver.agents.proxied import Named
 from control.apiserver.agents.proxies import Proxies
 
 MAX_ANSWER = 16 * 1024 * 1024
+_CONTEXTS = 32
 _HEADERS = {"Content-Type": "application/json", "Accept": "application/json, */*"}
 
 
@@ -39,6 +41,7 @@ class Webhooks:
 
     def __init__(self) -> None:
         self._proxies: Proxies | None = None
+        self._contexts: OrderedDict[str, ssl.SSLContext] = OrderedDict()
 
     def reach(self, proxies: Proxies) -> None:
         """Ask those behind Services, too, from now on.
@@ -72,7 +75,7 @@ class Webhooks:
             raise WebhookError(f'Post "{shown}": {error}') from None
 
     async def _post(self, config: Mapping[str, Any], url: URL, body: bytes, shown: str) -> bytes:
-        context = _context(config)
+        context = await self._context(str(config.get("caBundle") or ""))
         service = config.get("service")
         if not service:
             async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session:
@@ -92,6 +95,25 @@ class Webhooks:
                 return await _ask(session, plain, body, None, shown)
         finally:
             writer.transport.abort()
+
+    async def _context(self, bundle: str) -> ssl.SSLContext:
+        """What vouches for a webhook; made once for each bundle.
+
+        In a thread: reading the system's certificates takes a tenth of a second.
+        """
+        context = self._contexts.pop(bundle, None)
+        if context is None:
+            context = await asyncio.to_thread(_trusting, bundle)
+        self._contexts[bundle] = context
+        if len(self._contexts) > _CONTEXTS:
+            self._contexts.popitem(last=False)
+        return context
+
+
+def _trusting(bundle: str) -> ssl.SSLContext:
+    if not bundle:
+        return ssl.create_default_context()
+    return ssl.create_default_context(cadata=base64.b64decode(bundle).decode())
 
 
 def address_of(config: Mapping[str, Any]) -> URL:
@@ -134,10 +156,3 @@ async def _ask(
         if len(received) > MAX_ANSWER:
             raise WebhookError(f'Post "{shown}": the answer has more than {MAX_ANSWER} bytes')
         return received
-
-
-def _context(config: Mapping[str, Any]) -> ssl.SSLContext:
-    bundle = config.get("caBundle")
-    if not bundle:
-        return ssl.create_default_context()
-    return ssl.create_default_context(cadata=base64.b64decode(bundle).decode())

@@ -6,6 +6,7 @@ over, however it ended.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from aiohttp import web
@@ -45,6 +46,8 @@ class Exchange:
     path: str = ""
     """The first part of a path that is no resource, once it is known to be one of ours."""
     dry_run: bool = False
+    warnings: Sequence[str] = ()
+    """What the client is told beside the answer, be it an error."""
 
     @property
     def long_running(self) -> bool:

@@ -113,6 +113,7 @@ class Pipeline:
             response = await self._serve(exchange)
         except ApiError as error:
             response = responses.status_response(error)
+            responses.add_warnings(response.headers, exchange.warnings)
             if http.content.exception() is not None:
                 response.force_close()  # nobody can tell where the next request begins
         except (ConnectionError, web.PayloadAccessError):
@@ -164,6 +165,7 @@ class Pipeline:
             max_body=self._max_body,
             ticket=exchange.ticket,
         )
+        exchange.warnings = request.call.warnings
         await self._enter(exchange, request)
         await self._authorize(_access(user, verb, target, query))
         response = await self._handle(exchange, request)

@@ -148,6 +148,9 @@ async def test_a_refusal_in_the_webhooks_words(
     said = 'admission webhook "v.hooks.example.com" denied the request: no'
     assert (code, status["reason"], status["message"]) == (422, "Invalid", said)
     assert status["details"]["causes"] == [cause]
+    hooks.answers["v"] = lambda request: {**deny("no")(request), "warnings": ["and beware"]}
+    await api.post(maps, config_map("a"))
+    assert api.warnings == ['299 - "and beware"']  # beside a refusal, too
     hooks.answers["v"] = deny("not on Sundays")
     done = await kubectl(
         server, f"--namespace={namespace}", "create", "configmap", "a", check=False
