@@ -71,3 +71,24 @@ async def test_what_contradicts_itself_is_refused(api: Api, maps: str) -> None:
     assert (code, status["reason"]) == (422, "Invalid")
     code, status = await api.delete(f"{maps}/a", b"gibberish", content_type="text/css")
     assert (code, status["reason"]) == (415, "UnsupportedMediaType")
+
+
+@pytest.mark.parametrize(
+    ("options", "finalizers", "warned"),
+    [
+        ({}, ["orphan"], True),
+        ({"propagationPolicy": "Orphan"}, ["orphan"], False),
+        ({"orphanDependents": True}, ["orphan"], False),
+        ({"propagationPolicy": "Foreground"}, ["foregroundDeletion"], False),
+    ],
+)
+async def test_jobs_leave_their_pods_unless_the_caller_says_otherwise(
+    api: Api, namespace: str, options: dict[str, Any], finalizers: list[str], warned: bool
+) -> None:
+    path = f"/apis/batch/v1/namespaces/{namespace}/jobs"
+    pod = {"restartPolicy": "Never", "containers": [{"name": "c", "image": "i"}]}
+    body = {"metadata": {"name": "j"}, "spec": {"suspend": True, "template": {"spec": pod}}}
+    await api.ok("POST", path, body)
+    code, left = await api.delete(f"{path}/j", options)
+    assert (code, left["metadata"]["finalizers"]) == (200, finalizers)
+    assert any("child pods are preserved by default" in text for text in api.warnings) == warned
