@@ -33,6 +33,7 @@ from agent.containers.records import (
     EventKind,
     ImageId,
     ImageRecord,
+    InForce,
     Mount,
     PullProgress,
     RegistryAuth,
@@ -149,6 +150,7 @@ def _mount(mount: Mount) -> Json:
 def container_record(inspected: Json) -> ContainerRecord:
     """The answer of `GET /containers/ID/json`."""
     state, config = inspected["State"], inspected["Config"]
+    host = inspected.get("HostConfig") or {}
     return ContainerRecord(
         id=ContainerId(inspected["Id"]),
         name=inspected["Name"].removeprefix("/"),
@@ -166,6 +168,11 @@ def container_record(inspected: Json) -> ContainerRecord:
         stop_signal=config.get("StopSignal") or "SIGTERM",
         tty=bool(config.get("Tty")),
         log_path=inspected.get("LogPath", ""),
+        in_force=InForce(
+            cpu_shares=host.get("CpuShares", 0),
+            cpu_quota=max(0, host.get("CpuQuota", 0)),
+            memory=host.get("Memory", 0),
+        ),
     )
 
 

@@ -38,6 +38,7 @@ from agent.containers.records import (
     ExecResult,
     ImageId,
     ImageRecord,
+    InForce,
     LogOptions,
     PullProgress,
     RegistryAuth,
@@ -177,12 +178,23 @@ class FakeRuntime:
             created_at=self.clock.now(),
             stop_signal=spec.stop_signal or image.stop_signal or "SIGTERM",
             tty=spec.tty,
+            in_force=InForce(
+                cpu_shares=spec.cpu_shares, cpu_quota=spec.cpu_quota, memory=spec.memory
+            ),
         )
         self.specs[id] = spec
         self._containers[id] = FakeContainer(record=record, spec=spec, script=script)
         self._tell_of(record, EventKind.CREATED)
         self._wake()
         return id
+
+    async def update(self, id: ContainerId, limits: InForce) -> None:
+        self._reach()
+        container = self._find(id)
+        self.calls.append(("update", container.record.name))
+        if container.script.update_error:
+            raise EngineError(container.script.update_error)
+        container.record = replace(container.record, in_force=limits)
 
     async def start(self, id: ContainerId) -> None:
         self._reach()

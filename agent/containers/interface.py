@@ -18,6 +18,7 @@ from agent.containers.records import (
     EngineInfo,
     ExecResult,
     ImageRecord,
+    InForce,
     LogOptions,
     PullProgress,
     RegistryAuth,
@@ -73,6 +74,12 @@ class Runtime(Protocol):
 
     async def create(self, spec: ContainerCreate) -> ContainerId:
         """Create without starting. The second call raises NameInUse. Raises ImageNotFound."""
+
+    async def update(self, id: ContainerId, limits: InForce) -> None:
+        """Change the limits of a container that runs; 0 leaves one as it is.
+
+        May be called twice. Raises EngineError when the kernel refuses (less memory than is in use).
+        """
 
     async def start(self, id: ContainerId) -> None:
         """Start; returns when the program runs.

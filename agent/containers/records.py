@@ -35,6 +35,15 @@ class ContainerState(enum.Enum):
 
 
 @dataclass(frozen=True, kw_only=True)
+class InForce:
+    """The limits that a container has, in the engine's terms; 0 is no limit."""
+
+    cpu_shares: int = 0
+    cpu_quota: int = 0
+    memory: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
 class ContainerRecord:
     """What the engine says of one container at one moment."""
 
@@ -58,6 +67,8 @@ class ContainerRecord:
     stop_signal: str = "SIGTERM"
     tty: bool = False
     log_path: str = ""
+    in_force: InForce | None = None
+    """None where the engine was not asked about this one container."""
 
     @property
     def running(self) -> bool:

@@ -52,6 +52,7 @@ from agent.containers.records import (
     EventKind,
     ExecResult,
     ImageRecord,
+    InForce,
     LogOptions,
     PullProgress,
     RegistryAuth,
@@ -77,6 +78,8 @@ the middle would hold its image back from all pods for ever."""
 RECONNECT_SECONDS = 1.0
 EXIT_POLL_SECONDS = 0.01
 EXIT_POLL_LIMIT = 1.0
+CPU_PERIOD = 100_000
+"""Microseconds in which a quota counts."""
 KILL_MARGIN = 60.0
 """Seconds that the engine may need after the grace period to KILL and clean up."""
 EVENT_FILTERS = {
@@ -166,6 +169,19 @@ class DockerRuntime:
             rank=Rank.CONTINUE if spec.network_mode.startswith("container:") else Rank.BEGIN,
         )
         return ContainerId(created["Id"])
+
+    async def update(self, id: ContainerId, limits: InForce) -> None:
+        self._known.pop(id, None)
+        await self._call(
+            lambda c: c.update_container(
+                id,
+                cpu_shares=limits.cpu_shares or None,
+                cpu_period=CPU_PERIOD if limits.cpu_quota else None,
+                cpu_quota=limits.cpu_quota or None,
+                mem_limit=limits.memory or None,
+                memswap_limit=limits.memory or None,
+            )
+        )
 
     async def start(self, id: ContainerId) -> None:
         try:

@@ -35,6 +35,7 @@ class Script:
     """The end by itself is an OOM kill."""
     create_error: str = ""
     start_error: str = ""
+    update_error: str = ""
     ignores_term: bool = False
     term_seconds: float = 0.0
     """From TERM to the end."""

@@ -12,6 +12,7 @@ from agent.containers.interface import Runtime
 from agent.containers.records import ContainerId
 from agent.effects.network import PodNetwork
 from agent.pod.alarm import Alarm
+from agent.pod.allocation import as_allocated, pod_as_allocated
 from agent.pod.checkpoint import Checkpoints
 from agent.pod.memory import PodMemory
 from agent.pod.pusher import StatusPusher
@@ -101,6 +102,11 @@ class PodContext:
         sandboxes = self.memory.sandboxes()
         return self.memory.addresses.get(sandboxes[0].id, "") if sandboxes else ""
 
+    @property
+    def allocated_pod(self) -> Pod:
+        """The pod with the amounts that it was admitted with."""
+        return pod_as_allocated(self.pod, self.memory.allocated)
+
     def place(self) -> Place:
         return self.agent.node.place(self.ip)
 
@@ -109,7 +115,7 @@ class PodContext:
         spec = self.pod.spec
         for container in (*all_containers(spec), *ephemeral_containers(spec)):
             if container.name == name:
-                return container
+                return as_allocated(container, self.memory.allocated)
         raise StepFailed("ContainerNotFound", f"the pod has no container {name}")
 
     def tell(self, type_: str, reason: str, message: str, *, container: str = "") -> None:

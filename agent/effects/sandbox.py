@@ -15,6 +15,7 @@ from agent.containers.records import (
     ContainerRecord,
     ContainerState,
     ImageId,
+    InForce,
 )
 from agent.effects.context import PodContext, StepFailed
 from agent.pod import names
@@ -38,7 +39,9 @@ async def create(ctx: PodContext, action: CreateSandbox) -> None:
             await ctx.agent.network.detach(old)
             await ctx.agent.runtime.remove(old)
             ctx.memory.forget(old)
-        parent = ctx.agent.cgroups.ensure_pod(ctx.uid, str(qos_class(ctx.pod)), pod_values(ctx.pod))
+        parent = ctx.agent.cgroups.ensure_pod(
+            ctx.uid, str(qos_class(ctx.pod)), pod_values(ctx.allocated_pod)
+        )
         ctx.directory.mkdir(parents=True, exist_ok=True)
         ctx.directory.chmod(0o750)
         write_files(ctx)
@@ -65,6 +68,7 @@ def created(
         labels=spec.labels,
         state=ContainerState.CREATED,
         created_at=now,
+        in_force=InForce(cpu_shares=spec.cpu_shares, cpu_quota=spec.cpu_quota, memory=spec.memory),
     )
 
 

@@ -96,6 +96,18 @@ class StopContainer:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ResizeContainer:
+    """Change the limits of a container that runs."""
+
+    container: str
+    id: ContainerId
+
+    @property
+    def key(self) -> str:
+        return f"container/{self.container}"
+
+
+@dataclass(frozen=True, kw_only=True)
 class RunPostStart:
     container: str
     id: ContainerId
@@ -149,6 +161,7 @@ Action = (
     | CreateContainer
     | StartContainer
     | StopContainer
+    | ResizeContainer
     | RunPostStart
     | RemoveContainer
     | ReleaseSandbox

@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import enum
 
+import msgspec
+
+from agent.pod.allocation import changes
 from agent.pod.backoff import RESTARTS
 from agent.pod.observed import (
     Hook,
@@ -31,6 +34,7 @@ from api.core import (
     ContainerStateWaiting,
     ContainerStatus,
     Pod,
+    ResourceRequirements,
 )
 
 RUNTIME = "docker"
@@ -71,7 +75,25 @@ def container_status(
         container_id="" if newest is None else container_id(newest),
         started=newest is not None and running and container_started(container, newest),
     )
+    admitted = observed.allocated.get(container.name)
+    if admitted is not None and sort is not Sort.EPHEMERAL:
+        status.allocated_resources = dict(admitted.requests)
+        if running and newest is not None:
+            status.resources = _in_force(container, admitted, newest, known)
     return status
+
+
+def _in_force(
+    container: Container,
+    admitted: ResourceRequirements,
+    seen: Seen,
+    known: ContainerStatus | None,
+) -> ResourceRequirements | None:
+    """What a container that runs really has: what it was admitted with, or still what it had."""
+    adjusted = msgspec.structs.replace(container, resources=admitted)
+    if not changes(adjusted, seen.record.in_force):
+        return ResourceRequirements(requests=dict(admitted.requests), limits=dict(admitted.limits))
+    return known.resources if known is not None else None
 
 
 def _restarts(newest: Seen | None, known: ContainerStatus | None) -> int:

@@ -32,7 +32,8 @@ from agent.resources.values import sum_shares
 from agent.volumes.mounts import remove_tree
 from api.core import Pod, PodSpec
 from api.meta import ObjectMeta
-from api.pods import qos_class
+from api.pods import is_terminal, pod_requests, qos_class
+from api.resources import Amounts, add
 from base.errors import PodwrightError
 
 log = logging.getLogger(__name__)
@@ -208,7 +209,7 @@ class PodManager:
 
     def _add(self, pod: Pod, *, orphan: bool = False) -> None:
         uid = pod.metadata.uid
-        worker = PodWorker(pod, self.agent, orphan=orphan)
+        worker = PodWorker(pod, self.agent, used=self._used, orphan=orphan)
         if records := self._unclaimed.pop(uid, []):
             worker.adopt(records)
         self.workers[uid] = worker
@@ -232,7 +233,8 @@ class PodManager:
         """A new worker for the pod of one that crashed; it finds what is there as after a restart."""
         there = await self._list_patiently()
         self._crashes += 1
-        worker = PodWorker(crashed.pod, self.agent, orphan=crashed.context.memory.removed)
+        orphan = crashed.context.memory.removed
+        worker = PodWorker(crashed.pod, self.agent, used=self._used, orphan=orphan)
         worker.adopt(there.get(uid, []))
         self.workers[uid] = worker
         return worker
@@ -253,8 +255,18 @@ class PodManager:
         if worker is not None:
             worker.note_event(event)
 
+    def _used(self, but: str) -> Amounts:
+        total: Amounts = {}
+        for uid, worker in self.workers.items():
+            if uid != but and not is_terminal(worker.pod):
+                add(total, pod_requests(worker.context.allocated_pod))
+        return total
+
     def _weigh(self) -> None:
-        """The Burstable class weighs what its pods request together."""
+        """The Burstable class weighs what its pods request together; who waits for room looks again."""
+        for worker in self.workers.values():
+            if worker.context.memory.pending is not None:
+                worker.wake()
         burstable = [p for p in self.pods() if qos_class(p) == "Burstable"]
         try:
             self.agent.cgroups.set_class_shares(burstable=sum_shares(burstable))

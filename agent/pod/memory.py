@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 
 from agent.containers.records import ContainerId, ContainerRecord, ImageRecord
 from agent.pod import names
+from agent.pod.allocation import Verdict, at_first
 from agent.pod.backoff import retry_delay
 from agent.pod.observed import (
     Eviction,
@@ -29,7 +30,7 @@ from agent.pod.observed import (
 )
 from agent.spec.fieldref import needs_ip
 from api import timestamps
-from api.core import Pod
+from api.core import Pod, ResourceRequirements
 from api.pods import all_containers, ephemeral_containers
 from base.clock import Clock
 
@@ -64,6 +65,8 @@ class PodMemory:
     volumes_ready: bool = False
     refusal: Refusal | None = None
     eviction: Eviction | None = None
+    allocated: dict[str, ResourceRequirements] = field(default_factory=dict)
+    pending: Verdict | None = None
     started_at: float | None = None
     removed: bool = False
     stopping_since: float | None = None
@@ -96,6 +99,8 @@ class PodMemory:
 
     def begin(self, pod: Pod) -> None:
         """The pod starts to be active here, or was already, before this agent."""
+        if not self.allocated:
+            self.allocated = at_first(pod)
         if self.started_at is None:
             began = pod.status.start_time
             ago = 0.0
@@ -153,6 +158,8 @@ class PodMemory:
             },
             refusal=self.refusal,
             eviction=self.eviction,
+            allocated=dict(self.allocated),
+            pending=self.pending,
             active_for=0.0 if self.started_at is None else now - self.started_at,
             removed=self.removed,
             stopping_for=0.0 if self.stopping_since is None else now - self.stopping_since,

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 
 from agent.containers.records import ContainerId, ContainerRecord, ContainerState
 from agent.pod import names
-from api.core import Container, ContainerStatus, Pod
+from agent.pod.allocation import Verdict
+from api.core import Container, ContainerStatus, Pod, ResourceRequirements
 
 
 class KilledFor(enum.Enum):
@@ -23,6 +24,7 @@ class KilledFor(enum.Enum):
     STARTUP = "startup"
     POST_START = "postStart"
     CHANGED = "changed"
+    RESIZED = "resized"
 
 
 class Hook(enum.Enum):
@@ -165,6 +167,10 @@ class PodObserved:
     """By action key: the last try failed."""
     refusal: Refusal | None = None
     eviction: Eviction | None = None
+    allocated: Mapping[str, ResourceRequirements] = field(default_factory=dict)
+    """By container, the amounts that it was admitted with."""
+    pending: Verdict | None = None
+    """Why other amounts, for which the spec asks, are not admitted."""
     active_for: float = 0.0
     """Seconds since the pod started on this node."""
     removed: bool = False
@@ -237,7 +243,7 @@ def restart_policy(pod: Pod) -> str:
 
 def wanted_restart(policy: str, seen: Seen) -> bool:
     """Whether a container that ended is to run again under `policy`."""
-    if seen.killed_for is KilledFor.CHANGED:
+    if seen.killed_for in (KilledFor.CHANGED, KilledFor.RESIZED):
         return True
     if policy == "Always":
         return True

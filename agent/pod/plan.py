@@ -28,11 +28,13 @@ from agent.pod.actions import (
     Plan,
     PrepareVolumes,
     RemoveContainer,
+    ResizeContainer,
     RunPostStart,
     StartContainer,
     StartSandbox,
     StopContainer,
 )
+from agent.pod.allocation import as_allocated, changes, is_resizable, needs_restart
 from agent.pod.backoff import RESTARTS
 from agent.pod.observed import (
     Hook,
@@ -226,7 +228,7 @@ def _advance(pod: Pod, container: Container, observed: PodObserved, draft: _Draf
 
 def restart_in(seen: Seen) -> float:
     """Seconds until a container that ended may follow itself."""
-    if seen.killed_for is KilledFor.CHANGED:
+    if seen.killed_for in (KilledFor.CHANGED, KilledFor.RESIZED):
         return 0.0
     return RESTARTS.delay(seen.backoff_level, ran_for=seen.ran_for) - seen.ended_ago
 
@@ -270,8 +272,20 @@ def _watch_running(pod: Pod, observed: PodObserved, draft: _Draft) -> None:
             draft.actions.append(_stop(pod, name, seen, message=message))
         elif (reason := _kill_reason(specs[name], seen)) is not None:
             draft.actions.append(_kill(pod, specs[name], seen, reason))
+        elif changed := _to_resize(pod, specs[name], seen, observed):
+            if needs_restart(specs[name], changed):
+                draft.actions.append(_kill(pod, specs[name], seen, KilledFor.RESIZED))
+            else:
+                draft.actions.append(ResizeContainer(container=name, id=seen.id))
         elif seen.post_start is Hook.PENDING:
             draft.actions.append(RunPostStart(container=name, id=seen.id))
+
+
+def _to_resize(pod: Pod, container: Container, seen: Seen, observed: PodObserved) -> frozenset[str]:
+    """Which amounts of a container that runs are not those that it was admitted with."""
+    if container.name not in observed.allocated or not is_resizable(pod, container):
+        return frozenset()
+    return changes(as_allocated(container, observed.allocated), seen.record.in_force)
 
 
 def _kill_reason(container: Container, seen: Seen) -> KilledFor | None:
@@ -291,12 +305,13 @@ _KILL_MESSAGES = {
     KilledFor.STARTUP: "Container {} failed startup probe",
     KilledFor.LIVENESS: "Container {} failed liveness probe",
     KilledFor.POST_START: "FailedPostStartHook",
+    KilledFor.RESIZED: "Container {} resize requires restart",
 }
 
 
 def _kill(pod: Pod, container: Container, seen: Seen, reason: KilledFor) -> StopContainer:
     message = _KILL_MESSAGES[reason].format(container.name)
-    always = reason is KilledFor.CHANGED or is_sidecar(container)
+    always = reason in (KilledFor.CHANGED, KilledFor.RESIZED) or is_sidecar(container)
     if reason is not KilledFor.POST_START and (always or restart_policy(pod) != "Never"):
         message += ", will be restarted"
     probe: Probe | None = None

@@ -19,7 +19,7 @@ import msgspec
 
 from agent.pod.alarm import Alarm
 from agent.pod.backoff import retry_delay
-from agent.pod.status import OWN_CONDITIONS
+from agent.pod.status import OWN_CONDITIONS, PASSING_CONDITIONS
 from api.client import Client, PatchType
 from api.core import Pod, PodStatus
 from api.errors import ApiError, is_conflict, is_invalid, is_not_found
@@ -232,7 +232,9 @@ def _condition_changes(old: list[Any], new: list[Any]) -> list[Any]:
         before = known.get(condition["type"], {})
         if condition["type"] in OWN_CONDITIONS and condition != before:
             changed.append(dict.fromkeys(before) | condition)
-    return changed
+    there = {condition["type"] for condition in new}
+    gone = [kind for kind in PASSING_CONDITIONS if kind in known and kind not in there]
+    return [*changed, *({"$patch": "delete", "type": kind} for kind in gone)]
 
 
 def _version(pod: Pod) -> int:

@@ -6,9 +6,12 @@ a condition keeps its transition time while it does not change.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 
+import msgspec
+
+from agent.pod.allocation import changes, is_resizable
 from agent.pod.containerstatus import Sort, container_status
 from agent.pod.observed import PodObserved
 from agent.pod.outcome import Outcome, outcome
@@ -23,16 +26,18 @@ from api.core import (
     PodIP,
     PodStatus,
 )
-from api.pods import ephemeral_containers, qos_class
+from api.pods import all_containers, ephemeral_containers, qos_class
 
-OWN_CONDITIONS = (
+STANDING_CONDITIONS = (
     "PodReadyToStartContainers",
     "Initialized",
     "Ready",
     "ContainersReady",
     "PodScheduled",
-    "DisruptionTarget",
 )
+PASSING_CONDITIONS = ("PodResizePending", "PodResizeInProgress")
+"""Conditions that are taken away when they do not hold."""
+OWN_CONDITIONS = (*STANDING_CONDITIONS, *PASSING_CONDITIONS, "DisruptionTarget")
 """Conditions that this agent writes; those of others are left alone."""
 
 
@@ -124,6 +129,7 @@ def _conditions(
         ("ContainersReady", *containers_ready),
         ("PodScheduled", True, "", ""),
     ]
+    made += [(kind, True, reason, words) for kind, reason, words in _resizing(pod, observed)]
     if observed.eviction is not None:
         words = observed.eviction.message
         made.append(("DisruptionTarget", True, "TerminationByKubelet", words))
@@ -131,6 +137,26 @@ def _conditions(
         _condition(pod, kind, value, reason, message, previous=previous, now=now)
         for kind, value, reason, message in made
     ]
+
+
+def _resizing(pod: Pod, observed: PodObserved) -> Iterator[tuple[str, str, str]]:
+    """Conditions that are there only while a change of amounts is on its way."""
+    if observed.pending is not None:
+        yield "PodResizePending", observed.pending.answer.value, observed.pending.message
+    specs = {c.name: c for c in all_containers(pod.spec)}
+    for name, admitted in observed.allocated.items():
+        seen, container = observed.current(name), specs.get(name)
+        if seen is None or not seen.alive or container is None:
+            continue
+        adjusted = msgspec.structs.replace(container, resources=admitted)
+        if is_resizable(pod, container) and changes(adjusted, seen.record.in_force):
+            failure = observed.failures.get(f"container/{name}")
+            yield (
+                "PodResizeInProgress",
+                "" if failure is None else "Error",
+                "" if failure is None else failure.message,
+            )
+            return
 
 
 def _initialized(

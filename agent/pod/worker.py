@@ -26,13 +26,14 @@ from typing import Any
 
 from agent.containers.errors import NotFound, RuntimeFailure
 from agent.containers.records import ContainerId, ContainerRecord, EventKind, RuntimeEvent
-from agent.effects import sandbox, start, stop
+from agent.effects import resize, sandbox, start, stop
 from agent.effects.context import AgentContext, PodContext, StepFailed
 from agent.effects.lastwords import termination_message
 from agent.effects.probing import Probing
 from agent.pod import actions, names
 from agent.pod.actions import Action, Plan, PrepareVolumes
 from agent.pod.alarm import Alarm
+from agent.pod.allocation import Answer, judge, wants_more_or_less
 from agent.pod.memory import PodMemory
 from agent.pod.observed import Eviction, PodObserved
 from agent.pod.plan import plan
@@ -42,6 +43,8 @@ from agent.spec.refusals import refusal
 from agent.volumes.base import VolumeError
 from agent.volumes.registry import PodVolumes
 from api.core import Pod, PodStatus
+from api.pods import all_containers
+from api.resources import Amounts
 from base.errors import PodwrightError
 
 log = logging.getLogger(__name__)
@@ -59,6 +62,7 @@ _EFFECTS: dict[type[Any], Effect] = {
     actions.CreateContainer: start.create,
     actions.StartContainer: start.start,
     actions.RunPostStart: start.post_start,
+    actions.ResizeContainer: resize.resize,
     actions.StopContainer: stop.stop,
     actions.RemoveContainer: stop.remove,
     actions.ReleaseSandbox: stop.release,
@@ -67,10 +71,14 @@ _EFFECTS: dict[type[Any], Effect] = {
 }
 
 
+Used = Callable[[str], Amounts]
+"""What all pods of the node but one were admitted with, together."""
+
+
 class PodWorker:
     """Keeps one pod as it should be."""
 
-    def __init__(self, pod: Pod, agent: AgentContext, *, orphan: bool = False) -> None:
+    def __init__(self, pod: Pod, agent: AgentContext, *, used: Used, orphan: bool = False) -> None:
         memory = PodMemory(agent.clock)
         memory.removed = orphan
         volumes = PodVolumes(
@@ -80,6 +88,7 @@ class PodWorker:
             clock=agent.clock,
         )
         self.context = PodContext(agent=agent, pod=pod, memory=memory, volumes=volumes)
+        self._used = used
         self.reported: PodStatus = pod.status
         """The status last computed."""
         name = f"pod {pod.metadata.namespace}/{pod.metadata.name}"
@@ -183,6 +192,7 @@ class PodWorker:
         memory = self.context.memory
         if self._stopping() and memory.stopping_since is None:
             memory.stopping_since = self.context.agent.clock.monotonic()
+        self._allocate()
         observed = self._observe()
         decision = plan(self.pod, observed)
         self._tell(observed)
@@ -192,6 +202,24 @@ class PodWorker:
         for action in decision.actions:
             self._begin(action)
         return self._next_wake(decision)
+
+    def _allocate(self) -> None:
+        """Admit the amounts of the spec, if they are new and the node has room for them."""
+        memory, pod = self.context.memory, self.pod
+        if self._stopping() or not wants_more_or_less(pod, memory.allocated):
+            memory.pending = None
+            return
+        node = self.context.agent.node
+        verdict = judge(pod, used=self._used(pod.metadata.uid), allocatable=node.allocatable)
+        if verdict.answer is Answer.ADMITTED:
+            memory.allocated, memory.pending = (
+                {container.name: container.resources for container in all_containers(pod.spec)},
+                None,
+            )
+            return
+        if memory.pending is None or memory.pending.answer is not verdict.answer:
+            self.context.warn(f"Resize{verdict.answer.value}", verdict.message)
+        memory.pending = verdict
 
     def _observe(self) -> PodObserved:
         host_ip = self.context.agent.node.host_ip

@@ -56,9 +56,6 @@ _NO_BALANCER = "no load balancer is provisioned yet"
 
 _CONTAINER: tuple[NotYet, ...] = (
     NotYet("env[*].valueFrom.fileKeyRef", "the container waits with CreateContainerConfigError"),
-    NotYet(
-        "resizePolicy", "a pod is resized only before it starts; agents cannot do it in place yet"
-    ),
     NotYet("restartPolicyRules", "only the restart policies count"),
     NotYet(
         "volumeMounts[*].recursiveReadOnly",

@@ -1,5 +1,6 @@
 """One pod on one node: it starts, is looked into, is judged by its probes, and ends."""
 
+import json
 import subprocess
 import time
 from collections.abc import Callable
@@ -351,6 +352,40 @@ def test_top_shows_who_is_busy(kubectl: Kubectl, eventually: Eventually) -> None
     )
     missing = kubectl("top", "pod", "nobody", check=False)
     assert missing == ""
+
+
+def test_a_pod_that_runs_gets_more_and_less(kubectl: Kubectl, eventually: Eventually) -> None:
+    amounts = {"cpu": "100m", "memory": "32Mi"}
+    kubectl.apply(pod("grows", container(resources={"limits": amounts, "requests": amounts})))
+    ready(kubectl, "grows")
+    limit = "cat /sys/fs/cgroup/memory.max /sys/fs/cgroup/memory/memory.limit_in_bytes 2>/dev/null"
+
+    def resize(memory: str) -> None:
+        wanted = {"cpu": "200m", "memory": memory}
+        resources = {"limits": wanted, "requests": wanted}
+        change = {"spec": {"containers": [{"name": "main", "resources": resources}]}}
+        kubectl("patch", "pod", "grows", "--subresource=resize", "-p", json.dumps(change))
+
+    for memory, size in (("64Mi", 64), ("48Mi", 48)):
+        resize(memory)
+        eventually(
+            lambda memory=memory: (
+                main_status(kubectl, "grows")["resources"]["limits"]["memory"] == memory
+            )
+        )
+        told = kubectl("exec", "grows", "--", "sh", "-c", limit, check=False)
+        assert told.split() == [str(size * 1024 * 1024)]
+    assert main_status(kubectl, "grows")["allocatedResources"] == {"cpu": "200m", "memory": "48Mi"}
+    assert main_status(kubectl, "grows")["restartCount"] == 0
+    assert "Resized container main in place" in kubectl("describe", "pod", "grows")
+
+    resize("1000Gi")
+    eventually(
+        lambda: any(
+            (one["type"], one.get("reason")) == ("PodResizePending", "Infeasible")
+            for one in status(kubectl, "grows")["conditions"]
+        )
+    )
 
 
 def test_what_is_not_honoured_is_refused_and_said(kubectl: Kubectl, eventually: Eventually) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from agent.containers.records import ContainerState as EngineState
 from agent.pod.observed import Hook, KilledFor, PodObserved, Probed, Refusal, Seen
-from agent.pod.status import OWN_CONDITIONS, status
+from agent.pod.status import STANDING_CONDITIONS, status
 from api import timestamps
 from api.core import Container, ContainerStatus, Pod, PodCondition, PodReadinessGate, PodStatus
 from tests.unit.agent.builders import (
@@ -447,7 +447,7 @@ def test_the_start_time_is_set_once() -> None:
 
 def test_conditions_of_a_running_pod() -> None:
     result = report(make_pod(), observe({"web": [seen(running=True)]}))
-    assert said(result) == dict.fromkeys(OWN_CONDITIONS, "True")
+    assert said(result) == dict.fromkeys(STANDING_CONDITIONS, "True")
     assert all(c.observed_generation == 3 for c in result.conditions)
 
 

@@ -1,0 +1,189 @@
+"""Other amounts for a pod that runs: admitted when there is room, given in place, remembered."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agent.containers.records import InForce
+from agent.containers.script import Script
+from agent.pod.allocation import Answer, judge, loosest
+from agent.resources.values import CpuMemory
+from api import conditions, objects
+from api.core import ContainerResizePolicy, Pod, ResourceRequirements
+from tests.unit.agent.builders import container, make_pod
+from tests.unit.agent.node import Node
+
+ALLOCATABLE = {"cpu": "2", "memory": "4Gi"}
+
+
+def amounts(cpu: str, memory: str = "64Mi", limit: str = "") -> ResourceRequirements:
+    return ResourceRequirements(
+        requests={"cpu": cpu, "memory": memory},
+        limits={"cpu": limit or cpu, "memory": memory},
+    )
+
+
+@pytest.fixture
+async def node(tmp_path: Path) -> AsyncIterator[Node]:
+    node = Node(tmp_path)
+    await node.boot()
+    yield node
+    await node.kill()
+
+
+async def running(node: Node, name: str, cpu: str, **more: Any) -> None:
+    pod = make_pod(container(resources=amounts(cpu), **more))
+    pod.metadata.name = pod.metadata.uid = name
+    node.api.put(pod)
+    await node.run(5)
+    assert node.api.pod(name).status.phase == "Running"
+
+
+async def resize(node: Node, name: str, cpu: str, memory: str = "64Mi") -> None:
+    pod = objects.copy(node.api.pod(name))
+    pod.spec.containers[0].resources = amounts(cpu, memory)
+    pod.metadata.generation += 1
+    node.api.put(pod)
+    await node.run(5)
+
+
+def told(node: Node, name: str) -> tuple[str, str, int]:
+    (status,) = node.api.pod(name).status.container_statuses
+    assert status.resources is not None
+    requests, limits = status.allocated_resources, status.resources.limits
+    return requests["cpu"], limits["cpu"], status.restart_count
+
+
+def said(node: Node, name: str, kind: str) -> str:
+    found = conditions.find(node.api.pod(name).status.conditions, kind)
+    return "" if found is None else f"{found.reason}: {found.message}"
+
+
+def in_force(node: Node, name: str) -> InForce | None:
+    (record,) = [r for r in node.containers("web") if r.running and f"_{name}_" in r.name]
+    return record.in_force
+
+
+async def test_more_is_given_in_place(node: Node) -> None:
+    await running(node, "web", "100m")
+    assert told(node, "web") == ("100m", "100m", 0)
+
+    await resize(node, "web", "500m", "128Mi")
+
+    assert told(node, "web") == ("500m", "500m", 0)
+    assert in_force(node, "web") == InForce(cpu_shares=512, cpu_quota=50_000, memory=128 * 2**20)
+    assert said(node, "web", "PodResizePending") == ""
+    assert said(node, "web", "PodResizeInProgress") == ""
+    assert node.recorder.messages("ResizeCompleted") == [
+        "Resized container web in place: requests cpu=500m, requests memory=128Mi, limits cpu=500m,"
+        " limits memory=128Mi"
+    ]
+
+
+async def test_what_the_node_has_no_room_for_waits_until_it_has(node: Node) -> None:
+    await running(node, "web", "500m")
+    await running(node, "other", "1200m")
+
+    await resize(node, "web", "1")
+
+    assert told(node, "web") == ("500m", "500m", 0)
+    assert said(node, "web", "PodResizePending") == (
+        "Deferred: Node didn't have enough resource: cpu, requested: 1000, used: 1200, capacity: 2000"
+    )
+    node.api.delete_gracefully("other", "ns", stamp="2026-01-01T12:00:00Z", grace=0)
+    await node.run(10)
+    assert told(node, "web") == ("1", "1", 0)
+    assert said(node, "web", "PodResizePending") == ""
+
+
+async def test_what_no_node_of_this_size_could_give_is_infeasible(node: Node) -> None:
+    await running(node, "web", "500m")
+    await resize(node, "web", "3")
+    assert told(node, "web") == ("500m", "500m", 0)
+    assert said(node, "web", "PodResizePending").startswith("Infeasible: Node didn't have enough")
+    await resize(node, "web", "600m")
+    assert told(node, "web") == ("600m", "600m", 0)
+    assert said(node, "web", "PodResizePending") == ""
+
+
+async def test_a_container_that_wants_it_is_started_anew(node: Node) -> None:
+    policy = [ContainerResizePolicy(resource_name="memory", restart_policy="RestartContainer")]
+    await running(node, "web", "100m", resize_policy=policy)
+    await resize(node, "web", "200m")
+    assert told(node, "web") == ("200m", "200m", 0), "only memory asks for it"
+    await resize(node, "web", "200m", "128Mi")
+    assert told(node, "web") == ("200m", "200m", 1)
+    found = in_force(node, "web")
+    assert found is not None
+    assert found.memory == 128 * 2**20
+
+
+async def test_a_deferred_resize_does_not_slip_in_with_a_restart(node: Node) -> None:
+    node.runtime.scripts["web"] = [Script(run_for=60.0), Script()]
+    await running(node, "web", "500m")
+    await running(node, "other", "1200m")
+    await resize(node, "web", "1")
+    await node.run(80)
+    assert told(node, "web") == ("500m", "500m", 1)
+
+
+async def test_a_refusal_of_the_kernel_is_told_and_tried_again(node: Node) -> None:
+    node.runtime.scripts["web"] = Script(update_error="device or resource busy")
+    await running(node, "web", "500m")
+    await resize(node, "web", "400m")
+    words = said(node, "web", "PodResizeInProgress")
+    assert words == "Error: container web cannot be resized: device or resource busy"
+    assert told(node, "web")[1] == "500m", "what is in force is told"
+    (one,) = [c for c in node.runtime._containers.values() if c.record.name.startswith("k8s_web")]
+    one.script = replace(one.script, update_error="")
+    await node.run(60)
+    assert told(node, "web") == ("400m", "400m", 0)
+    assert said(node, "web", "PodResizeInProgress") == ""
+
+
+async def test_an_agent_that_starts_anew_goes_on_where_the_last_one_was(node: Node) -> None:
+    await running(node, "web", "500m")
+    await running(node, "other", "1200m")
+    await resize(node, "web", "1")
+    await node.kill()
+    await node.boot()
+    await node.run(5)
+    assert told(node, "web") == ("500m", "500m", 0)
+    assert said(node, "web", "PodResizePending").startswith("Deferred")
+
+
+@pytest.mark.parametrize(
+    ("cpu", "used", "answer"),
+    [
+        ("1", {"cpu": 1000}, Answer.ADMITTED),
+        ("1", {"cpu": 1001}, Answer.DEFERRED),
+        ("2001m", {}, Answer.INFEASIBLE),
+    ],
+)
+def test_the_verdict(cpu: str, used: Mapping[str, int], answer: Answer) -> None:
+    pod: Pod = make_pod(container(resources=amounts(cpu)))
+    assert judge(pod, used=dict(used), allocatable=ALLOCATABLE).answer is answer
+
+
+@given(
+    st.integers(0, 5),
+    st.lists(st.integers(0, 5), min_size=1, max_size=3),
+)
+def test_the_pods_cgroup_never_holds_back_what_its_containers_have(
+    after: int, now: list[int]
+) -> None:
+    found = loosest(
+        CpuMemory(cpu_shares=after, cpu_quota=after, memory=after),
+        [InForce(cpu_shares=one, cpu_quota=one, memory=one) for one in now],
+    )
+    for value in (found.cpu_quota, found.memory):
+        assert value == 0 or value >= max(after, sum(now))
+    if 0 not in (*now, after):
+        assert found.memory > 0
