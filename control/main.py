@@ -128,6 +128,7 @@ def start_controllers(
             node_cidr_mask_size=settings.node_cidr_mask_size,
             monitor_grace=settings.node_monitor_grace_period,
         ),
+        pod_usage=parts.pod_metrics.every,
     )
     manager = Manager(context)
     reader = parts.client("system:kube-scheduler")

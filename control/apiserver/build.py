@@ -87,6 +87,7 @@ class ApiParts:
     reports: ReportHandler
     components: Components
     following: Following
+    pod_metrics: PodMetricsSource
 
     async def start(self, guard: TaskGuard) -> None:
         """Fill the caches; returns when they show what the store has."""
@@ -205,12 +206,13 @@ def build(
     reports = ReportHandler()
     components = Components(store=_store_check(registry))
     usage = UsageCollector(agents, reader, clock)
+    pod_metrics = PodMetricsSource(usage, reader, clock)
     shown = ShownHandler(
         clock,
         (
             components,
             NodeMetricsSource(usage, reader, clock),
-            PodMetricsSource(usage, reader, clock),
+            pod_metrics,
         ),
     )
     unstored: Unstored = {POSTED: reviews, SHOWN: shown, (): reports}
@@ -253,6 +255,7 @@ def build(
         reports=reports,
         components=components,
         following=following,
+        pod_metrics=pod_metrics,
     )
 
 

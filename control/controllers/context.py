@@ -1,5 +1,6 @@
 """What controllers are given: the client, one shared informer per kind, events, clock, settings."""
 
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network
 from typing import Any, TypeVar
@@ -7,6 +8,7 @@ from typing import Any, TypeVar
 from api.client import Client
 from api.events import EventRecorder
 from api.informer import Informer
+from api.metrics import PodMetrics
 from api.scheme import SERVED, Catalogue
 from api.struct import ApiStruct
 from base.clock import Clock
@@ -98,6 +100,8 @@ class Context:
     tokens: TokenKeys | None = None
     catalogue: Catalogue = field(default_factory=lambda: Catalogue(SERVED))
     nodes: NodeSettings = field(default_factory=NodeSettings)
+    pod_usage: Callable[[str], Awaitable[Sequence[PodMetrics]]] | None = None
+    """What the pods of a namespace use at the moment; None where nobody measures."""
 
     def recorder(self, component: str) -> EventRecorder:
         """An event recorder that speaks as `component`, delivering in the background."""

@@ -21,6 +21,7 @@ from control.controllers.nodes.ipam import NodeIpamController
 from control.controllers.nodes.lifecycle import NodeLifecycleController
 from control.controllers.nodes.podgc import PodGcController
 from control.controllers.volumes.binding import PersistentVolumeController
+from control.controllers.workloads.autoscaling.controller import AutoscalerController
 from control.controllers.workloads.daemonset import DaemonSetController
 from control.controllers.workloads.deployment import DeploymentController
 from control.controllers.workloads.disruption import DisruptionController
@@ -34,6 +35,7 @@ from control.scheduler.scheduler import Scheduler
 
 CONTROLLERS: tuple[type[Controller], ...] = (
     ApiServiceController,
+    AutoscalerController,
     CertificateController,
     CronJobController,
     DaemonSetController,

@@ -14,7 +14,6 @@ from typing import Any
 from api import (
     apiregistration,
     apps,
-    autoscalingv2,
     batch,
     coordination,
     core,
@@ -131,7 +130,6 @@ ROLE: tuple[NotYet, ...] = (NotYet("rules", _NO_RBAC),)
 
 BINDING: tuple[NotYet, ...] = (NotYet("subjects", _NO_RBAC),)
 
-_NO_AUTOSCALING = "no controller changes the size of workloads yet"
 _NO_BOOKS = "the addresses of Services come from --service-cidr alone"
 _NO_INGRESS = "no controller of podwright acts on it yet; one that is installed in the cluster can"
 _NO_POLICIES = "nodes do not filter connections between pods yet"
@@ -147,7 +145,6 @@ NOT_YET: dict[type[ApiStruct], tuple[NotYet, ...]] = {
     core.ReplicationController: _below("spec.template.spec", POD_SPEC),
     apps.DaemonSet: _below("spec.template.spec", POD_SPEC),
     apps.StatefulSet: _below("spec.template.spec", POD_SPEC),
-    autoscalingv2.HorizontalPodAutoscaler: (NotYet("spec", _NO_AUTOSCALING),),
     core.Service: SERVICE,
     core.Node: NODE,
     discovery.EndpointSlice: ENDPOINT_SLICE,

@@ -92,12 +92,6 @@ async def test_errors_are_those_of_what_is_kept(api: Api, namespace: str) -> Non
     for version in (V1, V2):
         code, said = await api.post(path(version, namespace), body("a", minReplicas=6))
         assert code == 422 and "spec.maxReplicas" in said["message"]
-    assert any("without effect" in text for text in await _warnings(api, namespace))
-
-
-async def _warnings(api: Api, namespace: str) -> list[str]:
-    await api.ok("POST", path(V1, namespace), body("b"))
-    return list(api.warnings)
 
 
 async def test_the_same_rows(api: Api, namespace: str) -> None:

@@ -19,6 +19,7 @@ from api.coordination import Lease, LeaseSpec
 from api.core import Node, Pod
 from api.informer import Informer
 from api.meta import ObjectMeta
+from api.metrics import ContainerMetrics, PodMetrics
 from base.clock import SystemClock
 from base.errors import PodwrightError
 from base.tasks import TaskGuard
@@ -138,6 +139,7 @@ class FakeAgents:
         status = {
             "phase": "Running",
             "podIP": pod.status.pod_ip or address,
+            "startTime": pod.status.start_time or timestamps.now_string(self.clock),
             "conditions": [condition],
         }
         await self._report(pod, status)
@@ -162,6 +164,8 @@ class Plane:
     manager: Manager
     ca: bytes
     clock: ShiftedClock
+    usage: dict[str, str]
+    """What each running container uses."""
 
     async def pods(self, namespace: str = "default", **more: str) -> list[Pod]:
         return list((await self.client.list(Pod, namespace, **more)).items)  # type: ignore[arg-type]
@@ -189,6 +193,18 @@ class Plane:
         return await self.client.create(fresh(deployment(name, **more)))
 
 
+def measured(pod: Pod, usage: dict[str, str], clock: SystemClock) -> PodMetrics:
+    """What a pod's containers are said to use."""
+    return PodMetrics(
+        metadata=ObjectMeta(name=pod.metadata.name, namespace=pod.metadata.namespace),
+        timestamp=timestamps.now_string(clock),
+        window="0s",
+        containers=[
+            ContainerMetrics(name=one.name, usage=dict(usage)) for one in pod.spec.containers
+        ],
+    )
+
+
 def fresh(obj: Deployment) -> Deployment:
     obj.metadata.uid = ""
     obj.metadata.generation = 0
@@ -209,7 +225,14 @@ async def plane(tmp_path: Path) -> AsyncIterator[Plane]:
                 settings=settings, store=store, keys=keys, advertised="192.0.2.1", clock=clock
             )
             await parts.start(guard)
-            client = parts.client("test")
+            client, usage = parts.client("test"), dict[str, str]()
+
+            async def pod_usage(namespace: str) -> list[PodMetrics]:
+                found = (await client.list(Pod, namespace)).items
+                return [
+                    measured(pod, usage, clock) for pod in found if pod.status.phase == "Running"
+                ]
+
             await initial.ensure(client, settings, "192.0.2.1")
             context = Context(
                 client=client,
@@ -219,12 +242,13 @@ async def plane(tmp_path: Path) -> AsyncIterator[Plane]:
                 tokens=keys.tokens,
                 guard=guard,
                 nodes=NodeSettings(monitor_period=0.2, monitor_grace=GRACE),
+                pod_usage=pod_usage,
             )
             manager = Manager(context)
             agents = FakeAgents(client, clock, guard, context.informers.of(Pod))
             guard.start(manager.run(), name="manager")
             guard.start(agents.run(), name="agents")
-            yield Plane(client, agents, manager, keys.ca.cert_pem, clock)
+            yield Plane(client, agents, manager, keys.ca.cert_pem, clock, usage)
             failed = [f for f in manager.statistics().items() if f[1].get("reconcile_failures")]
             print(f"reconciles that failed: {failed}")
     finally:

@@ -113,7 +113,6 @@ STORED_ONLY = {
     "CSIStorageCapacity",
     "ClusterRole",
     "ClusterRoleBinding",
-    "HorizontalPodAutoscaler",
     "IPAddress",
     "Ingress",
     "NetworkPolicy",

@@ -1,0 +1,181 @@
+"""Autoscalers over the real store: the size follows what the pods use, and the conditions say why."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from api import conditions
+from api.apps import Deployment
+from api.autoscalingv2 import HorizontalPodAutoscaler
+from api.codec import decode
+from api.core import Event
+from control.controllers.workloads.autoscaling import controller
+from tests.integration.controllers.conftest import Plane, eventually
+
+NAME = "web"
+AT_ONCE = {"scaleDown": {"stabilizationWindowSeconds": 0}}
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(controller, "PERIOD", 0.1)
+
+
+def autoscaler(**spec: Any) -> HorizontalPodAutoscaler:
+    tree = {
+        "metadata": {"name": NAME, "namespace": "default"},
+        "spec": {
+            "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": NAME},
+            "maxReplicas": 10,
+            "metrics": [by_use("cpu", 50)],
+            **spec,
+        },
+    }
+    made: HorizontalPodAutoscaler = decode.convert(tree, HorizontalPodAutoscaler, "Strict").obj
+    return made
+
+
+def by_use(resource: str, percent: int) -> dict[str, Any]:
+    target = {"type": "Utilization", "averageUtilization": percent}
+    return {"type": "Resource", "resource": {"name": resource, "target": target}}
+
+
+def of_pods(name: str) -> dict[str, Any]:
+    target = {"type": "AverageValue", "averageValue": "1"}
+    return {"type": "Pods", "pods": {"metric": {"name": name}, "target": target}}
+
+
+async def started(plane: Plane, *, replicas: int, **usage: str) -> None:
+    """A workload whose pods request 100m CPU and 100Mi, and use what is said."""
+    plane.usage.update(usage)
+    await plane.agents.add_node("n1")
+    resources = {"requests": {"cpu": "100m", "memory": "100Mi"}}
+    await plane.deploy(replicas=replicas)
+    change = {
+        "spec": {
+            "template": {
+                "spec": {"containers": [{"name": "c", "image": "i", "resources": resources}]}
+            }
+        }
+    }
+    await plane.client.patch(Deployment, NAME, "default", change)
+    await plane.complete(NAME, replicas=replicas)
+
+
+async def size(plane: Plane) -> int:
+    return (await plane.client.get(Deployment, NAME, "default")).spec.replicas or 0
+
+
+async def becomes(plane: Plane, wanted: int) -> HorizontalPodAutoscaler:
+    async def same() -> HorizontalPodAutoscaler | None:
+        found = await plane.client.get(HorizontalPodAutoscaler, NAME, "default")
+        there = await size(plane) == wanted == found.status.current_replicas
+        return found if there else None
+
+    found = await eventually(same)
+    assert found is not None
+    return found
+
+
+async def told(plane: Plane, type_: str, reason: str) -> str:
+    """The message of a condition, once it has that reason."""
+
+    async def same() -> str:
+        found = await plane.client.get(HorizontalPodAutoscaler, NAME, "default")
+        condition = conditions.find(found.status.conditions, type_)
+        return condition.message if condition is not None and condition.reason == reason else ""
+
+    return await eventually(same)
+
+
+async def reasons(plane: Plane) -> set[tuple[str, str]]:
+    listed = await plane.client.list(Event, "default")
+    return {
+        (event.reason, event.message)
+        for event in listed.items
+        if event.involved_object.kind == "HorizontalPodAutoscaler"
+    }
+
+
+async def test_it_grows_and_shrinks_with_the_use(plane: Plane) -> None:
+    await started(plane, replicas=2, cpu="120m")
+    await plane.client.create(autoscaler(minReplicas=2, maxReplicas=5, behavior=AT_ONCE))
+    found = await becomes(plane, 5)  # 2 × 120 % ÷ 50 %, rounded up
+    assert found.status.last_scale_time
+    text = await told(plane, "ScalingActive", "ValidMetricFound")
+    assert text.endswith("replica count from cpu resource utilization (percentage of request)")
+
+    async def said() -> bool:
+        return ("SuccessfulRescale", "New size: 5; reason: cpu resource utilization "
+                "(percentage of request) above target") in await reasons(plane)  # fmt: skip
+
+    await eventually(said)
+    plane.usage["cpu"] = "50m"
+    await plane.complete(NAME, replicas=5)
+    plane.usage["cpu"] = "10m"
+    found = await becomes(plane, 2)
+    assert found.spec.min_replicas == 2
+    await told(plane, "ScalingLimited", "TooFewReplicas")
+
+
+async def test_nothing_is_written_while_nothing_changes(plane: Plane) -> None:
+    await started(plane, replicas=2, cpu="50m")
+    await plane.client.create(autoscaler())
+    await told(plane, "ScalingActive", "ValidMetricFound")
+    found = await becomes(plane, 2)
+    version = found.metadata.resource_version
+    await plane.clock.sleep(0.5)
+    found = await plane.client.get(HorizontalPodAutoscaler, NAME, "default")
+    assert found.metadata.resource_version == version
+    (metric,) = found.status.current_metrics
+    assert metric.resource is not None and metric.resource.current.average_utilization == 50
+
+
+async def test_bounds_hold_without_metrics(plane: Plane) -> None:
+    await started(plane, replicas=4)
+    await plane.client.create(autoscaler(maxReplicas=3))
+    await becomes(plane, 3)
+    text = await told(plane, "ScalingActive", "FailedGetResourceMetric")
+    assert "failed to get cpu utilization: unable to get metrics for resource cpu" in text
+    await plane.client.patch(
+        HorizontalPodAutoscaler, NAME, "default", {"spec": {"minReplicas": 5, "maxReplicas": 6}}
+    )
+    await becomes(plane, 5)
+
+
+async def test_zero_is_switched_off(plane: Plane) -> None:
+    await started(plane, replicas=0, cpu="100m")
+    await plane.client.create(autoscaler())
+    assert "is zero" in await told(plane, "ScalingActive", "ScalingDisabled")
+    assert await size(plane) == 0
+
+
+async def test_unknown_metrics_let_it_grow_but_not_shrink(plane: Plane) -> None:
+    await started(plane, replicas=3, cpu="10m")
+    await plane.client.create(
+        autoscaler(maxReplicas=6, metrics=[by_use("cpu", 50), of_pods("p")], behavior=AT_ONCE)
+    )
+    text = await told(plane, "ScalingActive", "FailedGetPodsMetric")
+    assert "no custom metrics API (custom.metrics.k8s.io) registered" in text
+    assert await size(plane) == 3
+    plane.usage["cpu"] = "100m"
+    await becomes(plane, 6)
+    await told(plane, "ScalingActive", "ValidMetricFound")
+
+
+async def test_a_target_that_is_not_there(plane: Plane) -> None:
+    await plane.client.create(autoscaler())
+    assert "not found" in await told(plane, "AbleToScale", "FailedGetScale")
+    await started(plane, replicas=1, cpu="10m")
+    await told(plane, "AbleToScale", "ReadyForNewScale")
+
+
+async def test_policies_set_the_pace(plane: Plane) -> None:
+    rules = {"scaleUp": {"policies": [{"type": "Pods", "value": 1, "periodSeconds": 600}]}}
+    await started(plane, replicas=1, cpu="500m")
+    await plane.client.create(autoscaler(behavior=rules))
+    await becomes(plane, 2)
+    assert "faster than the maximum" in await told(plane, "ScalingLimited", "ScaleUpLimit")
+    assert await size(plane) == 2
