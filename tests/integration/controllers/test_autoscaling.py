@@ -47,6 +47,20 @@ def of_pods(name: str) -> dict[str, Any]:
     return {"type": "Pods", "pods": {"metric": {"name": name}, "target": target}}
 
 
+def of_object(name: str) -> dict[str, Any]:
+    described = {"apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "name": "front"}
+    target = {"type": "Value", "value": "20"}
+    return {
+        "type": "Object",
+        "object": {"metric": {"name": name}, "describedObject": described, "target": target},
+    }
+
+
+def external(name: str) -> dict[str, Any]:
+    target = {"type": "AverageValue", "averageValue": "30"}
+    return {"type": "External", "external": {"metric": {"name": name}, "target": target}}
+
+
 async def started(plane: Plane, *, replicas: int, **usage: str) -> None:
     """A workload whose pods request 100m CPU and 100Mi, and use what is said."""
     plane.usage.update(usage)
@@ -163,6 +177,44 @@ async def test_unknown_metrics_let_it_grow_but_not_shrink(plane: Plane) -> None:
     plane.usage["cpu"] = "100m"
     await becomes(plane, 6)
     await told(plane, "ScalingActive", "ValidMetricFound")
+
+
+@pytest.mark.parametrize(
+    ("metric", "reason", "source"),
+    [
+        (of_pods("qps"), "FailedGetPodsMetric", "custom"),
+        (of_object("qps"), "FailedGetObjectMetric", "custom"),
+        (external("qps"), "FailedGetExternalMetric", "external"),
+        (by_use("memory", 50), "FailedGetResourceMetric", ""),
+    ],
+)
+async def test_metrics_without_a_source_are_named_and_told(
+    plane: Plane, metric: dict[str, Any], reason: str, source: str
+) -> None:
+    await started(plane, replicas=2)
+    await plane.client.create(autoscaler(metrics=[metric]))
+    text = await told(plane, "ScalingActive", reason)
+    assert text.startswith("the HPA was unable to compute the replica count: ")
+    if source:
+        api = f"{source} metrics API ({source}.metrics.k8s.io) registered"
+        assert "unable to get metric qps" in text and api in text
+
+    async def said() -> bool:
+        found = {name for name, _ in await reasons(plane)}
+        return {reason, "FailedComputeMetricsReplicas"} <= found
+
+    await eventually(said)
+    assert await size(plane) == 2
+
+
+async def test_another_target_counts_at_once(plane: Plane) -> None:
+    await started(plane, replicas=2, cpu="60m")
+    await plane.client.create(autoscaler(metrics=[by_use("cpu", 60)]))
+    await told(plane, "ScalingActive", "ValidMetricFound")
+    assert await size(plane) == 2
+    change = {"spec": {"metrics": [by_use("cpu", 30)]}}
+    await plane.client.patch(HorizontalPodAutoscaler, NAME, "default", change)
+    await becomes(plane, 4)
 
 
 async def test_a_target_that_is_not_there(plane: Plane) -> None:

@@ -149,7 +149,11 @@ def use(values: list[int], target: int, current: int | None = None, **names: lis
         ([60, 90, 50], 50, 4),  # 200 ÷ 150 × 3
         ([36, 36, 36], 30, 4),  # 108 ÷ 30 = 3.6, as the books have it
         ([100], 50, 2),
-        ([108], 30, 4),
+        ([108], 30, 4),  # their worked example: from one pod to four, ...
+        ([26, 26, 26, 26], 30, 4),  # ... each of which then uses 26 %: they stay
+        ([20, 20, 20, 20], 30, 3),
+        ([80, 80], 80, 2),  # the usual target
+        ([90, 90], 80, 3),
         ([50, 50], 50, 2),
         ([54, 55], 50, 2),  # within a tenth
         ([56, 56], 50, 3),
