@@ -323,12 +323,14 @@ class Wire:
 _SERVER_ERRORS = (501, 504)
 # Of a custom object that does not say how many there are: a 500 in Kubernetes, too.
 _NO_REPLICAS = b"the spec replicas field"
+# Of a control plane that runs nothing but its API server: nobody is there who could say why.
+_NO_REPORTS = b"runs no controllers and no scheduler"
 
 
 def fault(request: Request, answer: Answer) -> str:
     """What is wrong with an answer, or ""."""
     kind = answer.headers.get("content-type", "").partition(";")[0]
-    if _NO_REPLICAS in answer.body:
+    if _NO_REPLICAS in answer.body or _NO_REPORTS in answer.body:
         return ""
     if answer.code >= 500 and answer.code not in _SERVER_ERRORS:
         return "an error of the server's"

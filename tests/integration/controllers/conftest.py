@@ -10,13 +10,14 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
+import msgspec
 import pytest
 
 from api import errors, pods, timestamps
 from api.apps import Deployment
 from api.client import Client, PatchType
 from api.coordination import Lease, LeaseSpec
-from api.core import Node, Pod
+from api.core import Node, PersistentVolume, Pod
 from api.informer import Informer
 from api.meta import ObjectMeta
 from api.metrics import ContainerMetrics, PodMetrics
@@ -188,6 +189,19 @@ class Plane:
         found = await eventually(done)
         assert found is not None
         return found
+
+    async def add_volume(self, name: str, size: str = "1Gi", **spec: Any) -> PersistentVolume:
+        """A volume that somebody made by hand, as claims without a class ask for."""
+        body = {
+            "metadata": {"name": name},
+            "spec": {
+                "capacity": {"storage": size},
+                "accessModes": ["ReadWriteOnce"],
+                "hostPath": {"path": f"/data/{name}"},
+                **spec,
+            },
+        }
+        return await self.client.create(msgspec.convert(body, type=PersistentVolume))
 
     async def deploy(self, name: str = "web", **more: Any) -> Deployment:
         return await self.client.create(fresh(deployment(name, **more)))

@@ -54,6 +54,8 @@ def disturb(plane: Plane) -> None:
 async def test_a_stateful_set_gets_there(plane: Plane) -> None:
     disturb(plane)
     await plane.agents.add_node("n1")
+    for number in range(3):
+        await plane.add_volume(f"data-{number}")
     owner = stateful_set(replicas=3, claims=("data",))
     owner.metadata.uid = ""
     await plane.client.create(owner)

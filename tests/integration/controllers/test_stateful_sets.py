@@ -18,6 +18,9 @@ async def made(plane: Plane, **more: Any) -> StatefulSet:
     owner = stateful_set(**more)
     owner.metadata.uid = ""
     await plane.agents.add_node("n1")
+    for claim in owner.spec.volume_claim_templates:
+        for number in range((owner.spec.replicas or 1) + 2):  # claims may be made anew
+            await plane.add_volume(f"{claim.metadata.name}-{number}")
     return await plane.client.create(owner)
 
 

@@ -16,19 +16,6 @@ from tests.integration.controllers.conftest import Plane, eventually
 DEFAULT = {"storageclass.kubernetes.io/is-default-class": "true"}
 
 
-async def volume(plane: Plane, name: str, size: str = "1Gi", **spec: Any) -> PersistentVolume:
-    body = {
-        "metadata": {"name": name},
-        "spec": {
-            "capacity": {"storage": size},
-            "accessModes": ["ReadWriteOnce"],
-            "hostPath": {"path": f"/data/{name}"},
-            **spec,
-        },
-    }
-    return await plane.client.create(msgspec.convert(body, type=PersistentVolume))
-
-
 async def claim(plane: Plane, name: str = "data", size: str = "1Gi", **spec: Any) -> None:
     body = {
         "metadata": {"name": name, "namespace": "default"},
@@ -60,8 +47,8 @@ async def phases(plane: Plane, **wanted: str) -> None:
 async def test_a_claim_is_bound_to_the_smallest_volume_and_leaves_it_released(
     plane: Plane,
 ) -> None:
-    await volume(plane, "large", "9Gi")
-    await volume(plane, "small", "2Gi")
+    await plane.add_volume("large", "9Gi")
+    await plane.add_volume("small", "2Gi")
     await phases(plane, large="Available", small="Available")
     await claim(plane)
     await phases(plane, data="Bound", small="Bound", large="Available")
@@ -92,7 +79,7 @@ async def test_a_claim_waits_until_a_volume_comes(plane: Plane) -> None:
         return any(one.reason == "FailedBinding" and one.message == words for one in events)
 
     await eventually(told)
-    await volume(plane, "late")
+    await plane.add_volume("late")
     await phases(plane, data="Bound", late="Bound")
     await plane.client.delete(PersistentVolume, "late")
     await phases(plane, data="Lost")
@@ -100,8 +87,8 @@ async def test_a_claim_waits_until_a_volume_comes(plane: Plane) -> None:
 
 async def test_two_that_are_made_for_each_other(plane: Plane) -> None:
     reference = {"namespace": "default", "name": "data"}
-    await volume(plane, "kept", "5Gi", claimRef=reference)
-    await volume(plane, "small")
+    await plane.add_volume("kept", "5Gi", claimRef=reference)
+    await plane.add_volume("small")
     await phases(plane, kept="Available", small="Available")
     await claim(plane, "other")
     await phases(plane, other="Bound", small="Bound", kept="Available")
@@ -111,7 +98,7 @@ async def test_two_that_are_made_for_each_other(plane: Plane) -> None:
 
 async def test_many_claims_at_once_never_share_a_volume(plane: Plane) -> None:
     for number in range(8):
-        await volume(plane, f"v{number}")
+        await plane.add_volume(f"v{number}")
     for number in range(10):
         await claim(plane, f"c{number}")
 
@@ -143,15 +130,15 @@ async def test_a_provisioner_outside_is_asked_and_a_default_class_may_come_late(
     waiting = await eventually(asked)
     assert waiting is not None
     reference = {"namespace": "default", "name": "data", "uid": waiting.metadata.uid}
-    await volume(
-        plane, "pvc-1", storageClassName="fast", claimRef=reference,
+    await plane.add_volume(
+        "pvc-1", storageClassName="fast", claimRef=reference,
         persistentVolumeReclaimPolicy="Delete",
     )  # fmt: skip
     await phases(plane, data="Bound")
 
 
 async def test_what_nobody_here_can_delete_fails_and_says_so(plane: Plane) -> None:
-    await volume(plane, "disk", persistentVolumeReclaimPolicy="Delete")
+    await plane.add_volume("disk", persistentVolumeReclaimPolicy="Delete")
     await claim(plane)
     await phases(plane, data="Bound", disk="Bound")
     await plane.client.delete(PersistentVolumeClaim, "data", "default")
@@ -194,7 +181,7 @@ async def test_a_pod_waits_for_its_claim_and_the_claim_for_a_volume(plane: Plane
     await claim(plane)
     words = "0/1 nodes are available: pod has unbound immediate PersistentVolumeClaims."
     await says(plane, "p", words)
-    await volume(plane, "late")
+    await plane.add_volume("late")
     assert await node_of(plane, "p") == "n1"
 
 
@@ -210,8 +197,8 @@ async def test_volumes_of_nodes_take_their_pods_there(plane: Plane) -> None:
     await plane.client.create(made)
     for name in ("n2", "n3"):
         term = {"matchExpressions": [{"key": "host", "operator": "In", "values": [name]}]}
-        await volume(
-            plane, f"disk-{name}", storageClassName="local", hostPath=None,
+        await plane.add_volume(
+            f"disk-{name}", storageClassName="local", hostPath=None,
             local={"path": "/mnt/disk"},
             nodeAffinity={"required": {"nodeSelectorTerms": [term]}},
         )  # fmt: skip
@@ -261,5 +248,5 @@ async def test_a_provisioner_is_told_the_node(plane: Plane) -> None:
     assert waiting is not None
     assert not (await plane.client.get(Pod, "p", "default")).spec.node_name
     reference = {"namespace": "default", "name": "data", "uid": waiting.metadata.uid}
-    await volume(plane, "pvc-1", storageClassName="late", claimRef=reference)
+    await plane.add_volume("pvc-1", storageClassName="late", claimRef=reference)
     assert await node_of(plane, "p") == "n1"
