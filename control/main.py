@@ -127,6 +127,10 @@ def start_controllers(
             cluster_cidr=ipaddress.IPv4Network(settings.cluster_cidr),
             node_cidr_mask_size=settings.node_cidr_mask_size,
             monitor_grace=settings.node_monitor_grace_period,
+            eviction_rate=settings.node_eviction_rate,
+            secondary_eviction_rate=settings.secondary_node_eviction_rate,
+            unhealthy_share=settings.unhealthy_zone_threshold,
+            large_zone=settings.large_cluster_size_threshold,
         ),
         pod_usage=parts.pod_metrics.every,
     )

@@ -204,6 +204,34 @@ SETTINGS: tuple[Setting, ...] = (
         help="A node that has sent no heartbeat for this long is not ready.",
     ),
     Setting(
+        name="node-eviction-rate",
+        type=float,
+        default=0.1,
+        group=_NODES,
+        help="So many nodes that are not ready lose their pods per second in each zone.",
+    ),
+    Setting(
+        name="secondary-node-eviction-rate",
+        type=float,
+        default=0.01,
+        group=_NODES,
+        help="The same while much of the zone is not ready; nothing in a zone that is not large.",
+    ),
+    Setting(
+        name="unhealthy-zone-threshold",
+        type=float,
+        default=0.55,
+        group=_NODES,
+        help="Much of a zone is not ready from this share of its nodes on (and from three nodes on).",
+    ),
+    Setting(
+        name="large-cluster-size-threshold",
+        type=int,
+        default=50,
+        group=_NODES,
+        help="A zone with more nodes than this is large.",
+    ),
+    Setting(
         name="default-toleration",
         type=settings.duration,
         default=300.0,
@@ -259,6 +287,10 @@ class ControlSettings:
     cluster_domain: str = "cluster.local"
     controllers: bool = True
     node_monitor_grace_period: float = 40.0
+    node_eviction_rate: float = 0.1
+    secondary_node_eviction_rate: float = 0.01
+    unhealthy_zone_threshold: float = 0.55
+    large_cluster_size_threshold: int = 50
     default_toleration: float = 300.0
     compaction_interval: float = 300.0
     log_level: str = "info"

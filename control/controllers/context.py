@@ -76,12 +76,19 @@ class Informers:
 
 @dataclass(frozen=True, kw_only=True)
 class NodeSettings:
-    """How nodes are numbered and how long they may be silent (seconds)."""
+    """How nodes are numbered, how long they may be silent (seconds), and how fast they lose pods.
+
+    Rates count nodes per second and zone; what they mean stands in `nodes.zones`.
+    """
 
     cluster_cidr: IPv4Network = field(default_factory=lambda: IPv4Network("10.244.0.0/16"))
     node_cidr_mask_size: int = 24
     monitor_period: float = 5.0
     monitor_grace: float = 40.0
+    eviction_rate: float = 0.1
+    secondary_eviction_rate: float = 0.01
+    unhealthy_share: float = 0.55
+    large_zone: int = 50
 
 
 @dataclass(frozen=True, kw_only=True)

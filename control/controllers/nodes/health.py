@@ -2,8 +2,9 @@
 
 A node lives while its Lease or its status changes. What counts is when *we* saw it change, on our
 own monotonic clock, so that a wrong clock on a node or a jump of ours makes no node look dead.
-Taints follow the conditions (documented under "Taint based Evictions"): NoSchedule at once,
-NoExecute for not-ready and unreachable, which evicts pods once their tolerations have run out.
+Taints follow the conditions (documented under "Taint based Evictions"): NoSchedule at once; NoExecute
+for not-ready and unreachable, which evicts pods once their tolerations have run out, when it is the
+node's turn (`zones`).
 """
 
 from collections.abc import Sequence
@@ -27,6 +28,7 @@ _CONDITION_TAINTS = {
     ("Ready", "False"): NOT_READY,
     ("Ready", "Unknown"): UNREACHABLE,
 }
+EVICTING = frozenset({NOT_READY, UNREACHABLE})
 _OURS = frozenset({*_CONDITION_TAINTS.values(), UNSCHEDULABLE})
 _REPORTED = ("Ready", "MemoryPressure", "DiskPressure", "PIDPressure")
 
@@ -78,17 +80,18 @@ def with_unknown(node: Node, now: str) -> list[NodeCondition]:
     return told
 
 
-def wanted_taints(node: Node, now: str) -> list[Taint]:
+def wanted_taints(node: Node, now: str, *, evicts: bool) -> list[Taint]:
     """The node's taints with ours brought in line with its conditions; foreign ones are kept.
 
-    `timeAdded` of a taint that stays is kept: tolerations count from it.
+    `evicts` says whether the node's pods may be told to go. `timeAdded` of a taint that stays is
+    kept: tolerations count from it.
     """
     keys: list[tuple[str, str]] = []
     for condition in node.status.conditions:
         key = _CONDITION_TAINTS.get((condition.type, condition.status))
         if key is not None:
             keys.append((key, "NoSchedule"))
-            if key in (NOT_READY, UNREACHABLE):
+            if evicts and key in EVICTING:
                 keys.append((key, "NoExecute"))
     if node.spec.unschedulable:
         keys.append((UNSCHEDULABLE, "NoSchedule"))
@@ -106,9 +109,20 @@ def no_execute(taints: Sequence[Taint]) -> list[Taint]:
     return [taint for taint in taints if taint.effect == "NoExecute"]
 
 
-def not_ready_conditions(node_conditions: Sequence[NodeCondition]) -> bool:
-    """Whether pods of this node can no longer be called ready."""
-    ready = conditions.find(node_conditions, "Ready")
+def evicts(node: Node) -> bool:
+    """Whether a taint of ours has told the node's pods to go."""
+    return any(taint.key in EVICTING for taint in no_execute(node.spec.taints))
+
+
+def is_in_trouble(node: Node) -> bool:
+    """Not ready, or not heard of: its pods are to go when it is its turn."""
+    ready = conditions.find(node.status.conditions, "Ready")
+    return ready is not None and ready.status != "True"
+
+
+def is_unheard(node: Node) -> bool:
+    """Whether we have marked the node as silent ourselves, and it has not spoken since."""
+    ready = conditions.find(node.status.conditions, "Ready")
     return ready is not None and ready.status == "Unknown"
 
 

@@ -2,14 +2,18 @@
 
 One loop looks at all nodes every few seconds (`monitor_period`), for deaths are noticed by time
 passing, which no watch tells; and at once at those that changed, so that a heartbeat costs a look at
-one node and not at thousands. Evictions are keyed by pod: each pod on a tainted node has a deadline made of
-the taint's age and the pod's tolerations, and its deletion waits in the queue until then. While all
-nodes are silent, and as long again as a node may be silent, nobody is evicted: most likely it is we
-who are cut off, and the nodes go on with their pods (Kubernetes' "full disruption").
+one node and not at thousands. After each look at all of them, nodes in trouble get the taint that
+evicts, as many as their zone may lose by now (`zones`). While no node of any zone is ready, and as
+long again as a node may be silent, nobody is evicted, and taints that do are taken back: most likely
+it is we who are cut off, and the nodes go on with their pods (Kubernetes' "full disruption").
+
+Evictions are keyed by pod: each pod on a tainted node has a deadline made of the taint's age and the
+pod's tolerations, and its deletion waits in the queue until then.
 """
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from api import conditions, pods, timestamps
 from api.client import PatchType
@@ -23,6 +27,7 @@ from control.controllers.context import Context
 from control.controllers.controller import Controller
 from control.controllers.nodes import health
 from control.controllers.nodes.tainted import TaintAges
+from control.controllers.nodes.zones import Zones, ZoneState, in_turn
 
 LEASE_NAMESPACE = "kube-node-lease"
 BY_NODE = "node-lifecycle-controller"
@@ -31,7 +36,7 @@ SLICE = 200
 
 
 class NodeLifecycleController(Controller):
-    """Marks, taints and evicts."""
+    """Marks, taints and evicts. `_doomed` are pods whose time runs."""
 
     name = "node-controller"
 
@@ -43,8 +48,10 @@ class NodeLifecycleController(Controller):
         self._recorder = context.recorder(self.name)
         self._heartbeats: dict[str, health.Heartbeat] = {}
         self._taints = TaintAges(context.clock)
-        self._blind_at = float("-inf")
-        self._withheld = 0
+        self._zones = Zones(context.nodes, context.clock)
+        self._doomed: set[Key] = set()
+        self._looks = 0
+        self._waiting = 0
         self._changed: set[str] = set()
         self._wake = asyncio.Event()
         self._pods.add_index(BY_NODE, lambda pod: [pod.spec.node_name])
@@ -59,7 +66,12 @@ class NodeLifecycleController(Controller):
         return {
             **super().statistics(),
             "nodes": len(self._heartbeats),
-            "evictions_withheld": self._withheld,
+            "looks": self._looks,
+            "nodes_waiting_for_eviction": self._waiting,
+            "pods_waiting_for_eviction": len(self._doomed),
+            "zones_disrupted": sum(
+                state is not ZoneState.NORMAL for state in self._zones.states().values()
+            ),
         }
 
     def _on_node(self, old: Node | None, new: Node | None) -> None:
@@ -67,7 +79,10 @@ class NodeLifecycleController(Controller):
             assert old is not None
             self._heartbeats.pop(old.metadata.name, None)
             self._taints.forget(old.metadata.name)
+            self._tell(old, "RemovingNode", "Removing Node {} from Controller")
             return
+        if old is None and self._nodes.has_synced:
+            self._tell(new, "RegisteredNode", "Registered Node {} in Controller")
         self._taints.saw(old if self._nodes.has_synced else None, new)
         if old is None or (old.spec, old.status.conditions) != (new.spec, new.status.conditions):
             self._changed.add(new.metadata.name)
@@ -76,27 +91,58 @@ class NodeLifecycleController(Controller):
             for pod in self._pods.by_index(BY_NODE, new.metadata.name):
                 self.enqueue(pod)
 
+    def _tell(self, node: Node, reason: str, words: str) -> None:
+        name = node.metadata.name
+        self._recorder.event(node, "Normal", reason, f"Node {name} event: {words.format(name)}")
+
     def _on_pod(self, old: Pod | None, new: Pod | None) -> None:
-        if (
-            new is not None
-            and new.spec.node_name
-            and (old is None or old.spec.node_name != new.spec.node_name)
-        ):
+        if new is None:
+            assert old is not None
+            self._taints.went(old)
+            return
+        if new.spec.node_name and (old is None or old.spec.node_name != new.spec.node_name):
+            if self._pods.has_synced:
+                self._taints.came(new)
             self.enqueue(new)
 
     async def _monitor(self) -> None:
         while True:
-            await self._look_at_each(self._nodes.items())
-            self._note_blindness()
+            await self._evict_from(await self._look_at_each(self._nodes.items()))
+            self._looks += 1
             until = asyncio.get_running_loop().time() + self.context.nodes.monitor_period
             while await self._changed_before(until):
                 self._wake.clear()
                 names, self._changed = self._changed, set()
                 await self._look_at_each(filter(None, map(self._nodes.get, names)))
 
-    def _note_blindness(self) -> None:
-        if self._heartbeats and all(map(self._is_silent, self._heartbeats.values())):
-            self._blind_at = self.clock.monotonic()
+    async def _evict_from(self, nodes: Sequence[Node]) -> None:
+        """Give nodes in trouble the taint that evicts, or take it from all if we are cut off."""
+        was_cut_off = self._zones.all_disrupted
+        self._zones.survey(nodes)
+        if self._zones.all_disrupted:
+            self._waiting = sum(not health.evicts(node) for node in nodes)
+            await self._look_at_each(node for node in nodes if health.evicts(node))
+            return
+        if was_cut_off:
+            self._hear_anew()
+        waiting = in_turn(filter(self._is_to_lose_its_pods, nodes))
+        self._waiting = len(waiting)
+        for node in waiting:
+            if self._zones.may_lose(node) and await self._attempt(node, evicts=True):
+                self._zones.lost(node)
+                self._waiting -= 1
+
+    def _hear_anew(self) -> None:
+        """We have been cut off: who is silent gets as long again to be heard."""
+        now = self.clock.monotonic()
+        for name, heartbeat in self._heartbeats.items():
+            self._heartbeats[name] = replace(heartbeat, at=now)
+
+    def _is_to_lose_its_pods(self, node: Node) -> bool:
+        if not health.is_in_trouble(node) or health.evicts(node):
+            return False
+        heartbeat = self._heartbeats.get(node.metadata.name)
+        return heartbeat is not None and (not health.is_unheard(node) or self._is_silent(heartbeat))
 
     def _is_silent(self, heartbeat: health.Heartbeat) -> bool:
         return self.clock.monotonic() - heartbeat.at > self.context.nodes.monitor_grace
@@ -113,17 +159,25 @@ class NodeLifecycleController(Controller):
             return False
         return True
 
-    async def _look_at_each(self, nodes: Iterable[Node]) -> None:
+    async def _look_at_each(self, nodes: Iterable[Node]) -> list[Node]:
+        """Make each right but for what evicts; the nodes as they are then."""
+        seen = []
         for number, node in enumerate(nodes, 1):
-            try:
-                await self._look_at(node)
-            except PodwrightError as error:
-                if not (is_conflict(error) or is_not_found(error)):
-                    self.log.warning("node %s: %s", node.metadata.name, error)
+            seen.append(await self._attempt(node, evicts=health.evicts(node)) or node)
             if number % SLICE == 0:
                 await asyncio.sleep(0)
+        return seen
 
-    async def _look_at(self, node: Node) -> None:
+    async def _attempt(self, node: Node, *, evicts: bool) -> Node | None:
+        """Look at one node; None if it could not be made right."""
+        try:
+            return await self._look_at(node, evicts=evicts and not self._zones.all_disrupted)
+        except PodwrightError as error:
+            if not (is_conflict(error) or is_not_found(error)):
+                self.log.warning("node %s: %s", node.metadata.name, error)
+            return None
+
+    async def _look_at(self, node: Node, *, evicts: bool) -> Node:
         name = node.metadata.name
         lease = self._leases.get(name, LEASE_NAMESPACE)
         renewed = (lease.spec.renew_time if lease is not None else None) or ""
@@ -132,17 +186,14 @@ class NodeLifecycleController(Controller):
         now = timestamps.now_string(self.clock)
         if self._is_silent(heartbeat):
             node = await self._mark_unknown(node, now)
-        taints = health.wanted_taints(node, now)
-        if taints != node.spec.taints:
-            await self.client.patch(
-                Node,
-                name,
-                "",
-                {
-                    "metadata": {"resourceVersion": node.metadata.resource_version},
-                    "spec": {"taints": health.to_json(taints)},
-                },
-            )
+        taints = health.wanted_taints(node, now, evicts=evicts)
+        if taints == node.spec.taints:
+            return node
+        body = {
+            "metadata": {"resourceVersion": node.metadata.resource_version},
+            "spec": {"taints": health.to_json(taints)},
+        }
+        return await self.client.patch(Node, name, "", body)
 
     async def _mark_unknown(self, node: Node, now: str) -> Node:
         told = health.with_unknown(node, now)
@@ -187,28 +238,35 @@ class NodeLifecycleController(Controller):
         """Evict one pod if its node's NoExecute taints say so, or come back when they will."""
         pod = self._pods.get(key.name, key.namespace)
         if pod is None or pod.metadata.deletion_timestamp or not pod.spec.node_name:
+            self._doomed.discard(key)
             return None
         node = self._nodes.get(pod.spec.node_name)
-        if node is None:
-            return None
-        taints = health.no_execute(node.spec.taints)
+        taints = health.no_execute(node.spec.taints) if node is not None else []
         seconds = pods.no_execute_seconds(taints, pod.spec.tolerations)
         if not taints or seconds is None:
+            self._spare(pod, key)
             return None
-        remaining = seconds - self._taints.seconds(pod.spec.node_name, taints)
+        self._doomed.add(key)
+        remaining = seconds - self._taints.seconds_for(pod, taints)
         if remaining > 0:
             return remaining
         if self._is_cut_off(taints):
-            self._withheld += 1
             return self.context.nodes.monitor_grace
         await self._evict(pod, taints)
+        self._doomed.discard(key)
         return None
 
+    def _spare(self, pod: Pod, key: Key) -> None:
+        """The node is well again, or the pod tolerates what it has: its time runs no longer."""
+        if key in self._doomed:
+            self._doomed.discard(key)
+            self._recorder.event(
+                pod, "Normal", "TaintManagerEviction", f"Cancelling deletion of Pod {key}"
+            )
+
     def _is_cut_off(self, taints: list[Taint]) -> bool:
-        """Whether these taints only say that we do not hear from anybody."""
-        unheard = all(taint.key == health.UNREACHABLE for taint in taints)
-        since = self.clock.monotonic() - self._blind_at
-        return unheard and since <= self.context.nodes.monitor_grace
+        """Whether these taints only say that no node at all is well: they are being taken back."""
+        return self._zones.all_disrupted and all(taint.key in health.EVICTING for taint in taints)
 
     async def _evict(self, pod: Pod, taints: list[Taint]) -> None:
         keys = ", ".join(sorted({taint.key for taint in taints}))
@@ -216,8 +274,8 @@ class NodeLifecycleController(Controller):
             pod,
             "Normal",
             "TaintManagerEviction",
-            f"Deleting pod {pod.metadata.namespace}/{pod.metadata.name}: its node has the taint {keys}"
-            " for longer than the pod tolerates",
+            f"Marking for deletion Pod {pod.metadata.namespace}/{pod.metadata.name}: its node has had"
+            f" the taint {keys} for as long as the pod tolerates it",
         )
         await self._say_why(pod, keys)
         try:
@@ -235,7 +293,7 @@ class NodeLifecycleController(Controller):
             "type": "DisruptionTarget",
             "status": "True",
             "reason": "DeletionByTaintManager",
-            "message": f"the pod does not tolerate {keys} any longer",
+            "message": f"Taint manager: deleting due to NoExecute taint {keys}",
             "lastTransitionTime": timestamps.now_string(self.clock),
         }
         await self._set_condition(pod, condition)

@@ -1,6 +1,4 @@
-"""Nodes, namespaces, services and certificates, over the real store and registry."""
-
-from collections.abc import Awaitable, Callable
+"""Node ranges, namespaces, services and certificates, over the real store and registry."""
 
 import msgspec
 import pytest
@@ -31,81 +29,6 @@ async def test_nodes_get_ranges_that_do_not_overlap(plane: Plane) -> None:
     ranges = await eventually(given)
     assert ranges is not None
     assert sorted(ranges) == ["10.244.0.0/24", "10.244.1.0/24", "10.244.2.0/24"]
-
-
-async def test_a_silent_node_loses_its_pods(plane: Plane) -> None:
-    await plane.agents.add_node("n1")
-    await plane.agents.add_node("n2")
-    tolerations = [
-        {
-            "key": key,
-            "operator": "Exists",
-            "effect": "NoExecute",
-            "tolerationSeconds": 1,
-        }
-        for key in ("node.kubernetes.io/unreachable", "node.kubernetes.io/not-ready")
-    ]
-    template = {
-        "metadata": {"labels": {"app": "web"}},
-        "spec": {"containers": [{"name": "c", "image": "i"}], "tolerations": tolerations},
-    }
-    await plane.deploy(replicas=4, template=template)
-    await plane.complete("web", replicas=4)
-    assert {p.spec.node_name for p in await plane.pods()} == {"n1", "n2"}
-    plane.agents.silent.add("n1")
-
-    async def lost() -> bool:
-        node = await plane.client.get(Node, "n1")
-        ready = conditions.find(node.status.conditions, "Ready")
-        assert ready is not None
-        taints = {(t.key, t.effect) for t in node.spec.taints}
-        return (
-            ready.status == "Unknown"
-            and ready.reason == "NodeStatusUnknown"
-            and taints
-            == {
-                ("node.kubernetes.io/unreachable", "NoSchedule"),
-                ("node.kubernetes.io/unreachable", "NoExecute"),
-            }
-        )
-
-    await eventually(lost)
-
-    async def replaced() -> bool:
-        pods = await plane.pods()
-        alive = [p for p in pods if not p.metadata.deletion_timestamp]
-        stuck = [p for p in pods if p.metadata.deletion_timestamp]
-        reasons = {
-            c.reason for p in stuck for c in p.status.conditions if c.type == "DisruptionTarget"
-        }
-        return (
-            [p.spec.node_name for p in alive] == ["n2"] * 4
-            and len(stuck) == 2
-            and reasons == {"DeletionByTaintManager"}
-        )
-
-    assert await eventually(replaced)
-    plane.agents.silent.discard("n1")
-
-    async def healed() -> bool:
-        node = await plane.client.get(Node, "n1")
-        return len(await plane.pods()) == 4 and not node.spec.taints
-
-    # The agent itself says that it is ready again; a heartbeat alone does not make it so.
-    node = await plane.client.get(Node, "n1")
-    told = [
-        msgspec.structs.replace(c, status="True", last_heartbeat_time="2026-01-01T00:00:00Z")
-        if c.type == "Ready"
-        else c
-        for c in node.status.conditions
-        if c.type == "Ready"
-    ]
-    node = msgspec.structs.replace(
-        node, status=msgspec.structs.replace(node.status, conditions=told)
-    )
-    node.metadata.resource_version = ""
-    await plane.client.update(node, subresource="status")
-    assert await eventually(healed)
 
 
 async def test_every_namespace_is_furnished_and_emptied(plane: Plane) -> None:
@@ -362,56 +285,3 @@ async def test_what_slips_into_a_namespace_as_it_goes_is_deleted_with_it(
 
     await eventually(gone)
     assert not (await plane.client.list(ConfigMap, "brief")).items
-
-
-async def test_nobody_is_evicted_while_every_node_is_silent(plane: Plane) -> None:
-    """More likely it is we who are cut off: the nodes go on with their pods."""
-    for name in ("n1", "n2"):
-        await plane.agents.add_node(name)
-    keys = ("node.kubernetes.io/unreachable", "node.kubernetes.io/not-ready")
-    tolerations = [
-        {"key": key, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 1}
-        for key in keys
-    ]
-    template = {
-        "metadata": {"labels": {"app": "web"}},
-        "spec": {"containers": [{"name": "c", "image": "i"}], "tolerations": tolerations},
-    }
-    await plane.deploy(replicas=4, template=template)
-    await plane.complete("web", replicas=4)
-    before = {pod.metadata.uid for pod in await plane.pods()}
-    plane.agents.silent |= {"n1", "n2"}
-    controller = next(c for c in plane.manager.controllers if c.name == "node-controller")
-
-    async def withheld() -> bool:
-        return controller.statistics()["evictions_withheld"] >= 4
-
-    await eventually(withheld)
-    plane.agents.silent.clear()
-
-    async def ready() -> bool:
-        nodes = (await plane.client.list(Node)).items
-        return not any(node.spec.taints for node in nodes)
-
-    await eventually(_heard(plane, ready))
-    pods = await plane.pods()
-    assert {pod.metadata.uid for pod in pods} == before
-    assert not any(pod.metadata.deletion_timestamp for pod in pods)
-
-
-def _heard(plane: Plane, then: Callable[[], Awaitable[bool]]) -> Callable[[], Awaitable[bool]]:
-    """The nodes say they are ready again, as agents do when they are back."""
-
-    async def check() -> bool:
-        for node in (await plane.client.list(Node)).items:
-            told = [{"type": "Ready", "status": "True", "reason": "KubeletReady"}]
-            await plane.client.patch(
-                Node,
-                node.metadata.name,
-                "",
-                {"status": {"conditions": told}},
-                subresource="status",
-            )
-        return await then()
-
-    return check

@@ -7,7 +7,7 @@ from ipaddress import IPv4Network
 import pytest
 
 from api import timestamps
-from api.core import Node, NodeAddress, Service, Taint
+from api.core import Node, NodeAddress, PodCondition, Service, Taint
 from base import pki
 from base.clock import FakeClock
 from control.controllers.context import NodeSettings
@@ -15,7 +15,7 @@ from control.controllers.lifecycle.certificates import foreign_names, is_alive
 from control.controllers.nodes.ipam import free_range
 from control.controllers.nodes.tainted import TaintAges
 from tests.unit.controllers.making import service
-from tests.unit.scheduler.making import READY, node
+from tests.unit.scheduler.making import READY, node, pod
 
 
 def _tainted(added: str | None) -> Node:
@@ -59,6 +59,32 @@ def test_a_taint_that_went_and_came_back_begins_anew() -> None:
     again = _tainted(timestamps.format(clock.now()))
     ages.saw(node("n1"), again)
     assert ages.seconds("n1", again.spec.taints) == 0
+
+
+def test_a_pod_that_comes_later_has_its_whole_time() -> None:
+    """A toleration's seconds begin when the pod and the taint are both there."""
+    clock = FakeClock()
+    ages, taints = _ages(clock, seen_live=True)
+    before, later = pod("before", nodeName="n1"), pod("later", nodeName="n1")
+    clock.advance(100)
+    ages.came(later)
+    clock.advance(10)
+    assert ages.seconds_for(before, taints) == 110
+    assert ages.seconds_for(later, taints) == 10
+    ages.went(later)
+    assert ages.seconds_for(later, taints) == 110
+
+
+def test_after_a_restart_a_pod_is_as_old_as_its_status_says() -> None:
+    clock = FakeClock()
+    ages, taints = _ages(clock, seen_live=False)
+    told = pod("told", nodeName="n1")
+    placed = timestamps.format(clock.now() - timedelta(seconds=20))
+    told.status.conditions = [
+        PodCondition(type="PodScheduled", status="True", last_transition_time=placed)
+    ]
+    assert ages.seconds_for(told, taints) == 20
+    assert ages.seconds_for(pod("silent", nodeName="n1"), taints) == 60
 
 
 RANGES = NodeSettings(cluster_cidr=IPv4Network("10.244.0.0/16"), node_cidr_mask_size=24)
