@@ -1,7 +1,7 @@
 """JSON patch, RFC 6902: a list of operations on paths.
 
-Serves step 1 of the pod's walk: PATCH with `application/json-patch+json`. Pure: an operation copies
-only the containers on its path. Messages are those of the library that Kubernetes uses; the one
+Serves step 1 of the pod's walk: PATCH with `application/json-patch+json`. Pure: containers are copied
+when something in them changes, once. Messages are those of the library that Kubernetes uses; the one
 liberty it takes is ours as well: negative indexes are refused.
 """
 
@@ -15,10 +15,50 @@ from api.codec.jsontree import MAX_DEPTH, check_depth
 from api.patch.faults import MalformedPatchError, PatchError
 
 MAX_OPERATIONS = 10_000
-MAX_COPIED = 100_000  # nodes that copy operations may add: each could double the document
+MAX_COPIED = 100_000  # nodes that operations may copy and move: each copy could double the document
 _TEXT_OF_A_NODE = 100  # characters; a long text is shared here, but not when it is written
 
 _INDEX = re.compile(r"0|[1-9][0-9]{0,9}", re.ASCII)
+
+
+class _Document:
+    """A tree on its way through the operations.
+
+    Ten thousand of them on one map of ten thousand entries must not copy it ten thousand times: what
+    has been copied once is ours, and changed in place from then on. What was given is never changed.
+    """
+
+    def __init__(self, tree: Any) -> None:
+        self.root = tree
+        self._own: dict[int, Any] = {}  # what is in it keeps its id
+        self._moved = 0
+
+    def holder(self, path: Sequence[str], operation: Mapping[str, Any]) -> Any:
+        """The container of the path's last token, ours to change. `path` is not empty."""
+        if not isinstance(self.root, dict | list):
+            raise _missing(operation)
+        here = self.root = self._owned(self.root)
+        for token in path[:-1]:
+            inner = _step(here, token, operation)
+            if not isinstance(inner, dict | list):
+                raise _missing(operation)
+            inner = self._owned(inner)
+            here[int(token) if isinstance(here, list) else token] = inner
+            here = inner
+        return here
+
+    def spend(self, value: Any) -> None:
+        """Count what is copied or moved: both look at all of it."""
+        self._moved += _size(value)
+        if self._moved > MAX_COPIED:
+            raise PatchError("the copy operations make the document too large")
+
+    def _owned(self, value: Any) -> Any:
+        if id(value) in self._own:
+            return value
+        made = dict(value) if isinstance(value, dict) else list(value)
+        self._own[id(made)] = made
+        return made
 
 
 def apply(tree: Any, patch: Any) -> Any:
@@ -34,7 +74,7 @@ def apply(tree: Any, patch: Any) -> Any:
         raise MalformedPatchError(
             f"The allowed maximum operations in a JSON patch is {MAX_OPERATIONS}, got {len(patch)}"
         )
-    copied = 0
+    document = _Document(tree)
     for operation in patch:
         if not isinstance(operation, dict):
             raise MalformedPatchError("an operation of a JSON patch must be an object")
@@ -42,74 +82,66 @@ def apply(tree: Any, patch: Any) -> Any:
         perform = _OPERATIONS.get(name) if isinstance(name, str) else None
         if perform is None:
             raise MalformedPatchError(f"Unexpected kind: {name}")
-        if name == "copy":
-            copied += _size(_get(tree, _path(operation, "from"), operation))
-            if copied > MAX_COPIED:
-                raise PatchError("the copy operations make the document too large")
-        tree = perform(tree, operation)
-    return tree
+        perform(document, operation)
+    return document.root
 
 
-def _add(tree: Any, operation: Mapping[str, Any]) -> Any:
-    return _insert(tree, _path(operation, "path"), _value(operation), operation)
+def _add(document: _Document, operation: Mapping[str, Any]) -> None:
+    _insert(document, _path(operation, "path"), _value(operation), operation)
 
 
-def _remove(tree: Any, operation: Mapping[str, Any]) -> Any:
-    return _delete(tree, _path(operation, "path"), operation)
+def _remove(document: _Document, operation: Mapping[str, Any]) -> None:
+    _delete(document, _path(operation, "path"), operation)
 
 
-def _replace(tree: Any, operation: Mapping[str, Any]) -> Any:
+def _replace(document: _Document, operation: Mapping[str, Any]) -> None:
     path, value = _path(operation, "path"), _value(operation)
     _check_depth(path, value)
     if not path:
-        return value
-    text = operation["path"]
-    missing = PatchError(
-        f"replace operation does not apply: doc is missing key: {text}: missing value"
-    )
-
-    def put(parent: Any, key: str) -> Any:
-        if isinstance(parent, list):
-            items = list(parent)
-            items[_index(key, len(items), text)] = value
-            return items
-        if key not in parent:
-            raise missing
-        return {**parent, key: value}
-
-    return _at(tree, path, put, operation)
+        document.root = value
+        return
+    text, holder = operation["path"], document.holder(path, operation)
+    if isinstance(holder, list):
+        holder[_index(path[-1], len(holder), text)] = value
+    elif path[-1] in holder:
+        holder[path[-1]] = value
+    else:
+        raise PatchError(
+            f"replace operation does not apply: doc is missing key: {text}: missing value"
+        )
 
 
-def _move(tree: Any, operation: Mapping[str, Any]) -> Any:
+def _move(document: _Document, operation: Mapping[str, Any]) -> None:
     source, target = _path(operation, "from"), _path(operation, "path")
+    value = _get(document.root, source, operation)
     if source == target:
-        _get(tree, source, operation)
-        return tree
+        return
     if target[: len(source)] == source:
         raise PatchError(
             f"move operation does not apply: {operation['from']} cannot be moved into itself"
         )
-    value = _get(tree, source, operation)
-    return _insert(_delete(tree, source, operation), target, value, operation)
+    document.spend(value)
+    _delete(document, source, operation)
+    _insert(document, target, value, operation)
 
 
-def _copy(tree: Any, operation: Mapping[str, Any]) -> Any:
-    value = _get(tree, _path(operation, "from"), operation)
-    return _insert(tree, _path(operation, "path"), value, operation)
+def _copy(document: _Document, operation: Mapping[str, Any]) -> None:
+    value = _get(document.root, _path(operation, "from"), operation)
+    document.spend(value)
+    _insert(document, _path(operation, "path"), _copied(value), operation)
 
 
-def _test(tree: Any, operation: Mapping[str, Any]) -> Any:
+def _test(document: _Document, operation: Mapping[str, Any]) -> None:
     path, text = _path(operation, "path"), operation["path"]
     try:
-        found = _get(tree, path, operation)
+        found = _get(document.root, path, operation)
     except PatchError:
         found = None  # Kubernetes lets a test for null succeed where nothing is
     if not _equal(found, operation.get("value")):
         raise PatchError(f"testing value {text} failed: test failed")
-    return tree
 
 
-_OPERATIONS: dict[str, Callable[[Any, Mapping[str, Any]], Any]] = {
+_OPERATIONS: dict[str, Callable[[_Document, Mapping[str, Any]], None]] = {
     "add": _add,
     "remove": _remove,
     "replace": _replace,
@@ -160,56 +192,40 @@ def _missing(operation: Mapping[str, Any]) -> PatchError:
     )
 
 
-def _at(
-    tree: Any,
-    path: Sequence[str],
-    change: Callable[[Any, str], Any],
-    operation: Mapping[str, Any],
-) -> Any:
-    """Change the container that holds the last token; copies the containers on the way."""
-    token = path[0]
-    if not isinstance(tree, dict | list):
-        raise _missing(operation)
-    if len(path) == 1:
-        return change(tree, token)
-    inner = _at(_step(tree, token, operation), path[1:], change, operation)
-    if isinstance(tree, list):
-        items = list(tree)
-        items[_index(token, len(items), token)] = inner
-        return items
-    return {**tree, token: inner}
-
-
-def _insert(tree: Any, path: Sequence[str], value: Any, operation: Mapping[str, Any]) -> Any:
+def _insert(
+    document: _Document, path: Sequence[str], value: Any, operation: Mapping[str, Any]
+) -> None:
     _check_depth(path, value)
     if not path:
-        return value
-
-    def put(parent: Any, key: str) -> Any:
-        if isinstance(parent, list):
-            position = len(parent) if key == "-" else _index(key, len(parent) + 1, key)
-            return [*parent[:position], value, *parent[position:]]
-        return {**parent, key: value}
-
-    return _at(tree, path, put, operation)
+        document.root = value
+        return
+    holder, key = document.holder(path, operation), path[-1]
+    if isinstance(holder, list):
+        holder.insert(len(holder) if key == "-" else _index(key, len(holder) + 1, key), value)
+    else:
+        holder[key] = value
 
 
-def _delete(tree: Any, path: Sequence[str], operation: Mapping[str, Any]) -> Any:
+def _delete(document: _Document, path: Sequence[str], operation: Mapping[str, Any]) -> None:
     if not path:
         raise PatchError(f"{operation['op']} operation does not apply: the document itself stays")
+    holder, key = document.holder(path, operation), path[-1]
+    if isinstance(holder, list):
+        del holder[_index(key, len(holder), key)]
+    elif key in holder:
+        del holder[key]
+    else:
+        raise PatchError(
+            f"error in remove for path: '{operation['path']}': "
+            f"Unable to remove nonexistent key: {key}: missing value"
+        )
 
-    def drop(parent: Any, key: str) -> Any:
-        if isinstance(parent, list):
-            position = _index(key, len(parent), key)
-            return [*parent[:position], *parent[position + 1 :]]
-        if key not in parent:
-            raise PatchError(
-                f"error in remove for path: '{operation['path']}': "
-                f"Unable to remove nonexistent key: {key}: missing value"
-            )
-        return {name: item for name, item in parent.items() if name != key}
 
-    return _at(tree, path, drop, operation)
+def _copied(value: Any) -> Any:
+    """A copy that shares nothing: a change in one place must not be seen in the other."""
+    if isinstance(value, dict):
+        return {name: _copied(held) for name, held in value.items()}
+    return [_copied(held) for held in value] if isinstance(value, list) else value
 
 
 def _check_depth(path: Sequence[str], value: Any) -> None:

@@ -185,14 +185,17 @@ def merge(live: Tree, config: Tree, schema: Schema) -> Tree:
 
 def _arranged(live: list[str], config: list[str]) -> list[str]:
     """Both lists in one: in the order of the configuration, others where they stood beside it."""
-    here, wanted = set(live), set(config)
+    here = {entry: position for position, entry in reversed(list(enumerate(live)))}
+    wanted = set(config)
+    until, upto = len(live), []
+    for entry in reversed(config):
+        until = here.get(entry, until)
+        upto.append(until)
     out: list[str] = []
     at = 0
-    for position, entry in enumerate(config):
-        # Others that stood before what comes next in both lists stay before it.
-        following = next((one for one in config[position:] if one in here), None)
-        until = live.index(following) if following is not None else len(live)
-        if entry in here or following is None:
+    # Others that stood before what comes next in both lists stay before it.
+    for entry, until in zip(config, reversed(upto), strict=True):
+        if entry in here or until == len(live):
             out += [one for one in live[at:until] if one not in wanted]
             at = max(at, until)
         out.append(entry)

@@ -19,7 +19,8 @@ decoder speaks about them afterwards.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 from api.codec.shapes import Kind, Shape, struct_shape
@@ -122,7 +123,8 @@ def _delete_primitives(result: Tree, name: str, values: Any) -> None:
         raise MalformedPatchError(f"invalid patch format of primitive list: {_show(values)}")
     existing = result.get(name)
     if isinstance(existing, list):
-        result[name] = [item for item in existing if item not in values]
+        gone = set(map(_hashable, values))
+        result[name] = [item for item in existing if _hashable(item) not in gone]
 
 
 def _order_field(result: Tree, rest: Tree, directive: str, shape: Shape | None) -> None:
@@ -175,9 +177,10 @@ def _check_order(patch: Sequence[Any], order: Sequence[Any], identity: _Identity
 def _merge_list(original: list[Any], patch: list[Any], rule: _Rule) -> list[Any]:
     elements = [*original, *patch]
     if not any(isinstance(item, dict) for item in elements):
-        union = list(original)
-        union.extend(item for item in patch if item not in union)
-        return _arranged(_distinct(union), patch, original, _identity(""))
+        union: dict[Hashable, Any] = {}
+        for item in elements:
+            union.setdefault(_hashable(item), item)
+        return _arranged(list(union.values()), patch, original, _identity(""))
     if not all(isinstance(item, dict) for item in elements):
         raise PatchError(f"the elements of a list must be of one type: {_show(elements)}")
     if not rule.key:
@@ -186,14 +189,13 @@ def _merge_list(original: list[Any], patch: list[Any], rule: _Rule) -> list[Any]
     identity = _identity(rule.key)
     merged = list(original)
     item_shape = rule.shape.element if rule.shape is not None and rule.shape.item else None
+    positions = _positions(_hashable(item.get(rule.key)) for item in merged)
     for item in patch:
-        wanted = identity(item)
-        for position, existing in enumerate(merged):
-            if existing.get(rule.key) == wanted:
-                merged[position] = _merge_map(existing, item, item_shape)
-                break
-        else:
+        position = positions.setdefault(identity(item), len(merged))
+        if position == len(merged):
             merged.append(_cleaned(item))
+        else:
+            merged[position] = _merge_map(merged[position], item, item_shape)
     return _arranged(merged, patch, original, identity)
 
 
@@ -202,6 +204,7 @@ def _without_directives(
 ) -> tuple[list[Tree], list[Tree]]:
     """Carry out the `$patch` elements of a list; the others remain to be merged."""
     plain: list[Tree] = []
+    gone: set[Hashable] = set()
     replace = False
     for item in patch:
         match item.get(PATCH):
@@ -212,55 +215,60 @@ def _without_directives(
             case "replace":
                 replace = True
             case "delete":
-                gone = _identity(key)(item)
-                original = [entry for entry in original if entry.get(key) != gone]
+                gone.add(_identity(key)(item))
             case other:
                 raise MalformedPatchError(f"unknown patch type: {other} in map: {_show(item)}")
     if replace:
         return list(map(_cleaned, plain)), []
-    return original, plain
+    return [entry for entry in original if _hashable(entry.get(key)) not in gone], plain
 
 
-_Identity = Callable[[Any], Any]
+_Identity = Callable[[Any], Hashable]
 
 
 def _identity(key: str) -> _Identity:
     """What tells the elements of a list apart: the merge key, or the value itself."""
     if not key:
-        return lambda item: item
+        return _hashable
 
-    def of(item: Any) -> Any:
+    def of(item: Any) -> Hashable:
         if not isinstance(item, dict) or key not in item:
             raise PatchError(f"map: {_show(item)} does not contain declared merge key: {key}")
-        return item[key]
+        return _hashable(item[key])
 
     return of
+
+
+def _hashable(value: Any) -> Hashable:
+    """What is equal where values are equal: lists have thousands of elements, each looked up."""
+    if isinstance(value, dict):
+        return frozenset((name, _hashable(held)) for name, held in value.items())
+    return tuple(map(_hashable, value)) if isinstance(value, list) else value
+
+
+def _positions(identities: Iterable[Hashable]) -> dict[Hashable, int]:
+    """Where each of them is first."""
+    found: dict[Hashable, int] = {}
+    for position, identity in enumerate(identities):
+        found.setdefault(identity, position)
+    return found
 
 
 def _arranged(
     merged: list[Any], order: Sequence[Any], server_order: Sequence[Any], identity: _Identity
 ) -> list[Any]:
     """Elements named in `order` in that order, the others where the server had them."""
-    wanted = [identity(item) for item in order]
-    before = [identity(item) for item in server_order]
-    patched = [item for item in merged if identity(item) in wanted]
-    patched.sort(key=lambda item: wanted.index(identity(item)))
-    kept = [item for item in merged if identity(item) not in wanted]
+    wanted = _positions(map(identity, order))
+    before = _positions(map(identity, server_order))
+    kept = deque(item for item in merged if identity(item) not in wanted)
+    named = (item for item in merged if identity(item) in wanted)
+    patched = deque(sorted(named, key=lambda item: wanted[identity(item)]))
     result: list[Any] = []
     while kept and patched:
-        left, right = identity(kept[0]), identity(patched[0])
-        known = left in before and right in before
-        kept_first = known and before.index(left) < before.index(right)
-        result.append((kept if kept_first else patched).pop(0))
+        left, right = before.get(identity(kept[0])), before.get(identity(patched[0]))
+        kept_first = left is not None and right is not None and left < right
+        result.append((kept if kept_first else patched).popleft())
     return [*result, *kept, *patched]
-
-
-def _distinct(items: list[Any]) -> list[Any]:
-    found: list[Any] = []
-    for item in items:
-        if item not in found:
-            found.append(item)
-    return found
 
 
 def _cleaned(value: Any) -> Any:
