@@ -152,6 +152,16 @@ def unsupported_media_type(accepted: Sequence[str]) -> ApiError:
     return _error(415, "UnsupportedMediaType", message)
 
 
+def unsupported_encoding(encoding: str) -> ApiError:
+    """415: the body is compressed in a way that is not undone here."""
+    message = f"the body has Content-Encoding {encoding[:40]!r}: send it as it is, or as gzip"
+    return _error(415, "UnsupportedMediaType", message)
+
+
+MOST_ERRORS = 1000
+"""As many as an answer tells of: an object of megabytes may have a hundred thousand."""
+
+
 def invalid(resource: Resource, name: str, errors: Sequence[FieldError]) -> ApiError:
     """422: the object was understood and is wrong; one cause for each field."""
     qualified = f"{resource.kind}.{resource.group}" if resource.group else resource.kind
@@ -162,13 +172,16 @@ def invalid_kind(
     group: str, kind: str, qualified: str, name: str, errors: Sequence[FieldError]
 ) -> ApiError:
     """422 of a kind that is not a stored resource, such as an options object."""
+    told = errors[:MOST_ERRORS]
     causes = [
         StatusCause(reason=str(error.kind), message=error.message, field=error.field)
-        for error in errors
+        for error in told
     ]
     message = f'{qualified} "{name}" is invalid'
     if errors:
-        message += f": {aggregate([str(error) for error in errors])}"
+        message += f": {aggregate([str(error) for error in told])}"
+    if len(errors) > len(told):
+        message += f" and {len(errors) - len(told)} more errors"
     details = StatusDetails(group=group, kind=kind, name=name, causes=causes)
     return _error(422, "Invalid", message, details)
 

@@ -6,8 +6,6 @@ in `api.codec.decode`; here are only the limit, the warnings, and options that m
 
 from __future__ import annotations
 
-import asyncio
-from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import Any, TypeVar
 
@@ -18,20 +16,24 @@ from api.codec import decode
 from api.meta import DeleteOptions
 from api.struct import ApiStruct
 from control.apiserver.http.context import ApiRequest
+from control.apiserver.registry.apart import LARGE, worked
 from control.apiserver.registry.codecs import Codec, Typed
 
-_LARGE = 128 * 1024
-# A large body may take a second (YAML): in a thread, which gives the loop its turns. One at a time, for
-# a tree takes many times the memory of its text.
-_READER = ThreadPoolExecutor(1, thread_name_prefix="bodies")
+# The library tries others, too, and may wait for ever for the end of what is broken.
+_ENCODINGS = ("", "identity", "gzip")
 
 T = TypeVar("T", bound=ApiStruct)
 
 
 async def read(request: ApiRequest) -> bytes:
     """The whole body. Raises 413 when it is larger than the server reads."""
+    encoding = request.http.headers.get("Content-Encoding", "").lower()
+    if encoding not in _ENCODINGS:
+        raise errors.unsupported_encoding(encoding)
     try:
-        return await request.http.read()
+        body = await request.http.read()
+        request.call.large = len(body) >= LARGE
+        return body
     except web.HTTPRequestEntityTooLarge:
         raise errors.too_large(f"limit is {request.max_body}") from None
     except web.RequestPayloadError as error:
@@ -42,12 +44,10 @@ async def read(request: ApiRequest) -> bytes:
 async def read_object(request: ApiRequest, codec: Codec) -> Any:
     """The body as an object. Raises 400 and 415; what is only worth a warning goes into the call."""
     body, sent_as = await read(request), content_type(request)
-    if len(body) < _LARGE:
-        decoded = codec.decode_body(body, sent_as, request.call.field_validation)
-    else:
-        decoded = await asyncio.get_running_loop().run_in_executor(
-            _READER, codec.decode_body, body, sent_as, request.call.field_validation
-        )
+    call = request.call
+    decoded = await worked(
+        call.large, lambda: codec.decode_body(body, sent_as, call.field_validation)
+    )
     for text in decoded.warnings:
         request.call.warn(text)
     return decoded.obj

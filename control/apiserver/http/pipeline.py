@@ -112,7 +112,7 @@ class Pipeline:
         try:
             response = await self._serve(exchange)
         except ApiError as error:
-            response = responses.status_response(error)
+            response = responses.status_response(error, http.headers.get("Accept", ""))
             responses.add_warnings(response.headers, exchange.warnings)
             if http.content.exception() is not None:
                 response.force_close()  # nobody can tell where the next request begins
@@ -126,6 +126,8 @@ class Pipeline:
         if not response.prepared:
             response.headers["Audit-Id"] = audit_id
             response.headers["Server"] = "podwright"
+            if http.content.exception() is not None or not http.content.is_eof():
+                response.force_close()  # nobody has read to where the next request begins
             response = await responses.finish(http, response)
         return response
 

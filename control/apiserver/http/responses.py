@@ -16,7 +16,7 @@ from multidict import CIMultiDict
 
 from api.errors import ApiError
 from api.meta import Status, StatusDetails
-from control.apiserver.http.negotiation import JSON, YAML
+from control.apiserver.http.negotiation import JSON, YAML, negotiate
 
 _ENCODER = msgspec.json.Encoder()
 _GZIP_FROM = 128 * 1024
@@ -50,9 +50,13 @@ def page_not_found() -> web.Response:
     return text_response("404 page not found\n", code=404)
 
 
-def status_response(error: ApiError) -> web.Response:
-    """An error, as clients expect it."""
-    response = json_response(_ENCODER.encode(error.status), code=error.code)
+def status_response(error: ApiError, accept: str = "") -> web.Response:
+    """An error, as clients expect it: in YAML for who asked for that."""
+    body, media_type = _ENCODER.encode(error.status), JSON
+    form = negotiate(accept)
+    if form is not None and form.media_type == YAML and len(body) < _YAML_IN_THREAD:
+        body, media_type = _yaml(body), YAML
+    response = json_response(body, code=error.code, content_type=media_type)
     if error.retry_after is not None:
         response.headers["Retry-After"] = str(error.retry_after)
     if error.code == 401:

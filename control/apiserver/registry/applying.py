@@ -19,6 +19,7 @@ from api.meta import ManagedFieldsEntry, ObjectMeta, StatusCause
 from api.patch import fieldset, serverside
 from api.patch.faults import PatchError
 from control.apiserver.registry import creating, managing, updating
+from control.apiserver.registry.apart import worked
 from control.apiserver.registry.call import Call, Stored
 from control.apiserver.registry.managing import ConflictingError, Manager
 from control.apiserver.registry.registry import Registry
@@ -64,7 +65,9 @@ async def apply(
         raise errors.invalid_kind(
             "meta.k8s.io", "PatchOptions", "PatchOptions.meta.k8s.io", "", found
         )
-    config = _configuration(version, call, body, namespace, name, subresource)
+    config = await worked(
+        call.large, lambda: _configuration(version, call, body, namespace, name, subresource)
+    )
     kind = version.kind
     while True:
         if not subresource and await registry.store.get(kind.key(namespace, name)) is None:
@@ -149,7 +152,8 @@ async def _create(
             metadata["name"],
             "the object does not exist, but the configuration names its uid or resourceVersion",
         )
-    made = _merged(version, config, {}, [], registry.now())
+    now = registry.now()
+    made = await worked(call.large, lambda: _merged(version, config, {}, [], now))
     obj = version.codec.from_tree(config.tree, "Ignore").obj
     objects.meta(obj).managed_fields = made.entries
     stored = await version.from_served(obj)
@@ -171,7 +175,7 @@ async def _laid_over(
         objects.meta(served).managed_fields = []
         live = version.codec.tree(served)
     try:
-        made = _merged(version, config, live, entries, now)
+        made = await worked(call.large, lambda: _merged(version, config, live, entries, now))
     except ConflictingError as error:
         raise _conflict(error) from None
     obj = version.codec.from_tree(made.tree, "Ignore").obj

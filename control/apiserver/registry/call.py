@@ -31,6 +31,8 @@ class Call:
     field_validation: str = "Warn"
     version: Version | None = None
     """In which version the client speaks; None: in the one that is stored."""
+    large: bool = False
+    """What was sent is large: work on it is done apart."""
     warnings: list[str] = field(default_factory=list)
 
     @property

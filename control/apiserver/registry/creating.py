@@ -5,6 +5,7 @@ Serves step 1 of the pod's walk.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from api import errors
@@ -13,6 +14,7 @@ from api.meta import ObjectMeta
 from control.admission.chain import Attributes, Operation
 from control.apiserver.registry import tracking
 from control.apiserver.registry.admitting import attributes
+from control.apiserver.registry.apart import worked
 from control.apiserver.registry.call import Call, Stored
 from control.apiserver.registry.kinds import Kind
 from control.apiserver.registry.metadata import (
@@ -73,10 +75,14 @@ async def _prepare(
     The request that is returned has the object that is to be written.
     """
     strategy = kind.strategy
-    strategy.default(obj)
-    strategy.prepare_create(obj)
-    if not applied:
-        tracking.created(kind, call, obj, now)
+
+    def begin() -> None:
+        strategy.default(obj)
+        strategy.prepare_create(obj)
+        if not applied:
+            tracking.created(kind, call, obj, now)
+
+    await worked(call.large, begin)
     before: ObjectMeta = obj.metadata
 
     def settle(new: Any) -> None:
@@ -91,20 +97,26 @@ async def _prepare(
         kind, call, Operation.CREATE, before.namespace, before.name, new=obj, settle=settle
     )
     await registry.admission.admit(request)
-    obj = request.object
-    strategy.complete_create(obj)
+    admitted = request.object
+    strategy.complete_create(admitted)
     if kind.has_generation:
-        obj.metadata.generation = 1
+        admitted.metadata.generation = 1
+    await worked(call.large, lambda: _check(kind, call, admitted))
+    await registry.admission.validate(request)
+    for text in strategy.warnings(admitted):
+        call.warn(text)
+    return request
+
+
+def _check(kind: Kind[Any], call: Call, obj: Any) -> None:
+    """Raises 422 with everything that is wrong with a new object."""
+    strategy = kind.strategy
     found: list[FieldError] = validate_metadata(
         obj.metadata, kind.resource, lambda text: strategy.validate_name(text, generated=False)
     )
     found += (call.version or strategy).validate(obj)
     if found:
         raise errors.invalid(kind.resource, obj.metadata.name, found)
-    await registry.admission.validate(request)
-    for text in strategy.warnings(obj):
-        call.warn(text)
-    return request
 
 
 async def _store(
@@ -120,7 +132,7 @@ async def _store(
         # A copy each time: what the companion filled in when it lost a race was not asked for.
         attempt = kind.copy(obj) if companion else obj
         beside = await companion.on_create(attempt) if companion else ()
-        value = kind.encode(attempt)
+        value = await worked(call.large, partial(kind.encode, attempt))
         registry.check_size(value)
         if call.dry_run and await registry.store.get(key) is not None:
             raise errors.already_exists(kind.resource, metadata.name)

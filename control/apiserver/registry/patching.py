@@ -11,6 +11,7 @@ from typing import Any
 
 from api import errors, objects, patch
 from api.struct import ApiStruct
+from control.apiserver.registry.apart import worked
 from control.apiserver.registry.call import Call
 from control.apiserver.registry.codecs import Codec
 from control.apiserver.registry.updating import Change, check_name
@@ -26,7 +27,7 @@ def patcher(version: Version, call: Call, body: bytes, content_type: str) -> Cha
         before, seen = objects.meta(current), current
         if version.conversion is not None:
             seen = version.codec.decode(await version.one(kind.body(current)))
-        patched = apply(seen)
+        patched = await worked(call.large, lambda: apply(seen))
         check_name(kind, objects.meta(patched), before.namespace, before.name)
         return await version.from_served(patched, current)
 

@@ -19,6 +19,7 @@ from api.struct import ApiStruct
 from control.admission.chain import Attributes, Operation
 from control.apiserver.registry import creating, tracking
 from control.apiserver.registry.admitting import attributes
+from control.apiserver.registry.apart import LARGE, worked
 from control.apiserver.registry.call import Call, Stored
 from control.apiserver.registry.kinds import Kind
 from control.apiserver.registry.metadata import keep_server_owned, validate_change
@@ -90,6 +91,7 @@ async def change(
     for _ in range(_ATTEMPTS):
         if stored is None:
             raise errors.not_found(kind.resource, name)
+        call.large = call.large or len(stored.value) >= LARGE
         old, new = await kind.current(stored), await make(await kind.current(stored))
         check_version(kind, name, new.metadata, old.metadata)
         request = await prepare(registry, kind, call, new, old, subresource, applied, admitted)
@@ -135,11 +137,16 @@ async def prepare(
     if call.version is not None:
         call.version.keep(new, old)
     entries = new.metadata.managed_fields
-    _complete(kind, new, old, subresource)
-    if applied:
-        new.metadata.managed_fields = entries
-    else:
-        tracking.updated(kind, call, new, old, entries, subresource, registry.now())
+    now = registry.now()
+
+    def begin() -> None:
+        _complete(kind, new, old, subresource)
+        if applied:
+            new.metadata.managed_fields = entries
+        else:
+            tracking.updated(kind, call, new, old, entries, subresource, now)
+
+    await worked(call.large, begin)
     owners = new.metadata.managed_fields
 
     def settle(changed: Any) -> None:
@@ -164,19 +171,25 @@ async def prepare(
     # A binding fills in the spec, but it is not the user's wish that changes.
     if subresource != "binding" and strategy.generation_changes(new, old):
         new.metadata.generation = metadata.generation + 1
-    found = validate_change(new.metadata, metadata, kind.resource)
-    if subresource:
-        found += strategy.validate_subresource(subresource, new, old)
-    else:
-        found += (call.version or strategy).validate_update(new, old)
-    if found:
-        raise errors.invalid(kind.resource, metadata.name, found)
+    changed = new
+    await worked(call.large, lambda: _check(kind, call, changed, old, subresource))
     if not admitted:
         await registry.admission.validate(request)
     if subresource in _WARNED:
         for text in strategy.warnings(new):
             call.warn(text)
     return request
+
+
+def _check(kind: Kind[Any], call: Call, new: Any, old: Any, subresource: str) -> None:
+    """Raises 422 with everything that is wrong with a change."""
+    found = validate_change(new.metadata, old.metadata, kind.resource)
+    if subresource:
+        found += kind.strategy.validate_subresource(subresource, new, old)
+    else:
+        found += (call.version or kind.strategy).validate_update(new, old)
+    if found:
+        raise errors.invalid(kind.resource, old.metadata.name, found)
 
 
 def _complete(kind: Kind[Any], new: Any, old: Any, subresource: str) -> None:
@@ -193,7 +206,7 @@ async def _store(
     registry: Registry, kind: Kind[Any], call: Call, request: Attributes, stored: KeyValue
 ) -> Stored:
     new, old = request.object, request.old
-    value = kind.encode(new)
+    value = await worked(call.large, lambda: kind.encode(new))
     if value == stored.value:
         return Stored(kind.splice(value, stored.mod_revision), stored.mod_revision)
     registry.check_size(value, stored.value)

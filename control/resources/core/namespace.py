@@ -48,6 +48,11 @@ class NamespaceStrategy(Strategy[Namespace]):
             for error in check_text(where.index(number), name, validation.qualified_name)
         ]
 
+    def validate_subresource(
+        self, subresource: str, new: Namespace, old: Namespace
+    ) -> list[FieldError]:
+        return self.validate(new) if subresource == "finalize" else []
+
     def generation_changes(self, new: Namespace, old: Namespace) -> bool:
         return False
 

@@ -16,7 +16,7 @@ from base import pki
 from base.clock import SystemClock
 from control.apiserver.http import server as server_module
 from control.apiserver.http.server import ApiServer
-from tests.integration.apiserver.conftest import Api
+from tests.integration.apiserver.conftest import Api, Server
 
 PODS = "/api/v1/namespaces/default/pods"
 MAPS = "/api/v1/namespaces/default/configmaps"
@@ -186,3 +186,33 @@ async def test_a_connection_that_asks_nothing_is_closed(monkeypatch: pytest.Monk
         writer.close()
     finally:
         await served.close(0.1)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "body"),
+    [("deflate", b"{}" * 500), ("br", b"{}"), ("gzip", b"{}"), ("deflate", b"[" * 100_000)],
+)
+async def test_a_broken_encoding_costs_the_connection_and_no_more(
+    api: Api, encoding: str, body: bytes
+) -> None:
+    """Nobody can tell where the next request begins: the client need not wait to find that out."""
+    async with asyncio.timeout(8):  # less than a connection lingers
+        for path in (MAPS, "/nowhere", MAPS):
+            code, answer = await api.post(path, body, headers={"Content-Encoding": encoding})
+            assert code in (400, 404, 415), answer
+            if code == 400:
+                assert answer["kind"] == "Status" and answer["reason"] == "BadRequest"
+            assert (await api.get(MAPS))[0] == 200
+
+
+async def test_what_is_not_http_gets_a_status(server: Server) -> None:
+    reader, writer = await asyncio.open_connection(
+        "127.0.0.1", server.port, ssl=server.context(), server_hostname="127.0.0.1"
+    )
+    writer.write(b"BREW /api HTTP/1.1\r\nHost: x\r\n\r\n")
+    answer = await reader.read()
+    writer.close()
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert b" 400 " in head and b"application/json" in head
+    assert json.loads(body)["reason"] == "BadRequest"
+    assert "Traceback" not in server.log()[-2000:]

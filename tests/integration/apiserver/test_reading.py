@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import msgspec
 import pytest
 import pytest_asyncio
 
@@ -297,3 +298,10 @@ async def test_a_watch_of_what_is_gone_is_told_so(forgetful: tuple[Server, Api])
         else:
             status = await answer.json()
     assert (status["code"], status["reason"]) == (410, "Expired")
+
+
+async def test_errors_are_yaml_for_who_reads_yaml(api: Api, maps: str) -> None:
+    code, answer = await api.get(f"{maps}/absent", headers={"Accept": "application/yaml"})
+    assert code == 404 and api.headers["Content-Type"] == "application/yaml"
+    status = msgspec.yaml.decode(answer)
+    assert (status["kind"], status["reason"], status["code"]) == ("Status", "NotFound", 404)

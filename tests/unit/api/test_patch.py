@@ -314,3 +314,27 @@ def test_answers() -> None:
         with pytest.raises(ApiError) as caught:
             patches.apply(tree, text, media_type, ConfigMap)
         assert caught.value.code == code
+
+
+def test_copies_are_apart() -> None:
+    """What was copied and what it was copied from change each on its own."""
+    patch = [
+        {"op": "add", "path": "/a/x", "value": 1},
+        {"op": "copy", "from": "/a", "path": "/b"},
+        {"op": "add", "path": "/b/y", "value": 2},
+        {"op": "replace", "path": "/a/x", "value": 3},
+        {"op": "move", "from": "/b", "path": "/c"},
+        {"op": "remove", "path": "/c/x"},
+    ]
+    given = {"a": {"l": [1]}}
+    assert jsonpatch.apply(given, patch) == {"a": {"l": [1], "x": 3}, "c": {"l": [1], "y": 2}}
+    assert given == {"a": {"l": [1]}}
+
+
+def test_moving_much_again_and_again_is_refused() -> None:
+    there = {"op": "move", "from": "/a", "path": "/b"}
+    back = {"op": "move", "from": "/b", "path": "/a"}
+    tree = {"a": list(range(1000))}
+    assert jsonpatch.apply(tree, [there, back] * 40) == tree
+    with pytest.raises(PatchError, match="too large"):
+        jsonpatch.apply(tree, [there, back] * 60)
