@@ -20,13 +20,16 @@ from api.conditions import find as get_condition
 from api.core.container import Container
 from api.core.pod import Pod, PodCondition, PodSpec
 from api.core.scheduling import Taint, Toleration
+from api.core.volume import Volume
 from api.resources import CPU, MEMORY, Amounts, add, amounts, raise_to
 
 __all__ = [
     "HostPort",
     "QosClass",
     "all_containers",
+    "claims",
     "condition",
+    "ephemeral_claim",
     "ephemeral_containers",
     "find_port",
     "get_condition",
@@ -239,6 +242,20 @@ class HostPort:
             return False
         everywhere = ("", "0.0.0.0", "::")
         return self.ip == other.ip or self.ip in everywhere or other.ip in everywhere
+
+
+def claims(pod: Pod) -> Iterator[str]:
+    """The names of the PersistentVolumeClaims whose volumes the pod mounts."""
+    for volume in pod.spec.volumes:
+        if volume.persistent_volume_claim is not None:
+            yield volume.persistent_volume_claim.claim_name
+        elif volume.ephemeral is not None:
+            yield ephemeral_claim(pod, volume)
+
+
+def ephemeral_claim(pod: Pod, volume: Volume) -> str:
+    """The name of the claim that is made for a pod's ephemeral volume."""
+    return f"{pod.metadata.name}-{volume.name}"
 
 
 def host_ports(pod: Pod) -> list[HostPort]:

@@ -21,7 +21,11 @@ from control.admission.priority import Priority
 from control.admission.resourcequota import Ledger, ResourceQuotaPlugin
 from control.admission.runtimeclass import RuntimeClassPlugin
 from control.admission.serviceaccount import ServiceAccountPlugin
-from control.admission.storage import DefaultStorageClass, PersistentVolumeClaimResize
+from control.admission.storage import (
+    DefaultStorageClass,
+    PersistentVolumeClaimResize,
+    StorageObjectInUseProtection,
+)
 from control.admission.tolerations import DefaultTolerationSeconds
 from control.admission.webhooks.asking import Asker
 from control.admission.webhooks.hooks import Configuration, Hooks
@@ -54,6 +58,7 @@ def default_chain(
         DefaultTolerationSeconds(toleration_seconds),
         RuntimeClassPlugin(reader),
         DefaultStorageClass(reader),
+        StorageObjectInUseProtection(),
         PersistentVolumeClaimResize(reader),
         CertificateRequester(),
         DefaultIngressClass(reader),

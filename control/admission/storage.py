@@ -1,20 +1,30 @@
 """What claims get from their class of storage (step 1 of the pod's walk; step 4 mounts what they get).
 
-As Kubernetes documents the two plugins: a claim that says nothing of a class gets the cluster's default
-one, the newest if there are several, and stays without where there is none; and only a bound claim may
-ask for more space, if its class allows it.
+As Kubernetes documents the plugins: a claim that says nothing of a class gets the cluster's default
+one, the newest if there are several, and stays without where there is none; only a bound claim may ask
+for more space, if its class allows it; and claims and volumes are born with a finalizer, which goes
+when nobody uses them any more (`control/controllers/volumes/protection.py`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from api import errors, quantity
-from api.core import PersistentVolumeClaim
+from api.core import PersistentVolume, PersistentVolumeClaim
 from api.scheme import Resource
 from api.storage import StorageClass
+from api.struct import ApiStruct
 from control.admission.chain import Attributes, Operation, Plugin, Reader
 from control.resources.core.persistentvolume import STORAGE
 from control.resources.core.persistentvolumeclaim import class_of
 from control.resources.storage.storageclass import default_class
+
+PROTECTIONS: Mapping[type[ApiStruct], str] = {
+    PersistentVolume: "kubernetes.io/pv-protection",
+    PersistentVolumeClaim: "kubernetes.io/pvc-protection",
+}
+"""Finalizers that outlast a deletion while the object is in use."""
 
 
 class DefaultStorageClass(Plugin):
@@ -33,6 +43,18 @@ class DefaultStorageClass(Plugin):
             return
         await self._reader.fresh(StorageClass)
         claim.spec.storage_class_name = default_class(self._reader.list(StorageClass))
+
+
+class StorageObjectInUseProtection(Plugin):
+    name = "StorageObjectInUseProtection"
+
+    def handles(self, resource: Resource, operation: Operation, subresource: str) -> bool:
+        return resource.type in PROTECTIONS and operation is Operation.CREATE and not subresource
+
+    async def admit(self, request: Attributes) -> None:
+        metadata, finalizer = request.object.metadata, PROTECTIONS[request.resource.type]
+        if finalizer not in metadata.finalizers:
+            metadata.finalizers = [*metadata.finalizers, finalizer]
 
 
 class PersistentVolumeClaimResize(Plugin):

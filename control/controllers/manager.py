@@ -21,6 +21,8 @@ from control.controllers.nodes.ipam import NodeIpamController
 from control.controllers.nodes.lifecycle import NodeLifecycleController
 from control.controllers.nodes.podgc import PodGcController
 from control.controllers.volumes.binding import PersistentVolumeController
+from control.controllers.volumes.ephemeral import EphemeralVolumeController
+from control.controllers.volumes.protection import ClaimProtection, VolumeProtection
 from control.controllers.workloads.autoscaling.controller import AutoscalerController
 from control.controllers.workloads.daemonset import DaemonSetController
 from control.controllers.workloads.deployment import DeploymentController
@@ -51,7 +53,10 @@ CONTROLLERS: tuple[type[Controller], ...] = (
     NamespaceFurnitureController,
     NodeIpamController,
     NodeLifecycleController,
+    ClaimProtection,
+    EphemeralVolumeController,
     PersistentVolumeController,
+    VolumeProtection,
     PodGcController,
     QuotaController,
     ReplicaSetController,

@@ -1,6 +1,5 @@
 """What a pod asks of its node, computed once per pod: the scheduler's view of a PodSpec."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import msgspec
@@ -73,7 +72,7 @@ def request_of(pod: Pod) -> Request:
         terms=terms_of(pod),
         node_rule=_node_rule(pod.spec),
         node_preference=_node_preference(pod.spec),
-        claims=tuple(_claims(pod)),
+        claims=tuple(pods.claims(pod)),
     )
 
 
@@ -89,11 +88,3 @@ def _node_preference(spec: PodSpec) -> bytes:
     affinity = spec.affinity.node_affinity if spec.affinity else None
     preferred = affinity.preferred_during_scheduling_ignored_during_execution if affinity else []
     return msgspec.json.encode(preferred) if preferred else b""
-
-
-def _claims(pod: Pod) -> Iterator[str]:
-    for volume in pod.spec.volumes:
-        if volume.persistent_volume_claim is not None:
-            yield volume.persistent_volume_claim.claim_name
-        elif volume.ephemeral is not None:
-            yield f"{pod.metadata.name}-{volume.name}"  # made for this pod, under this name

@@ -9,8 +9,10 @@ import msgspec
 from api import conditions
 from api.client import PatchType
 from api.core import Event, PersistentVolume, PersistentVolumeClaim, Pod
+from api.errors import ApiError, is_not_found
 from api.meta import ObjectMeta
 from api.storage import StorageClass
+from api.struct import ApiStruct
 from tests.integration.controllers.conftest import Plane, eventually
 
 DEFAULT = {"storageclass.kubernetes.io/is-default-class": "true"}
@@ -82,6 +84,8 @@ async def test_a_claim_waits_until_a_volume_comes(plane: Plane) -> None:
     await plane.add_volume("late")
     await phases(plane, data="Bound", late="Bound")
     await plane.client.delete(PersistentVolume, "late")
+    body = {"metadata": {"finalizers": None}}  # it is not protected from those who insist
+    await plane.client.patch(PersistentVolume, "late", "", body, patch_type=PatchType.MERGE)
     await phases(plane, data="Lost")
 
 
@@ -147,13 +151,33 @@ async def test_what_nobody_here_can_delete_fails_and_says_so(plane: Plane) -> No
     assert "no deletable volume plugin matched" in found.status.message
 
 
-async def start(plane: Plane, name: str, *claims: str) -> None:
+async def start(plane: Plane, name: str, *claims: str, ephemeral: str = "") -> None:
+    """A pod that mounts claims, and, if its size is said, a volume of its own."""
     volumes = [{"name": one, "persistentVolumeClaim": {"claimName": one}} for one in claims]
+    if ephemeral:
+        spec = {
+            "accessModes": ["ReadWriteOnce"],
+            "resources": {"requests": {"storage": ephemeral}},
+            "storageClassName": "",
+        }
+        template = {"metadata": {"labels": {"kind": "scratch"}}, "spec": spec}
+        volumes.append({"name": "scratch", "ephemeral": {"volumeClaimTemplate": template}})
     body = {
         "metadata": {"name": name, "namespace": "default"},
         "spec": {"containers": [{"name": "c", "image": "i"}], "volumes": volumes},
     }
     await plane.client.create(msgspec.convert(body, type=Pod))
+
+
+async def gone(plane: Plane, type_: type[ApiStruct], name: str, namespace: str = "") -> None:
+    async def is_gone() -> bool:
+        try:
+            await plane.client.get(type_, name, namespace)
+        except ApiError as error:
+            return is_not_found(error)
+        return False
+
+    await eventually(is_gone)
 
 
 async def says(plane: Plane, name: str, words: str) -> None:
@@ -250,3 +274,59 @@ async def test_a_provisioner_is_told_the_node(plane: Plane) -> None:
     reference = {"namespace": "default", "name": "data", "uid": waiting.metadata.uid}
     await plane.add_volume("pvc-1", storageClassName="late", claimRef=reference)
     assert await node_of(plane, "p") == "n1"
+
+
+async def test_an_ephemeral_volume_lives_and_dies_with_its_pod(plane: Plane) -> None:
+    await plane.agents.add_node("n1")
+    await start(plane, "p", ephemeral="1Gi")
+    await plane.add_volume("disk", "2Gi")
+    assert await node_of(plane, "p") == "n1"
+    made = await plane.client.get(PersistentVolumeClaim, "p-scratch", "default")
+    (owner,) = made.metadata.owner_references
+    assert (owner.kind, owner.name, owner.controller) == ("Pod", "p", True)
+    assert (made.metadata.labels, made.spec.volume_name) == ({"kind": "scratch"}, "disk")
+
+    await plane.client.delete(Pod, "p", "default")
+    await gone(plane, PersistentVolumeClaim, "p-scratch", "default")
+    await phases(plane, disk="Released")
+
+
+async def test_somebody_elses_claim_is_no_ephemeral_volume(plane: Plane) -> None:
+    await plane.agents.add_node("n1")
+    await claim(plane, "p-scratch")
+    await start(plane, "p", ephemeral="1Gi")
+    words = (
+        '0/1 nodes are available: PVC "default/p-scratch" was not created for pod "default/p" '
+        "(pod is not owner)."
+    )
+    await says(plane, "p", words)
+    await plane.client.delete(PersistentVolumeClaim, "p-scratch", "default")
+    await plane.add_volume("disk")
+    assert await node_of(plane, "p") == "n1"
+
+
+async def test_what_is_in_use_stays_until_nobody_uses_it(plane: Plane) -> None:
+    """As the documentation's example of storage object in use protection."""
+    await plane.agents.add_node("n1")
+    await plane.add_volume("disk")
+    await claim(plane)
+    await start(plane, "p", "data")
+    assert await node_of(plane, "p") == "n1"
+    await plane.client.delete(PersistentVolumeClaim, "data", "default")
+    await plane.client.delete(PersistentVolume, "disk")
+    await start(plane, "late", "data")
+    words = '0/1 nodes are available: persistentvolumeclaim "data" is being deleted.'
+    await says(plane, "late", words)
+    for type_, name, namespace, finalizer in (
+        (PersistentVolumeClaim, "data", "default", "kubernetes.io/pvc-protection"),
+        (PersistentVolume, "disk", "", "kubernetes.io/pv-protection"),
+    ):
+        held: Any = await plane.client.get(type_, name, namespace)
+        assert (held.status.phase, held.metadata.finalizers) == ("Bound", [finalizer])
+        assert held.metadata.deletion_timestamp
+
+    await plane.client.delete(Pod, "p", "default")
+    await gone(plane, PersistentVolumeClaim, "data", "default")
+    await gone(plane, PersistentVolume, "disk")
+    words = '0/1 nodes are available: persistentvolumeclaim "data" not found.'
+    await says(plane, "late", words)

@@ -96,3 +96,13 @@ async def test_only_where_its_class_allows_it(client: LocalClient, name: str) ->
     await client.create(claim(storage_class_name=name))
     await bind(client)
     assert "the storageclass that provisions the pvc must support resize" in await grow(client)
+
+
+async def test_claims_and_volumes_are_born_protected(client: LocalClient) -> None:
+    made = claim()
+    made.metadata.finalizers = ["example.com/mine"]
+    created = await client.create(made)
+    assert created.metadata.finalizers == ["example.com/mine", "kubernetes.io/pvc-protection"]
+    again = claim("again")
+    again.metadata.finalizers = ["kubernetes.io/pvc-protection"]
+    assert (await client.create(again)).metadata.finalizers == again.metadata.finalizers
