@@ -1,8 +1,10 @@
 """`podwright test`: every test there is, linters included, with pytest's summary as the last line.
 
 Everything that follows is handed to pytest as it is, so `podwright test tests/unit -k scheduler`
-works. `--long` gives fuzz, fault and soak suites their full size. Tests that need a Docker Engine
-start one of their own in a namespace of their own; the machine's engine is neither needed nor used.
+works. `--long` gives fuzz, fault and soak suites their full size. The whole suite runs in two lanes
+(`tests/conftest.py` says which tests share one), chosen tests one after another. Tests that need a
+Docker Engine start one of their own in a namespace of their own; the machine's engine is neither
+needed nor used.
 """
 
 from __future__ import annotations
@@ -16,6 +18,9 @@ from pathlib import Path
 from base.errors import PermanentError
 
 ROOT = Path(__file__).resolve().parent.parent
+
+LANES = ("-n", "2", "--dist", "loadgroup", "--no-loadscope-reorder")
+"""What makes pytest run the whole suite in two processes; the groups keep their order."""
 
 USAGE = """\
 Usage: podwright test [--long] [PYTEST ARGUMENTS]
@@ -37,7 +42,7 @@ def main(argv: Sequence[str]) -> int:
     environment = environment_for(os.environ, long=long)
     sys.stdout.flush()
     os.chdir(ROOT)
-    command = [sys.executable, "-m", "pytest", *rest]
+    command = [sys.executable, "-m", "pytest", *(rest or LANES)]
     os.execve(sys.executable, command, environment)
 
 

@@ -1,6 +1,9 @@
-"""What every test shares: the order of the suites, and the size setting of the long ones.
+"""What every test shares: the order of the suites, their lanes, and the size of the long ones.
 
 Cheap suites run first, so that a broken pure function is known before the first container starts.
+When the whole suite runs in two lanes, all that works on the machine itself (engines, network
+namespaces, rules) has the first one to itself, one test after another; the files of the rest follow
+each other in the second, which the first joins when it is through.
 """
 
 from __future__ import annotations
@@ -12,6 +15,14 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 SUITES = ("unit", "integration", "e2e", "chaos")
+MACHINE = (
+    "integration/agent",
+    "integration/agent_containers",
+    "integration/local",
+    "integration/netplugin",
+    "e2e",
+)
+"""Folders of tests that would disturb each other."""
 
 
 def _suite(item: pytest.Item) -> int:
@@ -19,8 +30,21 @@ def _suite(item: pytest.Item) -> int:
     return SUITES.index(parts[0]) if parts[0] in SUITES else len(SUITES)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def _lane(item: pytest.Item) -> str:
+    file = item.path.relative_to(ROOT / "tests").as_posix()
+    return "machine" if file.startswith(tuple(f"{folder}/" for folder in MACHINE)) else file
+
+
+@pytest.hookimpl(tryfirst=True)  # before the lanes are read
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     items.sort(key=_suite)
+    if not config.pluginmanager.hasplugin("xdist"):
+        return
+    lanes = {item: _lane(item) for item in items}
+    if os.environ.get("PYTEST_XDIST_WORKER"):
+        items.sort(key=lambda item: lanes[item] != "machine")
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(lanes[item]))
 
 
 @pytest.fixture(scope="session")

@@ -77,6 +77,7 @@ KEY = create_ca("test", clock=SystemClock()).key_pem.decode()
         ("jwt eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJ4In0xxx.c2lnbmF0dXJl", "c2lnbmF0dXJl"),
         (f"key {KEY}", KEY.splitlines()[1]),
     ],
+    ids=["a bearer's", "of a join", "of an account", "a key"],
 )
 @pytest.mark.parametrize("format", ["text", "json"])
 def test_what_could_be_replayed_is_masked(

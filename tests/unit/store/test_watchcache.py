@@ -188,7 +188,7 @@ class TestWatching:
             (Interest(where=("spec.nodeName", "n1"), prefix=f"{PREFIX}one/"), ["a"]),
             (Interest(where=("spec.nodeName", "n1"), predicate=red), ["c"]),
         ],
-        ids=str,
+        ids=["all", "kind", "namespace", "name", "node", "node and namespace", "node and label"],
     )
     @pytest.mark.parametrize("when", ["live", "replayed", "from the log"])
     async def test_only_what_is_of_interest(
