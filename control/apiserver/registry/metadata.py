@@ -159,6 +159,8 @@ def _validate_owners(owners: list[OwnerReference]) -> Iterator[FieldError]:
         ):
             if not value:
                 yield invalid(where.child(field), value, "must not be empty")
+        if (owner.api_version, owner.kind) == ("v1", "Event"):
+            yield invalid(where, owner.kind, "/v1, Kind=Event is disallowed from being an owner")
         if owner.controller:
             if controller:
                 yield invalid(

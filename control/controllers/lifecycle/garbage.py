@@ -5,9 +5,12 @@ An object whose owners are all gone is deleted (background). An owner with the f
 the finalizer `orphan` has its dependents' references to it removed, and then goes.
 
 The graph is an index kept by the informers of every kind: UID of an owner → its dependents. The
-graph may lag, so an owner is called gone only after a live read says so. Owners of a namespaced
-object live in its namespace or are cluster-scoped; any other reference counts as gone. One queue;
-its keys name the kind as well.
+graph may lag, so an owner is called gone only after a live read says so, an object is deleted only in
+the version that was judged, and nobody is said to have no dependents before every kind was listed.
+Owners of a namespaced object live in its namespace or are cluster-scoped; an owner in another
+namespace counts as gone, and an object of the cluster that names one in a namespace is never
+collected. Both are told in an event, OwnerRefInvalidNamespace. One queue; its keys name the kind as
+well.
 
 Kinds that come and go at run time have informers that do, too.
 """
@@ -18,6 +21,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from api import objects
+from api.core import Namespace
 from api.custom import Custom
 from api.errors import is_conflict, is_not_found
 from api.informer import Informer
@@ -25,14 +29,20 @@ from api.meta import ObjectMeta, OwnerReference
 from api.objects import Key
 from api.scheme import RESOURCES, Resource
 from api.struct import ApiStruct
-from base.errors import PodwrightError
+from base.errors import PodwrightError, TemporaryError
 from base.tasks import TaskGuard
 from base.workqueue import WorkQueue
 from control.controllers.context import Context
 from control.controllers.controller import Controller
+from control.controllers.lifecycle.ownership import (
+    FOREGROUND,
+    ORPHAN,
+    Keep,
+    Standing,
+    judge,
+    waits_for_dependents,
+)
 
-FOREGROUND = "foregroundDeletion"
-ORPHAN = "orphan"
 INDEX = "garbage-collector"
 _EXPIRING = frozenset({"Event"})
 
@@ -55,6 +65,8 @@ class GarbageCollector(Controller):
         self._nodes: WorkQueue[Node] = WorkQueue(self.name, clock=context.clock)
         self._catalogue = context.catalogue
         self._shared = context.informers
+        self._namespaces = context.informers.of(Namespace)
+        self._recorder = context.recorder(self.name)
         self._informers: dict[type[Any], Informer[Any]] = {}
         self._rows: dict[type[Any], Resource] = {}
         self._running: dict[type[Any], asyncio.Task[None]] = {}
@@ -146,8 +158,8 @@ class GarbageCollector(Controller):
             try:
                 await self._look_at(node)
             except PodwrightError as error:
-                self._failures += 1
                 if not is_conflict(error):
+                    self._failures += 1
                     self.log.warning("%s %s: %s", node.resource.qualified_name, node.key, error)
                 self._nodes.add_rate_limited(node)
             except Exception:  # as in Controller: one odd object must not stop the control plane
@@ -176,44 +188,68 @@ class GarbageCollector(Controller):
 
     async def _check_owners(self, node: Node, obj: ApiStruct) -> None:
         metadata = objects.meta(obj)
-        alive, waiting, gone = [], [], []
-        for owner in metadata.owner_references:
-            live = await self._live(owner, metadata.namespace)
-            if live is None:
-                gone.append(owner)
-            elif _waits_for_dependents(live):
-                waiting.append(owner)
-            else:
-                alive.append(owner)
-        if alive:
-            if gone or waiting:
-                await self._keep_owners(node, obj, {owner.uid for owner in alive})
-            return
-        if waiting:
-            own = self._dependents(metadata.uid)
-            if any(map(self._is_waiting, own)):
-                await self._unblock_owners(node, obj)  # a circle: each would wait for the other
-            await self._delete(node, obj, "Foreground" if own else "Background")
-            return
-        await self._delete(node, obj, _policy_of(obj))
+        standings = {o.uid: await self._standing(obj, o) for o in metadata.owner_references}
+        own = self._dependents(metadata.uid)
+        verdict = judge(
+            metadata,
+            standings,
+            has_dependents=bool(own),
+            in_a_circle=any(map(self._is_waiting, own)),
+        )
+        if isinstance(verdict, Keep):
+            await self._keep_owners(node, obj, {owner.uid for owner in verdict.references})
+        elif verdict.unblock and any(o.block_owner_deletion for o in metadata.owner_references):
+            await self._unblock_owners(node, obj)
+        else:
+            await self._delete(node, obj, verdict.policy)
 
-    async def _live(self, owner: OwnerReference, namespace: str) -> ApiStruct | None:
-        """The owner as the store has it; None when it is gone or was replaced by a namesake."""
+    async def _standing(self, obj: ApiStruct, owner: OwnerReference) -> Standing:
         resource = self._catalogue.stored_by_kind(owner.api_version, owner.kind)
         if resource is None:
             raise PodwrightError(
                 f"owner {owner.kind} {owner.name} has the unknown type {owner.api_version}:"
                 " whether it exists cannot be told, so its dependents are kept"
             )
-        where = namespace if resource.namespaced else ""
+        namespace = objects.meta(obj).namespace
         if resource.namespaced and not namespace:
-            return None
+            self._complain(obj, owner)
+            return Standing.UNRESOLVABLE
+        live = await self._live(resource, owner, namespace if resource.namespaced else "")
+        if live is not None:
+            waits = waits_for_dependents(objects.meta(live))
+            return Standing.WAITS if waits else Standing.STAYS
+        if resource.namespaced and self._lives_elsewhere(resource, owner):
+            self._complain(obj, owner)
+        return Standing.GONE
+
+    def _lives_elsewhere(self, resource: Resource, owner: OwnerReference) -> bool:
+        """Whether the owner that is not in the object's namespace is in another one."""
+        informer = self._informers.get(resource.type)
+        if informer is None:
+            return False
+        namesakes = (informer.get(owner.name, n.metadata.name) for n in self._namespaces.items())
+        return any(objects.meta(o).uid == owner.uid for o in namesakes if o is not None)
+
+    def _complain(self, obj: ApiStruct, owner: OwnerReference) -> None:
+        self._recorder.event(
+            obj,
+            "Warning",
+            "OwnerRefInvalidNamespace",
+            f"ownerRef [{owner.api_version}/{owner.kind}, namespace: {objects.meta(obj).namespace},"
+            f" name: {owner.name}, uid: {owner.uid}] does not exist in namespace"
+            f' "{objects.meta(obj).namespace}"',
+        )
+
+    async def _live(
+        self, resource: Resource, owner: OwnerReference, namespace: str
+    ) -> ApiStruct | None:
+        """The owner as the store has it; None when it is gone or was replaced by a namesake."""
         informer = self._informers.get(resource.type)  # kinds that expire have none
-        cached: ApiStruct | None = informer.get(owner.name, where) if informer else None
+        cached: ApiStruct | None = informer.get(owner.name, namespace) if informer else None
         if cached is not None and objects.meta(cached).uid == owner.uid:
             return cached
         try:
-            live: ApiStruct = await self.client.get(resource.type, owner.name, where)
+            live: ApiStruct = await self.client.get(resource.type, owner.name, namespace)
         except PodwrightError as error:
             if is_not_found(error):
                 return None
@@ -222,13 +258,13 @@ class GarbageCollector(Controller):
 
     def _is_waiting(self, node: Node) -> bool:
         obj = self._informers[node.resource.type].get(node.key.name, node.key.namespace)
-        return obj is not None and _waits_for_dependents(obj)
+        return obj is not None and waits_for_dependents(objects.meta(obj))
 
     async def _unblock_owners(self, node: Node, obj: ApiStruct) -> None:
+        """It goes when the change is seen: only then is this the version that is judged."""
         owners = objects.meta(obj).owner_references
-        if any(owner.block_owner_deletion for owner in owners):
-            freed = [msgspec.structs.replace(o, block_owner_deletion=False) for o in owners]
-            await self._patch_metadata(node, obj, {"ownerReferences": msgspec.to_builtins(freed)})
+        freed = [msgspec.structs.replace(o, block_owner_deletion=False) for o in owners]
+        await self._patch_metadata(node, obj, {"ownerReferences": msgspec.to_builtins(freed)})
 
     async def _delete(self, node: Node, obj: ApiStruct, policy: str) -> None:
         metadata = objects.meta(obj)
@@ -238,6 +274,7 @@ class GarbageCollector(Controller):
                 metadata.name,
                 metadata.namespace,
                 uid=metadata.uid,
+                resource_version=metadata.resource_version,
                 propagation_policy=policy,
             )
         except PodwrightError as error:
@@ -247,11 +284,14 @@ class GarbageCollector(Controller):
     async def _keep_owners(self, node: Node, obj: ApiStruct, uids: set[str]) -> None:
         metadata = objects.meta(obj)
         kept = [owner for owner in metadata.owner_references if owner.uid in uids]
+        if len(kept) == len(metadata.owner_references):
+            return
         await self._patch_metadata(
             node, obj, {"ownerReferences": msgspec.to_builtins(kept) or None}
         )
 
     async def _orphan_dependents(self, node: Node, obj: ApiStruct) -> None:
+        self._check_sight()
         uid = objects.meta(obj).uid
         for type_, informer in list(self._informers.items()):
             for dependent in informer.by_index(INDEX, uid):
@@ -261,6 +301,7 @@ class GarbageCollector(Controller):
         await self._remove_finalizer(node, obj, ORPHAN)
 
     async def _delete_in_foreground(self, node: Node, obj: ApiStruct) -> None:
+        self._check_sight()
         uid = objects.meta(obj).uid
         blocked = False
         for type_, informer in self._informers.items():
@@ -273,6 +314,16 @@ class GarbageCollector(Controller):
                     self._nodes.add(Node(self._rows[type_], objects.key(dependent)))
         if not blocked:
             await self._remove_finalizer(node, obj, FOREGROUND)
+
+    def _check_sight(self) -> None:
+        """Somebody's dependents may be of a kind that was never listed yet."""
+        blind = [
+            resource.qualified_name
+            for type_, resource in self._rows.items()
+            if not self._informers[type_].has_synced
+        ]
+        if blind:
+            raise TemporaryError(f"cannot see yet what depends on it among: {', '.join(blind)}")
 
     async def _remove_finalizer(self, node: Node, obj: ApiStruct, finalizer: str) -> None:
         kept = [name for name in objects.meta(obj).finalizers if name != finalizer]
@@ -304,16 +355,3 @@ def _stands_as_before(old: ObjectMeta, new: ObjectMeta) -> bool:
 
 def _owner_uids(obj: ApiStruct) -> list[str]:
     return [owner.uid for owner in objects.meta(obj).owner_references]
-
-
-def _waits_for_dependents(owner: ApiStruct) -> bool:
-    metadata = objects.meta(owner)
-    return bool(metadata.deletion_timestamp) and FOREGROUND in metadata.finalizers
-
-
-def _policy_of(obj: ApiStruct) -> str:
-    """Keep what was asked of the object itself, when its finalizers still say so."""
-    finalizers = objects.meta(obj).finalizers
-    if ORPHAN in finalizers:
-        return "Orphan"
-    return "Foreground" if FOREGROUND in finalizers else "Background"

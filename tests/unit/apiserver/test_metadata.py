@@ -68,6 +68,14 @@ def test_good_metadata_has_no_errors() -> None:
             },
             "Only one reference can have Controller set to true",
         ),
+        (
+            {
+                "owner_references": [
+                    OwnerReference(api_version="v1", kind="Event", name="e", uid="u")
+                ]
+            },
+            "Kind=Event is disallowed from being an owner",
+        ),
     ],
 )
 def test_each_mistake_is_named(more: dict[str, Any], words: str) -> None:
