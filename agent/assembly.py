@@ -200,6 +200,8 @@ class Agent:
             cluster_domain=settings.cluster_domain,
             cluster_dns=(settings.cluster_dns,),
             resolv_conf=_resolvers(settings),
+            seccomp_root=settings.seccomp_profile_root,
+            unsafe_sysctls=settings.allowed_unsafe_sysctls,
         )
         return AgentContext(
             runtime=parts.runtime,
@@ -427,7 +429,7 @@ def limitations(engine: EngineInfo) -> dict[str, str]:
     if not engine.can_run_privileged:
         lacks.append("full capabilities (privileged containers are refused)")
     if not engine.apparmor:
-        lacks.append("AppArmor (pods that ask for a profile are refused)")
+        lacks.append("AppArmor (pods that ask for a profile are rejected)")
     return {"podwright.io/machine-lacks": "; ".join(lacks)} if lacks else {}
 
 

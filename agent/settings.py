@@ -14,6 +14,7 @@ from pathlib import Path
 from agent.containers.pause import DEFAULT_IMAGE
 from agent.node import eviction, imagegc
 from agent.node.eviction import Threshold
+from agent.spec import sysctls
 from api import quantity
 from base import log, settings
 from base.settings import Setting, SettingsError
@@ -276,6 +277,23 @@ SETTINGS: tuple[Setting, ...] = (
         help="Image of the pods' pause containers. The default is made on the node.",
     ),
     Setting(
+        name="seccomp-profile-root",
+        type=Path,
+        default=Path("/var/lib/podwright/seccomp"),
+        group=_ENGINE,
+        help="Directory of the seccomp profiles that pods name as localhostProfile.",
+    ),
+    Setting(
+        name="allowed-unsafe-sysctls",
+        type=sysctls.allowed_pattern,
+        repeated=True,
+        default=(),
+        metavar="SYSCTL",
+        group=_ENGINE,
+        help="Kernel parameter beyond the safe ones that pods may set in their own namespaces: a name, "
+        "or the beginning of names with a *, like net.core.somaxconn or kernel.msg*.",
+    ),
+    Setting(
         name="cgroup-root",
         default="/",
         metavar="CGROUP",
@@ -379,6 +397,8 @@ class AgentSettings:
     image_maximum_gc_age: float = 0.0
     docker_host: str = "unix:///var/run/docker.sock"
     pause_image: str = DEFAULT_IMAGE
+    seccomp_profile_root: Path = Path("/var/lib/podwright/seccomp")
+    allowed_unsafe_sysctls: tuple[str, ...] = ()
     cgroup_root: str = "/"
     cluster_cidr: str = "10.244.0.0/16"
     service_cidr: str = "10.96.0.0/12"

@@ -203,6 +203,16 @@ class RuntimeSuite:
         with pytest.raises(NotRunning):
             await world.runtime.attach_stream(id, stdin=False, stdout=True, stderr=True)
 
+    async def test_a_file_of_a_container_that_does_not_run(self, world: World) -> None:
+        hosts = {"/etc/passwd": b"root:x:0:0:root:/root:/bin/sh\n"}
+        id = await world.runtime.create(world.spec("files", Script(files=hosts)))
+        found = await world.runtime.read_file(id, "/etc/passwd")
+        assert found is not None and found.startswith(b"root:x:0:0")
+        assert await world.runtime.read_file(id, "/etc/nobody-has-this") is None
+        await world.runtime.remove(id)
+        with pytest.raises(NotFound):
+            await world.runtime.read_file(id, "/etc/passwd")
+
     async def test_logs(self, world: World) -> None:
         lines = ((Channel.STDOUT, b"one\n"), (Channel.STDOUT, b"two\n"))
         id = await run(world, Script(run_for=0.1, log=lines))

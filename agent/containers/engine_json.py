@@ -7,8 +7,10 @@ default; what a record says must reach the engine unchanged.
 from __future__ import annotations
 
 import base64
+import io
 import json
 import re
+import tarfile
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -335,6 +337,18 @@ def readable(message: str) -> str:
         if found:
             return after
     return text
+
+
+def file_of_archive(archive: bytes) -> tuple[bytes | None, str]:
+    """The one file of a tar, as `GET /containers/ID/archive` gives it: its content, or where a link
+    leads."""
+    with tarfile.open(fileobj=io.BytesIO(archive)) as opened:
+        for member in opened:
+            if member.issym():
+                return None, member.linkname
+            reader = opened.extractfile(member) if member.isfile() else None
+            return (None if reader is None else reader.read()), ""
+    return None, ""
 
 
 def split_reference(reference: str) -> tuple[str, str]:

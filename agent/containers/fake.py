@@ -249,15 +249,19 @@ class FakeRuntime:
 
     async def remove(self, id: ContainerId) -> None:
         self._reach()
-        container = self._containers.get(id)
+        container = self._containers.get(id) or self._named(id)
         if container is None:
             return
         self.calls.append(("remove", container.record.name))
         if container.record.running:
             self._signal(container, "SIGKILL")
-        self._containers.pop(id, None)
+        self._containers.pop(container.record.id, None)
         self._tell_of(container.record, EventKind.REMOVED)
         self._wake()
+
+    async def read_file(self, id: ContainerId, path: str) -> bytes | None:
+        self._reach()
+        return self._find(id).script.files.get(path)
 
     async def exec(
         self,
@@ -416,6 +420,9 @@ class FakeRuntime:
         if id not in self._containers:
             raise NotFound(f"No such container: {id}")
         return self._containers[id]
+
+    def _named(self, name: str) -> FakeContainer | None:
+        return next((c for c in self._containers.values() if c.record.name == name), None)
 
     def _must_run(self, container: FakeContainer) -> None:
         self._settle()

@@ -18,6 +18,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from agent.containers import references
+from agent.containers.accounts import AccountsOfImages
 from agent.containers.errors import EngineUnavailable, RuntimeFailure
 from agent.containers.interface import Runtime
 from agent.containers.records import ImageRecord, PullProgress, RegistryAuth
@@ -136,6 +137,7 @@ class Images:
         self._back_offs: dict[tuple[str, str], BackOff] = {}
         self._succeeded = 0
         self._failed = 0
+        self.accounts = AccountsOfImages(runtime)
 
     async def ensure(
         self,

@@ -156,6 +156,12 @@ class Runtime(Protocol):
         keep up, which is one reason for a slow relist beside them.
         """
 
+    async def read_file(self, id: ContainerId, path: str) -> bytes | None:
+        """A small file of the container, which need not run; None when there is none.
+
+        Raises NotFound without the container. May be called twice.
+        """
+
     async def disk_usage(self, id: ContainerId) -> int:
         """Bytes in the container's own writable layer. Slow: the engine walks it. Raises NotFound."""
 

@@ -302,5 +302,9 @@ class EngineInfo:
         return any(option.startswith("name=apparmor") for option in self.security_options)
 
     @property
+    def selinux(self) -> bool:
+        return any(option.startswith("name=selinux") for option in self.security_options)
+
+    @property
     def seccomp(self) -> bool:
         return any(option.startswith("name=seccomp") for option in self.security_options)

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import posixpath
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, suppress
@@ -222,6 +223,19 @@ class DockerRuntime:
         except EngineError as error:
             if "is already in progress" not in error.message:
                 raise
+
+    async def read_file(self, id: ContainerId, path: str) -> bytes | None:
+        try:
+            found = await self._call(lambda c: b"".join(c.get_archive(id, path)[0]))
+        except NotFound as error:
+            if "No such container:" in error.message:
+                raise
+            return None
+        content, link = engine_json.file_of_archive(found)
+        if not link:
+            return content
+        where = posixpath.normpath(posixpath.join(posixpath.dirname(path), link))
+        return None if where == path else await self.read_file(id, where)
 
     # Processes inside.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -45,6 +45,8 @@ class Script:
     log: tuple[tuple[Channel, bytes], ...] = ()
     disk_usage: int = 0
     """Bytes in its writable layer."""
+    files: Mapping[str, bytes] = field(default_factory=dict)
+    """What lies in its image, by path."""
 
 
 @dataclass(kw_only=True)

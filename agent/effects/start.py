@@ -16,7 +16,7 @@ from agent.containers.errors import (
     StartError,
 )
 from agent.containers.images import ImageEvent, ImageProblem, PullPolicy, Reason, default_policy
-from agent.containers.records import ContainerId, Mount, RegistryAuth
+from agent.containers.records import ContainerId, ImageRecord, Mount, RegistryAuth
 from agent.containers.references import InvalidReference
 from agent.effects import sandbox
 from agent.effects.context import PodContext, StepFailed
@@ -38,6 +38,8 @@ from agent.spec.errors import ConfigError
 from agent.spec.expansion import expand, missing
 from agent.spec.pullsecrets import registry_auths
 from agent.spec.refusals import refusal_of_added
+from agent.spec.seccomp import localhost_profile, read_profile
+from agent.spec.security import Known, needs_accounts
 from agent.volumes.base import VolumeError
 from agent.volumes.subpath import SUBPATHS_DIRECTORY, bind_subpath
 from api.core import Container, Secret
@@ -159,6 +161,7 @@ async def _create(ctx: PodContext, container: Container, action: CreateContainer
         restarts=action.restarts,
         backoff_level=action.backoff_level,
         target=_target(ctx, container),
+        known=await _known(ctx, container, found[1]),
     )
     spec = container_create(pod, container, agent.node, made)
     _message_file(ctx, container, action.restarts)
@@ -169,6 +172,18 @@ async def _create(ctx: PodContext, container: Container, action: CreateContainer
         return
     ctx.memory.note(sandbox.created(id, spec, found[1].id, now=agent.clock.now()))
     ctx.normal("Created", f"Created container: {container.name}", container=container.name)
+
+
+async def _known(ctx: PodContext, container: Container, image: ImageRecord) -> Known:
+    """What its security context refers to: accounts of the image, a file of the node."""
+    profile = localhost_profile(ctx.pod, container)
+    accounts = None
+    if needs_accounts(ctx.pod, container, image):
+        accounts = await ctx.agent.images.accounts.of(image.id)
+    return Known(
+        accounts=accounts,
+        seccomp=None if profile is None else read_profile(ctx.agent.node.seccomp_root, profile),
+    )
 
 
 def _target(ctx: PodContext, container: Container) -> ContainerId | None:
@@ -192,7 +207,7 @@ def _check_added(ctx: PodContext, container: Container) -> None:
     for position, added in enumerate(ctx.pod.spec.ephemeral_containers):
         if added.name == container.name:
             path = f"spec.ephemeralContainers[{position}]"
-            refused = refusal_of_added(container, path, ctx.agent.node.engine)
+            refused = refusal_of_added(ctx.pod, container, path, ctx.agent.node.engine)
             if refused is not None:
                 ctx.warn(refused.reason, refused.message, container=container.name)
                 raise StepFailed(refused.reason, refused.message)

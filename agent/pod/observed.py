@@ -129,6 +129,8 @@ class Refusal:
     reason: str
     field: str
     message: str
+    rejected: bool = False
+    """It does not wait for better times: the pod fails, if nothing of it was started before."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -33,6 +33,9 @@ def outcome(pod: Pod, observed: PodObserved) -> Outcome | None:
         return Outcome(phase=said.phase, reason=said.reason, message=said.message)
     if observed.eviction is not None:
         return Outcome(phase="Failed", reason="Evicted", message=observed.eviction.message)
+    if (refused := observed.refusal) is not None and refused.rejected and not observed.sandboxes:
+        message = f"Pod was rejected: {refused.message}"
+        return Outcome(phase="Failed", reason=refused.reason, message=message)
     if deadline_in(pod, observed) == 0.0:
         return Outcome(
             phase="Failed",

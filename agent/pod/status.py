@@ -120,10 +120,15 @@ def _conditions(
     previous: PodStatus,
     now: datetime,
 ) -> list[PodCondition]:
-    ready_to_start = observed.reachable
+    refused = observed.refusal
     containers_ready = _containers_ready(pod, phase, inits, mains)
     made = [
-        ("PodReadyToStartContainers", ready_to_start, "", ""),
+        (
+            "PodReadyToStartContainers",
+            observed.reachable,
+            "" if refused is None else refused.reason,
+            "" if refused is None else refused.message,
+        ),
         ("Initialized", *_initialized(pod, observed, phase, inits)),
         ("Ready", *_ready(pod, previous, containers_ready)),
         ("ContainersReady", *containers_ready),

@@ -170,7 +170,9 @@ class PodWorker:
         """Work until nothing of the pod is left."""
         agent, memory = self.context.agent, self.context.memory
         memory.begin(self.pod)
-        memory.refusal = refusal(self.pod, agent.node.engine)
+        memory.refusal = refusal(
+            self.pod, agent.node.engine, unsafe_sysctls=agent.node.unsafe_sysctls
+        )
         if memory.refusal is not None and not memory.removed:
             self.context.warn(memory.refusal.reason, memory.refusal.message)
         try:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from agent.containers.records import (
@@ -23,7 +23,7 @@ from agent.resources.values import OOM_SANDBOX, container_values, oom_score
 from agent.spec.dns import kernel_hostname
 from agent.spec.environment import command_line
 from agent.spec.facts import NodeFacts
-from agent.spec.security import sandbox_sysctls, security
+from agent.spec.security import Known, sandbox_options, sandbox_sysctls, security
 from api.core import Container, Pod, VolumeMount
 from api.pods import qos_class
 
@@ -52,6 +52,7 @@ class Made:
     backoff_level: int
     target: ContainerId | None = None
     """The container whose processes an ephemeral one sees."""
+    known: Known = field(default_factory=Known)
 
 
 def sandbox_create(
@@ -70,7 +71,7 @@ def sandbox_create(
         cgroup_parent=cgroup_parent,
         cpu_shares=SANDBOX_SHARES,
         oom_score_adj=max(OOM_SANDBOX, node.lowest_oom_score),
-        security_options=("no-new-privileges",),
+        security_options=sandbox_options(pod),
         sysctls=sandbox_sysctls(pod),
     )
 
@@ -79,7 +80,7 @@ def container_create(
     pod: Pod, container: Container, node: NodeFacts, made: Made
 ) -> ContainerCreate:
     """One container of the pod. Raises ConfigError."""
-    safe = security(pod, container, made.image, node.engine)
+    safe = security(pod, container, made.image, node.engine, made.known)
     values = container_values(container)
     command, args = command_line(container, made.environment)
     joined = f"container:{made.sandbox}"

@@ -27,6 +27,10 @@ class NodeFacts:
     cluster_dns: tuple[str, ...] = ()
     resolv_conf: ResolvConf = field(default_factory=ResolvConf)
     """The node's own resolvers."""
+    seccomp_root: Path = Path("/var/lib/podwright/seccomp")
+    """Where profiles of the type Localhost lie."""
+    unsafe_sysctls: tuple[str, ...] = ()
+    """Kernel parameters beyond the safe ones that pods may set."""
 
     @property
     def lowest_oom_score(self) -> int:

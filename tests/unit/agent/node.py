@@ -136,6 +136,7 @@ class Node:
             allocatable={"cpu": "2", "memory": "4Gi"},
             cluster_dns=("10.96.0.10",),
             resolv_conf=ResolvConf(nameservers=("192.0.2.53",)),
+            seccomp_root=self.directory / "seccomp",
         )
         cgroups = FakeCgroups(self.directory / "cgroup")
         from agent.resources.values import CpuMemory

@@ -102,6 +102,6 @@ def test_what_is_not_honoured_refuses_it_and_not_the_pod() -> None:
     pod.spec.ephemeral_containers[0].security_context = unmasked
     assert refusal(pod, FAKE_ENGINE) is None
     (added,) = ephemeral_containers(pod.spec)
-    refused = refusal_of_added(added, "spec.ephemeralContainers[0]", FAKE_ENGINE)
+    refused = refusal_of_added(pod, added, "spec.ephemeralContainers[0]", FAKE_ENGINE)
     assert refused is not None
     assert refused.field == "spec.ephemeralContainers[0].securityContext.procMount"

@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from agent.containers.accounts import Accounts
 from agent.containers.records import EngineInfo, ImageId, ImageRecord
 from agent.containers.script import FAKE_ENGINE
 from agent.spec.errors import ConfigError
 from agent.spec.refusals import REFUSALS, refusal
-from agent.spec.security import Security, sandbox_sysctls, security
+from agent.spec.seccomp import LARGEST, localhost_profile, read_profile
+from agent.spec.security import (
+    Known,
+    Security,
+    needs_accounts,
+    sandbox_options,
+    sandbox_sysctls,
+    security,
+)
+from agent.spec.sysctls import allowed_pattern
 from api.core import (
     AppArmorProfile,
     Capabilities,
@@ -41,10 +53,11 @@ def translate(
     *,
     user: str = "",
     engine: EngineInfo = FAKE_ENGINE,
+    known: Known | None = None,
 ) -> Security:
     spec = container(security_context=SecurityContext(**own) if own else None)  # type: ignore[arg-type]
     context = PodSecurityContext(**shared) if shared else None  # type: ignore[arg-type]
-    return security(make_pod(spec, security_context=context), spec, image(user), engine)
+    return security(make_pod(spec, security_context=context), spec, image(user), engine, known)
 
 
 USERS = [
@@ -107,6 +120,75 @@ def test_run_as_non_root(
     assert "container: web" in caught.value.message
 
 
+ACCOUNTS = Accounts(
+    passwd="root:x:0:0::/root:/bin/sh\ntoor:x:0:0::/:\n#no\nwww:x:33:34::/:\nodd:x:a:b::/:\n",
+    group="root:x:0:\nwww:x:34:\nlogs:x:40:www,other\nmore:x:41:nobody\nmail:x:8:www\n",
+)
+
+NAMED = [
+    # user of the image, whether it is root (None: unknown)
+    ("www", False),
+    ("www:root", False),
+    ("root", True),
+    ("toor", True),
+    ("odd", None),
+    ("ghost", None),
+]
+
+
+@pytest.mark.parametrize(("user", "root"), NAMED)
+def test_run_as_non_root_knows_the_users_of_the_image(user: str, root: bool | None) -> None:
+    own: dict[str, object] = {"run_as_non_root": True}
+    known = Known(accounts=ACCOUNTS)
+    if root is False:
+        assert translate(own, user=user, known=known).user is None
+        return
+    words = "image will run as root" if root else f"non-numeric user \\({user}\\)"
+    with pytest.raises(ConfigError, match=words):
+        translate(own, user=user, known=known)
+
+
+GROUPS = [
+    # container, pod, user of the image, whether the image is looked into, user, groups
+    ({}, {}, "www", False, None, ()),
+    ({"run_as_user": 33}, {"fs_group": 5}, "", False, "33", ("5",)),
+    ({"run_as_user": 33, "run_as_group": 7}, {}, "", True, "33:7", ("40", "8")),
+    ({}, {"supplemental_groups": [8]}, "www:root", True, None, ("8", "40")),
+    ({"run_as_user": 33}, {"supplemental_groups_policy": "Strict"}, "", True, "33:34", ()),
+    ({}, {"supplemental_groups_policy": "Strict"}, "www", True, "33:34", ()),
+    ({}, {"supplemental_groups_policy": "Strict"}, "", True, "0:0", ()),
+    ({"run_as_user": 77}, {"supplemental_groups_policy": "Strict"}, "", True, "77:0", ()),
+    (
+        {"run_as_user": 33, "run_as_group": 7},
+        {"supplemental_groups_policy": "Strict", "supplemental_groups": [9]},
+        "",
+        False,
+        "33:7",
+        ("9",),
+    ),
+    ({"run_as_non_root": True}, {}, "www", True, None, ()),
+    ({"run_as_non_root": True, "run_as_user": 5}, {}, "www", False, "5", ()),
+]
+
+
+@pytest.mark.parametrize(("own", "shared", "user", "looks", "who", "groups"), GROUPS)
+def test_groups_of_the_image(
+    own: dict[str, object],
+    shared: dict[str, object],
+    user: str,
+    looks: bool,
+    who: str | None,
+    groups: tuple[str, ...],
+) -> None:
+    spec = container(security_context=SecurityContext(**own) if own else None)  # type: ignore[arg-type]
+    context = PodSecurityContext(**shared) if shared else None  # type: ignore[arg-type]
+    pod = make_pod(spec, security_context=context)
+    assert needs_accounts(pod, spec, image(user)) is looks
+    known = Known(accounts=ACCOUNTS if looks else None)
+    made = security(pod, spec, image(user), FAKE_ENGINE, known)
+    assert (made.user, made.group_add) == (who, groups)
+
+
 def test_capabilities() -> None:
     made = translate({"capabilities": Capabilities(add=["CAP_NET_ADMIN", "CHOWN"], drop=["ALL"])})
     assert (made.cap_add, made.cap_drop) == (("NET_ADMIN", "CHOWN"), ("ALL",))
@@ -155,6 +237,62 @@ def test_options(
     assert translate(own, shared, engine=engine).options == expected
 
 
+SELINUX = replace(FAKE_ENGINE, security_options=("name=selinux",))
+
+
+def test_selinux_labels_where_the_host_has_it() -> None:
+    shared = {"se_linux_options": SELinuxOptions(type="svirt_t", level="s0:c1,c2")}
+    assert translate({}, shared, engine=SELINUX).options == (
+        "label=type:svirt_t",
+        "label=level:s0:c1,c2",
+    )
+    own = {"se_linux_options": SELinuxOptions(user="u", role="r")}
+    assert translate(own, shared, engine=SELINUX).options == ("label=user:u", "label=role:r")
+    pod = make_pod(security_context=PodSecurityContext(**shared))  # type: ignore[arg-type]
+    assert refusal(pod, SELINUX) is None
+    assert "label=type:svirt_t" in sandbox_options(pod)
+
+
+def test_seccomp_profiles_of_the_node(tmp_path: Path) -> None:
+    profile = SeccompProfile(type="Localhost", localhost_profile="profiles/a.json")
+    own, shared = container(), PodSecurityContext(seccomp_profile=profile)
+    assert localhost_profile(make_pod(own, security_context=shared), own) == "profiles/a.json"
+    privileged = container(security_context=SecurityContext(privileged=True))
+    assert localhost_profile(make_pod(privileged, security_context=shared), privileged) is None
+    unconfined = SecurityContext(seccomp_profile=SeccompProfile(type="Unconfined"))
+    other = container(security_context=unconfined)
+    assert localhost_profile(make_pod(other, security_context=shared), other) is None
+
+    (tmp_path / "profiles").mkdir()
+    (tmp_path / "profiles/a.json").write_text('{"defaultAction": "SCMP_ACT_LOG"}\n')
+    text = read_profile(tmp_path, "profiles/a.json")
+    assert text == '{"defaultAction":"SCMP_ACT_LOG"}'
+    made = translate(shared={"seccomp_profile": profile}, known=Known(seccomp=text))
+    assert made.options == (f"seccomp={text}",)
+
+
+BAD_PROFILES = [
+    ("../a.json", b"{}", "must be a relative path"),
+    ("/a.json", b"{}", "must be a relative path"),
+    ("", b"{}", "must be a relative path"),
+    ("b.json", b"{}", "b.json: No such file"),
+    ("a.json", b"{", "is not JSON"),
+    ("a.json", b"\xff", "is not JSON"),
+    ("a.json", b"[]", "names no defaultAction"),
+    ("a.json", b'{"defaultAction": 1}', "names no defaultAction"),
+    ("a.json", b" " * (LARGEST + 1), "is larger than"),
+]
+
+
+@pytest.mark.parametrize(("name", "content", "words"), BAD_PROFILES)
+def test_seccomp_profiles_that_are_none(
+    tmp_path: Path, name: str, content: bytes, words: str
+) -> None:
+    (tmp_path / "a.json").write_bytes(content)
+    with pytest.raises(ConfigError, match=words):
+        read_profile(tmp_path, name)
+
+
 def test_the_rest() -> None:
     made = translate(
         {"read_only_root_filesystem": True, "privileged": True},
@@ -170,30 +308,6 @@ REFUSED = [
     # container's context, pod's context, other fields of the spec, the field that is named
     ({"proc_mount": "Unmasked"}, {}, {}, "spec.containers[0].securityContext.procMount"),
     (
-        {"seccomp_profile": SeccompProfile(type="Localhost", localhost_profile="x")},
-        {},
-        {},
-        "spec.containers[0].securityContext.seccompProfile.localhostProfile",
-    ),
-    (
-        {},
-        {"seccomp_profile": SeccompProfile(type="Localhost", localhost_profile="x")},
-        {},
-        "spec.securityContext.seccompProfile.localhostProfile",
-    ),
-    (
-        {"app_armor_profile": AppArmorProfile(type="RuntimeDefault")},
-        {},
-        {},
-        "spec.containers[0].securityContext.appArmorProfile",
-    ),
-    (
-        {},
-        {"app_armor_profile": AppArmorProfile(type="Localhost", localhost_profile="x")},
-        {},
-        "spec.securityContext.appArmorProfile",
-    ),
-    (
         {"se_linux_options": SELinuxOptions(type="x")},
         {},
         {},
@@ -206,27 +320,14 @@ REFUSED = [
         {},
         "spec.containers[0].securityContext.windowsOptions",
     ),
-    (
-        {},
-        {"supplemental_groups_policy": "Strict"},
-        {},
-        "spec.securityContext.supplementalGroupsPolicy",
-    ),
-    (
-        {},
-        {"sysctls": [Sysctl(name="kernel.msgmax", value="1")]},
-        {},
-        "spec.securityContext.sysctls",
-    ),
-    (
-        {},
-        {"sysctls": [Sysctl(name="net.ipv4.tcp_syncookies", value="1")]},
-        {"host_network": True},
-        "spec.securityContext.sysctls",
-    ),
     ({}, {}, {"host_users": False}, "spec.hostUsers"),
     ({}, {}, {"runtime_class_name": "gvisor"}, "spec.runtimeClassName"),
-    ({}, {}, {"os": PodOS(name="windows")}, "spec.os.name"),
+    (
+        {},
+        {"windows_options": WindowsSecurityContextOptions()},
+        {},
+        "spec.securityContext.windowsOptions",
+    ),
     ({}, {}, {"resource_claims": [PodResourceClaim(name="gpu")]}, "spec.resourceClaims"),
 ]
 
@@ -244,7 +345,106 @@ def test_refusals(
     refused = refusal(pod, FAKE_ENGINE)
     assert refused is not None
     assert refused.field == field
-    assert refused.message.startswith(f"{field}: this agent does not honour it yet")
+    assert refused.message.startswith(f"{field}: this agent does not honour it, so")
+    assert not refused.rejected
+
+
+NET = [Sysctl(name="net.ipv4.tcp_syncookies", value="1")]
+REJECTED = [
+    # container's context, pod's context, other fields of the spec, reason, words
+    (
+        {"app_armor_profile": AppArmorProfile(type="RuntimeDefault")},
+        {},
+        {},
+        "AppArmor",
+        "Cannot enforce AppArmor: AppArmor is not enabled on the host",
+    ),
+    (
+        {},
+        {"app_armor_profile": AppArmorProfile(type="Localhost", localhost_profile="x")},
+        {},
+        "AppArmor",
+        "Cannot enforce AppArmor: AppArmor is not enabled on the host",
+    ),
+    (
+        {},
+        {"sysctls": [Sysctl(name="kernel.msgmax", value="1")]},
+        {},
+        "SysctlForbidden",
+        'forbidden sysctl: "kernel.msgmax" not allowlisted',
+    ),
+    (
+        {},
+        {"sysctls": NET},
+        {"host_network": True},
+        "SysctlForbidden",
+        'forbidden sysctl: "net.ipv4.tcp_syncookies" not allowed with host net enabled',
+    ),
+    (
+        {},
+        {"sysctls": [Sysctl(name="kernel.shm_rmid_forced", value="1")]},
+        {"host_ipc": True},
+        "SysctlForbidden",
+        'forbidden sysctl: "kernel.shm_rmid_forced" not allowed with host ipc enabled',
+    ),
+    (
+        {},
+        {},
+        {"os": PodOS(name="windows")},
+        "PodOSNotSupported",
+        "Failed to admit pod as the OS field doesn't match node OS",
+    ),
+]
+
+
+@pytest.mark.parametrize(("own", "shared", "spec", "reason", "words"), REJECTED)
+def test_some_pods_fail_for_it(
+    own: dict[str, object],
+    shared: dict[str, object],
+    spec: dict[str, object],
+    reason: str,
+    words: str,
+) -> None:
+    pod = make_pod(
+        container(security_context=SecurityContext(**own) if own else None),  # type: ignore[arg-type]
+        security_context=PodSecurityContext(**shared) if shared else None,  # type: ignore[arg-type]
+        **spec,  # type: ignore[arg-type]
+    )
+    refused = refusal(pod, FAKE_ENGINE)
+    assert refused is not None and refused.rejected
+    assert (refused.reason, refused.message) == (reason, words)
+
+
+UNSAFE = [
+    # what is allowed, what is asked for, whether it may be
+    ((), "net.core.somaxconn", False),
+    (("net.core.somaxconn",), "net.core.somaxconn", True),
+    (("net.core.somaxconn",), "net.core.somaxconn2", False),
+    (("net.core.*",), "net.core.somaxconn", True),
+    (("net.core.*",), "net/core/somaxconn", True),
+    (("kernel.msg*",), "kernel.msgmax", True),
+    (("kernel.msg*",), "kernel.sem", False),
+    ((), "net/ipv4/tcp_syncookies", True),
+    (("net.*",), "net/ipv4/conf/eth0.1/rp_filter", True),
+]
+
+
+@pytest.mark.parametrize(("allowed", "name", "may"), UNSAFE)
+def test_unsafe_sysctls(allowed: tuple[str, ...], name: str, may: bool) -> None:
+    context = PodSecurityContext(sysctls=[Sysctl(name=name, value="1")])
+    refused = refusal(make_pod(security_context=context), FAKE_ENGINE, unsafe_sysctls=allowed)
+    assert (refused is None) is may
+
+
+@pytest.mark.parametrize("text", ["kernel.msg*", "net.core.*", "kernel.sem", "fs.mqueue.msg_max"])
+def test_sysctls_that_an_owner_may_allow(text: str) -> None:
+    assert allowed_pattern(text) == text
+
+
+@pytest.mark.parametrize("text", ["vm.swappiness", "kernel.*", "*", "net.*.x", "kernel.hostname"])
+def test_sysctls_of_the_whole_node_nobody_may_allow(text: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(text)):
+        allowed_pattern(text)
 
 
 def test_a_privileged_container_needs_a_privileged_machine() -> None:

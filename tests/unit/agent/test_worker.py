@@ -30,8 +30,12 @@ from api.core import (
     NFSVolumeSource,
     ObjectFieldSelector,
     Pod,
+    PodSecurityContext,
     Probe,
+    SeccompProfile,
+    SecurityContext,
     SleepAction,
+    Sysctl,
     Volume,
     VolumeMount,
 )
@@ -330,12 +334,60 @@ async def test_a_volume_of_an_unknown_type_says_so(node: Node) -> None:
     assert web(node).state.waiting.reason == "ContainerCreating"
 
 
+async def test_a_rejected_pod_fails(node: Node) -> None:
+    sysctls = [Sysctl(name="kernel.msgmax", value="1")]
+    node.api.put(make_pod(security_context=PodSecurityContext(sysctls=sysctls)))
+    await node.run(5)
+    status = node.api.pod().status
+    words = 'forbidden sysctl: "kernel.msgmax" not allowlisted'
+    assert (status.phase, status.reason) == ("Failed", "SysctlForbidden")
+    assert status.message == f"Pod was rejected: {words}"
+    assert node.recorder.messages("SysctlForbidden") == [words]
+    assert node.names() == []
+
+
+async def test_a_container_with_a_profile_of_the_node(node: Node) -> None:
+    profile = SeccompProfile(type="Localhost", localhost_profile="a.json")
+    node.api.put(make_pod(security_context=PodSecurityContext(seccomp_profile=profile)))
+    await node.run(5)
+    assert web(node).state.waiting.reason == "CreateContainerConfigError"
+    assert 'seccomp profile "a.json" cannot be read' in web(node).state.waiting.message
+    (node.directory / "seccomp").mkdir()
+    (node.directory / "seccomp/a.json").write_text('{"defaultAction": "SCMP_ACT_ALLOW"}')
+    await node.run(30)
+    (made,) = node.containers("web")
+    options = node.runtime.specs[made.id].security_options
+    assert options == ('seccomp={"defaultAction":"SCMP_ACT_ALLOW"}',)
+
+
+async def test_the_users_of_an_image_are_looked_up_once(tmp_path: Path) -> None:
+    files = {"/etc/passwd": b"www:x:33:33::/:\n", "/etc/group": b"logs:x:40:www\n"}
+    looker = f"podwright-accounts-{0:012d}"
+    node = Node(tmp_path, images=["pause:1"], scripts={looker: Script(files=files)})
+    node.runtime.add_image("app:1", user="www")
+    await node.boot()
+    own = SecurityContext(run_as_non_root=True)
+    both = [container(security_context=own), container("other", security_context=own)]
+    strict = PodSecurityContext(supplemental_groups_policy="Strict")
+    node.api.put(make_pod(*both, security_context=strict))
+    await node.run(5)
+    made = [node.runtime.specs[record.id] for record in node.containers()]
+    assert sorted(spec.user or "" for spec in made) == ["", "33:33", "33:33"]
+    looks = [name for call, name in node.runtime.calls if "accounts" in name]
+    assert len(looks) == 2, "one container is made, and removed"
+    assert not [r for r in node.runtime._containers.values() if "accounts" in r.record.name]
+    await node.kill()
+
+
 async def test_a_refused_pod_is_not_started(node: Node) -> None:
     node.api.put(make_pod(host_users=False))
     await node.run(60)
     waiting = web(node).state.waiting
     assert waiting.reason == "UnsupportedSecurityContext"
-    assert "spec.hostUsers: this agent does not honour it yet" in waiting.message
+    assert "spec.hostUsers: this agent does not honour it" in waiting.message
+    told = {c.type: c for c in node.api.pod().status.conditions}["PodReadyToStartContainers"]
+    assert (told.status, told.reason) == ("False", "UnsupportedSecurityContext")
+    assert told.message == waiting.message
     assert node.runtime.specs == {}
     assert "spec.hostUsers" in node.recorder.told[0][2]
     node.api.delete_gracefully("pod", "ns", stamp="2026-01-01T00:02:00Z", grace=30)
