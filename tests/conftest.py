@@ -35,16 +35,14 @@ def _lane(item: pytest.Item) -> str:
     return "machine" if file.startswith(tuple(f"{folder}/" for folder in MACHINE)) else file
 
 
-@pytest.hookimpl(tryfirst=True)  # before the lanes are read
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+def pytest_itemcollected(item: pytest.Item) -> None:
+    item.add_marker(pytest.mark.xdist_group(_lane(item)))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=_suite)
-    if not config.pluginmanager.hasplugin("xdist"):
-        return
-    lanes = {item: _lane(item) for item in items}
     if os.environ.get("PYTEST_XDIST_WORKER"):
-        items.sort(key=lambda item: lanes[item] != "machine")
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(lanes[item]))
+        items.sort(key=lambda item: _lane(item) != "machine")
 
 
 @pytest.fixture(scope="session")
