@@ -37,6 +37,7 @@ from agent.pod.checkpoint import Checkpoints
 from agent.pod.lookup import Pods, PodsUsage
 from agent.pod.manager import PodManager
 from agent.pod.pusher import StatusPusher
+from agent.probes.turns import ExecTurns
 from agent.resources.cgroups import Cgroups, Layout
 from agent.resources.values import CpuMemory, allocatable, cpu_shares
 from agent.server.server import AgentServer
@@ -217,6 +218,7 @@ class Agent:
             checkpoints=Checkpoints(settings.state_dir / "checkpoints", clock=parts.clock),
             clock=parts.clock,
             guard=parts.guard,
+            exec_turns=ExecTurns(clock=parts.clock, guard=parts.guard),
             node=facts,
         )
 
@@ -377,6 +379,7 @@ class Agent:
                 "node": self.heartbeat.statistics,
                 "housekeeping": self.housekeeper.statistics,
                 "cgroups": manager.agent.cgroups.statistics,
+                "probes": manager.agent.exec_turns.statistics,
                 "checkpoints": manager.agent.checkpoints.statistics,
                 "client": self.parts.client.statistics,
             },

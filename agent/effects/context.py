@@ -16,6 +16,7 @@ from agent.pod.allocation import as_allocated, pod_as_allocated
 from agent.pod.checkpoint import Checkpoints
 from agent.pod.memory import PodMemory
 from agent.pod.pusher import StatusPusher
+from agent.probes.turns import ExecTurns
 from agent.resources.cgroups import Cgroups
 from agent.spec.facts import NodeFacts
 from agent.spec.fieldref import Place
@@ -65,6 +66,7 @@ class AgentContext:
     checkpoints: Checkpoints
     clock: Clock
     guard: TaskGuard
+    exec_turns: ExecTurns
     node: NodeFacts
 
 

@@ -15,6 +15,7 @@ from agent.pod.observed import Hook, PodObserved, Probed, Seen, container_starte
 from agent.probes.handlers import Target, Verdict
 from agent.probes.runner import Key, PodProbes, Turned, Wanted
 from agent.probes.state import Kind, probes_of
+from agent.probes.tally import Tally
 from api.core import Container, Pod
 
 
@@ -27,6 +28,8 @@ class Probing:
         agent = context.agent
         self._probes = PodProbes(
             agent.runtime,
+            pod=context.uid,
+            turns=agent.exec_turns,
             clock=agent.clock,
             guard=agent.guard,
             tell=self._turned,
@@ -35,6 +38,11 @@ class Probing:
 
     def __len__(self) -> int:
         return len(self._probes)
+
+    @property
+    def tally(self) -> Tally:
+        """What came of them so far."""
+        return self._probes.tally
 
     def remember(self, pod: Pod) -> None:
         """Start from what was last told of containers that still run.

@@ -1,6 +1,7 @@
 """Asking a container: exec, httpGet, tcpSocket and grpc (steps 4 and 5 of the pod's walk).
 
-Every question ends within its timeout, with an answer that says what was asked and what came back.
+Every question ends within its timeout, with an answer that says what was asked and what came back:
+first in Kubernetes' words, then what they leave out.
 Concurrency: any number at a time, each in its caller's task.
 """
 
@@ -18,6 +19,8 @@ from api.core import Container, GRPCAction, HTTPGetAction, Probe, TCPSocketActio
 
 MAX_OUTPUT = 1024
 """Characters of a command's or server's answer that are told on."""
+MAX_BODY = 200
+"""Characters of a web page that says why something failed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,14 +58,21 @@ async def ask_exec(
     command: Sequence[str], id: ContainerId, runtime: Runtime, *, timeout: float | None
 ) -> Verdict:
     """Run a command in the container; exit code 0 passes."""
+    asked = f'command "{" ".join(command)}"'
     try:
         result = await runtime.exec(id, command, timeout=timeout)
     except RuntimeFailure as error:
         return Verdict(passed=False, message=error.message, unknown=True)
     output = result.output.decode("utf-8", "replace")[:MAX_OUTPUT]
     if result.timed_out:
-        return Verdict(passed=False, message=f'command "{" ".join(command)}" timed out')
-    return Verdict(passed=result.exit_code == 0, message=output)
+        said = f", having said: {output.strip()}" if output.strip() else ""
+        return Verdict(passed=False, message=f"{asked} timed out{said}")
+    if result.exit_code == 0:
+        return Verdict(passed=True, message=output)
+    ended = f"{asked} exited with {result.exit_code}"
+    return Verdict(
+        passed=False, message=f"{output.rstrip()} ({ended})" if output.strip() else ended
+    )
 
 
 async def ask_http(action: HTTPGetAction, target: Target, *, timeout: float) -> Verdict:
@@ -91,7 +101,9 @@ async def ask_http(action: HTTPGetAction, target: Target, *, timeout: float) -> 
             words = f"Probe terminated redirects, Response body: {answer.body[:MAX_OUTPUT]}"
             return Verdict(passed=True, message=words)
         return Verdict(passed=True, message=answer.body[:MAX_OUTPUT])
-    return Verdict(passed=False, message=f"HTTP probe failed with statuscode: {answer.status}")
+    said = " ".join(answer.body[:MAX_BODY].split())
+    words = f"HTTP probe failed with statuscode: {answer.status} (GET {answer.url or request.url}"
+    return Verdict(passed=False, message=f"{words} answered: {said})" if said else f"{words})")
 
 
 async def ask_tcp(action: TCPSocketAction, target: Target, *, timeout: float) -> Verdict:
@@ -122,7 +134,11 @@ async def ask_grpc(action: GRPCAction, target: Target, *, timeout: float) -> Ver
     try:
         await grpc.check(target.ip, action.port, action.service or "", timeout=timeout)
     except grpc.GrpcFailure as error:
-        return Verdict(passed=False, message=str(error)[:MAX_OUTPUT])
+        message, asked = str(error)[:MAX_OUTPUT], f"{http.bracketed(target.ip)}:{action.port}"
+        if asked not in message:
+            service = f"service {action.service!r}" if action.service else "the server as a whole"
+            message += f" (asked {asked} about {service})"
+        return Verdict(passed=False, message=message)
     return Verdict(passed=True, message="service healthy")
 
 

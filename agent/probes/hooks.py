@@ -27,9 +27,8 @@ async def run_hook(
         verdict = await ask_exec(handler.exec.command, target.id, runtime, timeout=timeout)
         if verdict.passed:
             return verdict
-        said = verdict.message.strip()
         words = f"Exec lifecycle hook ({_go_list(handler.exec.command)}) failed"
-        return Verdict(passed=False, message=f"{words}: {said}" if said else words)
+        return Verdict(passed=False, message=f"{words}: {verdict.message}")
     if handler.http_get is not None:
         return await ask_http(handler.http_get, target, timeout=timeout or HTTP_TIMEOUT)
     if handler.sleep is not None:

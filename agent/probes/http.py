@@ -8,6 +8,7 @@ named in the words that people search for. Redirects are followed on the same ho
 from __future__ import annotations
 
 import asyncio
+import functools
 import os
 import ssl
 from collections.abc import Mapping
@@ -42,6 +43,8 @@ class Answer:
 
     status: int
     body: str = ""
+    url: str = ""
+    """Where it came from, after redirects."""
     location: str = ""
     elsewhere: bool = False
     """It redirects to another host, which a probe does not ask."""
@@ -95,7 +98,7 @@ async def _once(request: Get, url: str) -> Answer:
     try:
         writer.write(_request(request, address))
         await writer.drain()
-        return await _answer(reader)
+        return await _answer(reader, request.url)
     except (asyncio.IncompleteReadError, ConnectionError, ssl.SSLError) as error:
         reason = "EOF" if isinstance(error, asyncio.IncompleteReadError) else words(error)
         raise HttpFailure(f'Get "{url}": {reason}') from error
@@ -119,7 +122,7 @@ def _request(request: Get, address: str) -> bytes:
     return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1", "replace")
 
 
-async def _answer(reader: asyncio.StreamReader) -> Answer:
+async def _answer(reader: asyncio.StreamReader, url: str) -> Answer:
     status_line = (await _line(reader)).split(" ", 2)
     if not status_line[0].startswith("HTTP/"):
         raise ValueError(status_line[0])
@@ -130,6 +133,7 @@ async def _answer(reader: asyncio.StreamReader) -> Answer:
         body = await _body(reader, headers)
     return Answer(
         status=status,
+        url=url,
         body=body.decode("utf-8", "replace"),
         location=headers.get("location", ""),
     )
@@ -168,6 +172,7 @@ def _secure(request: Get) -> bool:
     return request.scheme.lower() == "https"
 
 
+@functools.cache  # making one takes longer than asking
 def _unverified() -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False

@@ -2,17 +2,21 @@
 
 `PodProbes.sync` is told which probes should run now; each runs in a task of its own under the
 guard, and tells its verdict only when it turns. A probe that runs long delays only itself. Bound:
-three tasks per running container.
+three tasks per running container. Exec probes wait for their turn (`turns.py`).
 
 The first question comes when initialDelaySeconds after the container's start are over. For a
 container that this agent found running, it is spread over one period, so that a restarted agent
-does not ask a hundred containers at once.
+does not ask a hundred containers at once. For others the second comes up to a tenth of a period early,
+so that what was started together is not asked together for ever. From then on the distance is the
+period exactly, however long the answers take: moments are counted from the first, not from the last
+answer, which would drift. A question that comes due while the one before is unanswered is left out.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -21,11 +25,18 @@ from agent.containers.interface import Runtime
 from agent.containers.records import ContainerId
 from agent.probes.handlers import Target, Verdict, ask
 from agent.probes.state import Count, Kind, Timing, count, timing
+from agent.probes.tally import Tally
+from agent.probes.turns import ExecTurns
 from api.core import Probe
 from base.clock import Clock
 from base.tasks import TaskGuard
 
 log = logging.getLogger(__name__)
+
+SPREAD = 0.1
+"""Of a period: how far the moments of probes that began together are drawn apart."""
+LEAST_PAUSE = 0.1
+"""Seconds between an answer and the next question, however slow the answers are."""
 
 Key = tuple[ContainerId, Kind]
 
@@ -61,6 +72,8 @@ class PodProbes:
         self,
         runtime: Runtime,
         *,
+        pod: str,
+        turns: ExecTurns,
         clock: Clock,
         guard: TaskGuard,
         tell: Tell,
@@ -68,12 +81,15 @@ class PodProbes:
         jitter: Callable[[], float] = random.random,
     ) -> None:
         self._runtime = runtime
+        self._pod = pod
+        self._turns = turns
         self._clock = clock
         self._guard = guard
         self._tell = tell
         self._complain = complain
         self._jitter = jitter
         self._running: dict[Key, tuple[Wanted, asyncio.Task[None]]] = {}
+        self.tally = Tally()
 
     def sync(self, wanted: Mapping[Key, Wanted]) -> None:
         """Start what is missing, stop what is not wanted any more."""
@@ -100,21 +116,32 @@ class PodProbes:
         times = timing(one.probe)
         await self._clock.sleep(self._first_wait(one, times))
         counted = Count()
+        due = self._clock.monotonic()
+        if not one.adopted:
+            due -= times.period * SPREAD * self._jitter()
         while True:
-            begun = self._clock.monotonic()
-            verdict = await self._ask(one, times)
-            counted = self._count(key, one, counted, verdict, times)
-            took = self._clock.monotonic() - begun
-            # Never back to back, however slow the answers are.
-            await self._clock.sleep(max(times.period - took, 0.1))
+            counted = self._count(key, one, counted, await self._ask(key, one, times), times)
+            now = self._clock.monotonic()
+            due = next_due(due, now, times.period)
+            await self._clock.sleep(due - now)
 
-    async def _ask(self, one: Wanted, times: Timing) -> Verdict:
+    async def _ask(self, key: Key, one: Wanted, times: Timing) -> Verdict:
+        if one.probe.exec is None:
+            return await self._answer(key, one, times)
+        async with self._turns.turn(self._pod):
+            return await self._answer(key, one, times)
+
+    async def _answer(self, key: Key, one: Wanted, times: Timing) -> Verdict:
+        began = self._clock.monotonic()
         try:
-            return await ask(one.probe, one.target, self._runtime, timeout=times.timeout)
+            verdict = await ask(one.probe, one.target, self._runtime, timeout=times.timeout)
         except Exception as error:  # one odd answer must not stop the agent
             log.exception("a probe of container %s failed unexpectedly", one.target.container.name)
             words = f"the agent failed unexpectedly: {type(error).__name__}: {error}"
-            return Verdict(passed=False, unknown=True, message=words)
+            verdict = Verdict(passed=False, unknown=True, message=words)
+        took = self._clock.monotonic() - began
+        self.tally.add(one.target.container.name, key[1], verdict, took)
+        return verdict
 
     def _count(
         self, key: Key, one: Wanted, before: Count, verdict: Verdict, times: Timing
@@ -131,3 +158,9 @@ class PodProbes:
     def _first_wait(self, one: Wanted, times: Timing) -> float:
         wait = max(0.0, times.initial_delay - one.started_ago)
         return wait + times.period * self._jitter() if one.adopted else wait
+
+
+def next_due(due: float, now: float, period: float) -> float:
+    """The moment of the next question: a whole number of periods after the last one was due."""
+    missed = max(1, math.ceil((now + LEAST_PAUSE - due) / period))
+    return due + missed * period

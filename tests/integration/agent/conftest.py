@@ -24,6 +24,7 @@ from agent.pod import names
 from agent.pod.checkpoint import Checkpoints
 from agent.pod.manager import PodManager
 from agent.pod.pusher import StatusPusher
+from agent.probes.turns import ExecTurns
 from agent.resources.cgroups import MOUNT, Cgroups, Layout
 from agent.resources.values import CpuMemory
 from agent.spec.dns import ResolvConf
@@ -187,6 +188,7 @@ class RealNode:
             checkpoints=Checkpoints(self.directory / "checkpoints", clock=self.clock),
             clock=self.clock,
             guard=self.guard,
+            exec_turns=ExecTurns(clock=self.clock, guard=self.guard),
             node=facts,
         )
 

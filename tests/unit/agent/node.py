@@ -15,6 +15,7 @@ from agent.pod import names
 from agent.pod.checkpoint import Checkpoints
 from agent.pod.manager import PodManager
 from agent.pod.pusher import StatusPusher
+from agent.probes.turns import ExecTurns
 from agent.resources.cgroups import Cgroups, Layout
 from agent.spec.dns import ResolvConf
 from agent.spec.facts import NodeFacts
@@ -156,5 +157,6 @@ class Node:
             checkpoints=Checkpoints(self.directory / "checkpoints", clock=self.clock),
             clock=self.clock,
             guard=self.guard,
+            exec_turns=ExecTurns(clock=self.clock, guard=self.guard),
             node=facts,
         )

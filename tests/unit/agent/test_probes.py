@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
@@ -13,8 +14,9 @@ from agent.containers.records import ContainerCreate, ContainerId, ExecResult
 from agent.containers.script import Script
 from agent.probes.handlers import Target, Verdict, ask, resolve_port
 from agent.probes.hooks import run_hook
-from agent.probes.runner import PodProbes, Turned, Wanted
+from agent.probes.runner import PodProbes, Turned, Wanted, next_due
 from agent.probes.state import Count, Kind, Timing, count, timing
+from agent.probes.turns import HOLD, ExecTurns
 from api.core import (
     ContainerPort,
     ExecAction,
@@ -25,6 +27,7 @@ from api.core import (
     SleepAction,
     TCPSocketAction,
 )
+from base import pki
 from base.clock import FakeClock
 from base.tasks import TaskGuard
 from tests.unit.agent.builders import container
@@ -66,7 +69,7 @@ def test_defaults() -> None:
 
 @asynccontextmanager
 async def serving(
-    answer: Callable[[bytes], bytes | None],
+    answer: Callable[[bytes], bytes | None], tls: ssl.SSLContext | None = None
 ) -> AsyncIterator[tuple[int, list[bytes]]]:
     """A server on loopback; yields its port and the requests it got."""
     requests: list[bytes] = []
@@ -85,7 +88,7 @@ async def serving(
             writer.write(body)
         writer.close()
 
-    server = await asyncio.start_server(handle, "127.0.0.1", 0)
+    server = await asyncio.start_server(handle, "127.0.0.1", 0, ssl=tls)
     try:
         yield server.sockets[0].getsockname()[1], requests
     finally:
@@ -109,17 +112,27 @@ STATUSES = [
     (299, True, "body"),
     (304, True, ""),
     (399, True, "body"),
-    (400, False, "HTTP probe failed with statuscode: 400"),
-    (404, False, "HTTP probe failed with statuscode: 404"),
-    (500, False, "HTTP probe failed with statuscode: 500"),
-    (503, False, "HTTP probe failed with statuscode: 503"),
+    (400, False, "HTTP probe failed with statuscode: 400 (GET {url} answered: body)"),
+    (404, False, "HTTP probe failed with statuscode: 404 (GET {url} answered: body)"),
+    (500, False, "HTTP probe failed with statuscode: 500 (GET {url} answered: body)"),
+    (503, False, "HTTP probe failed with statuscode: 503 (GET {url} answered: body)"),
 ]
 
 
 @pytest.mark.parametrize(("code", "passed", "message"), STATUSES)
 async def test_http_statuses(code: int, passed: bool, message: str) -> None:
     async with serving(status(code)) as (port, _):
-        assert await http(port) == Verdict(passed=passed, message=message)
+        expected = message.format(url=f"http://127.0.0.1:{port}/healthz")
+        assert await http(port) == Verdict(passed=passed, message=expected)
+
+
+async def test_of_a_long_answer_only_the_beginning_is_told_and_in_one_line() -> None:
+    async with serving(status(500, body="no\nroom " + "x" * 1000)) as (port, _):
+        verdict = await http(port)
+    assert "answered: no room xxx" in verdict.message and len(verdict.message) < 320
+    async with serving(status(500, body="")) as (port, _):
+        verdict = await http(port)
+    assert verdict.message.endswith(f"statuscode: 500 (GET http://127.0.0.1:{port}/healthz)")
 
 
 async def test_the_request() -> None:
@@ -131,6 +144,32 @@ async def test_the_request() -> None:
     assert "Host: web.example" in lines and "X-A: 1" in lines
     assert "Connection: close" in lines
     assert not any(line.lower().startswith("cookie") for line in lines)
+
+
+def certificate() -> ssl.SSLContext:
+    """Of somebody whom nobody knows, for another name."""
+    ca = pki.create_ca("unknown", clock=FakeClock())
+    pair = pki.issue(ca, common_name="elsewhere", server=True, clock=FakeClock())
+    return pki.server_context(pair, ca_pem=ca.cert_pem)
+
+
+async def test_https_asks_whoever_answers_and_checks_no_certificate() -> None:
+    async with serving(status(200), certificate()) as (port, requests):
+        assert (await http(port, scheme="HTTPS")).passed
+        verdict = await http(port)
+    assert requests[0].startswith(b"GET /healthz HTTP/1.1")
+    assert not verdict.passed and verdict.message.startswith('Get "http://127.0.0.1')
+    async with serving(status(200)) as (port, _):
+        verdict = await http(port, scheme="HTTPS")
+    assert not verdict.passed and 'Get "https://127.0.0.1' in verdict.message
+
+
+async def test_a_named_port() -> None:
+    async with serving(status(200)) as (port, _):
+        named = container(ports=[ContainerPort(name="web", container_port=port)])
+        target = Target(container=named, id=ContainerId("x"), ip="127.0.0.1")
+        probe = Probe(http_get=HTTPGetAction(path="/", port="web"))
+        assert (await ask(probe, target, FakeRuntime(FakeClock()), timeout=5)).passed
 
 
 async def test_nobody_listens() -> None:
@@ -176,7 +215,7 @@ async def test_redirects_on_the_same_host_are_followed() -> None:
 
     async with serving(answer) as (port, requests):
         verdict = await http(port)
-    assert verdict.message == "HTTP probe failed with statuscode: 500"
+    assert f"statuscode: 500 (GET http://127.0.0.1:{port}/broken answered: body)" in verdict.message
     assert len(requests) == 2
 
 
@@ -260,7 +299,18 @@ async def inside(script: Script) -> tuple[FakeRuntime, Target, FakeClock]:
 
 EXECS = [
     (ExecResult(exit_code=0, output=b"fine"), Verdict(passed=True, message="fine")),
-    (ExecResult(exit_code=1, output=b"bad"), Verdict(passed=False, message="bad")),
+    (
+        ExecResult(exit_code=1, output=b"bad\n"),
+        Verdict(passed=False, message='bad (command "check it" exited with 1)'),
+    ),
+    (
+        ExecResult(exit_code=2, output=b""),
+        Verdict(passed=False, message='command "check it" exited with 2'),
+    ),
+    (
+        ExecResult(exit_code=-1, output=b"so far", timed_out=True),
+        Verdict(passed=False, message='command "check it" timed out, having said: so far'),
+    ),
     (
         ExecResult(exit_code=-1, output=b"", timed_out=True),
         Verdict(passed=False, message='command "check it" timed out'),
@@ -300,7 +350,9 @@ async def test_a_failing_hook_says_what_it_ran() -> None:
     )
     hook = LifecycleHandler(exec=ExecAction(command=["a", "b"]))
     verdict = await run_hook(hook, target, runtime, timeout=None, clock=clock)
-    assert verdict.message == "Exec lifecycle hook ([a b]) failed: oops"
+    assert verdict.message == (
+        'Exec lifecycle hook ([a b]) failed: oops (command "a b" exited with 2)'
+    )
 
 
 # Keeping time.
@@ -326,6 +378,8 @@ class Watch:
         self.guard = TaskGuard("test")
         self.probes = PodProbes(
             self.runtime,
+            pod="uid",
+            turns=ExecTurns(clock=self.clock, guard=self.guard),
             clock=self.clock,
             guard=self.guard,
             tell=self.turned.append,
@@ -347,9 +401,9 @@ def exec_probe(**fields: int) -> Probe:
 
 
 TIMES = [
-    (exec_probe(period_seconds=10), 0.0, False, [0, 10, 20]),
-    (exec_probe(period_seconds=5, initial_delay_seconds=7), 0.0, False, [7, 12, 17, 22]),
-    (exec_probe(period_seconds=10, initial_delay_seconds=30), 25.0, False, [5, 15]),
+    (exec_probe(period_seconds=10), 0.0, False, [0, 9.5, 19.5]),
+    (exec_probe(period_seconds=5, initial_delay_seconds=7), 0.0, False, [7, 11.75, 16.75, 21.75]),
+    (exec_probe(period_seconds=10, initial_delay_seconds=30), 25.0, False, [5, 14.5]),
     (exec_probe(period_seconds=10), 1000.0, True, [5, 15]),
 ]
 
@@ -400,3 +454,124 @@ async def test_syncing_again_does_not_restart_a_probe() -> None:
     await run(4)
     assert len(watch.asked) == 1
     await watch.guard.close()
+
+
+DUE = [
+    # due, now, period, next
+    (0.0, 0.0, 10.0, 10.0),
+    (0.0, 3.0, 10.0, 10.0),
+    (20.0, 20.4, 1.0, 21.0),
+    (20.0, 20.95, 1.0, 22.0),  # an answer that came late: never back to back
+    (20.0, 23.5, 1.0, 24.0),  # what came due meanwhile is left out
+    (0.0, 25.0, 10.0, 30.0),
+]
+
+
+@pytest.mark.parametrize(("due", "now", "period", "expected"), DUE)
+def test_the_distance_is_a_whole_number_of_periods(
+    due: float, now: float, period: float, expected: float
+) -> None:
+    assert next_due(due, now, period) == pytest.approx(expected)
+
+
+async def test_answers_are_counted_by_what_they_were() -> None:
+    watch = Watch()
+    run = await watch.start(exec_probe(period_seconds=1))
+    await run(3)
+    watch.healthy = False
+    await run(2)
+    results = watch.probes.tally.results
+    assert results == {
+        ("web", Kind.LIVENESS, "successful"): 4,
+        ("web", Kind.LIVENESS, "failed"): 2,
+    }
+    (durations,) = watch.probes.tally.durations.values()
+    assert sum(durations.buckets) == watch.probes.tally.asked == 6
+    await watch.guard.close()
+
+
+# Turns.
+
+
+class Queue:
+    """Exec probes of several pods; each begins when the turns let it, and ends when the test says."""
+
+    def __init__(self, places: int) -> None:
+        self.clock, self.guard = FakeClock(), TaskGuard("test")
+        self.turns = ExecTurns(clock=self.clock, guard=self.guard, places=places)
+        self.begun: list[str] = []
+        self.ends: dict[str, asyncio.Event] = {}
+
+    def ask(self, pod: str, name: str) -> asyncio.Task[None]:
+        self.ends[name] = asyncio.Event()
+        return self.guard.start(self._ask(pod, name), name=name)
+
+    async def _ask(self, pod: str, name: str) -> None:
+        async with self.turns.turn(pod):
+            self.begun.append(name)
+            await self.ends[name].wait()
+
+    async def end(self, name: str) -> None:
+        self.ends[name].set()
+        await self.clock.run_for(0)
+
+
+async def test_execs_are_few_at_a_time_and_pods_take_turns() -> None:
+    queue = Queue(places=1)
+    for name in ("a1", "a2", "a3", "b1", "c1", "b2"):
+        queue.ask(name[0], name)
+    await queue.clock.run_for(0)
+    assert queue.begun == ["a1"] and len(queue.turns) == 5
+    for name in ("a1", "a2", "b1", "c1", "a3"):
+        await queue.end(name)
+    assert queue.begun == ["a1", "a2", "b1", "c1", "a3", "b2"]
+    await queue.guard.close()
+
+
+async def test_a_command_that_hangs_gives_its_place_on() -> None:
+    queue = Queue(places=2)
+    for name in ("a1", "a2", "b1"):
+        queue.ask(name[0], name)
+    await queue.clock.run_for(HOLD - 0.1)
+    assert queue.begun == ["a1", "a2"]
+    await queue.clock.run_for(0.2)
+    assert queue.begun == ["a1", "a2", "b1"]
+    for name in queue.begun:
+        await queue.end(name)
+    # No place was given back twice: two begin, the third waits.
+    for name in ("d1", "e1", "f1"):
+        queue.ask(name[0], name)
+    await queue.clock.run_for(0)
+    assert queue.begun[3:] == ["d1", "e1"]
+    await queue.guard.close()
+
+
+async def test_who_does_not_wait_any_more_is_passed_over() -> None:
+    queue = Queue(places=1)
+    tasks = {name: queue.ask(name[0], name) for name in ("a1", "b1", "c1")}
+    await queue.clock.run_for(0)
+    tasks["b1"].cancel()
+    await queue.clock.run_for(0)
+    await queue.end("a1")
+    assert queue.begun == ["a1", "c1"]
+    await queue.end("c1")
+    queue.ask("d", "d1")
+    await queue.clock.run_for(0)
+    assert queue.begun[-1] == "d1"
+    await queue.guard.close()
+
+
+async def test_what_execs_cost_is_told() -> None:
+    queue = Queue(places=1)
+    queue.ask("a", "a1")
+    queue.ask("b", "b1")
+    await queue.clock.run_for(0.5)
+    await queue.end("a1")
+    await queue.clock.run_for(0.25)
+    await queue.end("b1")
+    told = queue.turns.statistics()
+    assert told["execs"] == 2 and told["execs_waiting"] == 0
+    assert told["exec_seconds"] == pytest.approx(0.75)
+    assert told["exec_waited_seconds"] == pytest.approx(0.5)
+    assert told["exec_waited_longest_seconds"] == pytest.approx(0.5)
+    await queue.guard.close()

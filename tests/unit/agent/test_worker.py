@@ -458,7 +458,9 @@ async def test_readiness_comes_and_goes(tmp_path: Path) -> None:
     node = await probed(tmp_path, health, readiness_probe=exec_probe(period_seconds=5))
     await node.run(1)
     assert (ready(node), node.api.pod().status.phase) == ("False", "Running")
-    assert "Readiness probe failed: no good" in node.recorder.messages("Unhealthy")
+    assert (
+        'Readiness probe failed: no good (command "check" exited with 1)'
+    ) in node.recorder.messages("Unhealthy")
     health.healthy = True
     await node.run(5)
     assert ready(node) == "True"
@@ -542,7 +544,8 @@ async def test_post_start_failure_restarts(tmp_path: Path) -> None:
     assert web(node).restart_count == 1
     assert ready(node) == "True"
     assert node.recorder.messages("FailedPostStartHook") == [
-        "PostStartHook failed: Exec lifecycle hook ([hook]) failed: no good"
+        "PostStartHook failed: Exec lifecycle hook ([hook]) failed: "
+        'no good (command "hook" exited with 1)'
     ]
     await node.kill()
 
