@@ -1,7 +1,9 @@
 """Namespaces: a deleted one is emptied, kind by kind, and then let go.
 
 Deleting is asked for again and again until nothing is left, because pods end gracefully and objects
-may have finalizers. What remains is told in the namespace's conditions, in Kubernetes' words.
+may have finalizers. Nothing else is touched before the last pod is gone: network policies, secrets and
+service accounts serve pods to their end (KEP-5080). What remains is told in the namespace's
+conditions, in Kubernetes' words.
 A namespace goes only when a look that began a moment after its end was seen finds nothing: what was
 admitted just before may be written just after.
 """
@@ -15,8 +17,10 @@ import msgspec
 from api import conditions, objects, timestamps
 from api.core import Namespace, NamespaceCondition, Pod
 from api.errors import is_conflict, is_not_found
+from api.meta import ObjectMeta
 from api.objects import Key
 from api.scheme import Catalogue, Resource
+from api.struct import ApiStruct
 from base.errors import PodwrightError
 from control.controllers.context import Context
 from control.controllers.controller import Controller
@@ -29,7 +33,7 @@ PAGE = 500
 
 @dataclass(slots=True)
 class Remains:
-    """What is still in the namespace: object counts per resource, finalizers, failures."""
+    """What is still in the namespace: object counts per `plural.group`, finalizers, failures."""
 
     counts: Counter[str] = field(default_factory=Counter)
     finalizers: Counter[str] = field(default_factory=Counter)
@@ -62,9 +66,7 @@ class NamespaceController(Controller):
             return None
         now = self.clock.monotonic()
         settled = self._ending_since.setdefault(key.name, now) + SETTLE_SECONDS
-        remains = Remains()
-        for resource in deletion_sequence(self._catalogue):
-            await self._empty(resource, key.name, remains)
+        remains = await self._empty(key.name)
         if remains.empty and now < settled:
             return settled - now
         if remains.empty:
@@ -73,29 +75,52 @@ class NamespaceController(Controller):
         await self._tell(namespace, remains)
         return AGAIN_SECONDS
 
-    async def _empty(self, resource: Resource, namespace: str, remains: Remains) -> None:
+    async def _empty(self, namespace: str) -> Remains:
+        remains = Remains()
+        pods, *others = deletion_sequence(self._catalogue)
+        await self._delete_all(pods, namespace, remains)
+        if remains.empty:
+            for resource in others:
+                await self._delete_all(resource, namespace, remains)
+        return remains
+
+    async def _delete_all(self, resource: Resource, namespace: str, remains: Remains) -> None:
+        """Ask for the end of each object of one kind, and see what stays nevertheless."""
         try:
-            listed = await self.client.list(resource.type, namespace, limit=PAGE)
+            found = await self._all(resource, namespace)
+            for obj in found:
+                if not objects.meta(obj).deletion_timestamp:
+                    await self._delete(resource, objects.meta(obj), remains)
+            left = await self._all(resource, namespace) if found else ()
         except PodwrightError as error:
             remains.failures.append(f"{resource.qualified_name}: {error}")
             return
-        for obj in listed.items:
-            metadata = objects.meta(obj)
-            remains.counts[resource.qualified_name] += 1
-            remains.finalizers.update(metadata.finalizers)
-            if metadata.deletion_timestamp:
-                continue
-            try:
-                await self.client.delete(
-                    resource.type,
-                    metadata.name,
-                    namespace,
-                    uid=metadata.uid,
-                    propagation_policy="Background",
-                )
-            except PodwrightError as error:
-                if not (is_not_found(error) or is_conflict(error)):
-                    remains.failures.append(f"{resource.qualified_name} {metadata.name}: {error}")
+        for obj in left:
+            remains.counts[f"{resource.plural}.{resource.group}"] += 1
+            remains.finalizers.update(objects.meta(obj).finalizers)
+
+    async def _all(self, resource: Resource, namespace: str) -> list[ApiStruct]:
+        found: list[ApiStruct] = []
+        continue_ = ""
+        while True:
+            page = await self.client.list(resource.type, namespace, limit=PAGE, continue_=continue_)
+            found += page.items
+            continue_ = page.continue_
+            if not continue_:
+                return found
+
+    async def _delete(self, resource: Resource, metadata: ObjectMeta, remains: Remains) -> None:
+        try:
+            await self.client.delete(
+                resource.type,
+                metadata.name,
+                metadata.namespace,
+                uid=metadata.uid,
+                propagation_policy="Background",
+            )
+        except PodwrightError as error:
+            if not (is_not_found(error) or is_conflict(error)):
+                remains.failures.append(f"{resource.qualified_name} {metadata.name}: {error}")
 
     async def _finalize(self, namespace: Namespace) -> None:
         spec = msgspec.structs.replace(
@@ -137,20 +162,38 @@ def deletion_sequence(catalogue: Catalogue) -> list[Resource]:
 def told_conditions(
     namespace: Namespace, remains: Remains, now: datetime
 ) -> list[NamespaceCondition]:
-    """The three conditions that say why a namespace is still there."""
+    """The conditions that say why a namespace is still there.
+
+    Those about discovery and versions are for clients that wait for them: the kinds of this server
+    are always known to it, and it deletes nothing of others.
+    """
     content = ", ".join(
         f"{name} has {n} resource instances" for name, n in sorted(remains.counts.items())
     )
+    failures = ", ".join(sorted(remains.failures))
     finalizers = ", ".join(
         f"{name} in {n} resource instances" for name, n in sorted(remains.finalizers.items())
     )
     wanted = (
         NamespaceCondition(
+            type="NamespaceDeletionDiscoveryFailure",
+            status="False",
+            reason="ResourcesDiscovered",
+            message="All resources successfully discovered",
+        ),
+        NamespaceCondition(
+            type="NamespaceDeletionGroupVersionParsingFailure",
+            status="False",
+            reason="ParsedGroupVersions",
+            message="All legacy kube types successfully parsed",
+        ),
+        NamespaceCondition(
             type="NamespaceDeletionContentFailure",
             status="True" if remains.failures else "False",
             reason="ContentDeletionFailed" if remains.failures else "ContentDeleted",
-            message="; ".join(remains.failures)
-            or "All content successfully deleted, may be waiting on finalization",
+            message=f"Failed to delete all resource types, {len(remains.failures)} remaining: {failures}"
+            if failures
+            else "All content successfully deleted, may be waiting on finalization",
         ),
         NamespaceCondition(
             type="NamespaceContentRemaining",

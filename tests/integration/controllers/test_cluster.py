@@ -1,11 +1,14 @@
 """Node ranges, namespaces, services and certificates, over the real store and registry."""
 
+from typing import Any
+
 import msgspec
 import pytest
 
 from api import conditions, errors
 from api.certificates import CertificateSigningRequest, CertificateSigningRequestSpec
-from api.core import ConfigMap, Endpoints, Namespace, Node, Pod, Service, ServiceAccount
+from api.client import Client
+from api.core import ConfigMap, Endpoints, Namespace, Node, Pod, Secret, Service, ServiceAccount
 from api.discovery import EndpointSlice
 from api.meta import ObjectMeta
 from base import pki
@@ -15,6 +18,7 @@ from control.admission.namespacelifecycle import NamespaceLifecycle
 from control.controllers.lifecycle.certificates import CLIENT_SIGNER, SERVING_SIGNER, judge
 from tests.integration.controllers.conftest import Plane, eventually
 from tests.unit.controllers.making import service
+from tests.unit.scheduler.making import pod
 
 
 async def test_nodes_get_ranges_that_do_not_overlap(plane: Plane) -> None:
@@ -51,7 +55,7 @@ async def test_every_namespace_is_furnished_and_emptied(plane: Plane) -> None:
         told = {c.type: c for c in found.status.conditions}
         return (
             found.status.phase == "Terminating"
-            and "configmaps has 1" in told["NamespaceContentRemaining"].message
+            and "configmaps. has 1" in told["NamespaceContentRemaining"].message
             and "example.com/x in 1" in told["NamespaceFinalizersRemaining"].message
         )
 
@@ -64,6 +68,85 @@ async def test_every_namespace_is_furnished_and_emptied(plane: Plane) -> None:
         return "shop" not in {n.metadata.name for n in (await plane.client.list(Namespace)).items}
 
     assert await eventually(gone)
+
+
+async def _is_gone(plane: Plane, namespace: str) -> bool:
+    return namespace not in {n.metadata.name for n in (await plane.client.list(Namespace)).items}
+
+
+async def test_a_namespace_loses_its_pods_first(plane: Plane) -> None:
+    """What they read, and what shields them, is there until the last one has ended."""
+    await plane.client.create(Namespace(metadata=ObjectMeta(name="shop")))
+    held = pod("held", namespace="shop")
+    held.metadata.finalizers = ["example.com/hold"]
+    await plane.client.create(held)
+    await plane.client.create(pod("free", namespace="shop"))
+    await plane.client.create(ConfigMap(metadata=ObjectMeta(name="read", namespace="shop")))
+    await plane.client.delete(Namespace, "shop")
+
+    async def one_pod_remains() -> bool:
+        found = await plane.client.get(Namespace, "shop")
+        told = {c.type: c.message for c in found.status.conditions}
+        return told["NamespaceContentRemaining"] == (
+            "Some resources are remaining: pods. has 1 resource instances"
+        )
+
+    await eventually(one_pod_remains)
+    await plane.clock.sleep(1.5)
+    read = await plane.client.get(ConfigMap, "read", "shop")
+    assert read.metadata.deletion_timestamp is None
+    assert (await plane.client.list(ServiceAccount, "shop")).items
+    await plane.client.patch(Pod, "held", "shop", {"metadata": {"finalizers": None}})
+    await eventually(lambda: _is_gone(plane, "shop"))
+
+
+async def test_a_namespace_says_how_much_is_left_and_why_it_cannot_be_deleted(
+    plane: Plane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("control.controllers.lifecycle.namespace.PAGE", 2)
+    await plane.client.create(Namespace(metadata=ObjectMeta(name="shop")))
+    for number in range(5):
+        name, held = f"c{number}", ["example.com/hold"] * (number < 3)
+        metadata = ObjectMeta(name=name, namespace="shop", finalizers=held)
+        await plane.client.create(ConfigMap(metadata=metadata))
+    await plane.client.create(Secret(metadata=ObjectMeta(name="stuck", namespace="shop")))
+    controller = next(c for c in plane.manager.controllers if c.name == "namespace-controller")
+    refusing: Any = Refusing(plane.client, "stuck")
+    controller.client = refusing
+    await plane.client.delete(Namespace, "shop")
+
+    async def told() -> bool:
+        found = await plane.client.get(Namespace, "shop")
+        said = {c.type: c.message for c in found.status.conditions}
+        return said["NamespaceContentRemaining"] == (
+            "Some resources are remaining: configmaps. has 3 resource instances,"
+            " secrets. has 1 resource instances"
+        ) and said["NamespaceDeletionContentFailure"] == (
+            "Failed to delete all resource types, 1 remaining: secrets stuck: no, not this one"
+        )
+
+    await eventually(told)
+    controller.client = plane.client
+    for number in range(3):
+        body = {"metadata": {"finalizers": None}}
+        await plane.client.patch(ConfigMap, f"c{number}", "shop", body)
+    await eventually(lambda: _is_gone(plane, "shop"))
+
+
+class Refusing:
+    """A client that deletes everything but one."""
+
+    def __init__(self, client: Client, name: str) -> None:
+        self._client = client
+        self._name = name
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._client, name)
+
+    async def delete(self, type_: type[Any], name: str, *arguments: Any, **more: Any) -> None:
+        if name == self._name:
+            raise errors.unavailable("no, not this one")
+        await self._client.delete(type_, name, *arguments, **more)
 
 
 async def test_endpoints_follow_readiness(plane: Plane) -> None:
