@@ -19,8 +19,8 @@ from base.errors import PermanentError
 
 ROOT = Path(__file__).resolve().parent.parent
 
-LANES = ("-n", "2", "--dist", "loadgroup", "--no-loadscope-reorder")
-"""What makes pytest run the whole suite in two processes; the groups keep their order."""
+LANES = ("-n", "2", "--no-loadscope-reorder")
+"""What makes pytest run the whole suite in two processes; the lanes keep their order."""
 
 USAGE = """\
 Usage: podwright test [--long] [PYTEST ARGUMENTS]

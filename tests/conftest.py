@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 ROOT = Path(__file__).resolve().parent.parent
 SUITES = ("unit", "integration", "e2e", "chaos")
@@ -30,19 +32,28 @@ def _suite(item: pytest.Item) -> int:
     return SUITES.index(parts[0]) if parts[0] in SUITES else len(SUITES)
 
 
-def _lane(item: pytest.Item) -> str:
-    file = item.path.relative_to(ROOT / "tests").as_posix()
+def _lane(nodeid: str) -> str:
+    """The tests that follow each other: all of the machine's, or those of a file."""
+    file = nodeid.partition("::")[0].removeprefix("tests/")
     return "machine" if file.startswith(tuple(f"{folder}/" for folder in MACHINE)) else file
 
 
-def pytest_itemcollected(item: pytest.Item) -> None:
-    item.add_marker(pytest.mark.xdist_group(_lane(item)))
+class Lanes(LoadScopeScheduling):
+    """Deals out whole lanes; the machine's is the first."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return _lane(nodeid)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Lanes:
+    return Lanes(config, log)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=_suite)
     if os.environ.get("PYTEST_XDIST_WORKER"):
-        items.sort(key=lambda item: _lane(item) != "machine")
+        items.sort(key=lambda item: _lane(item.nodeid) != "machine")
 
 
 @pytest.fixture(scope="session")
