@@ -36,7 +36,7 @@ class TaskGuard:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self._tasks: set[asyncio.Task[Any]] = set()
+        self._tasks: dict[asyncio.Task[Any], None] = {}  # in order, so that they end in order
         self._failure: BaseException | None = None
         self._failed = asyncio.Event()
         self._closing = False
@@ -51,7 +51,7 @@ class TaskGuard:
             coro.close()
             raise RuntimeError(f"{self.name}: cannot start {name!r}, the guard is closing")
         task = asyncio.get_running_loop().create_task(coro, name=f"{self.name}/{name}")
-        self._tasks.add(task)
+        self._tasks[task] = None
         self._started += 1
         task.add_done_callback(self._ended)
         return task
@@ -76,7 +76,7 @@ class TaskGuard:
         return {"running": len(self._tasks), "started": self._started}
 
     def _ended(self, task: asyncio.Task[Any]) -> None:
-        self._tasks.discard(task)
+        self._tasks.pop(task, None)
         if task.cancelled():
             return
         error = task.exception()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry, ProcessCollector
@@ -266,6 +266,7 @@ def make_registry(
     clock: Clock,
     source: random.Random,
     caller: Caller,
+    uids: Callable[[], str] | None = None,
 ) -> Registry:
     """The pipeline without HTTP. `caller`: who asks webhooks of admission."""
     registry = Registry(
@@ -273,7 +274,7 @@ def make_registry(
         catalogue=Catalogue(SERVED),
         kinds=[make_kind(resource, strategy_of(resource), store) for resource in RESOURCES],
         clock=clock,
-        identity=Identity(Uuids(), lambda: random_suffix(source)),
+        identity=Identity(uids or Uuids(), lambda: random_suffix(source)),
     )
     for version in alternates(ALTERNATES, registry.kind_named, conversions.ALTERNATES):
         registry.add_version(version)

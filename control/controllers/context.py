@@ -1,5 +1,6 @@
 """What controllers are given: the client, one shared informer per kind, events, clock, settings."""
 
+import random
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network
@@ -22,9 +23,12 @@ T = TypeVar("T", bound=ApiStruct)
 class Informers:
     """One informer per kind, shared by everything in the process and started together."""
 
-    def __init__(self, client: Client, clock: Clock) -> None:
+    def __init__(
+        self, client: Client, clock: Clock, jitter: Callable[[], float] = random.random
+    ) -> None:
         self._client = client
         self._clock = clock
+        self._jitter = jitter
         self._informers: dict[tuple[type[ApiStruct], str], Informer[Any]] = {}
 
     def of(self, type_: type[T]) -> Informer[T]:
@@ -36,14 +40,18 @@ class Informers:
         informer = self._informers.get((type_, field_selector))
         if informer is None:
             informer = Informer(
-                self._client, type_, field_selector=field_selector, clock=self._clock
+                self._client,
+                type_,
+                field_selector=field_selector,
+                clock=self._clock,
+                jitter=self._jitter,
             )
             self._informers[type_, field_selector] = informer
         return informer
 
     def another(self, type_: type[Any]) -> Informer[Any]:
         """An informer of a kind that came at run time, and may go: run by whoever asks for it."""
-        return Informer(self._client, type_, clock=self._clock)
+        return Informer(self._client, type_, clock=self._clock, jitter=self._jitter)
 
     def start(self, guard: TaskGuard) -> None:
         """Run every informer that was asked for."""
@@ -96,7 +104,8 @@ class Context:
     """Everything a controller may use.
 
     `ca` signs node certificates, `tokens` those that lie in Secrets; `catalogue` names the kinds
-    there are, those of definitions included, for controllers that act on every kind.
+    there are, those of definitions included, for controllers that act on every kind. `chance`
+    decides between equals.
     """
 
     client: Client
@@ -109,6 +118,7 @@ class Context:
     nodes: NodeSettings = field(default_factory=NodeSettings)
     pod_usage: Callable[[str], Awaitable[Sequence[PodMetrics]]] | None = None
     """What the pods of a namespace use at the moment; None where nobody measures."""
+    chance: random.Random = field(default_factory=random.Random)
 
     def recorder(self, component: str) -> EventRecorder:
         """An event recorder that speaks as `component`, delivering in the background."""

@@ -80,6 +80,7 @@ class Manager:
             context.informers.of(Namespace),
             context.recorder(SCHEDULER),
             clock=context.clock,
+            choose=context.chance.choice,
             budgets=context.informers.of(PodDisruptionBudget).items,
         )
         self.scheduler.follow_storage(

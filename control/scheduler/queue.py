@@ -43,7 +43,7 @@ class SchedulingQueue:
         self._clock = clock
         self._active: WorkQueue[Key] = WorkQueue("scheduler", clock=clock, rank=priority)
         self._attempts: dict[Key, _Attempt] = {}
-        self._parked: dict[Filter, set[Key]] = {filter_: set() for filter_ in Filter}
+        self._parked: dict[Filter, dict[Key, None]] = {filter_: {} for filter_ in Filter}
 
     def statistics(self) -> dict[str, float]:
         """How many pods are ready to be tried, parked, and were ever refused."""
@@ -80,7 +80,7 @@ class SchedulingQueue:
         attempt = self._attempts.get(key)
         failures = 1 if attempt is None else attempt.failures + 1
         for filter_ in rejected_by:
-            self._parked[filter_].add(key)
+            self._parked[filter_][key] = None
         self._attempts[key] = _Attempt(failures, self._clock.monotonic(), rejected_by, parked=True)
 
     def retry(self, key: Key) -> None:
@@ -103,7 +103,7 @@ class SchedulingQueue:
     def _leave(self, key: Key, attempt: _Attempt) -> None:
         attempt.parked = False
         for filter_ in attempt.rejected_by:
-            self._parked[filter_].discard(key)
+            self._parked[filter_].pop(key, None)
 
     def _unpark(self, key: Key, attempt: _Attempt) -> None:
         self._leave(key, attempt)

@@ -291,11 +291,12 @@ class WatchCache:
             self._ring_after = oldest.revision
 
     def _dispatch(self, record: Record) -> None:
-        topics: set[Hashable] = {"", record.key, record.key[: record.key.rfind("/") + 1]}
+        namespace = record.key[: record.key.rfind("/") + 1]
+        topics: dict[Hashable, None] = dict.fromkeys(("", record.key, namespace))
         if record.entry is not None:
-            topics.update(self._objects.topics(record.entry))
+            topics.update(dict.fromkeys(self._objects.topics(record.entry)))
         if record.previous is not None:
-            topics.update(self._objects.topics(record.previous))
+            topics.update(dict.fromkeys(self._objects.topics(record.previous)))
         for topic in topics:
             if group := self._subscriptions.get(topic):
                 for subscription in list(group):

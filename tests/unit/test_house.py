@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-ROOMS = ("base", "api", "control", "agent", "netplugin", "local", "cli")
+ROOMS = ("base", "api", "control", "agent", "netplugin", "local", "sim", "cli")
 BIN = Path(sys.executable).parent
 
 

@@ -70,7 +70,7 @@ class ApiServiceController(Controller):
 
     def _look(self) -> None:
         known = (one.metadata.name for one in self._known.items())
-        for name in {*wanted(self._catalogue), *known}:
+        for name in dict.fromkeys((*wanted(self._catalogue), *known)):
             self.queue.add(Key("", name))
 
     async def reconcile(self, key: Key) -> float | None:

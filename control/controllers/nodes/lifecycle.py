@@ -52,7 +52,7 @@ class NodeLifecycleController(Controller):
         self._doomed: set[Key] = set()
         self._looks = 0
         self._waiting = 0
-        self._changed: set[str] = set()
+        self._changed: dict[str, None] = {}
         self._wake = asyncio.Event()
         self._pods.add_index(BY_NODE, lambda pod: [pod.spec.node_name])
         self._nodes.subscribe(self._on_node)
@@ -85,7 +85,7 @@ class NodeLifecycleController(Controller):
             self._tell(new, "RegisteredNode", "Registered Node {} in Controller")
         self._taints.saw(old if self._nodes.has_synced else None, new)
         if old is None or (old.spec, old.status.conditions) != (new.spec, new.status.conditions):
-            self._changed.add(new.metadata.name)
+            self._changed[new.metadata.name] = None
             self._wake.set()
         if old is None or old.spec.taints != new.spec.taints:
             for pod in self._pods.by_index(BY_NODE, new.metadata.name):
@@ -112,7 +112,7 @@ class NodeLifecycleController(Controller):
             until = asyncio.get_running_loop().time() + self.context.nodes.monitor_period
             while await self._changed_before(until):
                 self._wake.clear()
-                names, self._changed = self._changed, set()
+                names, self._changed = self._changed, {}
                 await self._look_at_each(filter(None, map(self._nodes.get, names)))
 
     async def _evict_from(self, nodes: Sequence[Node]) -> None:

@@ -1,0 +1,1 @@
+"""A cluster in simulated time: the real store, API, scheduler and controllers, with invented nodes."""
