@@ -44,6 +44,7 @@ from agent.server.server import AgentServer
 from agent.settings import AgentSettings
 from agent.spec import dns
 from agent.spec.facts import NodeFacts
+from agent.spec.runtimes import handlers
 from agent.volumes.mounts import KernelMounter
 from api import quantity
 from api.client import HttpClient
@@ -202,6 +203,7 @@ class Agent:
             cluster_dns=(settings.cluster_dns,),
             resolv_conf=_resolvers(settings),
             seccomp_root=settings.seccomp_profile_root,
+            runtime_handlers=settings.amounts(settings.runtime_handlers),
             unsafe_sysctls=settings.allowed_unsafe_sysctls,
         )
         return AgentContext(
@@ -414,6 +416,7 @@ def identity(parts: Parts, engine: EngineInfo) -> NodeIdentity:
         info=machine.system_info(engine),
         labels=labels | dict(one.split("=", 1) for one in settings.node_label),
         annotations=limitations(engine),
+        runtime_handlers=handlers(settings.amounts(settings.runtime_handlers), engine),
     )
 
 

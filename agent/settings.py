@@ -14,7 +14,7 @@ from pathlib import Path
 from agent.containers.pause import DEFAULT_IMAGE
 from agent.node import eviction, imagegc
 from agent.node.eviction import Threshold
-from agent.spec import sysctls
+from agent.spec import runtimes, sysctls
 from api import quantity
 from base import log, settings
 from base.settings import Setting, SettingsError
@@ -294,6 +294,16 @@ SETTINGS: tuple[Setting, ...] = (
         "or the beginning of names with a *, like net.core.somaxconn or kernel.msg*.",
     ),
     Setting(
+        name="runtime-handlers",
+        type=runtimes.handler,
+        repeated=True,
+        default=(),
+        metavar="HANDLER=RUNTIME",
+        group=_ENGINE,
+        help="What the handler of a RuntimeClass is called in the engine, where the names differ: "
+        "gvisor=runsc.",
+    ),
+    Setting(
         name="cgroup-root",
         default="/",
         metavar="CGROUP",
@@ -399,6 +409,7 @@ class AgentSettings:
     pause_image: str = DEFAULT_IMAGE
     seccomp_profile_root: Path = Path("/var/lib/podwright/seccomp")
     allowed_unsafe_sysctls: tuple[str, ...] = ()
+    runtime_handlers: tuple[str, ...] = ()
     cgroup_root: str = "/"
     cluster_cidr: str = "10.244.0.0/16"
     service_cidr: str = "10.96.0.0/12"

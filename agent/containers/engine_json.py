@@ -129,6 +129,8 @@ def _host_config(spec: ContainerCreate) -> Json:
             "Config": {"max-size": str(limits.max_size), "max-file": str(limits.max_files)},
         },
     }
+    if spec.runtime:
+        config["Runtime"] = spec.runtime
     if spec.pids_limit:
         config["PidsLimit"] = spec.pids_limit
     if spec.masked_paths is not None:
@@ -258,6 +260,7 @@ def engine_info(
         cpus=info.get("NCPU", 0),
         memory=info.get("MemTotal", 0),
         runtime=info.get("DefaultRuntime", "runc"),
+        runtimes=tuple(info.get("Runtimes") or ("runc",)),
         components={part["Name"]: part["Version"] for part in version.get("Components") or ()},
         can_lower_oom_score=bool(capabilities >> CAP_SYS_RESOURCE & 1),
         can_run_privileged=capabilities & every == every,

@@ -171,6 +171,8 @@ class ContainerCreate:
     """None keeps the engine's list; empty unmasks /proc (procMount: Unmasked)."""
     readonly_paths: tuple[str, ...] | None = None
     stop_signal: str = ""
+    runtime: str = ""
+    """One of `EngineInfo.runtimes`; empty for the engine's own."""
     log_limits: LogLimits = field(default_factory=LogLimits)
 
 
@@ -290,6 +292,9 @@ class EngineInfo:
     cpus: int
     memory: int
     runtime: str = "runc"
+    """The one that is used unless another is asked for."""
+    runtimes: tuple[str, ...] = ("runc",)
+    """The names of all that the engine can run containers with."""
     components: Mapping[str, str] = field(default_factory=dict)
     """Versions of what stands behind the engine: containerd, runc."""
     can_lower_oom_score: bool = True

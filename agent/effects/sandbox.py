@@ -23,6 +23,7 @@ from agent.pod.actions import AttachNetwork, CreateSandbox, StartSandbox
 from agent.resources.values import pod_values
 from agent.spec import dns
 from agent.spec.container import HOSTS_FILE, RESOLV_FILE, sandbox_create
+from agent.spec.runtimes import NoSuchRuntime, engine_runtime
 from api.pods import qos_class
 from base.errors import PodwrightError
 
@@ -45,7 +46,13 @@ async def create(ctx: PodContext, action: CreateSandbox) -> None:
         ctx.directory.mkdir(parents=True, exist_ok=True)
         ctx.directory.chmod(0o750)
         write_files(ctx)
-        spec = sandbox_create(ctx.pod, ctx.agent.node, attempt=action.attempt, cgroup_parent=parent)
+        spec = sandbox_create(
+            ctx.pod,
+            ctx.agent.node,
+            attempt=action.attempt,
+            cgroup_parent=parent,
+            runtime=await _runtime(ctx),
+        )
         try:
             id = await ctx.agent.runtime.create(spec)
         except NameInUse:
@@ -70,6 +77,17 @@ def created(
         created_at=now,
         in_force=InForce(cpu_shares=spec.cpu_shares, cpu_quota=spec.cpu_quota, memory=spec.memory),
     )
+
+
+async def _runtime(ctx: PodContext) -> str:
+    """The engine's runtime for the pod's RuntimeClass; empty for the usual one."""
+    name = ctx.pod.spec.runtime_class_name
+    if not name:
+        return ""
+    found = await ctx.agent.objects.runtime_class(name)
+    if found is None:
+        raise NoSuchRuntime(f'RuntimeClass "{name}" not found')
+    return engine_runtime(found.handler, ctx.agent.node.runtime_handlers, ctx.agent.node.engine)
 
 
 async def start(ctx: PodContext, action: StartSandbox) -> None:

@@ -162,6 +162,7 @@ async def _create(ctx: PodContext, container: Container, action: CreateContainer
         backoff_level=action.backoff_level,
         target=_target(ctx, container),
         known=await _known(ctx, container, found[1]),
+        runtime=_runtime_of(ctx, action.sandbox),
     )
     spec = container_create(pod, container, agent.node, made)
     _message_file(ctx, container, action.restarts)
@@ -172,6 +173,12 @@ async def _create(ctx: PodContext, container: Container, action: CreateContainer
         return
     ctx.memory.note(sandbox.created(id, spec, found[1].id, now=agent.clock.now()))
     ctx.normal("Created", f"Created container: {container.name}", container=container.name)
+
+
+def _runtime_of(ctx: PodContext, id: ContainerId) -> str:
+    """Not what the RuntimeClass says by now: a container is run as its sandbox is."""
+    sandbox = ctx.memory.records.get(id)
+    return "" if sandbox is None else sandbox.labels.get(names.RUNTIME, "")
 
 
 async def _known(ctx: PodContext, container: Container, image: ImageRecord) -> Known:

@@ -18,6 +18,9 @@ from api.core import (
     NodeAddress,
     NodeCondition,
     NodeDaemonEndpoints,
+    NodeFeatures,
+    NodeRuntimeHandler,
+    NodeRuntimeHandlerFeatures,
     NodeStatus,
     NodeSystemInfo,
 )
@@ -53,6 +56,7 @@ class NodeIdentity:
     info: NodeSystemInfo
     labels: Mapping[str, str] = field(default_factory=dict)
     annotations: Mapping[str, str] = field(default_factory=dict)
+    runtime_handlers: Sequence[str] = ("",)
 
 
 def node_status(
@@ -74,7 +78,14 @@ def node_status(
         daemon_endpoints=NodeDaemonEndpoints(kubelet_endpoint=DaemonEndpoint(port=identity.port)),
         node_info=identity.info,
         images=[_image(image) for image in _largest(observed.images)],
+        runtime_handlers=[_handler(name) for name in identity.runtime_handlers],
+        features=NodeFeatures(supplemental_groups_policy=True),
     )
+
+
+def _handler(name: str) -> NodeRuntimeHandler:
+    can = NodeRuntimeHandlerFeatures(user_namespaces=False)
+    return NodeRuntimeHandler(name=name, features=can)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""ConfigMaps, Secrets and tokens that this node's pods refer to (step 4 of the pod's walk).
+"""ConfigMaps, Secrets, RuntimeClasses and tokens that this node's pods refer to (step 4 of the pod's walk).
 
 The node's authorizer lets an agent read exactly these, one by one, so they are read by name whenever
 a container starts or a volume is looked after; what was read within the last second serves several
@@ -22,6 +22,7 @@ from api.authentication import BoundObjectReference, TokenRequest, TokenRequestS
 from api.client import Client
 from api.core import ConfigMap, Pod, Secret, ServiceAccount
 from api.errors import ApiError, is_forbidden, is_not_found
+from api.node import RuntimeClass
 from api.struct import ApiStruct
 from base.clock import Clock
 from base.errors import PodwrightError, TemporaryError
@@ -55,6 +56,10 @@ class ReferencedObjects:
     async def secret(self, namespace: str, name: str) -> Secret | None:
         """None when it does not exist. Raises TemporaryError when nobody can say."""
         return await self._read(Secret, namespace, name)
+
+    async def runtime_class(self, name: str) -> RuntimeClass | None:
+        """None when it does not exist. Raises TemporaryError when nobody can say."""
+        return await self._read(RuntimeClass, "", name)
 
     async def token(self, pod: Pod, *, audience: str, seconds: int) -> IssuedToken:
         """A new token of the pod's account. The server signs it for a pod of this node only."""

@@ -1,8 +1,8 @@
 """Names and labels of containers: what lets a restarted agent recognise its own (step 4). Pure.
 
 They are those of Docker-based kubelets, because log collectors and monitoring already understand
-them. Two are ours: the node, so that an agent never touches what another one made, and the
-restart back-off's level.
+them. Three are ours: the node, so that an agent never touches what another one made, the restart
+back-off's level, and the runtime of a sandbox, which its containers share.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ MESSAGE_POLICY = "annotation.io.kubernetes.container.terminationMessagePolicy"
 SANDBOX_ID = "io.kubernetes.sandbox.id"
 NODE = "io.podwright.node"
 BACKOFF_LEVEL = "io.podwright.container.backoff"
+RUNTIME = "io.podwright.sandbox.runtime"
 
 SANDBOX = "podsandbox"
 CONTAINER = "container"
@@ -43,11 +44,12 @@ def container_name(container: str, pod: Pod, attempt: int) -> str:
     return f"k8s_{container}_{meta.name}_{meta.namespace}_{meta.uid}_{attempt}"
 
 
-def sandbox_labels(pod: Pod, *, node: str) -> dict[str, str]:
+def sandbox_labels(pod: Pod, *, node: str, runtime: str = "") -> dict[str, str]:
     """Labels of a pod's pause container: the pod's own labels and who it is."""
     labels = dict(pod.metadata.labels) | _pod_labels(pod, node=node)
     labels[CONTAINER_NAME] = SANDBOX_NAME
     labels[CONTAINER_TYPE] = SANDBOX
+    labels[RUNTIME] = runtime
     return labels
 
 

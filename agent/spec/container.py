@@ -53,17 +53,19 @@ class Made:
     target: ContainerId | None = None
     """The container whose processes an ephemeral one sees."""
     known: Known = field(default_factory=Known)
+    runtime: str = ""
+    """That of the sandbox."""
 
 
 def sandbox_create(
-    pod: Pod, node: NodeFacts, *, attempt: int, cgroup_parent: str
+    pod: Pod, node: NodeFacts, *, attempt: int, cgroup_parent: str, runtime: str = ""
 ) -> ContainerCreate:
     """The pod's pause container."""
     host = pod.spec.host_network
     return ContainerCreate(
         name=names.container_name(names.SANDBOX_NAME, pod, attempt),
         image=node.pause_image,
-        labels=names.sandbox_labels(pod, node=node.name),
+        labels=names.sandbox_labels(pod, node=node.name, runtime=runtime),
         network_mode="host" if host else "none",
         ipc_mode="host" if pod.spec.host_ipc else "shareable",
         pid_mode="host" if pod.spec.host_pid else "",
@@ -73,6 +75,7 @@ def sandbox_create(
         oom_score_adj=max(OOM_SANDBOX, node.lowest_oom_score),
         security_options=sandbox_options(pod),
         sysctls=sandbox_sysctls(pod),
+        runtime=runtime,
     )
 
 
@@ -126,6 +129,7 @@ def container_create(
         cap_drop=safe.cap_drop,
         security_options=safe.options,
         stop_signal=stop_signal or "",
+        runtime=made.runtime,
     )
 
 

@@ -29,6 +29,8 @@ class NodeFacts:
     """The node's own resolvers."""
     seccomp_root: Path = Path("/var/lib/podwright/seccomp")
     """Where profiles of the type Localhost lie."""
+    runtime_handlers: Mapping[str, str] = field(default_factory=dict)
+    """Handlers of RuntimeClasses that are called otherwise in the engine."""
     unsafe_sysctls: tuple[str, ...] = ()
     """Kernel parameters beyond the safe ones that pods may set."""
 

@@ -145,11 +145,6 @@ REFUSALS: tuple[Rule, ...] = (
         pod=lambda p, t: p.spec.host_users is False,
     ),
     Rule(
-        field="spec.runtimeClassName",
-        why="there is one runtime, the engine's",
-        pod=lambda p, t: bool(p.spec.runtime_class_name),
-    ),
-    Rule(
         field="spec.os.name",
         why="this is a Linux node",
         pod=lambda p, t: p.spec.os is not None and p.spec.os.name != "linux",

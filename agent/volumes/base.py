@@ -16,6 +16,7 @@ from typing import Protocol
 from agent.spec.fieldref import Place
 from agent.volumes.mounts import Mounter
 from api.core import ConfigMap, Pod, Secret, Volume
+from api.node import RuntimeClass
 from base.errors import PermanentError, TemporaryError
 
 
@@ -43,13 +44,17 @@ class IssuedToken:
 
 
 class Objects(Protocol):
-    """ConfigMaps and Secrets that pods of this node refer to, and tokens of their accounts."""
+    """What pods of this node refer to, and tokens of their accounts."""
 
     async def config_map(self, namespace: str, name: str) -> ConfigMap | None:
         """None when it does not exist. Raises TemporaryError when nobody can say."""
         ...
 
     async def secret(self, namespace: str, name: str) -> Secret | None:
+        """None when it does not exist. Raises TemporaryError when nobody can say."""
+        ...
+
+    async def runtime_class(self, name: str) -> RuntimeClass | None:
         """None when it does not exist. Raises TemporaryError when nobody can say."""
         ...
 

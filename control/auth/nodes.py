@@ -24,7 +24,14 @@ from control.auth.authorization import ALLOWED, NO_OPINION, Access, Decision
 NODE_LEASES = "kube-node-lease"
 
 _READ = frozenset({"get", "list", "watch"})
-_READ_ALL = frozenset({("", "services"), ("", "endpoints"), ("discovery.k8s.io", "endpointslices")})
+_READ_ALL = frozenset(
+    {
+        ("", "services"),
+        ("", "endpoints"),
+        ("discovery.k8s.io", "endpointslices"),
+        ("node.k8s.io", "runtimeclasses"),
+    }
+)
 _REFERENCED = frozenset({"secrets", "configmaps"})
 
 

@@ -19,7 +19,6 @@ from api import (
     core,
     discovery,
     networking,
-    node,
     rbac,
     storage,
 )
@@ -154,9 +153,6 @@ NOT_YET: dict[type[ApiStruct], tuple[NotYet, ...]] = {
     networking.IngressClass: (NotYet("spec.parameters", _NO_INGRESS),),
     networking.NetworkPolicy: (NotYet("spec", _NO_POLICIES),),
     networking.ServiceCIDR: (NotYet("spec", _NO_BOOKS),),
-    node.RuntimeClass: (
-        NotYet("handler", "agents have one runtime and refuse pods that ask for another"),
-    ),
     apiregistration.APIService: (
         NotYet("spec.service", "requests are not passed on yet: they get 503, and the reason"),
     ),

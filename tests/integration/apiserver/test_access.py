@@ -175,6 +175,7 @@ async def test_a_node_reads_only_what_its_pods_refer_to(
         "volumes": [{"name": "v", "secret": {"secretName": "used"}}],
     }
     assert (await client.get(f"{base}/secrets/used"))[0] == 403
+    assert (await client.get("/apis/node.k8s.io/v1/runtimeclasses"))[0] == 200
     await api.ok("POST", f"{base}/pods", {"metadata": {"name": "p"}, "spec": spec})
     assert (await client.get(f"{base}/secrets/used"))[0] == 200
     selected = f"{base}/secrets?fieldSelector=metadata.name%3Dused"

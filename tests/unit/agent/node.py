@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +70,10 @@ class FakeCgroups(Cgroups):
 class Node:
     """One node. `await node.boot()` starts an agent on it, `kill()` ends it as SIGKILL would."""
 
-    def __init__(self, directory: Path, **runtime: Any) -> None:
+    def __init__(
+        self, directory: Path, *, handlers: Mapping[str, str] | None = None, **runtime: Any
+    ) -> None:
+        self.handlers = handlers or {}
         self.directory = directory
         self.clock = FakeClock()
         self.api = FakeApi()
@@ -138,6 +141,7 @@ class Node:
             cluster_dns=("10.96.0.10",),
             resolv_conf=ResolvConf(nameservers=("192.0.2.53",)),
             seccomp_root=self.directory / "seccomp",
+            runtime_handlers=self.handlers,
         )
         cgroups = FakeCgroups(self.directory / "cgroup")
         from agent.resources.values import CpuMemory

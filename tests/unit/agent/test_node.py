@@ -85,6 +85,13 @@ def test_conditions(observed: NodeObserved, kind: str, status: str, reason: str)
     assert conditions(observed)[kind] == (status, reason)
 
 
+def test_runtimes_and_what_they_can_do() -> None:
+    identity = replace(IDENTITY, runtime_handlers=["", "gvisor"])
+    status = node_status(identity, NodeObserved(), previous=(), now=NOW)
+    assert [handler.name for handler in status.runtime_handlers] == ["", "gvisor"]
+    assert status.features is not None and status.features.supplemental_groups_policy
+
+
 def test_heartbeats_move_and_transitions_do_not() -> None:
     first = node_status(IDENTITY, NodeObserved(), previous=(), now=NOW)
     later = node_status(

@@ -321,7 +321,6 @@ REFUSED = [
         "spec.containers[0].securityContext.windowsOptions",
     ),
     ({}, {}, {"host_users": False}, "spec.hostUsers"),
-    ({}, {}, {"runtime_class_name": "gvisor"}, "spec.runtimeClassName"),
     (
         {},
         {"windows_options": WindowsSecurityContextOptions()},

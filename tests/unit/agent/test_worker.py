@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from agent.containers.records import (
     ContainerRecord,
     ExecResult,
 )
-from agent.containers.script import Script
+from agent.containers.script import FAKE_ENGINE, Script
 from agent.pod import names
 from api.core import (
     ConfigMap,
@@ -40,6 +41,7 @@ from api.core import (
     VolumeMount,
 )
 from api.meta import ObjectMeta
+from api.node import RuntimeClass
 from tests.unit.agent.builders import UID, container, make_pod, sidecar
 from tests.unit.agent.node import Node
 
@@ -358,6 +360,44 @@ async def test_a_container_with_a_profile_of_the_node(node: Node) -> None:
     (made,) = node.containers("web")
     options = node.runtime.specs[made.id].security_options
     assert options == ('seccomp={"defaultAction":"SCMP_ACT_ALLOW"}',)
+
+
+async def test_a_runtime_class_chooses_a_runtime_of_the_engine(tmp_path: Path) -> None:
+    info = replace(FAKE_ENGINE, runtimes=("runc", "runsc"))
+    node = Node(tmp_path, info=info, handlers={"gvisor": "runsc"})
+    node.api.put(RuntimeClass(metadata=ObjectMeta(name="safe"), handler="gvisor"))
+    await node.boot()
+    pod = make_pod(runtime_class_name="safe")
+    pod.metadata.labels[names.RUNTIME] = "mine"
+    node.api.put(pod)
+    await node.run(5)
+    assert ready(node) == "True"
+    assert {node.runtime.specs[r.id].runtime for r in node.containers()} == {"runsc"}
+
+    node.api.put(RuntimeClass(metadata=ObjectMeta(name="safe"), handler="runc"))
+    (web_,) = node.containers("web")
+    node.runtime.end(web_.id)
+    await node.run(60)
+    made = [node.runtime.specs[r.id].runtime for r in node.containers()]
+    assert made == ["runsc", "runsc"], "a container is run as its sandbox is"
+    await node.kill()
+
+
+async def test_runtimes_that_are_not_there(node: Node) -> None:
+    node.api.put(make_pod(runtime_class_name="safe"))
+    await node.run(5)
+    words = 'Failed to create pod sandbox: RuntimeClass "safe" not found'
+    assert words in node.recorder.messages("FailedCreatePodSandBox")
+    node.api.put(RuntimeClass(metadata=ObjectMeta(name="safe"), handler="gvisor"))
+    await node.run(30)
+    words = (
+        'Failed to create pod sandbox: no runtime for "gvisor" is configured (the engine has: runc)'
+    )
+    assert words in node.recorder.messages("FailedCreatePodSandBox")
+    assert node.names() == []
+    node.api.put(RuntimeClass(metadata=ObjectMeta(name="safe"), handler="runc"))
+    await node.run(60)
+    assert ready(node) == "True"
 
 
 async def test_the_users_of_an_image_are_looked_up_once(tmp_path: Path) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import io
+import tarfile
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -38,6 +41,29 @@ def test_the_image_decides_what_is_not_said() -> None:
         "StopSignal",
     }
     assert config["Healthcheck"] == {"Test": ["NONE"]}
+
+
+def test_a_runtime_is_named_only_where_it_is_chosen() -> None:
+    spec = ContainerCreate(name="c", image="i")
+    assert "Runtime" not in engine_json.container_config(spec)["HostConfig"]
+    host = engine_json.container_config(replace(spec, runtime="runsc"))["HostConfig"]
+    assert host["Runtime"] == "runsc"
+
+
+def test_files_of_an_archive() -> None:
+    def archive(member: tarfile.TarInfo, content: bytes = b"") -> bytes:
+        packed = io.BytesIO()
+        with tarfile.open(fileobj=packed, mode="w") as opened:
+            opened.addfile(member, io.BytesIO(content))
+        return packed.getvalue()
+
+    file, link, folder = (tarfile.TarInfo(name) for name in ("passwd", "passwd", "passwd"))
+    file.size = 3
+    link.type, link.linkname = tarfile.SYMTYPE, "../usr/passwd"
+    folder.type = tarfile.DIRTYPE
+    assert engine_json.file_of_archive(archive(file, b"abc")) == (b"abc", "")
+    assert engine_json.file_of_archive(archive(link)) == (None, "../usr/passwd")
+    assert engine_json.file_of_archive(archive(folder)) == (None, "")
 
 
 def test_resources_and_namespaces_pass_unchanged() -> None:

@@ -118,7 +118,6 @@ STORED_ONLY = {
     "NetworkPolicy",
     "Role",
     "RoleBinding",
-    "RuntimeClass",
     "ServiceCIDR",
     "VolumeAttachment",
     "VolumeAttributesClass",
