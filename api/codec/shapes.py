@@ -114,7 +114,7 @@ def struct_shape(type_: type[ApiStruct]) -> StructShape:
         names=frozenset(found),
         required=tuple(field for field in found.values() if field.info.required),
         holding_structs=tuple(
-            (wire, field.shape) for wire, field in found.items() if _innermost(field.shape).struct
+            (wire, field.shape) for wire, field in found.items() if _has_fields(field.shape)
         ),
         holding_leaves=tuple(
             (field.info.attribute, field.shape)
@@ -122,6 +122,12 @@ def struct_shape(type_: type[ApiStruct]) -> StructShape:
             if _leads_to_leaf(field.shape, frozenset((type_,)))
         ),
     )
+
+
+def _has_fields(shape: Shape) -> bool:
+    """Whether there are names inside that can be wrong: a schema in JSON has them, too."""
+    inner = _innermost(shape)
+    return inner.struct is not None or inner.leaf is Leaf.JSON_SCHEMA
 
 
 @cache

@@ -21,8 +21,8 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from api import quantity, timestamps
-from api.codec.jsontree import Repeating, Spelled, check_depth, plain
+from api import quantity, schemawords, timestamps
+from api.codec.jsontree import Repeating, Spelled, check_depth, plain, repeated
 from api.codec.shapes import Kind, Shape, struct_shape, zero
 from api.struct import ApiStruct, Leaf
 
@@ -116,6 +116,8 @@ class Walker:
                     name: self._value(element, item, where.key(name))
                     for name, element in value.items()
                 }
+        if shape.leaf is Leaf.JSON_SCHEMA and isinstance(value, dict):
+            self._schema(value, where)
         try:
             return _scalar(value, shape)
         except _Unfit as unfit:
@@ -125,6 +127,13 @@ class Walker:
         except ValueError as error:
             self._mistake(where, f"{error} ({where.path}: found {_show(value)})")
         return zero(shape)
+
+    def _schema(self, tree: dict[str, Any], where: _Where) -> None:
+        check_depth(tree)
+        for path in schemawords.unknown(tree, where.path):
+            self._finding("unknown", path)
+        for path in repeated(tree):
+            self._finding("duplicate", where.child("", path).path)
 
     def _repeated(self, tree: dict[str, Any], where: _Where) -> None:
         if isinstance(tree, Repeating):
@@ -180,9 +189,13 @@ def leaf(value: Any, kind: Leaf | None) -> Any:
         case Leaf.STRING_LIST:
             if isinstance(value, list) and all(isinstance(item, str) for item in value):
                 return value
-        case Leaf.RAW_EXTENSION | Leaf.JSON_SCHEMA:
+        case Leaf.RAW_EXTENSION:
             check_depth(value)
             return plain(value)
+        case Leaf.JSON_SCHEMA:
+            check_depth(value)
+            schema = plain(value)
+            return schemawords.known(schema) if isinstance(schema, dict) else schema
         case _:
             if isinstance(value, str):
                 return value
@@ -324,6 +337,10 @@ def _unknown_in_struct(value: Any, shape: Shape) -> bool:
     return has_unknown(value, shape.struct)
 
 
+def _unknown_in_schema(value: Any, shape: Shape) -> bool:
+    return shape.leaf is Leaf.JSON_SCHEMA and schemawords.has_unknown(value)
+
+
 def _unknown_in_list(value: Any, shape: Shape) -> bool:
     item = shape.element
     check = _UNKNOWN[item.kind]
@@ -336,6 +353,7 @@ def _unknown_in_map(value: Any, shape: Shape) -> bool:
 
 _UNKNOWN: dict[Kind, Callable[[Any, Shape], bool]] = {
     Kind.STRUCT: _unknown_in_struct,
+    Kind.LEAF: _unknown_in_schema,
     Kind.LIST: _unknown_in_list,
     Kind.MAP: _unknown_in_map,
 }

@@ -24,9 +24,10 @@ from api.struct import ApiStruct
 JSON_PATCH = "application/json-patch+json"
 MERGE_PATCH = "application/merge-patch+json"
 STRATEGIC_PATCH = "application/strategic-merge-patch+json"
+APPLY = "application/apply-patch+yaml"
 ACCEPTED = (JSON_PATCH, MERGE_PATCH, STRATEGIC_PATCH)
 
-__all__ = ["ACCEPTED", "JSON_PATCH", "MERGE_PATCH", "STRATEGIC_PATCH", "MalformedPatchError",
+__all__ = ["ACCEPTED", "APPLY", "JSON_PATCH", "MERGE_PATCH", "STRATEGIC_PATCH", "MalformedPatchError",
            "PatchError", "apply", "apply_tree"]  # fmt: skip
 
 
@@ -42,7 +43,7 @@ def apply(
     """
     media_type = content_type.partition(";")[0].strip().lower()
     if media_type not in ACCEPTED:
-        raise errors.unsupported_media_type(ACCEPTED)
+        raise errors.unsupported_media_type((*ACCEPTED, APPLY))
     try:
         patch, repeating = jsontree.parse_counting(body)
     except ValueError as error:

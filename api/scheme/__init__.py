@@ -41,7 +41,7 @@ REPORTS: tuple[Resource, ...] = reports.ROWS
 
 ALTERNATES: tuple[Resource, ...] = alternates.ROWS
 
-SERVED = (*RESOURCES, *ALTERNATES, *REVIEWS, *REPORTS)
+SERVED = (*RESOURCES, *ALTERNATES, *REVIEWS, reviews.BINDINGS, *REPORTS)
 """Everything that has a path."""
 
 
@@ -50,7 +50,7 @@ def resource_of(type_: type[ApiStruct]) -> Resource:
     """The resource whose objects have this type.
 
     Raises:
-        KeyError: the type is not a kind (a sub-object, or a body such as `Binding`).
+        KeyError: the type is not a kind (a sub-object, or a body such as `Scale`).
     """
     for resource in SERVED:
         if resource.type is type_:

@@ -1,6 +1,10 @@
-"""The rows of questions: they can be posted, are answered, and leave nothing behind. Walk step 1."""
+"""The rows of what can only be posted. Walk step 1.
+
+Questions are answered and leave nothing behind; `bindings` is the old way to say `pods/NAME/binding`.
+"""
 
 from api import authentication, authorization
+from api.core import Binding
 from api.scheme.resource import POSTED, Resource
 from api.struct import ApiStruct
 
@@ -20,3 +24,5 @@ ROWS: tuple[Resource, ...] = (
     _review("authorization.k8s.io", authorization.SelfSubjectRulesReview),
     _review("authorization.k8s.io", authorization.SubjectAccessReview),
 )
+
+BINDINGS = Resource("", "v1", "Binding", "bindings", Binding, True, "binding", verbs=POSTED)

@@ -47,7 +47,7 @@ from control.apiserver.http.metrics import HttpMetrics, Objects, Statistics, Wat
 from control.apiserver.http.metricsapi import NodeMetricsSource, PodMetricsSource
 from control.apiserver.http.pipeline import Pipeline
 from control.apiserver.http.reports import ReportHandler
-from control.apiserver.http.reviews import ReviewHandler
+from control.apiserver.http.reviews import ReviewHandler, posting
 from control.apiserver.http.server import ApiServer
 from control.apiserver.http.shown import ShownHandler
 from control.apiserver.http.subresources import SmallSubresources
@@ -194,8 +194,9 @@ def build(
         clock=clock,
         identifier=lambda: str(uuid.uuid4()),
     )
+    small = SmallSubresources(registry)
     subresources: Subresources = {
-        **_subresources(registry, agents, proxies),
+        **_subresources(small, PodStreams(registry, agents), proxies),
         "token": TokenRequests(registry, issuer),
     }
     authorizer = SimpleAuthorizer(
@@ -215,7 +216,8 @@ def build(
             pod_metrics,
         ),
     )
-    unstored: Unstored = {POSTED: reviews, SHOWN: shown, (): reports}
+    posted = posting(bindings=small.bindings, reviews=reviews)
+    unstored: Unstored = {POSTED: posted, SHOWN: shown, (): reports}
     pipeline = Pipeline(
         catalogue=registry.catalogue,
         resources=ResourceHandlers(registry, watches, subresources, unstored),
@@ -328,8 +330,7 @@ def _caches(registry: Registry) -> dict[str, Mapping[str, float]]:
     return {kind.resource.qualified_name: kind.cache.statistics() for kind in registry.kinds}
 
 
-def _subresources(registry: Registry, agents: Agents, proxies: Proxies) -> Subresources:
-    small, streams = SmallSubresources(registry), PodStreams(registry, agents)
+def _subresources(small: SmallSubresources, streams: PodStreams, proxies: Proxies) -> Subresources:
     return {
         "binding": small.binding,
         "eviction": small.eviction,

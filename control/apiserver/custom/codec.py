@@ -19,7 +19,7 @@ from api.codec import decode, jsontree, yaml
 from api.codec.decode import Decoded
 from api.custom import Custom
 from api.fielderrors import FieldError
-from api.meta import ObjectMeta
+from api.meta import ObjectMeta, PartialObjectMetadata
 from api.patch.schema import Schema
 
 _ENCODER = msgspec.json.Encoder()
@@ -108,17 +108,19 @@ class CustomCodec:
         self._check_names(tree)
         repeated = [f'duplicate field "{path}"' for path in jsontree.repeated(tree)]
         plain = jsontree.plain(tree)
-        metadata = decode.convert(plain.get("metadata") or {}, ObjectMeta, validation)
+        headed = {"metadata": plain.get("metadata") or {}}
+        told = decode.IGNORE if validation == decode.IGNORE else decode.WARN
+        head = decode.convert(headed, PartialObjectMetadata, told)
         unknown = [f'unknown field "{path}"' for path in self.rules.prune(plain)]
-        strict = [*repeated, *unknown]
+        strict = [*repeated, *head.warnings, *unknown]
         if strict and validation == decode.STRICT:
             raise errors.bad_request(f"strict decoding error: {', '.join(strict)}")
         self.rules.default(plain)
-        made = self._made(plain, metadata.obj, self.api_version)
-        told = strict if validation == decode.WARN else []
+        made = self._made(plain, head.obj.metadata, self.api_version)
+        warnings = strict if validation == decode.WARN else []
         if self._warning:
-            told = [*told, self._warning]
-        return Decoded(made, (*metadata.warnings, *told))
+            warnings = [*warnings, self._warning]
+        return Decoded(made, tuple(warnings))
 
     def decode_body(self, body: bytes, content_type: str, validation: str) -> Decoded[Any]:
         parse = self._parser(body, content_type)

@@ -12,7 +12,7 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry, generate_latest
 
 from api.scheme import Catalogue
-from control.apiserver.discovery import groups
+from control.apiserver.discovery import groups, oidc
 from control.apiserver.discovery.documents import Document
 from control.apiserver.discovery.version import version
 from control.apiserver.http import responses
@@ -47,6 +47,7 @@ class Paths:
         self._make_groups()
         catalogue.on_change(self._make_groups)
         self.table: dict[str, PathHandler] = {
+            "": self.root,
             "healthz": self.health,
             "livez": self.health,
             "readyz": self.health,
@@ -70,6 +71,24 @@ class Paths:
             for name in groups.AGGREGATED_VERSIONS
             for core in (True, False)
         }
+
+    async def root(
+        self, http: web.BaseRequest, parts: list[str], query: Query
+    ) -> web.StreamResponse:
+        """The paths there are, for who begins to look around: `curl localhost:8001/`."""
+        catalogue = self._catalogue
+        paths = {"/api", "/apis", "/metrics", "/openapi/v2", "/openapi/v3", "/version"}
+        paths |= {oidc.CONFIGURATION, oidc.JWKS}
+        for group, name in catalogue.group_versions():
+            base = f"/apis/{group}" if group else "/api"
+            paths |= {base, f"{base}/{name}"}
+        for root, checks in (
+            ("healthz", self._live),
+            ("livez", self._live),
+            ("readyz", self._ready),
+        ):
+            paths |= {f"/{root}", *(f"/{root}/{name}" for name in checks)}
+        return responses.json_response(responses.encode({"paths": sorted(paths)}))
 
     async def version(
         self, http: web.BaseRequest, parts: list[str], query: Query

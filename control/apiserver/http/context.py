@@ -6,11 +6,13 @@ response. Warnings that the registry collects in `call` leave as headers.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from aiohttp import web
 
 from api import errors
+from api.fielderrors import FieldError, Path, invalid, not_supported, too_long
 from control.apiserver.fairness.gate import Ticket
 from control.apiserver.http.negotiation import Form, negotiate
 from control.apiserver.http.query import Query
@@ -21,6 +23,14 @@ from control.auth.user import User
 
 _FORMS = ("application/json", "application/yaml")
 _VALIDATIONS = ("Ignore", "Warn", "Strict")
+_OPTIONS = {
+    "create": "CreateOptions",
+    "update": "UpdateOptions",
+    "patch": "PatchOptions",
+    "delete": "DeleteOptions",
+    "deletecollection": "DeleteOptions",
+}
+"""What the options are called in which a verb's mistakes are told."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -48,23 +58,39 @@ class ApiRequest:
             raise errors.not_acceptable(_FORMS)
         return form
 
+    def plain_form(self) -> Form:
+        """The same, of what has no rows to show and no metadata of its own."""
+        form = self.form()
+        if not form.plain:
+            raise errors.not_acceptable(_FORMS)
+        return form
+
     def read_write_options(self) -> None:
-        """`dryRun`, `fieldManager` and `fieldValidation` of a mutating request, into the call."""
-        dry_run = self.query.many("dryRun")
-        if dry_run and dry_run != ["All"]:
-            raise errors.bad_request(f"dryRun: Unsupported value: {dry_run}: supported values: All")
-        self.call.dry_run = bool(dry_run)
-        self.call.field_manager = self.query.text("fieldManager")
-        if why := name_problem(self.call.field_manager):
-            raise errors.bad_request(f"fieldManager: Invalid value: {why}")
-        self.call.force = self.query.flag("force")
-        validation = self.query.text("fieldValidation", "Warn")
-        if validation not in _VALIDATIONS:
-            raise errors.bad_request(
-                f'fieldValidation: Unsupported value: "{validation}": '
-                f"supported values: {', '.join(_VALIDATIONS)}"
-            )
-        self.call.field_validation = validation
+        """`dryRun`, `fieldManager` and `fieldValidation` of a mutating request, into the call.
+
+        Raises 422 for what they cannot be, all at once.
+        """
+        query, call = self.query, self.call
+        if found := list(_mistaken(query)):
+            kind = _OPTIONS[self.verb]
+            raise errors.invalid_kind("meta.k8s.io", kind, f"{kind}.meta.k8s.io", "", found)
+        call.dry_run = query.has("dryRun")
+        call.field_manager = query.text("fieldManager")
+        call.force = query.flag("force")
+        call.field_validation = query.text("fieldValidation") or "Warn"
+
+
+def _mistaken(query: Query) -> Iterator[FieldError]:
+    dry_run, manager = query.many("dryRun"), query.text("fieldManager")
+    if dry_run not in ([], ["All"]):
+        yield not_supported(Path("dryRun"), dry_run, ["All"])
+    if len(manager.encode()) > MAX_NAME:
+        yield too_long(Path("fieldManager"), MAX_NAME)
+    elif why := name_problem(manager):
+        yield invalid(Path("fieldManager"), manager, why)
+    validation = query.text("fieldValidation")
+    if validation and validation not in _VALIDATIONS:
+        yield not_supported(Path("fieldValidation"), validation, _VALIDATIONS)
 
 
 def _agent(header: str) -> str:

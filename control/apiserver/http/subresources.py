@@ -14,8 +14,9 @@ from aiohttp import web
 from api import errors
 from api.autoscaling import Scale
 from api.codec import decode
-from api.core import Binding
+from api.core import Binding, Pod
 from api.policy import Eviction
+from api.scheme import resource_of
 from control.apiserver.http import bodies, responses
 from control.apiserver.http.context import ApiRequest
 from control.apiserver.registry import evicting, patching, reading, subresources
@@ -30,11 +31,22 @@ class SmallSubresources:
         self._registry = registry
 
     async def binding(self, request: ApiRequest, kind: Kind[Any]) -> web.StreamResponse:
+        return await self._bind(request, kind, request.target.name)
+
+    async def bindings(self, request: ApiRequest) -> web.StreamResponse:
+        """The same by its old path, where only the body names the pod."""
+        return await self._bind(request, self._registry.kind(resource_of(Pod)), "")
+
+    async def _bind(self, request: ApiRequest, kind: Kind[Any], name: str) -> web.StreamResponse:
         request.read_write_options()
         body = await bodies.read_typed(request, Binding)
-        target = request.target
         status = await subresources.bind(
-            self._registry, kind, request.call, body, target.namespace, target.name
+            self._registry,
+            kind,
+            request.call,
+            body,
+            request.target.namespace,
+            name or body.metadata.name,
         )
         return responses.json_response(responses.encode(status), code=201)
 

@@ -40,7 +40,7 @@ def applier(codec: Codec, call: Call, body: bytes, content_type: str) -> Callabl
     A strategic merge needs a type that says how: kinds that came at run time have none.
     """
     if not issubclass(codec.type_, ApiStruct):
-        accepted = (patch.JSON_PATCH, patch.MERGE_PATCH, "application/apply-patch+yaml")
+        accepted = (patch.JSON_PATCH, patch.MERGE_PATCH, patch.APPLY)
         if content_type.partition(";")[0].strip().lower() not in accepted:
             raise errors.unsupported_media_type(accepted)
 

@@ -130,7 +130,7 @@ TYPES = [
     Case("an unknown field", 400, ('unknown field "spec.foo"',), pod(foo=1), path=f"pods{STRICT}"),
     Case("a misspelt field", 400, ("spec.containers[0].imagePullpolicy",), container(imagePullpolicy="Always"), path=f"pods{STRICT}"),
     Case("a field twice", 400, ("duplicate field",), b'{"metadata":{"name":"broken"},"data":{"a":"1"},"data":{}}', path=f"configmaps{STRICT}"),
-    Case("a bad fieldValidation", 400, ("Strict",), config(), path="configmaps?fieldValidation=Maybe"),
+    Case("a bad fieldValidation", 422, ("Strict",), config(), path="configmaps?fieldValidation=Maybe"),
 ]  # fmt: skip
 
 METADATA = [

@@ -80,9 +80,15 @@ async def test_all_violations_are_told(api: Api, group: str, path: str) -> None:
 
 
 async def test_strict_validation(api: Api, group: str, path: str) -> None:
-    code, status = await api.post(f"{path}?fieldValidation=Strict", widget(group, "s", extra=1))
+    bad = widget(group, "s", extra=1)
+    bad["metadata"]["labelz"] = {}
+    code, status = await api.post(f"{path}?fieldValidation=Strict", bad)
     assert code == 400
-    assert 'strict decoding error: unknown field "extra"' in status["message"]
+    told = 'strict decoding error: unknown field "metadata.labelz", unknown field "extra"'
+    assert told in status["message"]
+    bad["metadata"] = {"name": "s", "labels": {"a": 1}}
+    code, status = await api.post(path, bad)
+    assert code == 400 and "metadata.labels.a: expected a string" in status["message"]
 
 
 async def test_status_and_generation(api: Api, group: str, path: str) -> None:

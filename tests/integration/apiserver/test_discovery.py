@@ -24,6 +24,17 @@ async def test_the_old_form(api: Api) -> None:
     assert (await api.get("/api/v2"))[0] == 404
 
 
+async def test_the_root_names_every_path(api: Api) -> None:
+    """What `kubectl get --raw /` and `curl localhost:8001/` begin with."""
+    paths = (await api.ok("GET", "/"))["paths"]
+    assert paths == sorted(paths)
+    assert {"/api/v1", "/apis/apps", "/apis/apps/v1", "/openapi/v3", "/readyz/ping"} <= set(paths)
+    for path in paths:
+        assert (await api.get(path))[0] == 200, path
+    code, _ = await api.post("/", {})
+    assert code == 405
+
+
 async def test_the_new_form_echoes_what_was_negotiated(api: Api) -> None:
     for accept in (f"{V2},{OLD},application/json", OLD):
         for path in ("/api", "/apis"):

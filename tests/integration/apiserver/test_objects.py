@@ -158,7 +158,7 @@ async def test_dry_run_stores_nothing(api: Api, maps: str) -> None:
     assert (await api.delete(f"{maps}/a?dryRun=All"))[0] == 200
     assert (await api.get(f"{maps}/a"))[1]["data"] == {"k": "v"}
     assert (await api.post(f"{maps}?dryRun=All", config_map("a")))[0] == 409
-    assert (await api.post(f"{maps}?dryRun=some", config_map("b")))[0] == 400
+    assert (await api.post(f"{maps}?dryRun=some", config_map("b")))[0] == 422
 
 
 async def test_delete_answers_with_a_status_that_names_the_object(api: Api, maps: str) -> None:
@@ -266,6 +266,35 @@ async def test_binding_assigns_once(api: Api, namespace: str) -> None:
     code, status = await api.post(f"{path}/p/binding", binding)
     assert code == 409 and 'pod p is already assigned to node "n1"' in status["message"]
     await api.delete(f"{path}/p?gracePeriodSeconds=0")
+
+
+async def test_bindings_have_a_path_of_their_own(api: Api, namespace: str) -> None:
+    """Where the body alone names the pod."""
+    path = f"/api/v1/namespaces/{namespace}"
+    spec = {"containers": [{"name": "c", "image": "i"}], "schedulerName": "nobody"}
+    await api.ok("POST", f"{path}/pods", {"metadata": {"name": "p"}, "spec": spec})
+    binding = {"metadata": {"name": "p"}, "target": {"kind": "Node", "name": "n1"}}
+    code, status = await api.post(f"{path}/bindings", binding)
+    assert (code, status["status"]) == (201, "Success")
+    assert (await api.ok("GET", f"{path}/pods/p"))["spec"]["nodeName"] == "n1"
+    binding["metadata"] = {"name": "other"}
+    code, status = await api.post(f"{path}/bindings", binding)
+    assert (code, status["message"]) == (404, 'pods "other" not found')
+    core = {one["name"]: one for one in (await api.ok("GET", "/api/v1"))["resources"]}
+    assert (core["bindings"]["kind"], core["bindings"]["verbs"]) == ("Binding", ["create"])
+    await api.delete(f"{path}/pods/p?gracePeriodSeconds=0")
+
+
+async def test_mistaken_options_are_told_together(api: Api, maps: str) -> None:
+    query = f"dryRun=Some&fieldManager={'m' * 129}&fieldValidation=Maybe"
+    code, status = await api.post(f"{maps}?{query}", config_map("a"))
+    assert (code, status["reason"], status["details"]["kind"]) == (422, "Invalid", "CreateOptions")
+    fields = [cause["field"] for cause in status["details"]["causes"]]
+    assert fields == ["dryRun", "fieldManager", "fieldValidation"]
+    assert "fieldManager: Too long: may not be more than 128 bytes" in status["message"]
+    code, status = await api.delete(f"{maps}/a?dryRun=Some")
+    assert (code, status["details"]["kind"]) == (422, "DeleteOptions")
+    assert 'dryRun: Unsupported value: ["Some"]: supported values: "All"' in status["message"]
 
 
 async def test_scale_reads_and_writes_replicas(api: Api, namespace: str) -> None:

@@ -108,6 +108,17 @@ async def test_questions_leave_nothing_behind(api: Api, namespace: str) -> None:
     assert (await api.post(f"{ACCESS}/localsubjectaccessreviews", {"spec": spec}))[0] == 405
 
 
+async def test_they_have_no_rows_to_show(api: Api) -> None:
+    table = {"Accept": "application/json;as=Table;g=meta.k8s.io;v=v1"}
+    spec = {"resourceAttributes": {"verb": "get", "resource": "pods"}}
+    review = {"spec": spec}
+    where = f"{ACCESS}/selfsubjectaccessreviews"
+    code, status = await api.post(where, review, headers=table)
+    assert (code, status["reason"]) == (406, "NotAcceptable")
+    table["Accept"] += ",application/json"
+    assert (await api.post(where, review, headers=table))[0] == 406
+
+
 async def test_they_are_discovered_and_described(api: Api) -> None:
     listed = await api.ok("GET", ACCESS)
     assert {one["name"]: one["verbs"] for one in listed["resources"]} == {

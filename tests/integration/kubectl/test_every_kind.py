@@ -8,10 +8,10 @@ from collections.abc import Iterable, Iterator
 
 import pytest
 
-from api.scheme import RESOURCES, Resource
+from api.scheme import ALTERNATES, RESOURCES, REVIEWS, Resource
 from tests.integration.apiserver.conftest import Server
 from tests.integration.apiserver.kinds import STORED, sample
-from tests.integration.kubectl.conftest import Kubectl
+from tests.integration.kubectl.conftest import Kubectl, installed
 
 LAST = ("LimitRange", "ResourceQuota")
 """Kinds that have a say in what is created after them."""
@@ -116,3 +116,18 @@ def test_webhooks_come_and_go(kubectl: Kubectl) -> None:
     assert kubectl("diff", "-f", "-", input=file) == ""
     assert "Failure Policy" in kubectl("describe", "-f", "-", input=file)
     delete(kubectl, file)
+
+
+def test_explain_everything(kubectl: Kubectl) -> None:
+    """By the oldest kubectl, which reads OpenAPI v2, and by the one of the PATH, which reads v3."""
+    if kubectl.version > (1, 25) and kubectl.program != installed()[0]:
+        pytest.skip("one kubectl of each sort is enough")
+    for resource in (*RESOURCES, *ALTERNATES, *REVIEWS):
+        asked = ["explain", resource.plural, f"--api-version={resource.api_version}"]
+        printed = kubectl(*asked, "--recursive")
+        head, _, fields = printed.partition("FIELDS:")
+        assert re.search(rf"^KIND: +{resource.kind}$", head, re.MULTILINE), printed
+        assert re.search(r"^DESCRIPTION:\n +\S", head, re.MULTILINE), head
+        if "spec" in fields:
+            assert re.search(r"^ +(spec|metadata)\t<\w+>", fields, re.MULTILINE), fields
+        assert "<empty>" not in printed and "<any>" not in printed

@@ -247,6 +247,8 @@ def test_a_key_that_the_tables_lack_is_an_error(older: Tree) -> None:
 
 def test_only_words_of_v2_are_used(older: Tree) -> None:
     text = json.dumps(older)
+    for name in ("allOf", "oneOf"):  # also fields of the schema of schemas
+        text = text.replace(f'"{name}": {{"description"', "")
     for word in (
         "oneOf",
         "allOf",
@@ -266,7 +268,7 @@ def test_every_path_and_schema_is_there(older: Tree, newer: list[Tree]) -> None:
         for name, schema in one["components"]["schemas"].items():
             theirs, ours = schema.get("properties", {}), older["definitions"][name]
             assert ours.get("properties", {}).keys() == theirs.keys()
-            assert ours["type"] == schema.get("type", "string")
+            assert ours.get("type") == schema.get("type", "string" if "oneOf" in schema else None)
             for field, value in theirs.items():
                 kept = ours["properties"][field]
                 for key in value.keys() - {"allOf", "items", "additionalProperties", "default"}:

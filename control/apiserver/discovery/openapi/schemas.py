@@ -13,13 +13,20 @@ from api.codec.shapes import Field, Kind, Shape, struct_shape
 from api.meta import Status
 from api.scheme import SERVED, Resource
 from api.struct import ApiStruct, Leaf, StringEnum
-from control.apiserver.discovery.openapi import descriptions
+from control.apiserver.discovery.openapi import descriptions, jsonschema
 from control.apiserver.discovery.version import GIT_VERSION
 
 Schema = dict[str, Any]
 
 _TITLE = "Kubernetes"  # clients of the Kubernetes API look for it
 _META = "io.k8s.apimachinery.pkg.apis.meta.v1"
+
+
+def _moment(precise_to: str) -> Schema:
+    text = f"A moment in RFC 3339, precise to {precise_to}."
+    return {"description": text, "type": "string", "format": "date-time"}
+
+
 _LEAVES: Mapping[Leaf, tuple[str, Schema]] = {
     Leaf.QUANTITY: (
         "io.k8s.apimachinery.pkg.api.resource.Quantity",
@@ -28,21 +35,24 @@ _LEAVES: Mapping[Leaf, tuple[str, Schema]] = {
             "oneOf": [{"type": "string"}, {"type": "number"}],
         },
     ),
-    Leaf.TIME: (f"{_META}.Time", {"type": "string", "format": "date-time"}),
-    Leaf.MICRO_TIME: (f"{_META}.MicroTime", {"type": "string", "format": "date-time"}),
-    Leaf.DURATION: (f"{_META}.Duration", {"type": "string"}),
+    Leaf.TIME: (f"{_META}.Time", _moment("seconds")),
+    Leaf.MICRO_TIME: (f"{_META}.MicroTime", _moment("microseconds")),
+    Leaf.DURATION: (
+        f"{_META}.Duration",
+        {"description": "A time span such as 1h30m or 500ms.", "type": "string"},
+    ),
     Leaf.INT_OR_STRING: (
         "io.k8s.apimachinery.pkg.util.intstr.IntOrString",
         {
+            "description": "A whole number, or a string such as 25% or the name of a port.",
             "format": "int-or-string",
             "oneOf": [{"type": "integer"}, {"type": "string"}],
         },
     ),
-    Leaf.JSON_SCHEMA: (
-        "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSONSchemaProps",
-        {"description": "A schema in OpenAPI v3.", "type": "object"},
+    Leaf.RAW_EXTENSION: (
+        "io.k8s.apimachinery.pkg.runtime.RawExtension",
+        {"description": "An object of any kind.", "type": "object"},
     ),
-    Leaf.RAW_EXTENSION: ("io.k8s.apimachinery.pkg.runtime.RawExtension", {"type": "object"}),
 }
 _OWN_KINDS: Mapping[type[ApiStruct], tuple[str, str, str]] = {
     resource.type: (resource.group, resource.version, resource.kind) for resource in SERVED
@@ -206,6 +216,9 @@ class Components:
     def _leaf(self, leaf: Leaf | None) -> Schema:
         if leaf is None or leaf is Leaf.STRING_LIST:
             return {"type": "array", "items": {"type": "string", "default": ""}}
+        if leaf is Leaf.JSON_SCHEMA:
+            self.schemas.update(jsonschema.components())
+            return reference(jsonschema.NAME)
         name, schema = _LEAVES[leaf]
         self.schemas.setdefault(name, schema)
         return reference(name)
@@ -264,10 +277,16 @@ def list_schema(resource: Resource, items: Schema, metadata: Schema) -> Schema:
         "type": "object",
         "required": ["items"],
         "properties": {
-            "apiVersion": {"type": "string"},
-            "kind": {"type": "string"},
-            "items": {"type": "array", "items": items},
-            "metadata": metadata,
+            "apiVersion": {
+                "description": f"Group and version of this schema: `{resource.api_version}`.",
+                "type": "string",
+            },
+            "kind": {"description": f"Name of this schema: `{kind}List`.", "type": "string"},
+            "items": {"description": "The objects.", "type": "array", "items": items},
+            "metadata": {
+                "description": "The version of the list, and where it goes on.",
+                **metadata,
+            },
         },
         "x-kubernetes-group-version-kind": [gvk(resource.group, resource.version, f"{kind}List")],
     }
