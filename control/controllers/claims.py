@@ -67,11 +67,8 @@ async def adopt(client: Client, owner: ApiStruct, orphans: Sequence[T]) -> list[
     """Take control of objects that nobody has; returns them as they are then."""
     if not orphans or not await _lives(client, owner):
         return []
-    adopted = []
-    for one in orphans:
-        metadata, body = objects.meta(one), objects.adoption(one, owner)
-        adopted.append(await client.patch(type(one), metadata.name, metadata.namespace, body))
-    return adopted
+    taken = [await _change(client, one, objects.adoption(one, owner)) for one in orphans]
+    return [one for one in taken if one is not None]
 
 
 async def _lives(client: Client, owner: ApiStruct) -> bool:
@@ -99,4 +96,15 @@ async def release(client: Client, owner: ApiStruct, strangers: Sequence[ApiStruc
                 "ownerReferences": msgspec.to_builtins(kept) or None,
             }
         }
-        await client.patch(type(one), metadata.name, metadata.namespace, body)
+        await _change(client, one, body)
+
+
+async def _change(client: Client, one: T, body: object) -> T | None:
+    """The object as it is then; None if it is gone, which is as good as let go."""
+    metadata = objects.meta(one)
+    try:
+        return await client.patch(type(one), metadata.name, metadata.namespace, body)
+    except PodwrightError as error:
+        if is_not_found(error):
+            return None
+        raise

@@ -1,13 +1,13 @@
 """ReplicaSet and ReplicationController: keep so many pods of one template. Walk step 1.
 
 They differ in how they spell their selector; the rest is one engine over `podowner`. The decision is
-pure: `plan` says how many pods to create and which to delete, `status_of` counts. The controller
-carries it out, creating in batches of 1, 2, 4, … so that a quota or a bad template fails once and
-not five hundred times.
+pure: `plan` says how many pods to create and which to delete (`ranking`), `status_of` counts. The
+controller carries it out, creating in batches of 1, 2, 4, … at once, so that a quota or a bad template
+fails once and not five hundred times.
 """
 
-from collections import Counter
-from collections.abc import Callable, Sequence
+import asyncio
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
@@ -24,12 +24,14 @@ from api.core import (
 from api.meta import ObjectMeta
 from api.objects import Key
 from base.errors import PodwrightError
+from control.controllers import indexes
+from control.controllers.context import Context
 from control.controllers.workloads.podowner import PodOwner, is_passing
+from control.controllers.workloads.ranking import deletion_order
 
 Replicated = ReplicaSet | ReplicationController
 R = TypeVar("R", bound=Replicated)
 
-DELETION_COST = "controller.kubernetes.io/pod-deletion-cost"
 MAX_BURST = 500
 
 
@@ -48,57 +50,18 @@ class Plan:
     delete: tuple[Pod, ...] = ()
 
 
-def plan(replicas: int, mine: Sequence[Pod]) -> Plan:
+def plan(
+    replicas: int, mine: Sequence[Pod], now: datetime, *, related: Iterable[Pod] | None = None
+) -> Plan:
     """Compare the wanted number with the pods that count (not finished, not being deleted)."""
     active = [pod for pod in mine if pods.is_active(pod)]
     missing = replicas - len(active)
     if missing > 0:
         return Plan(create=min(missing, MAX_BURST))
     if missing < 0:
-        return Plan(delete=tuple(deletion_order(active)[: min(-missing, MAX_BURST)]))
+        ordered = deletion_order(active, now, related=related)
+        return Plan(delete=tuple(ordered[: min(-missing, MAX_BURST)]))
     return Plan()
-
-
-def deletion_order(active: Sequence[Pod]) -> list[Pod]:
-    """Pods in the order in which a scale-down takes them (documented ranking of ReplicaSet).
-
-    Without a node first; then pending before unknown before running; not ready before ready; lower
-    deletion cost; from nodes with more of these pods; ready for less time; more restarts; newer.
-    """
-    per_node = Counter(pod.spec.node_name for pod in active)
-    phases = {"Pending": 0, "Unknown": 1, "Running": 2}
-
-    def rank(pod: Pod) -> tuple[object, ...]:
-        ready = pods.condition(pod, "Ready")
-        is_ready = ready is not None and ready.status == "True"
-        restarts = max(
-            (status.restart_count for status in pod.status.container_statuses), default=0
-        )
-        return (
-            bool(pod.spec.node_name),
-            phases.get(pod.status.phase, 0),
-            is_ready,
-            deletion_cost(pod),
-            -per_node[pod.spec.node_name],
-            _latest_first(ready.last_transition_time if ready and is_ready else None),
-            -restarts,
-            _latest_first(pod.metadata.creation_timestamp),
-        )
-
-    return sorted(active, key=rank)
-
-
-def deletion_cost(pod: Pod) -> int:
-    """The annotation's number; what is not a number counts as 0."""
-    text = pod.metadata.annotations.get(DELETION_COST, "0")
-    try:
-        return int(text)
-    except ValueError:
-        return 0
-
-
-def _latest_first(text: str | None) -> float:
-    return -timestamps.parse(text).timestamp() if text else 0.0
 
 
 def status_of(owner: Replicated, mine: Sequence[Pod], failure: str, now: datetime) -> Any:
@@ -108,9 +71,9 @@ def status_of(owner: Replicated, mine: Sequence[Pod], failure: str, now: datetim
     labels = template_of(owner).metadata.labels
     told: list[Any] = conditions.remove(owner.status.conditions, "ReplicaFailure")
     if failure:
-        failed = condition(
-            type="ReplicaFailure", status="True", reason="FailedCreate", message=failure
-        )
+        surplus = len(active) > (owner.spec.replicas or 0)
+        reason = "FailedDelete" if surplus else "FailedCreate"
+        failed = condition(type="ReplicaFailure", status="True", reason=reason, message=failure)
         told = conditions.put(owner.status.conditions, failed, now=timestamps.format(now))
     return status(
         replicas=len(active),
@@ -154,24 +117,30 @@ class ReplicaController(PodOwner[R]):
         mine = await self.claimed(owner)
         failure = ""
         if not owner.metadata.deletion_timestamp:
-            failure = await self._carry_out(owner, key, plan(owner.spec.replicas or 0, mine))
+            wanted = owner.spec.replicas or 0
+            todo = plan(wanted, mine, self.clock.now(), related=self.related(owner, mine))
+            failure = await self._carry_out(owner, key, todo)
         now = self.clock.now()
         await self.write_status(owner, status_of(owner, mine, failure, now))
         if failure:
             raise PodwrightError(failure)
         return pods.next_availability(mine, min_ready_seconds=owner.spec.min_ready_seconds, now=now)
 
+    def related(self, owner: R, mine: Sequence[Pod]) -> Iterable[Pod]:
+        """The pods that count when a scale-down looks for nodes that have several."""
+        return mine
+
     async def _carry_out(self, owner: R, key: Key, todo: Plan) -> str:
         """Create or delete; returns why it failed, or an empty string."""
         try:
-            for pod in todo.delete:
-                await self.delete_pod(owner, key, pod)
-            remaining, batch = todo.create, 1
-            while remaining > 0:
-                for _ in range(min(batch, remaining)):
-                    await self.create_pod(owner, key, pod_from_template(owner))
-                    remaining -= 1
-                batch *= 2
+            await _at_once(self.delete_pod(owner, key, pod) for pod in todo.delete)
+            made, batch = 0, 1
+            while made < todo.create:
+                batch = min(batch, todo.create - made)
+                await _at_once(
+                    self.create_pod(owner, key, pod_from_template(owner)) for _ in range(batch)
+                )
+                made, batch = made + batch, batch * 2
         except PodwrightError as error:
             if is_passing(error):
                 raise
@@ -179,11 +148,30 @@ class ReplicaController(PodOwner[R]):
         return ""
 
 
+async def _at_once(writes: Iterable[Coroutine[Any, Any, None]]) -> None:
+    """Do all of them, for the store takes in one go what comes together; then the first error."""
+    for outcome in await asyncio.gather(*writes, return_exceptions=True):
+        if outcome is not None:
+            raise outcome
+
+
 class ReplicaSetController(ReplicaController[ReplicaSet]):
     """Keeps the pods of ReplicaSets."""
 
     name = "replicaset-controller"
     kind = ReplicaSet
+
+    def __init__(self, context: Context) -> None:
+        super().__init__(context)
+        indexes.index_controlled(self._owners)
+
+    def related(self, owner: ReplicaSet, mine: Sequence[Pod]) -> Iterable[Pod]:
+        """Those of the same Deployment's other sets, too."""
+        above = objects.controller_of(owner)
+        if above is None:
+            return mine
+        siblings = indexes.controlled_by(self._owners, above.uid)
+        return [pod for rs in siblings for pod in indexes.pods_of(self._pods, rs.metadata.uid)]
 
 
 class ReplicationManager(ReplicaController[ReplicationController]):

@@ -269,7 +269,7 @@ async def test_a_deleted_pod_is_replaced_and_counts_as_failed(working: Plane) ->
 
 
 async def test_a_finished_job_expires(working: Plane) -> None:
-    await working.client.create(job(ttlSecondsAfterFinished=1))
+    await working.client.create(job(ttlSecondsAfterFinished=3))
     await over(working)
 
     async def gone() -> bool:

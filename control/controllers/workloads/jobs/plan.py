@@ -26,7 +26,7 @@ from control.controllers.workloads.jobs.view import (
     seconds_since_end,
     waits_for_outcome,
 )
-from control.controllers.workloads.replicaset import deletion_order
+from control.controllers.workloads.ranking import deletion_order
 
 MAX_BURST = 500
 INDEX_VARIABLE = "JOB_COMPLETION_INDEX"
@@ -51,7 +51,7 @@ def plan(view: View, now: datetime) -> Plan:
     if spec.suspend:
         return Plan(dismiss=active)
     wanted = _wanted(view)
-    surplus = _surplus(view, max(0, len(active) - wanted))
+    surplus = _surplus(view, max(0, len(active) - wanted), now)
     if surplus:
         return Plan(dismiss=surplus[:MAX_BURST])
     leaving = len(view.terminating) if waits_for_outcome(spec) else 0
@@ -113,11 +113,11 @@ def _wanted(view: View) -> int:
     return len(view.active) if view.succeeded else parallelism
 
 
-def _surplus(view: View, at_least: int) -> tuple[Pod, ...]:
+def _surplus(view: View, at_least: int, now: datetime) -> tuple[Pod, ...]:
     """Pods without a place, all but one of each index, and as many more as there are too many."""
     if not at_least and not is_indexed(view.job.spec):
         return ()
-    rest = deletion_order(view.active)
+    rest = deletion_order(view.active, now)
     if is_indexed(view.job.spec):
         # The last in the order is furthest along: of several with one index it is the one to stay.
         kept = {index_of(pod): pod.metadata.uid for pod in rest if has_place(view.job.spec, pod)}
