@@ -34,7 +34,8 @@ from control.controllers.manager import Manager
 from control.controllers.metrics import WorkQueues
 from control.looplag import LoopLag
 from control.pki import ControlKeys
-from control.scheduler.scheduler import NAME as SCHEDULER
+from control.scheduler import configuration
+from control.scheduler.profile import Configuration
 from control.settings import ControlSettings
 from control.store.compaction import KeepByAge, run_compaction
 from control.store.interface import Store
@@ -59,6 +60,8 @@ async def serve(settings: ControlSettings, *, clock: Clock | None = None) -> Non
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    file = settings.scheduler_config
+    scheduling = configuration.read(file) if file is not None else Configuration()
     advertised = settings.advertise_address or own_address()
     keys = pki.ensure(settings, advertised, clock)
     sockets = open_sockets(settings)
@@ -74,7 +77,7 @@ async def serve(settings: ControlSettings, *, clock: Clock | None = None) -> Non
             guard.start(renewal, name="certificates")
             await parts.server.listen(sockets)
             if settings.controllers:
-                start_controllers(parts, guard, settings, keys, clock)
+                start_controllers(parts, guard, settings, scheduling, keys, clock)
             _settle()
             log.info("serving on port %d, advertised as %s", settings.port, advertised)
             systemd.notify("READY=1")
@@ -110,6 +113,7 @@ def start_controllers(
     parts: ApiParts,
     guard: TaskGuard,
     settings: ControlSettings,
+    scheduling: Configuration,
     keys: ControlKeys,
     clock: Clock,
 ) -> None:
@@ -132,11 +136,12 @@ def start_controllers(
             unhealthy_share=settings.unhealthy_zone_threshold,
             large_zone=settings.large_cluster_size_threshold,
         ),
+        scheduling=scheduling,
         pod_usage=parts.pod_metrics.every,
     )
     manager = Manager(context)
     reader = parts.client("system:kube-scheduler")
-    explainer = Explainer(reader, manager.scheduler, SCHEDULER, clock)
+    explainer = Explainer(reader, manager.scheduler, scheduling.profiles, clock)
     parts.reports.attach(Explanation, explainer.explain)
     parts.components.attach("controller-manager", manager.check)
     parts.components.attach("scheduler", manager.check_scheduler)

@@ -197,6 +197,14 @@ SETTINGS: tuple[Setting, ...] = (
         help="Run the scheduler and the controllers; without them it is an API server and no more.",
     ),
     Setting(
+        name="scheduler-config",
+        type=Path,
+        metavar="FILE",
+        group=_NODES,
+        help="How schedulers choose nodes, under which names: a KubeSchedulerConfiguration (YAML), as "
+        "docs/scheduling.md describes it. Unset: one scheduler, default-scheduler, as Kubernetes' own.",
+    ),
+    Setting(
         name="node-monitor-grace-period",
         type=settings.duration,
         default=40.0,
@@ -286,6 +294,7 @@ class ControlSettings:
     cluster_dns: str = "10.96.0.10"
     cluster_domain: str = "cluster.local"
     controllers: bool = True
+    scheduler_config: Path | None = None
     node_monitor_grace_period: float = 40.0
     node_eviction_rate: float = 0.1
     secondary_node_eviction_rate: float = 0.01

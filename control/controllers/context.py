@@ -16,6 +16,7 @@ from base.clock import Clock
 from base.pki import KeyPair
 from base.tasks import TaskGuard
 from control.auth.tokens.keys import TokenKeys
+from control.scheduler.profile import Configuration
 
 T = TypeVar("T", bound=ApiStruct)
 
@@ -116,6 +117,7 @@ class Context:
     tokens: TokenKeys | None = None
     catalogue: Catalogue = field(default_factory=lambda: Catalogue(SERVED))
     nodes: NodeSettings = field(default_factory=NodeSettings)
+    scheduling: Configuration = field(default_factory=Configuration)
     pod_usage: Callable[[str], Awaitable[Sequence[PodMetrics]]] | None = None
     """What the pods of a namespace use at the moment; None where nobody measures."""
     chance: random.Random = field(default_factory=random.Random)

@@ -32,7 +32,7 @@ from control.controllers.workloads.jobs.cronjob import CronJobController
 from control.controllers.workloads.jobs.strays import StrayJobPodController
 from control.controllers.workloads.replicaset import ReplicaSetController, ReplicationManager
 from control.controllers.workloads.statefulset import StatefulSetController
-from control.scheduler.scheduler import NAME as SCHEDULER
+from control.scheduler.profile import DEFAULT_NAME as SCHEDULER
 from control.scheduler.scheduler import Scheduler
 
 CONTROLLERS: tuple[type[Controller], ...] = (
@@ -78,9 +78,10 @@ class Manager:
             context.informers.of(Pod),
             context.informers.of(Node),
             context.informers.of(Namespace),
-            context.recorder(SCHEDULER),
+            context.recorder,
             clock=context.clock,
             choose=context.chance.choice,
+            configuration=context.scheduling,
             budgets=context.informers.of(PodDisruptionBudget).items,
         )
         self.scheduler.follow_storage(

@@ -13,15 +13,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from control.scheduler.filters import FILTERS, Filter
+from control.scheduler.profile import Profile
 from control.scheduler.request import Request
-from control.scheduler.scores import SCORES
-from control.scheduler.snapshot import Snapshot
+from control.scheduler.snapshot import Mask, Snapshot
 from control.scheduler.verdict import Refusal
 
 Choose = Callable[[Sequence[int]], int]
 """Picks one of several rows that score the same (`random.choice`, or the first in a test)."""
 
 NO_NODES = "no nodes available to schedule pods"
+DEFAULT = Profile()
 EXPLAINED = 5
 """Of how many of the best nodes every single score is kept."""
 
@@ -79,7 +80,9 @@ class Decision:
         return len(self.rows) + sum(len(refusal.rows) for _, refusal in self.refusals)
 
 
-def decide(request: Request, snapshot: Snapshot, choose: Choose) -> Decision:
+def decide(
+    request: Request, snapshot: Snapshot, choose: Choose, profile: Profile = DEFAULT
+) -> Decision:
     """Choose a node for the pod, spreading fairly over equal scores."""
     candidates = snapshot.present
     total = int(candidates.sum())
@@ -94,9 +97,11 @@ def decide(request: Request, snapshot: Snapshot, choose: Choose) -> Decision:
         if not candidates.any():
             message = unavailable_message(total, [refusal for _, refusal in refusals])
             return Decision(None, message, names, tuple(refusals))
+    candidates = _some(candidates, profile.enough(total), choose)
     rows = np.flatnonzero(candidates)
     parts = {
-        name: weight * score(request, snapshot, candidates)[rows] for name, weight, score in SCORES
+        name: weight * score(request, snapshot, candidates)[rows]
+        for name, weight, score in profile.scores
     }
     sums = np.zeros(len(rows))
     for values in parts.values():
@@ -111,6 +116,17 @@ def decide(request: Request, snapshot: Snapshot, choose: Choose) -> Decision:
         sums.astype(np.float32),
         _best(names, rows, sums, parts, chosen),
     )
+
+
+def _some(candidates: Mask, enough: int, choose: Choose) -> Mask:
+    """So many of the nodes that can run the pod, beginning anywhere, that all have their turn."""
+    rows = np.flatnonzero(candidates)
+    if len(rows) <= enough:
+        return candidates
+    first = choose(range(len(rows)))
+    some = np.zeros_like(candidates)
+    some[np.roll(rows, -first)[:enough]] = True
+    return some
 
 
 def _best(

@@ -5,6 +5,7 @@ and its usual grace period; nobody asks its disruption budget again. Safe to run
 """
 
 import logging
+from collections.abc import Mapping
 
 from api import timestamps
 from api.client import Client, PatchType
@@ -26,35 +27,39 @@ class Evictor:
     """Deletes victims."""
 
     def __init__(
-        self, client: Client, pods: Informer[Pod], recorder: EventRecorder, clock: Clock, name: str
+        self,
+        client: Client,
+        pods: Informer[Pod],
+        recorders: Mapping[str, EventRecorder],
+        clock: Clock,
     ) -> None:
         self._client = client
         self._pods = pods
-        self._recorder = recorder
+        self._recorders = recorders
         self._clock = clock
-        self._message = f"{name}: preempting to accommodate a higher priority pod"
 
-    async def carry_out(self, choice: Choice, uid: str) -> bool:
-        """Make room for the pod with this UID; returns whether all victims are on their way."""
+    async def carry_out(self, choice: Choice, request: Request) -> bool:
+        """Make room for a pod; returns whether all victims are on their way."""
         failed = 0
         for victim in choice.victims:
             try:
-                await self._end(victim, choice.node, uid)
+                await self._end(victim, choice.node, request)
             except PodwrightError as error:
                 if not is_not_found(error) and not is_conflict(error):
                     log.warning("cannot preempt %s/%s: %s", victim.namespace, victim.name, error)
                     failed += 1
         return not failed
 
-    async def _end(self, victim: Request, node: str, uid: str) -> None:
+    async def _end(self, victim: Request, node: str, request: Request) -> None:
         pod = self._pods.get(victim.name, victim.namespace)
         if pod is None or pod.metadata.uid != victim.uid or pod.metadata.deletion_timestamp:
             return
+        scheduler = request.spec.scheduler_name
         condition = {
             "type": "DisruptionTarget",
             "status": "True",
             "reason": REASON,
-            "message": self._message,
+            "message": f"{scheduler}: preempting to accommodate a higher priority pod",
             "lastTransitionTime": timestamps.now_string(self._clock),
         }
         await self._client.patch(
@@ -66,4 +71,6 @@ class Evictor:
             subresource="status",
         )
         await self._client.delete(Pod, victim.name, victim.namespace, uid=victim.uid)
-        self._recorder.event(pod, "Normal", "Preempted", f"Preempted by pod {uid} on node {node}")
+        self._recorders[scheduler].event(
+            pod, "Normal", "Preempted", f"Preempted by pod {request.uid} on node {node}"
+        )

@@ -29,14 +29,24 @@ def inter_pod_affinity(request: Request, snapshot: Snapshot, candidates: Mask) -
 
 
 def preferred_neighbours(
-    request: Request, snapshot: Snapshot, candidates: Mask
+    request: Request,
+    snapshot: Snapshot,
+    candidates: Mask,
+    *,
+    required_weight: int = REQUIRED_WEIGHT,
+    only_own: bool = False,
 ) -> NDArray[np.float64]:
-    """The weights of all preferences that a node would meet, scaled to 0..100."""
+    """The weights of all preferences that a node would meet, scaled to 0..100.
+
+    `only_own`: what pods that run prefer is passed over for a pod that prefers nothing itself.
+    """
     sums = np.zeros(len(candidates))
+    if only_own and not request.terms.preferred:
+        return sums
     for term in request.terms.preferred:
         sums += term.weight * _around(snapshot, snapshot.census.count(term.pods), term.topology_key)
     for sort, term, carriers in snapshot.census.concerning(request):
-        weight = {Carries.NEAR: REQUIRED_WEIGHT, Carries.FAR: 0}.get(sort, term.weight)
+        weight = {Carries.NEAR: required_weight, Carries.FAR: 0}.get(sort, term.weight)
         if weight:
             sums += weight * _around(snapshot, carriers, term.topology_key)
     least, most = sums[candidates].min(initial=0), sums[candidates].max(initial=0)

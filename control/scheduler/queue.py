@@ -39,8 +39,17 @@ class _Attempt:
 class SchedulingQueue:
     """Pending pods: active, waiting for their back-off, or parked until something helps."""
 
-    def __init__(self, clock: Clock, priority: Callable[[Key], int]) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        priority: Callable[[Key], int],
+        *,
+        first_backoff: float = FIRST_BACKOFF,
+        longest_backoff: float = MAX_BACKOFF,
+    ) -> None:
         self._clock = clock
+        self._first_backoff = first_backoff
+        self._longest_backoff = longest_backoff
         self._active: WorkQueue[Key] = WorkQueue("scheduler", clock=clock, rank=priority)
         self._attempts: dict[Key, _Attempt] = {}
         self._parked: dict[Filter, dict[Key, None]] = {filter_: {} for filter_ in Filter}
@@ -107,13 +116,14 @@ class SchedulingQueue:
 
     def _unpark(self, key: Key, attempt: _Attempt) -> None:
         self._leave(key, attempt)
-        wait = attempt.at + backoff(attempt.failures) - self._clock.monotonic()
+        wait = backoff(attempt.failures, self._first_backoff, self._longest_backoff)
+        wait += attempt.at - self._clock.monotonic()
         if wait > 0:
             self._active.add_after(key, wait)
         else:
             self._active.add(key)
 
 
-def backoff(failures: int) -> float:
+def backoff(failures: int, first: float = FIRST_BACKOFF, longest: float = MAX_BACKOFF) -> float:
     """Seconds between attempts: 1, 2, 4, 8, 10, 10, …"""
-    return min(MAX_BACKOFF, FIRST_BACKOFF * 2.0 ** min(failures - 1, 10))
+    return min(longest, first * 2.0 ** min(failures - 1, 10))

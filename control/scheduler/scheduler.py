@@ -55,6 +55,7 @@ from control.scheduler.preemption import (
     is_expected,
     preempt,
 )
+from control.scheduler.profile import Configuration
 from control.scheduler.queue import Key, SchedulingQueue
 from control.scheduler.remedies import remedies
 from control.scheduler.request import Request, request_of
@@ -63,7 +64,7 @@ from control.scheduler.storage import Picks
 
 log = logging.getLogger(__name__)
 
-NAME = "default-scheduler"
+DEFAULTS = Configuration()
 FLUSH_SECONDS = 30.0
 NOT_STARTED = "~"
 """Sorts after every timestamp."""
@@ -87,7 +88,10 @@ _NODE_CHANGED = (
 
 
 class Scheduler:
-    """Binds pending pods whose `schedulerName` is ours. `budgets`: what preemption has to heed."""
+    """Binds pending pods whose `schedulerName` is that of a profile.
+
+    `recorder` makes one that speaks under such a name. `budgets`: what preemption has to heed.
+    """
 
     def __init__(
         self,
@@ -95,9 +99,10 @@ class Scheduler:
         pod_informer: Informer[Pod],
         node_informer: Informer[Node],
         namespace_informer: Informer[Namespace],
-        recorder: EventRecorder,
+        recorder: Callable[[str], EventRecorder],
         *,
         clock: Clock,
+        configuration: Configuration = DEFAULTS,
         choose: Choose = random.choice,
         budgets: Callable[[], Iterable[PodDisruptionBudget]] = tuple,
     ) -> None:
@@ -105,16 +110,22 @@ class Scheduler:
         self._pods = pod_informer
         self._nodes = node_informer
         self._namespaces = namespace_informer
-        self._recorder = recorder
+        self._profiles = configuration.profiles
+        self._recorders = {name: recorder(name) for name in self._profiles}
         self._clock = clock
         self._choose = choose
         self._budgets = budgets
         self._snapshot = Snapshot()
         self._nominations = Nominations(self._snapshot)
-        self._evictor = Evictor(client, pod_informer, recorder, clock, NAME)
+        self._evictor = Evictor(client, pod_informer, self._recorders, clock)
         self._evicting: set[str] = set()
         self._claim_binder = ClaimBinder(client, self._snapshot.storage, clock)
-        self._queue = SchedulingQueue(clock, self._priority)
+        self._queue = SchedulingQueue(
+            clock,
+            self._priority,
+            first_backoff=configuration.first_backoff,
+            longest_backoff=configuration.longest_backoff,
+        )
         self._journal = Journal()
         self._guard = TaskGuard("scheduler")
         self._attempts = 0
@@ -187,13 +198,13 @@ class Scheduler:
 
     async def _try(self, key: Key) -> None:
         pod = self._pods.get(key[1], key[0])
-        if pod is None or not _is_ours(pod) or self._snapshot.placed_on(pod.metadata.uid):
+        if pod is None or not self._is_ours(pod) or self._snapshot.placed_on(pod.metadata.uid):
             self._queue.forget(key)
             return
         self._attempts += 1
-        request = request_of(pod)
+        request, profile = request_of(pod), self._profiles[pod.spec.scheduler_name]
         with self._nominations.seen_by(request):
-            decision = decide(request, self._snapshot, self._choose)
+            decision = decide(request, self._snapshot, self._choose, profile)
             outcome = None if decision.node else self._find_victims(request, decision)
         if outcome is not None and outcome.message:
             message = f"{decision.message} preemption: {outcome.message}"
@@ -213,7 +224,7 @@ class Scheduler:
         )
 
     def _find_victims(self, request: Request, decision: Decision) -> Outcome:
-        if decision.nothing_to_try:
+        if decision.nothing_to_try or not self._profiles[request.spec.scheduler_name].preempts:
             return Outcome(None)
         node = self._nominations.node_of(request.uid)
         if request.uid in self._evicting or is_expected(request, self._snapshot, node):
@@ -262,7 +273,7 @@ class Scheduler:
 
     async def _evict(self, choice: Choice, request: Request) -> None:
         try:
-            done = await self._evictor.carry_out(choice, request.uid)
+            done = await self._evictor.carry_out(choice, request)
         finally:
             self._evicting.discard(request.uid)
         if not done:
@@ -296,12 +307,13 @@ class Scheduler:
             return
         self._placed += 1
         self._queue.forget(key)
-        self._recorder.event(
+        self._recorders[pod.spec.scheduler_name].event(
             pod, "Normal", "Scheduled", f"Successfully assigned {key[0]}/{key[1]} to {node}"
         )
 
     async def _say_unschedulable(self, pod: Pod, message: str) -> None:
-        self._recorder.event(pod, "Warning", "FailedScheduling", message)
+        recorder = self._recorders[pod.spec.scheduler_name]
+        recorder.event(pod, "Warning", "FailedScheduling", message)
         known = pods.condition(pod, "PodScheduled")
         node = self._nominations.node_of(pod.metadata.uid)
         said = known is not None and (known.status, known.message) == ("False", message)
@@ -370,8 +382,13 @@ class Scheduler:
                 self._snapshot.add_pod(request_of(new), new.spec.node_name)
                 self._queue.activate(_NEIGHBOURS)
             self._queue.forget(key)
-        elif _is_ours(new) and (old is None or _matters(old, new)):
+        elif self._is_ours(new) and (old is None or _matters(old, new)):
             self._queue.add(key)
+
+    def _is_ours(self, pod: Pod) -> bool:
+        """Whether the pod waits for this scheduler, under one of its names."""
+        gated = bool(pod.spec.scheduling_gates)
+        return _waits(pod) and not gated and pod.spec.scheduler_name in self._profiles
 
     def _follow_nomination(self, old: Pod | None, new: Pod | None) -> None:
         """Count the pod where it is nominated, whoever has nominated it, until it is placed."""
@@ -399,8 +416,3 @@ def _waits(pod: Pod) -> bool:
     """Whether the pod can still be placed."""
     placed = bool(pod.spec.node_name)
     return not placed and not pod.metadata.deletion_timestamp and not pods.is_terminal(pod)
-
-
-def _is_ours(pod: Pod) -> bool:
-    """Whether the pod waits for this scheduler."""
-    return _waits(pod) and not pod.spec.scheduling_gates and pod.spec.scheduler_name == NAME

@@ -261,6 +261,7 @@ class Snapshot:
     def add_pod(self, request: Request, node_name: str) -> None:
         """Record a pod on a node, moving it when it was recorded elsewhere."""
         self.remove_pod(request.uid)
+        demand = self.demand(request)  # before anything else: a new resource widens the arrays
         number = self._row_of(node_name)
         row = self.row(number)
         row.pods[request.uid] = request
@@ -271,7 +272,7 @@ class Snapshot:
         self.priorities[request.priority] += 1
         for claim in request.claims:
             self.claims_used[request.namespace, claim] += 1
-        self.taken[number] += self.demand(request)
+        self.taken[number] += demand
         self.likely_use[number] += np.minimum(request.likely_use, TOO_MUCH)
         self._placed[request.uid] = number
 

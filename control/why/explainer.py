@@ -4,7 +4,7 @@ The one place of this package with effects: it reads the API, as any client coul
 of its process.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Protocol
 
 from api import pods
@@ -29,12 +29,14 @@ class Records(Protocol):
 
 
 class Explainer:
-    """Explains pods; `scheduler` is the name under which `records` are made."""
+    """Explains pods; `schedulers` are the names under which `records` are made."""
 
-    def __init__(self, client: Client, records: Records, scheduler: str, clock: Clock) -> None:
+    def __init__(
+        self, client: Client, records: Records, schedulers: Collection[str], clock: Clock
+    ) -> None:
         self._client = client
         self._records = records
-        self._scheduler = scheduler
+        self._schedulers = schedulers
         self._clock = clock
 
     async def explain(self, namespace: str, name: str) -> Explanation:
@@ -54,7 +56,7 @@ class Explainer:
             metadata=ObjectMeta(name=name, namespace=namespace, uid=pod.metadata.uid)
         )
         answer.findings = list(running.findings(pod))
-        placing.explain(answer, pod, entry, remedies, self._scheduler, self._clock.now())
+        placing.explain(answer, pod, entry, remedies, self._schedulers, self._clock.now())
         answer.findings += told(events.items)
         answer.summary = summary(pod, answer.findings)
         return answer

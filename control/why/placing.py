@@ -1,6 +1,6 @@
 """Why a pod is placed where it is, or nowhere: the scheduler's record put into words. Pure."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
 
 from api import conditions, pods, resources, timestamps
@@ -21,10 +21,10 @@ def explain(
     pod: Pod,
     entry: Entry | None,
     remedies: Sequence[str],
-    scheduler: str,
+    schedulers: Collection[str],
     now: datetime,
 ) -> None:
-    """Add what is known about the pod's placement. `scheduler`: the name of ours."""
+    """Add what is known about the pod's placement. `schedulers`: the names of ours."""
     if entry is not None:
         answer.decided_at = timestamps.format(entry.at)
         answer.attempts = entry.attempts
@@ -32,7 +32,7 @@ def explain(
     if pods.is_scheduled(pod):
         answer.findings.append(_placed(pod, entry))
         return
-    answer.findings.append(_waiting(pod, entry, scheduler, now))
+    answer.findings.append(_waiting(pod, entry, schedulers, now))
     answer.remedies = list(remedies)
 
 
@@ -59,7 +59,7 @@ def _rank(decision: Decision) -> str:
     return f"scored highest with {first.total:.0f}{share}, by {parts}," if parts else "was one"
 
 
-def _waiting(pod: Pod, entry: Entry | None, scheduler: str, now: datetime) -> Finding:
+def _waiting(pod: Pod, entry: Entry | None, schedulers: Collection[str], now: datetime) -> Finding:
     since = pod.metadata.creation_timestamp
     if pod.spec.scheduling_gates:
         gates = ", ".join(gate.name for gate in pod.spec.scheduling_gates)
@@ -68,7 +68,7 @@ def _waiting(pod: Pod, entry: Entry | None, scheduler: str, now: datetime) -> Fi
             message=f"it is not scheduled before these scheduling gates are removed: {gates}",
             since=since,
         )
-    if pod.spec.scheduler_name != scheduler:
+    if pod.spec.scheduler_name not in schedulers:
         return Finding(
             topic=TOPIC,
             message=f'it waits for the scheduler "{pod.spec.scheduler_name}", which is not this one',

@@ -28,6 +28,7 @@ from control import initial, pki
 from control.apiserver import build
 from control.controllers.context import Context, Informers, NodeSettings
 from control.controllers.manager import Manager
+from control.scheduler.profile import Configuration
 from control.settings import ControlSettings
 from control.store.sqlite import SqliteStore
 from tests.unit.controllers.making import deployment
@@ -226,7 +227,13 @@ def fresh(obj: Deployment) -> Deployment:
 
 
 @pytest.fixture
-async def plane(tmp_path: Path) -> AsyncIterator[Plane]:
+def scheduling() -> Configuration:
+    """A module that wants other schedulers has a fixture of its own."""
+    return Configuration()
+
+
+@pytest.fixture
+async def plane(tmp_path: Path, scheduling: Configuration) -> AsyncIterator[Plane]:
     clock = ShiftedClock()
     settings = ControlSettings(
         state_dir=tmp_path, pki_dir=tmp_path / "pki", kubeconfig_out=tmp_path / "kubeconfig"
@@ -255,6 +262,7 @@ async def plane(tmp_path: Path) -> AsyncIterator[Plane]:
                 ca=keys.ca,
                 tokens=keys.tokens,
                 guard=guard,
+                scheduling=scheduling,
                 nodes=NodeSettings(monitor_period=0.2, monitor_grace=GRACE),
                 pod_usage=pod_usage,
             )

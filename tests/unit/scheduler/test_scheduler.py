@@ -47,12 +47,15 @@ class FakeApi:
         self.said.append(body["status"]["conditions"][0]["message"])
 
 
-def _scheduler(api: Any, guard: TaskGuard) -> Scheduler:
+def _scheduler(api: Any, guard: TaskGuard, **more: Any) -> Scheduler:
     clock = SystemClock()
     pods, nodes = Informer[Pod](api, Pod, clock=clock), Informer[Node](api, Node, clock=clock)
     namespaces = Informer[Namespace](api, Namespace, clock=clock)
-    recorder = EventRecorder(api, "test", clock=clock)
-    made = Scheduler(api, pods, nodes, namespaces, recorder, clock=clock)
+
+    def recorder(name: str) -> EventRecorder:
+        return EventRecorder(api, name, clock=clock)
+
+    made = Scheduler(api, pods, nodes, namespaces, recorder, clock=clock, **more)
     for runs in (pods, nodes, namespaces, made):
         guard.start(runs.run(), name=repr(runs))
     return made

@@ -79,3 +79,15 @@ def test_more_nodes_than_first_rows() -> None:
 def test_conditions_imply_taints_before_the_controller_writes_them() -> None:
     sick = node("a", conditions=[READY, {"type": "DiskPressure", "status": "True"}])
     assert effective_taints(sick) == (("node.kubernetes.io/disk-pressure", "", "NoSchedule"),)
+
+
+def test_a_pod_may_be_known_before_the_node_whose_device_it_has() -> None:
+    """As after a restart, when the pods are listed before the nodes."""
+    snapshot, wanted = Snapshot(), pod("p")
+    wanted.spec.containers[0].resources.requests = {"example.com/gpu": "1"}
+    snapshot.add_pod(request_of(wanted), "a")
+    made = node("a")
+    made.status.allocatable["example.com/gpu"] = "1"
+    snapshot.set_node(made)
+    column, row = snapshot.resources["example.com/gpu"], snapshot.index("a")
+    assert (snapshot.taken[row, column], snapshot.allocatable[row, column]) == (1, 1)

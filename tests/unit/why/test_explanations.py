@@ -41,7 +41,7 @@ def entry(made: Pod, *nodes: Any) -> Entry:
 
 def explained(made: Pod, record: Entry | None, *remedies: str) -> Explanation:
     answer = Explanation()
-    placing.explain(answer, made, record, remedies, "default-scheduler", NOW)
+    placing.explain(answer, made, record, remedies, ["default-scheduler"], NOW)
     return answer
 
 

@@ -1,0 +1,122 @@
+"""Scores about amounts: how full a pod would make a node, and whether that is good. Pure, to 0..100.
+
+Formulas are those of Kubernetes' plugins NodeResourcesFit, with its three strategies, and
+NodeResourcesBalancedAllocation: a node counts the resources that it has, an extended one only for pods
+that ask for it; CPU and memory count as pods are likely to use them (`Request.likely_use`).
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from control.scheduler.request import Request
+from control.scheduler.snapshot import TOO_MUCH, Mask, Snapshot
+
+Scores = NDArray[np.float64]
+Score = Callable[[Request, Snapshot, Mask], Scores]
+
+MAX_SCORE = 100.0
+MAX_UTILIZATION = 100.0
+MAX_POINT = 10.0
+"""The best that a point of a shape can say."""
+_LIKELY = ("cpu", "memory")
+_OWN = (*_LIKELY, "ephemeral-storage")
+
+
+@dataclass(frozen=True, slots=True)
+class Weight:
+    """How much a resource counts."""
+
+    resource: str
+    weight: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """What a utilization in percent is worth, up to 10; between two points it is interpolated."""
+
+    utilization: float
+    score: float
+
+
+CPU_AND_MEMORY = (Weight("cpu"), Weight("memory"))
+
+
+def least_allocated(weights: Sequence[Weight] = CPU_AND_MEMORY) -> Score:
+    """The more is left after the pod, the better."""
+    return partial(_weighed, weights, lambda used: MAX_SCORE * np.maximum(1.0 - used, 0.0))
+
+
+def most_allocated(weights: Sequence[Weight] = CPU_AND_MEMORY) -> Score:
+    """The less is left, the better: pods are packed."""
+    return partial(_weighed, weights, lambda used: MAX_SCORE * np.minimum(used, 1.0))
+
+
+def requested_to_capacity(
+    shape: Sequence[Point], weights: Sequence[Weight] = CPU_AND_MEMORY
+) -> Score:
+    """As the shape says; what it calls worthless does not count."""
+    utilizations = [point.utilization for point in shape]
+    scores = [point.score * MAX_SCORE / MAX_POINT for point in shape]
+
+    def valued(used: Scores) -> Scores:
+        percent = np.minimum(used, 1.0) * MAX_UTILIZATION
+        values: Scores = np.interp(percent, utilizations, scores)
+        return np.where(values > 0, values, np.nan)
+
+    return partial(_weighed, weights, valued)
+
+
+def balanced_allocation(weights: Sequence[Weight] = CPU_AND_MEMORY) -> Score:
+    """Resources should fill evenly: 100 less the deviation of their used fractions."""
+    return partial(_balanced, tuple(weight.resource for weight in weights))
+
+
+def _weighed(
+    weights: Sequence[Weight],
+    value: Callable[[Scores], Scores],
+    request: Request,
+    snapshot: Snapshot,
+    candidates: Mask,
+) -> Scores:
+    """The mean of what each resource's use is worth, as far as it counts."""
+    total, weighed = np.zeros(len(candidates)), np.zeros(len(candidates))
+    for one in weights:
+        used = _used(one.resource, request, snapshot)
+        values = value(used)
+        counts = ~(np.isnan(used) | np.isnan(values))
+        total += np.where(counts, one.weight * values, 0.0)
+        weighed += one.weight * counts
+    scores: Scores = np.divide(total, weighed, out=np.zeros(len(total)), where=weighed > 0)
+    return scores
+
+
+def _balanced(
+    resources: Sequence[str], request: Request, snapshot: Snapshot, candidates: Mask
+) -> Scores:
+    used = np.minimum([_used(name, request, snapshot) for name in resources], 1.0)
+    counts = ~np.isnan(used)
+    number = np.maximum(counts.sum(axis=0), 1)
+    mean = np.where(counts, used, 0.0).sum(axis=0) / number
+    deviation = np.sqrt((np.where(counts, used - mean, 0.0) ** 2).sum(axis=0) / number)
+    scores: Scores = MAX_SCORE * (1.0 - deviation)
+    return scores
+
+
+def _used(resource: str, request: Request, snapshot: Snapshot) -> Scores:
+    """The used fraction with the pod by node, above 1 where it is overcommitted; NaN: does not count."""
+    column = snapshot.resources.get(resource)
+    wanted = request.resources.get(resource, 0)
+    if column is None or (not wanted and resource not in _OWN):
+        return np.full(len(snapshot.present), np.nan)
+    if resource in _LIKELY:
+        place = _LIKELY.index(resource)
+        taken, wanted = snapshot.likely_use[:, place], request.likely_use[place]
+    else:
+        taken = snapshot.taken[:, column]
+    capacity = snapshot.allocatable[:, column]
+    used: Scores = (taken + min(wanted, TOO_MUCH)) / np.maximum(capacity, 1)
+    return np.where(capacity > 0, used, np.nan)
