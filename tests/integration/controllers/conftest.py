@@ -128,7 +128,7 @@ class FakeAgents:
         if pod.status.phase == "Running" and (end := self.ends(pod)) is not None:
             await self._report(pod, end)
             return
-        ready = "False" if self.hold else "True"
+        ready = "True" if self.is_ready(pod) else "False"
         if pod.status.phase == "Running" and any(
             c.type == "Ready" and c.status == ready for c in pod.status.conditions
         ):
@@ -145,6 +145,10 @@ class FakeAgents:
             "conditions": [condition],
         }
         await self._report(pod, status)
+
+    def is_ready(self, pod: Pod) -> bool:
+        """What a running pod's readiness probe would say."""
+        return not self.hold
 
     async def _report(self, pod: Pod, status: dict[str, Any]) -> None:
         await self.client.patch(
