@@ -1,4 +1,4 @@
-"""ConfigMaps, Secrets, RuntimeClasses and tokens that this node's pods refer to (step 4 of the pod's walk).
+"""What this node's pods refer to: ConfigMaps, Secrets, claims, classes, tokens (step 4 of the walk).
 
 The node's authorizer lets an agent read exactly these, one by one, so they are read by name whenever
 a container starts or a volume is looked after; what was read within the last second serves several
@@ -20,7 +20,14 @@ from agent.volumes.base import IssuedToken, VolumeError
 from api import timestamps
 from api.authentication import BoundObjectReference, TokenRequest, TokenRequestSpec
 from api.client import Client
-from api.core import ConfigMap, Pod, Secret, ServiceAccount
+from api.core import (
+    ConfigMap,
+    PersistentVolume,
+    PersistentVolumeClaim,
+    Pod,
+    Secret,
+    ServiceAccount,
+)
 from api.errors import ApiError, is_forbidden, is_not_found
 from api.node import RuntimeClass
 from api.struct import ApiStruct
@@ -56,6 +63,14 @@ class ReferencedObjects:
     async def secret(self, namespace: str, name: str) -> Secret | None:
         """None when it does not exist. Raises TemporaryError when nobody can say."""
         return await self._read(Secret, namespace, name)
+
+    async def claim(self, namespace: str, name: str) -> PersistentVolumeClaim | None:
+        """None when it does not exist. Raises TemporaryError when nobody can say."""
+        return await self._read(PersistentVolumeClaim, namespace, name)
+
+    async def persistent_volume(self, name: str) -> PersistentVolume | None:
+        """None when it does not exist. Raises TemporaryError when nobody can say."""
+        return await self._read(PersistentVolume, "", name)
 
     async def runtime_class(self, name: str) -> RuntimeClass | None:
         """None when it does not exist. Raises TemporaryError when nobody can say."""

@@ -15,7 +15,7 @@ from typing import Protocol
 
 from agent.spec.fieldref import Place
 from agent.volumes.mounts import Mounter
-from api.core import ConfigMap, Pod, Secret, Volume
+from api.core import ConfigMap, PersistentVolume, PersistentVolumeClaim, Pod, Secret, Volume
 from api.node import RuntimeClass
 from base.errors import PermanentError, TemporaryError
 
@@ -54,6 +54,14 @@ class Objects(Protocol):
         """None when it does not exist. Raises TemporaryError when nobody can say."""
         ...
 
+    async def claim(self, namespace: str, name: str) -> PersistentVolumeClaim | None:
+        """None when it does not exist. Raises TemporaryError when nobody can say."""
+        ...
+
+    async def persistent_volume(self, name: str) -> PersistentVolume | None:
+        """None when it does not exist. Raises TemporaryError when nobody can say."""
+        ...
+
     async def runtime_class(self, name: str) -> RuntimeClass | None:
         """None when it does not exist. Raises TemporaryError when nobody can say."""
         ...
@@ -88,6 +96,12 @@ class VolumeContext:
         """fsGroup: the group that owns the volume's files."""
         context = self.pod.spec.security_context
         return None if context is None else context.fs_group
+
+    @property
+    def group_policy(self) -> str | None:
+        """fsGroupChangePolicy: whether files that look right already are given to the group anew."""
+        context = self.pod.spec.security_context
+        return None if context is None else context.fs_group_change_policy
 
     @property
     def user(self) -> int | None:

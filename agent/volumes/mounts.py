@@ -1,7 +1,8 @@
 """mount(2) and umount2(2) for the agent's own file systems (step 4 of the pod's walk).
 
 Called through libc rather than through the mount program: a pod with three Secrets would otherwise
-start three processes. `FakeMounter` is for tests without root.
+start three processes. Only file servers are left to that program, which knows their helpers.
+`FakeMounter` is for tests without root.
 """
 
 from __future__ import annotations
@@ -11,16 +12,22 @@ import ctypes
 import errno
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Protocol, TypeVar
 
 from base.errors import PermanentError
+from base.process import CommandError, run_async
 
 MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_BIND = 1, 2, 4, 8, 4096
 MNT_DETACH = 2
 THREADS = 8
+PROGRAMS = "/sbin:/usr/sbin:/usr/local/sbin:/bin:/usr/bin"
+REMOTE = {"nfs": "nfs-common (Debian, Ubuntu) or nfs-utils"}
+"""The package that brings the program which mounts such a file system."""
+REMOTE_PATIENCE = 90.0
+"""Seconds for a server to answer; then the mount is given up, and tried again."""
 T = TypeVar("T")
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -38,6 +45,11 @@ class Mounter(Protocol):
 
     def bind(self, source: str, target: Path) -> None:
         """Make `source` also visible at `target`."""
+
+    async def remote(
+        self, kind: str, source: str, target: Path, options: Sequence[str] = ()
+    ) -> None:
+        """Mount a file server's folder at `target`, with the node's own mount(8)."""
 
     def unmount(self, target: Path) -> None:
         """Unmount all that is mounted at `target`; nothing if nothing is."""
@@ -67,6 +79,20 @@ class KernelMounter:
     def bind(self, source: str, target: Path) -> None:
         _mount(source, str(target), "", MS_BIND, "")
 
+    async def remote(
+        self, kind: str, source: str, target: Path, options: Sequence[str] = ()
+    ) -> None:
+        if shutil.which(f"mount.{kind}", path=PROGRAMS) is None:
+            package = REMOTE.get(kind, f"what brings mount.{kind}")
+            raise MountError(f"the node has no mount.{kind}: install {package} on it")
+        argv: list[str | Path] = ["mount", "-t", kind]
+        if options:
+            argv += ["-o", ",".join(options)]
+        try:
+            await run_async([*argv, "--", source, target], timeout=REMOTE_PATIENCE)
+        except CommandError as error:
+            raise MountError(f"mount failed: {error.message}") from error
+
     def unmount(self, target: Path) -> None:
         # Detached, so that a container that still holds it cannot keep a pod from going away.
         while True:
@@ -94,12 +120,21 @@ class FakeMounter:
 
     def __init__(self) -> None:
         self.mounted: dict[str, str] = {}
+        self.missing: set[str] = set()
+        """File systems for which the node has no program."""
 
     def tmpfs(self, target: Path, *, size: int = 0) -> None:
         self.mounted.setdefault(str(target), f"tmpfs:{size}")
 
     def bind(self, source: str, target: Path) -> None:
         self.mounted[str(target)] = source
+
+    async def remote(
+        self, kind: str, source: str, target: Path, options: Sequence[str] = ()
+    ) -> None:
+        if kind in self.missing:
+            raise MountError(f"the node has no mount.{kind}: install {REMOTE[kind]} on it")
+        self.mounted[str(target)] = ",".join((f"{kind}:{source}", *options))
 
     def unmount(self, target: Path) -> None:
         self.mounted.pop(str(target), None)

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from agent.spec.fieldref import Place
-from agent.volumes import empty_dir, host_path, projected
+from agent.volumes import claim, empty_dir, host_path, nfs, projected
 from agent.volumes.base import Objects, VolumeContext, VolumeError, VolumeType
 from agent.volumes.mounts import Mounter
 from agent.volumes.tokens import PodTokens
@@ -32,6 +32,24 @@ TYPES: tuple[VolumeType, ...] = (
         wire="hostPath",
         set_up=host_path.set_up,
         tear_down=host_path.tear_down,
+    ),
+    VolumeType(
+        field="nfs",
+        wire="nfs",
+        set_up=nfs.set_up,
+        tear_down=nfs.tear_down,
+    ),
+    VolumeType(
+        field="persistent_volume_claim",
+        wire="persistentVolumeClaim",
+        set_up=claim.set_up,
+        tear_down=claim.tear_down,
+    ),
+    VolumeType(
+        field="ephemeral",
+        wire="ephemeral",
+        set_up=claim.ephemeral,
+        tear_down=claim.tear_down,
     ),
     VolumeType(
         field="config_map",
@@ -86,6 +104,11 @@ def volume_type(volume: Volume) -> VolumeType:
     return TYPES[0]
 
 
+def _claimed_read_only(volume: Volume) -> bool:
+    source = volume.persistent_volume_claim
+    return source is not None and source.read_only
+
+
 class PodVolumes:
     """The volumes of one pod."""
 
@@ -117,7 +140,7 @@ class PodVolumes:
             if isinstance(result, BaseException):
                 raise result
             self.paths[volume.name] = result
-            if kind.read_only:
+            if kind.read_only or _claimed_read_only(volume):
                 self.read_only.add(volume.name)
 
     async def tear_down(self, pod: Pod, place: Place) -> None:

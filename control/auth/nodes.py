@@ -4,7 +4,8 @@ Serves steps 4 and 5 of the pod's walk. Here the address of the request decides;
 an object that a node writes is `control/admission/noderestriction.py`'s business.
 
 A Secret may be read by a node only while a pod bound to it refers to it by name, so a stolen node
-key opens the secrets of that node's pods and no others. The pods of a node are found through the
+key opens the secrets of that node's pods and no others; with claims and their volumes it is the same.
+The pods of a node are found through the
 watch cache's fields, which costs a few microseconds per hundred pods; only the node's own pods are
 decoded. A pod that was bound a moment ago counts: on a miss the cache is first brought up to date.
 """
@@ -15,7 +16,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Protocol
 
 from api.certificates import CertificateSigningRequest
-from api.core import Pod
+from api.core import PersistentVolumeClaim, Pod
 from api.core.container import Container, EphemeralContainer
 from api.selectors import parse_field_selector
 from control.admission.chain import Reader
@@ -32,7 +33,8 @@ _READ_ALL = frozenset(
         ("node.k8s.io", "runtimeclasses"),
     }
 )
-_REFERENCED = frozenset({"secrets", "configmaps"})
+_CLAIMS = "persistentvolumeclaims"
+_REFERENCED = frozenset({"secrets", "configmaps", _CLAIMS})
 
 
 class PodsOfNode(Protocol):
@@ -55,6 +57,8 @@ class NodeAuthorizer:
             return ALLOWED
         if access.group == "" and access.resource in _REFERENCED:
             return await self._authorize_reference(access, node)
+        if (access.group, access.resource) == ("", "persistentvolumes"):
+            return await self._authorize_volume(access, node)
         if (access.group, access.resource) == ("", "serviceaccounts"):
             return await self._authorize_token(access, node)
         rule = {
@@ -119,6 +123,28 @@ class NodeAuthorizer:
             pod.metadata.namespace == namespace and (resource, name) in references(pod)
             for pod in self._pods.bound_to(node)
         )
+
+    async def _authorize_volume(self, access: Access, node: str) -> Decision:
+        """Volumes that claims of its pods are bound to."""
+        name = access.name or _only_name(access.field_selector)
+        if access.verb not in _READ or access.subresource or not name:
+            return Decision(False, f"node {node!r} may only read single {access.resource}")
+        if self._claims(node, name):
+            return ALLOWED
+        await self._pods.fresh()
+        if self._claims(node, name):
+            return ALLOWED
+        return Decision(False, f"no relationship found between node '{node}' and this object")
+
+    def _claims(self, node: str, volume: str) -> bool:
+        for pod in self._pods.bound_to(node):
+            for resource, name in references(pod):
+                if resource != _CLAIMS:
+                    continue
+                claim = self._reader.get(PersistentVolumeClaim, name, pod.metadata.namespace)
+                if claim is not None and claim.spec.volume_name == volume:
+                    return True
+        return False
 
     async def _authorize_token(self, access: Access, node: str) -> Decision:
         """Tokens of accounts that its pods run as; which of them, admission decides."""
@@ -201,7 +227,7 @@ def _only_name(field_selector: str) -> str:
 
 
 def references(pod: Pod) -> set[tuple[str, str]]:
-    """What the pod needs read by its node: (`secrets` or `configmaps`, name)."""
+    """What the pod needs read by its node: (`secrets`, `configmaps` or `persistentvolumeclaims`, name)."""
     return {(resource, name) for resource, name in _references(pod) if name}
 
 
@@ -217,6 +243,10 @@ def _references(pod: Pod) -> Iterator[tuple[str, str]]:
             yield "secrets", volume.secret.secret_name
         if volume.config_map is not None:
             yield "configmaps", volume.config_map.name
+        if volume.persistent_volume_claim is not None:
+            yield _CLAIMS, volume.persistent_volume_claim.claim_name
+        if volume.ephemeral is not None:
+            yield _CLAIMS, f"{pod.metadata.name}-{volume.name}"
         if volume.projected is not None:
             for source in volume.projected.sources:
                 if source.secret is not None:

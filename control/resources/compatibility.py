@@ -22,6 +22,7 @@ from api import (
     rbac,
     storage,
 )
+from api.core.persistentsource import PersistentVolumeSource
 from api.core.volume import VolumeSource
 from api.struct import ApiStruct, fields
 
@@ -46,8 +47,20 @@ class NotYet:
     holds: Holds = _is_set
 
 
-MOUNTABLE = ("emptyDir", "hostPath", "configMap", "secret", "downwardAPI", "projected")
+MOUNTABLE = (
+    "emptyDir",
+    "hostPath",
+    "nfs",
+    "persistentVolumeClaim",
+    "ephemeral",
+    "configMap",
+    "secret",
+    "downwardAPI",
+    "projected",
+)
 """Volume types that the agent has (a unit test compares with its own list)."""
+PERSISTENT = ("hostPath", "local", "nfs")
+"""Kinds of PersistentVolume that the agent has (compared likewise)."""
 
 _NO_VOLUME = "the agent cannot mount it yet; the pod waits with a FailedMount event"
 _NO_BALANCER = "no load balancer is provisioned yet"
@@ -71,8 +84,7 @@ def _below(prefix: str, rows: tuple[NotYet, ...]) -> tuple[NotYet, ...]:
 POD_SPEC: tuple[NotYet, ...] = (
     *_below("containers[*]", _CONTAINER),
     *_below("initContainers[*]", _CONTAINER),
-    NotYet("securityContext.fsGroupChangePolicy", "ownership is set anew at every start"),
-    NotYet("securityContext.seLinuxChangePolicy", "SELinux labels are not set"),
+    NotYet("securityContext.seLinuxChangePolicy", "volumes are not given SELinux labels"),
     NotYet(
         "volumes[*].emptyDir.medium",
         "the agent cannot make a volume of huge pages yet; the pod waits with a FailedMount event",
@@ -105,6 +117,12 @@ SERVICE: tuple[NotYet, ...] = (
         when="it is `LoadBalancer`",
         holds=lambda type_: type_ == "LoadBalancer",
     ),
+)
+
+PERSISTENT_VOLUME: tuple[NotYet, ...] = tuple(
+    NotYet(f"spec.{field.wire}", _NO_VOLUME)
+    for field in sorted(fields(PersistentVolumeSource), key=lambda field: field.wire)
+    if field.wire not in PERSISTENT
 )
 
 NODE: tuple[NotYet, ...] = (
@@ -146,6 +164,7 @@ NOT_YET: dict[type[ApiStruct], tuple[NotYet, ...]] = {
     apps.StatefulSet: _below("spec.template.spec", POD_SPEC),
     core.Service: SERVICE,
     core.Node: NODE,
+    core.PersistentVolume: PERSISTENT_VOLUME,
     discovery.EndpointSlice: ENDPOINT_SLICE,
     coordination.Lease: LEASE,
     networking.IPAddress: (NotYet("spec", _NO_BOOKS),),

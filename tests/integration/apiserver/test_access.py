@@ -187,6 +187,37 @@ async def test_a_node_reads_only_what_its_pods_refer_to(
     assert (await client.get(f"{base}/secrets/used"))[0] == 403
 
 
+async def test_a_node_reads_the_claims_of_its_pods_and_their_volumes(
+    node: tuple[str, Api], api: Api, namespace: str
+) -> None:
+    name, client = node
+    base = f"/api/v1/namespaces/{namespace}"
+    spec = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Mi"}}}
+    for claim in ("used", "other"):
+        body = {"metadata": {"name": claim}, "spec": spec | {"volumeName": f"{namespace}-{claim}"}}
+        await api.ok("POST", f"{base}/persistentvolumeclaims", body)
+        disk = {
+            "accessModes": ["ReadWriteOnce"],
+            "capacity": {"storage": "1Mi"},
+            "hostPath": {"path": "/disk"},
+        }
+        metadata = {"name": f"{namespace}-{claim}"}
+        await api.ok("POST", "/api/v1/persistentvolumes", {"metadata": metadata, "spec": disk})
+    assert (await client.get(f"{base}/persistentvolumeclaims/used"))[0] == 403
+    assert (await client.get(f"/api/v1/persistentvolumes/{namespace}-used"))[0] == 403
+    volumes = [{"name": "v", "persistentVolumeClaim": {"claimName": "used"}}]
+    containers = [{"name": "c", "image": "i"}]
+    pod = {"nodeName": name, "containers": containers, "volumes": volumes}
+    await api.ok("POST", f"{base}/pods", {"metadata": {"name": "p"}, "spec": pod})
+    assert (await client.get(f"{base}/persistentvolumeclaims/used"))[0] == 200
+    assert (await client.get(f"/api/v1/persistentvolumes/{namespace}-used"))[0] == 200
+    assert (await client.get(f"{base}/persistentvolumeclaims/other"))[0] == 403
+    assert (await client.get(f"/api/v1/persistentvolumes/{namespace}-other"))[0] == 403
+    assert (await client.get("/api/v1/persistentvolumes"))[0] == 403
+    patch = {"spec": {"volumeName": f"{namespace}-other"}}
+    assert (await client.patch(f"{base}/persistentvolumeclaims/used", patch))[0] == 403
+
+
 async def test_a_node_writes_the_status_of_its_own_pods_only(
     node: tuple[str, Api], api: Api, namespace: str
 ) -> None:

@@ -30,9 +30,11 @@ from api.core import (
     DownwardAPIVolumeSource,
     EmptyDirVolumeSource,
     HostPathVolumeSource,
+    ISCSIVolumeSource,
     KeyToPath,
-    NFSVolumeSource,
     ObjectFieldSelector,
+    PersistentVolume,
+    PersistentVolumeClaim,
     Pod,
     PodSecurityContext,
     ProjectedVolumeSource,
@@ -44,6 +46,7 @@ from api.core import (
     VolumeProjection,
 )
 from api.meta import ObjectMeta
+from api.node import RuntimeClass
 from base.errors import TemporaryError
 from tests.unit.agent.builders import UID, make_pod
 
@@ -68,6 +71,15 @@ class Objects:
         if self.down:
             raise TemporaryError("away")
         return self.secrets.get(name)
+
+    async def runtime_class(self, name: str) -> RuntimeClass | None:
+        raise NotImplementedError
+
+    async def claim(self, namespace: str, name: str) -> PersistentVolumeClaim | None:
+        raise NotImplementedError
+
+    async def persistent_volume(self, name: str) -> PersistentVolume | None:
+        raise NotImplementedError
 
     async def token(self, pod: Pod, *, audience: str, seconds: int) -> IssuedToken:
         raise NotImplementedError
@@ -248,8 +260,8 @@ REFUSED = [
         "references non-existent config key: x",
     ),
     (
-        {"nfs": NFSVolumeSource(server="s", path="/")},
-        'volume "v": type nfs is not supported by this agent yet',
+        {"iscsi": ISCSIVolumeSource(target_portal="s", iqn="i", lun=0)},
+        'volume "v": type iscsi is not supported by this agent yet',
     ),
     (
         {"empty_dir": EmptyDirVolumeSource(medium="HugePages")},

@@ -26,9 +26,9 @@ from api.core import (
     EnvVarSource,
     ExecAction,
     HostPathVolumeSource,
+    ISCSIVolumeSource,
     Lifecycle,
     LifecycleHandler,
-    NFSVolumeSource,
     ObjectFieldSelector,
     Pod,
     PodSecurityContext,
@@ -326,11 +326,11 @@ async def test_a_config_map_volume_follows_its_object(node: Node) -> None:
 
 
 async def test_a_volume_of_an_unknown_type_says_so(node: Node) -> None:
-    nfs = NFSVolumeSource(server="192.0.2.9", path="/x")
-    node.api.put(make_pod(volumes=[Volume(name="data", nfs=nfs)]))
+    iscsi = ISCSIVolumeSource(target_portal="192.0.2.9", iqn="x", lun=0)
+    node.api.put(make_pod(volumes=[Volume(name="data", iscsi=iscsi)]))
     await node.run(5)
     assert (
-        'volume "data": type nfs is not supported by this agent yet'
+        'volume "data": type iscsi is not supported by this agent yet'
         in (node.recorder.messages("FailedMount")[0])
     )
     assert web(node).state.waiting.reason == "ContainerCreating"

@@ -56,8 +56,8 @@ LOUD: list[tuple[str, Change, str]] = [
     ),
     (
         "Pod",
-        {"spec.volumes": [{"name": "a", "nfs": {"server": "s", "path": "/"}}]},
-        "spec.volumes[0].nfs",
+        {"spec.volumes": [{"name": "a", "flocker": {"datasetName": "s"}}]},
+        "spec.volumes[0].flocker",
     ),
     (
         "Pod",
@@ -78,8 +78,8 @@ LOUD: list[tuple[str, Change, str]] = [
     ),
     (
         "ReplicaSet",
-        {"spec.template.spec.securityContext": {"fsGroupChangePolicy": "Always"}},
-        "spec.template.spec.securityContext.fsGroupChangePolicy",
+        {"spec.template.spec.securityContext": {"seLinuxChangePolicy": "Recursive"}},
+        "spec.template.spec.securityContext.seLinuxChangePolicy",
     ),
     ("Service", {"spec.type": "LoadBalancer"}, "spec.type"),
     ("Service", {"spec.trafficDistribution": "PreferClose"}, "spec.trafficDistribution"),
@@ -131,10 +131,10 @@ def test_what_is_only_stored_says_so(kind: str) -> None:
 
 
 def test_the_text_says_what_is_missing() -> None:
-    change = {"spec.securityContext": {"fsGroupChangePolicy": "Always"}}
+    change = {"spec.securityContext": {"seLinuxChangePolicy": "Recursive"}}
     texts = strategy_of("Pod").warnings(complete("Pod", change))
-    path = "spec.securityContext.fsGroupChangePolicy"
-    text = f"{path}: accepted, but without effect: ownership is set anew at every start"
+    path = "spec.securityContext.seLinuxChangePolicy"
+    text = f"{path}: accepted, but without effect: volumes are not given SELinux labels"
     assert any(text in one for one in texts)
 
 

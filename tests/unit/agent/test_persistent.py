@@ -1,0 +1,292 @@
+"""Storage that outlives its pods: claims, what they are bound to, file servers, and fsGroup."""
+
+from __future__ import annotations
+
+import os
+import stat
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agent.volumes.base import IssuedToken, VolumeError
+from agent.volumes.claim import SOURCES
+from agent.volumes.mounts import FakeMounter
+from agent.volumes.ownership import own_tree
+from agent.volumes.registry import PodVolumes
+from api.core import (
+    ConfigMap,
+    EphemeralVolumeSource,
+    HostPathVolumeSource,
+    ISCSIPersistentVolumeSource,
+    LocalVolumeSource,
+    NFSVolumeSource,
+    ObjectReference,
+    PersistentVolume,
+    PersistentVolumeClaim,
+    PersistentVolumeClaimSpec,
+    PersistentVolumeClaimStatus,
+    PersistentVolumeClaimTemplate,
+    PersistentVolumeClaimVolumeSource,
+    PersistentVolumeSpec,
+    Pod,
+    PodSecurityContext,
+    Secret,
+    Volume,
+)
+from api.meta import ObjectMeta, OwnerReference
+from api.names import wire_name
+from api.node import RuntimeClass
+from base.errors import TemporaryError
+from control.resources.compatibility import PERSISTENT
+from tests.unit.agent.builders import UID, make_pod
+from tests.unit.agent.test_volumes import PLACE
+
+
+def bound(**fields: Any) -> PersistentVolumeClaim:
+    metadata = {"name": "data", "namespace": "ns", "uid": "c-1"} | fields.pop("metadata", {})
+    return PersistentVolumeClaim(
+        metadata=ObjectMeta(**metadata),
+        spec=PersistentVolumeClaimSpec(volume_name=fields.pop("volume_name", "pv")),
+        status=PersistentVolumeClaimStatus(phase=fields.pop("phase", "Bound")),
+    )
+
+
+def volume(**spec: Any) -> PersistentVolume:
+    reference = ObjectReference(uid=spec.pop("claim_uid", "c-1"))
+    return PersistentVolume(
+        metadata=ObjectMeta(name="pv"), spec=PersistentVolumeSpec(claim_ref=reference, **spec)
+    )
+
+
+@dataclass
+class Objects:
+    claims: dict[str, PersistentVolumeClaim] = field(default_factory=dict)
+    volumes: dict[str, PersistentVolume] = field(default_factory=dict)
+    down: bool = False
+
+    async def claim(self, namespace: str, name: str) -> PersistentVolumeClaim | None:
+        if self.down:
+            raise TemporaryError("away")
+        return self.claims.get(name)
+
+    async def persistent_volume(self, name: str) -> PersistentVolume | None:
+        return self.volumes.get(name)
+
+    async def config_map(self, namespace: str, name: str) -> ConfigMap | None:
+        raise NotImplementedError
+
+    async def secret(self, namespace: str, name: str) -> Secret | None:
+        raise NotImplementedError
+
+    async def runtime_class(self, name: str) -> RuntimeClass | None:
+        raise NotImplementedError
+
+    async def token(self, pod: Pod, *, audience: str, seconds: int) -> IssuedToken:
+        raise NotImplementedError
+
+
+class World:
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory / "pod"
+        self.objects = Objects(claims={"data": bound()})
+        self.mounter = FakeMounter()
+        self.restart()
+
+    def restart(self) -> None:
+        self.volumes = PodVolumes(self.directory, objects=self.objects, mounter=self.mounter)
+
+    async def set_up(self, *, pod: dict[str, Any] | None = None, **source: Any) -> Path:
+        if not source:
+            claim = PersistentVolumeClaimVolumeSource(claim_name="data")
+            source = {"persistent_volume_claim": claim}
+        self.pod = make_pod(volumes=[Volume(name="v", **source)], **(pod or {}))
+        await self.volumes.set_up(self.pod, PLACE)
+        return self.volumes.paths["v"]
+
+    async def tear_down(self) -> None:
+        await self.volumes.tear_down(self.pod, PLACE)
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World(tmp_path)
+
+
+def test_what_is_mounted_is_what_users_are_told() -> None:
+    assert {wire_name(field) for field in SOURCES} == set(PERSISTENT)
+
+
+async def test_a_claim_of_a_folder_of_the_node(world: World, tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    source = HostPathVolumeSource(path=str(tmp_path / "disk"), type="Directory")
+    world.objects.volumes["pv"] = volume(host_path=source)
+    assert await world.set_up() == tmp_path / "disk"
+    assert world.volumes.read_only == set()
+    (tmp_path / "disk/file").write_text("kept")
+    await world.tear_down()
+    await world.tear_down()
+    assert (tmp_path / "disk/file").read_text() == "kept"
+
+
+async def test_a_claim_that_is_only_read(world: World, tmp_path: Path) -> None:
+    world.objects.volumes["pv"] = volume(local=LocalVolumeSource(path=str(tmp_path)))
+    source = PersistentVolumeClaimVolumeSource(claim_name="data", read_only=True)
+    mode = tmp_path.stat().st_mode
+    context = PodSecurityContext(fs_group=os.getgid())
+    await world.set_up(persistent_volume_claim=source, pod={"security_context": context})
+    assert world.volumes.read_only == {"v"}
+    assert tmp_path.stat().st_mode == mode, "what may not be written is not given away"
+
+
+async def test_a_local_volume_belongs_to_the_group(world: World, tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir(mode=0o700)
+    (disk / "file").touch(mode=0o600)
+    world.objects.volumes["pv"] = volume(local=LocalVolumeSource(path=str(disk)))
+    context = PodSecurityContext(fs_group=os.getgid())
+    assert await world.set_up(pod={"security_context": context}) == disk
+    assert stat.S_IMODE(disk.stat().st_mode) == 0o2770
+    assert stat.S_IMODE((disk / "file").stat().st_mode) == 0o660
+    (disk / "file").chmod(0o600)
+    context.fs_group_change_policy = "OnRootMismatch"
+    await world.set_up(pod={"security_context": context})
+    assert stat.S_IMODE((disk / "file").stat().st_mode) == 0o600
+
+
+async def test_a_claim_of_a_file_server(world: World) -> None:
+    source = NFSVolumeSource(server="fd00::1", path="/exports/a", read_only=True)
+    world.objects.volumes["pv"] = volume(nfs=source, mount_options=["nfsvers=4.2"])
+    path = await world.set_up()
+    assert path == world.directory / "volumes/v"
+    assert world.mounter.mounted == {str(path): "nfs:[fd00::1]:/exports/a,ro,nfsvers=4.2"}
+    await world.set_up()
+    await world.tear_down()
+    assert world.mounter.mounted == {} and not path.exists()
+
+
+async def test_a_file_server_of_the_pod_itself(world: World) -> None:
+    path = await world.set_up(nfs=NFSVolumeSource(server="files", path="/x"))
+    assert world.mounter.mounted == {str(path): "nfs:files:/x"}
+    await world.tear_down()
+    world.mounter.missing.add("nfs")
+    with pytest.raises(VolumeError) as caught:
+        await world.set_up(nfs=NFSVolumeSource(server="files", path="/x"))
+    assert caught.value.message == (
+        'MountVolume.SetUp failed for volume "v" : the node has no mount.nfs: '
+        "install nfs-common (Debian, Ubuntu) or nfs-utils on it"
+    )
+
+
+async def test_a_server_is_no_option(world: World) -> None:
+    with pytest.raises(VolumeError, match="is not a name"):
+        await world.set_up(nfs=NFSVolumeSource(server="-oevil", path="/x"))
+
+
+WAITS = [
+    # the claim, the volume, words
+    (None, None, 'persistentvolumeclaims "data" not found'),
+    (bound(phase="Pending"), None, "error processing PVC ns/data: PVC is not bound"),
+    (bound(volume_name=""), None, "PVC is not bound"),
+    (
+        bound(metadata={"deletion_timestamp": "2026-01-01T00:00:00Z"}),
+        None,
+        "PVC is being deleted",
+    ),
+    (bound(), None, 'persistentvolume "pv" not found'),
+    (bound(), volume(claim_uid="c-2"), "PV pv is bound to another claim"),
+    (bound(), volume(), 'persistent volume "pv" does not say where it is'),
+    (
+        bound(),
+        volume(volume_mode="Block", local=LocalVolumeSource(path="/dev/x")),
+        "volume v has volumeMode Block, but is specified in volumeMounts",
+    ),
+    (
+        bound(),
+        volume(iscsi=ISCSIPersistentVolumeSource(target_portal="a", iqn="b", lun=1)),
+        'persistent volume "pv": type iscsi is not supported by this agent yet',
+    ),
+    (bound(), volume(local=LocalVolumeSource(path="/nowhere")), 'path "/nowhere" does not exist'),
+    (bound(), volume(local=LocalVolumeSource(path="a/../b")), "must be absolute"),
+    (bound(), volume(local=LocalVolumeSource(path="/etc/passwd")), "is not a directory"),
+]
+
+
+@pytest.mark.parametrize(("claim", "found", "words"), WAITS)
+async def test_what_is_waited_for(
+    world: World,
+    claim: PersistentVolumeClaim | None,
+    found: PersistentVolume | None,
+    words: str,
+) -> None:
+    world.objects.claims = {} if claim is None else {"data": claim}
+    world.objects.volumes = {} if found is None else {"pv": found}
+    with pytest.raises(VolumeError) as caught:
+        await world.set_up()
+    assert caught.value.message.startswith('MountVolume.SetUp failed for volume "v" : ')
+    assert words in caught.value.message
+
+
+async def test_a_pod_that_runs_goes_on_while_its_claim_is_deleted(
+    world: World, tmp_path: Path
+) -> None:
+    world.objects.claims["data"] = bound(metadata={"deletion_timestamp": "2026-01-01T00:00:00Z"})
+    world.objects.volumes["pv"] = volume(local=LocalVolumeSource(path=str(tmp_path)))
+    assert await world.set_up(pod={"phase": "Running"}) == tmp_path
+
+
+async def test_a_volume_that_was_mounted_here_is_known_without_the_api(
+    world: World, tmp_path: Path
+) -> None:
+    world.objects.volumes["pv"] = volume(local=LocalVolumeSource(path=str(tmp_path)))
+    world.objects.down = True
+    with pytest.raises(TemporaryError):
+        await world.set_up()
+    world.objects.down = False
+    await world.set_up()
+    world.objects.down = True
+    world.restart()
+    assert await world.set_up() == tmp_path
+    await world.tear_down()
+    with pytest.raises(TemporaryError):
+        await world.set_up()
+
+
+async def test_a_claim_that_was_made_for_the_pod(world: World, tmp_path: Path) -> None:
+    source = EphemeralVolumeSource(volume_claim_template=PersistentVolumeClaimTemplate())
+    world.objects.volumes["pv"] = volume(local=LocalVolumeSource(path=str(tmp_path)))
+    world.objects.claims = {"pod-v": bound()}
+    with pytest.raises(VolumeError, match=r"was not created for pod ns/pod \(pod is not owner\)"):
+        await world.set_up(ephemeral=source)
+    owner = OwnerReference(api_version="v1", kind="Pod", name="pod", uid=UID, controller=True)
+    world.objects.claims["pod-v"] = bound(metadata={"owner_references": [owner]})
+    assert await world.set_up(ephemeral=source) == tmp_path
+
+
+# fsGroup.
+
+
+def test_links_are_given_and_never_followed(tmp_path: Path) -> None:
+    outside, top = tmp_path / "outside", tmp_path / "top"
+    (outside / "folder").mkdir(parents=True)
+    (outside / "file").touch(mode=0o600)
+    (top / "deep").mkdir(parents=True)
+    (top / "deep/file").touch(mode=0o640)
+    (top / "link").symlink_to(outside / "file")
+    (top / "folder").symlink_to(outside / "folder")
+    (top / "nowhere").symlink_to("gone")
+    before = (outside / "folder").stat().st_mode
+    assert own_tree(top, os.getgid(), None)
+    assert stat.S_IMODE((top / "deep/file").stat().st_mode) == 0o660
+    assert stat.S_IMODE((top / "deep").stat().st_mode) & 0o2770 == 0o2770
+    assert stat.S_IMODE((outside / "file").stat().st_mode) == 0o600
+    assert (outside / "folder").stat().st_mode == before
+
+
+def test_a_walk_is_left_out_when_the_top_looks_right(tmp_path: Path) -> None:
+    assert own_tree(tmp_path, os.getgid(), "OnRootMismatch")
+    assert not own_tree(tmp_path, os.getgid(), "OnRootMismatch")
+    assert own_tree(tmp_path, os.getgid(), "Always")
+    tmp_path.chmod(0o750)
+    assert own_tree(tmp_path, os.getgid(), "OnRootMismatch")
