@@ -224,6 +224,13 @@ class RuntimeSuite:
         stamped = (await read_log(world, id, LogOptions(timestamps=True))).splitlines()[1]
         assert stamped.startswith(b"20") and stamped.endswith(b"Z two")
 
+    async def test_one_stream_of_a_log(self, world: World) -> None:
+        lines = ((Channel.STDOUT, b"one\n"), (Channel.STDERR, b"two\n"))
+        id = await run(world, Script(run_for=0.1, log=lines))
+        await world.runtime.wait(id)
+        assert await read_log(world, id, LogOptions(stream=Channel.STDOUT)) == b"one\n"
+        assert await read_log(world, id, LogOptions(stream=Channel.STDERR)) == b"two\n"
+
     async def test_logs_of_nothing(self, world: World) -> None:
         with pytest.raises(NotFound):
             await read_log(world, ABSENT, LogOptions())

@@ -172,6 +172,7 @@ def container_record(inspected: Json) -> ContainerRecord:
         stop_signal=config.get("StopSignal") or "SIGTERM",
         tty=bool(config.get("Tty")),
         log_path=inspected.get("LogPath", ""),
+        log_driver=(host.get("LogConfig") or {}).get("Type", ""),
         in_force=InForce(
             cpu_shares=host.get("CpuShares", 0),
             cpu_quota=max(0, host.get("CpuQuota", 0)),

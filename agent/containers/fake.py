@@ -317,6 +317,8 @@ class FakeRuntime:
         self._reach()
         container = self._find(id)
         lines = list(container.script.log) if container.record.started_at else []
+        if options.stream is not None:
+            lines = [line for line in lines if line[0] is options.stream]
         if options.tail_lines is not None:
             lines = lines[max(0, len(lines) - options.tail_lines) :]
         for channel, line in lines:

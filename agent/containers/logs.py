@@ -3,8 +3,8 @@
 `options` turns a request's parameters into LogOptions with Kubernetes' rules; `read` streams the
 bytes. Which container is meant (the present one, the previous one) is the caller's choice.
 
-The engine is asked over a socket of its own, so a thousand followers hold no thread. A reader that
-does not read holds back the engine's answer and nothing else.
+A thousand followers hold no thread. A reader that does not read holds back its own log and nothing
+else.
 """
 
 from __future__ import annotations
@@ -14,11 +14,12 @@ from contextlib import aclosing
 from datetime import datetime, timedelta
 
 from agent.containers.interface import Runtime
-from agent.containers.records import ContainerId, LogOptions
+from agent.containers.records import Channel, ContainerId, LogOptions
 from api import timestamps
 from base.errors import PermanentError
 
 _TRUE = frozenset({"1", "t", "T", "true", "TRUE", "True"})
+_STREAMS = {"": None, "All": None, "Stdout": Channel.STDOUT, "Stderr": Channel.STDERR}
 _FALSE = frozenset({"", "0", "f", "F", "false", "FALSE", "False"})
 
 
@@ -51,12 +52,22 @@ def options(query: Mapping[str, str], *, now: datetime) -> LogOptions:
     if query.get("sinceSeconds") and query.get("sinceTime"):
         raise InvalidLogOptions("at most one of sinceTime or sinceSeconds may be specified")
     since_seconds = _number(query, "sinceSeconds", least=1)
+    stream = query.get("stream", "")
+    if stream not in _STREAMS:
+        raise InvalidLogOptions(
+            f'stream: Unsupported value: "{stream}": supported values: "All", "Stderr", "Stdout"'
+        )
+    if _STREAMS[stream] is not None and query.get("tailLines"):
+        raise InvalidLogOptions(
+            "tailLines: Forbidden: `tailLines` and specific `stream` are mutually exclusive for now"
+        )
     return LogOptions(
         follow=flag(query, "follow"),
         tail_lines=_number(query, "tailLines", least=0),
         since=_moment(query) if since_seconds is None else now - timedelta(seconds=since_seconds),
         timestamps=flag(query, "timestamps"),
         limit_bytes=_number(query, "limitBytes", least=1),
+        stream=_STREAMS[stream],
     )
 
 

@@ -67,6 +67,7 @@ class ContainerRecord:
     stop_signal: str = "SIGTERM"
     tty: bool = False
     log_path: str = ""
+    log_driver: str = ""
     in_force: InForce | None = None
     """None where the engine was not asked about this one container."""
 
@@ -208,6 +209,8 @@ class LogOptions:
     since: datetime | None = None
     timestamps: bool = False
     limit_bytes: int | None = None
+    stream: Channel | None = None
+    """Only this one; None: both."""
 
 
 @dataclass(frozen=True, kw_only=True)

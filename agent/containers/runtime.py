@@ -4,9 +4,9 @@ Concurrency: the SDK is synchronous, so short calls (list, inspect, create, star
 in a thread pool of `workers` threads; a call that finds them all busy waits its turn (`turns`). An
 engine may answer for all containers but one: about each there is one question at a time, and questions
 have a pool of their own, so that those without an answer hold up neither others nor changes. Whatever
-lasts (waits, stops, exec, attach, logs, events, pulls) speaks to the engine's socket from asyncio,
-see `engine_http`, and holds no thread. Pulls and other transfers of images are limited to `PULLS`
-at a time.
+lasts (waits, stops, exec, attach, events, pulls) speaks to the engine's socket from asyncio, see
+`engine_http`, and holds no thread. Logs are read from the disk, see `logreader`. Pulls and other transfers
+of images are limited to `TRANSFERS` at a time.
 
 Invariants:
 - Every failure is one of `errors`, whatever the SDK or the socket raised.
@@ -33,7 +33,7 @@ import docker
 import requests
 from docker.errors import APIError, DockerException
 
-from agent.containers import engine_http, engine_json
+from agent.containers import engine_http, engine_json, engine_logs
 from agent.containers.engine_http import EngineAddress, EngineSocket
 from agent.containers.errors import (
     EngineError,
@@ -44,6 +44,7 @@ from agent.containers.errors import (
     RuntimeFailure,
 )
 from agent.containers.interface import EXEC_OUTPUT_LIMIT, Stream
+from agent.containers.logreader import LogReader
 from agent.containers.records import (
     Channel,
     ContainerCreate,
@@ -59,7 +60,7 @@ from agent.containers.records import (
     RegistryAuth,
     RuntimeEvent,
 )
-from agent.containers.streams import Demultiplexer, HijackedStream
+from agent.containers.streams import HijackedStream
 from agent.containers.turns import Rank, Turns
 from base.clock import Clock
 
@@ -113,6 +114,9 @@ class DockerRuntime:
         self._client: docker.APIClient | None = None
         self._api = ""
         self._known: dict[ContainerId, ContainerRecord] = {}
+        self._logged: dict[ContainerId, ContainerRecord] = {}
+        """Where logs lie, which does not change: they can be read while the engine is away."""
+        self._log_reader = LogReader(clock)
         self._counts = dict.fromkeys(("calls", "failures", "pending", "reconnects"), 0)
 
     # Facts.
@@ -135,6 +139,7 @@ class DockerRuntime:
         if not labels:
             present = {item["Id"] for item in listed}
             self._known = {id: known for id, known in self._known.items() if id in present}
+            self._logged = {id: known for id, known in self._logged.items() if id in present}
         found = await asyncio.gather(*(self._record(item) for item in listed))
         return [record for record in found if record is not None]
 
@@ -157,8 +162,11 @@ class DockerRuntime:
             record = engine_json.container_record(found)
         except NotFound:
             self._known.pop(id, None)
+            self._logged.pop(id, None)
             raise
         self._known[record.id] = record
+        if record.log_path:
+            self._logged[record.id] = record
         return record
 
     # Containers.
@@ -337,24 +345,18 @@ class DockerRuntime:
     async def logs(
         self, id: ContainerId, options: LogOptions
     ) -> AsyncGenerator[tuple[Channel, bytes], None]:
-        record = self._known.get(id) or await self.inspect(id)
-        query: dict[str, str | int] = {
-            "stdout": 1,
-            "stderr": 1,
-            "follow": int(options.follow),
-            "timestamps": int(options.timestamps),
-            "tail": "all" if options.tail_lines is None else options.tail_lines,
-        }
-        if options.since is not None:
-            query["since"] = f"{options.since.timestamp():.6f}"
-        frames = None if record.tty else Demultiplexer()
-        async with self._socket.request("GET", f"/containers/{id}/logs", query=query) as body:
-            while data := await body.read(engine_http.CHUNK):
-                if frames is None:
-                    yield Channel.STDOUT, data
-                else:
-                    for piece in frames.feed(data):
-                        yield piece
+        record = self._logged.get(id) or await self.inspect(id)
+
+        async def running() -> bool:
+            return (await self.inspect(id)).running
+
+        if self._log_reader.can_read(record):
+            found = self._log_reader.read(Path(record.log_path), options, running)
+        else:
+            found = engine_logs.read(self._socket, record, options)
+        async with aclosing(found) as pieces:
+            async for piece in pieces:
+                yield piece
 
     async def events(self) -> AsyncGenerator[RuntimeEvent, None]:
         since = ""
@@ -467,11 +469,13 @@ class DockerRuntime:
             "workers": self._workers,
             "streams": self._socket.opened,
         }
-        return {name: float(value) for name, value in (gauges | self._counts).items()}
+        counts = {name: float(value) for name, value in (gauges | self._counts).items()}
+        return counts | self._log_reader.statistics()
 
     async def close(self) -> None:
         self._pool.shutdown(wait=False, cancel_futures=True)
         self._lookers.shutdown(wait=False, cancel_futures=True)
+        self._log_reader.close()
         if self._client is not None:
             self._client.close()
 

@@ -25,6 +25,8 @@ LOG = ((Channel.STDOUT, b"one\n"), (Channel.STDERR, b"two\n"))
         ({"tailLines": "0", "limitBytes": "5"}, LogOptions(tail_lines=0, limit_bytes=5)),
         ({"sinceSeconds": "60"}, LogOptions(since=NOW - timedelta(seconds=60))),
         ({"sinceTime": "2026-01-02T03:04:05Z"}, LogOptions(since=NOW)),
+        ({"stream": "Stderr"}, LogOptions(stream=Channel.STDERR)),
+        ({"stream": "All", "tailLines": "1"}, LogOptions(tail_lines=1)),
     ],
 )
 def test_options(query: dict[str, str], expected: LogOptions) -> None:
@@ -39,6 +41,8 @@ def test_options(query: dict[str, str], expected: LogOptions) -> None:
         ({"sinceSeconds": "0"}, "sinceSeconds"),
         ({"limitBytes": "0"}, "limitBytes"),
         ({"follow": "maybe"}, "follow"),
+        ({"stream": "stdin"}, "stream: Unsupported value"),
+        ({"stream": "Stdout", "tailLines": "1"}, "mutually exclusive"),
         ({"sinceTime": "yesterday"}, "sinceTime"),
         ({"sinceTime": "2026-01-02T03:04:05Z", "sinceSeconds": "1"}, "at most one"),
     ],
