@@ -17,12 +17,12 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from agent.containers import references
 from agent.containers.accounts import AccountsOfImages
 from agent.containers.errors import EngineUnavailable, RuntimeFailure
 from agent.containers.interface import Runtime
 from agent.containers.records import ImageRecord, PullProgress, RegistryAuth
-from agent.containers.references import InvalidReference
+from api import imagereferences
+from api.imagereferences import InvalidReference
 from base.clock import Clock
 from base.errors import PodwrightError
 from base.tasks import TaskGuard
@@ -95,7 +95,7 @@ class BackOff:
 
 def default_policy(image: str) -> PullPolicy:
     """What the API fills in: Always for `:latest` (also when unsaid), otherwise IfNotPresent."""
-    latest = references.parse(image).tag == references.DEFAULT_TAG and "@" not in image
+    latest = imagereferences.parse(image).tag == imagereferences.DEFAULT_TAG and "@" not in image
     return PullPolicy.ALWAYS if latest else PullPolicy.IF_NOT_PRESENT
 
 
@@ -190,7 +190,7 @@ class Images:
 
     def _reference(self, image: str, tell: Teller) -> str:
         try:
-            return references.with_tag(image)
+            return imagereferences.with_tag(image)
         except InvalidReference as error:
             text = (
                 f'Failed to apply default image tag "{image}": '

@@ -17,7 +17,6 @@ from agent.containers.errors import (
 )
 from agent.containers.images import ImageEvent, ImageProblem, PullPolicy, Reason, default_policy
 from agent.containers.records import ContainerId, ImageRecord, Mount, RegistryAuth
-from agent.containers.references import InvalidReference
 from agent.effects import sandbox
 from agent.effects.context import PodContext, StepFailed
 from agent.pod import names
@@ -43,6 +42,7 @@ from agent.spec.security import Known, needs_accounts
 from agent.volumes.base import VolumeError
 from agent.volumes.subpath import SUBPATHS_DIRECTORY, bind_subpath
 from api.core import Container, Secret
+from api.imagereferences import InvalidReference
 from api.pods import qos_class
 from base.errors import PodwrightError, TemporaryError
 

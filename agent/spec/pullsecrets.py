@@ -11,8 +11,8 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from agent.containers import references
 from agent.containers.records import RegistryAuth
+from api import imagereferences
 from api.core import Secret
 
 _CONFIG_JSON, _CONFIG = ".dockerconfigjson", ".dockercfg"
@@ -22,8 +22,8 @@ _HUB = ("docker.io", "index.docker.io", "registry-1.docker.io")
 def registry_auths(image: str, secrets: Iterable[Secret]) -> tuple[RegistryAuth, ...]:
     """Credentials that fit the image's registry, in the order of the Secrets."""
     try:
-        wanted = references.parse(image)
-    except references.InvalidReference:
+        wanted = imagereferences.parse(image)
+    except imagereferences.InvalidReference:
         return ()
     found = []
     for secret in secrets:

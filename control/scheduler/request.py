@@ -7,6 +7,7 @@ import msgspec
 from api import objects, pods
 from api.core import Pod, PodSpec
 from api.pods import HostPort
+from control.scheduler import images
 from control.scheduler.terms import PodTerms, terms_of
 
 DEFAULT_MILLI_CPU = 100
@@ -25,7 +26,7 @@ class Request:
     `terms` is what the pod says about other pods, who know it by namespace, labels, and whether it
     is `leaving`, that is, being deleted. `node_rule` is equal for pods whose nodeSelector and required
     node affinity are equal, `node_preference` for those with the same preferred node affinity; empty
-    without any. `claims` are the names of its PersistentVolumeClaims.
+    without any. `claims` are the names of its PersistentVolumeClaims, `images` those of its containers.
     """
 
     uid: str
@@ -41,6 +42,7 @@ class Request:
     node_rule: bytes
     node_preference: bytes
     claims: tuple[str, ...] = ()
+    images: tuple[str, ...] = ()
 
     @property
     def priority(self) -> int:
@@ -73,6 +75,7 @@ def request_of(pod: Pod) -> Request:
         node_rule=_node_rule(pod.spec),
         node_preference=_node_preference(pod.spec),
         claims=tuple(pods.claims(pod)),
+        images=images.wanted(pod.spec),
     )
 
 

@@ -1,7 +1,8 @@
 """Scores: which of the nodes that can run a pod should. Pure functions to 0..100 per row.
 
 Kubernetes' default set: LeastAllocated and BalancedAllocation over CPU and memory, spreading of one
-owner's pods and by soft constraints, preferred affinity to nodes and pods, and PreferNoSchedule taints.
+owner's pods and by soft constraints, preferred affinity to nodes and pods, PreferNoSchedule taints,
+and where the images are.
 Each is an array over all rows; only candidates' rows count. A profile may weigh them otherwise
 (`control/scheduler/profile.py`).
 """
@@ -20,6 +21,10 @@ from control.scheduler.request import Request
 from control.scheduler.snapshot import Mask, Snapshot
 from control.scheduler.spreading import spread_preferred
 from control.scheduler.taints import tolerates
+
+LEAST_WORTH = 23.0 * 2**20
+MOST_PER_CONTAINER = 1000.0 * 2**20
+"""Bytes of images: less is as good as nothing, more no better."""
 
 
 def owner_spread(request: Request, snapshot: Snapshot, candidates: Mask) -> Scores:
@@ -54,6 +59,18 @@ def preferred_taints(request: Request, snapshot: Snapshot, candidates: Mask) -> 
     return np.full(len(counts), MAX_SCORE) if most == 0 else MAX_SCORE * (most - counts) / most
 
 
+def image_locality(request: Request, snapshot: Snapshot, candidates: Mask) -> Scores:
+    """The larger the pod's images that a node has, the better; what few nodes have counts less."""
+    images, nodes = snapshot.images, max(int(snapshot.present.sum()), 1)
+    sums = np.zeros(len(candidates))
+    for name in request.images:
+        if there := images.nodes(name):
+            sums += images.sizes(name, len(candidates)) * (there / nodes)
+    most = MOST_PER_CONTAINER * len(request.spec.init_containers + request.spec.containers)
+    scores: Scores = MAX_SCORE * (np.clip(sums, LEAST_WORTH, most) - LEAST_WORTH)
+    return scores / (most - LEAST_WORTH)
+
+
 SCORES: tuple[tuple[str, float, Score], ...] = (
     ("NodeResourcesFit", 1.0, least_allocated()),
     ("NodeResourcesBalancedAllocation", 1.0, balanced_allocation()),
@@ -62,5 +79,6 @@ SCORES: tuple[tuple[str, float, Score], ...] = (
     ("TaintToleration", 3.0, preferred_taints),
     ("PodTopologySpread", 2.0, spread_preferred),
     ("InterPodAffinity", 2.0, preferred_neighbours),
+    ("ImageLocality", 1.0, image_locality),
 )
 """Name, weight, function. Names and weights are those of Kubernetes' default profile."""

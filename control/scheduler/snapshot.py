@@ -21,6 +21,7 @@ from api import nodes
 from api.core import Node, Taint
 from api.pods import HostPort
 from control.scheduler.census import Census, Owners
+from control.scheduler.images import Images
 from control.scheduler.request import Request
 from control.scheduler.storage import ClaimKey, Picks, Storage
 
@@ -104,6 +105,7 @@ class Snapshot:
         self.census = Census(FIRST_ROWS)
         self.owners = Owners(FIRST_ROWS)
         self.storage = Storage()
+        self.images = Images()
         self.claims_used: Counter[ClaimKey] = Counter()
         """How many pods on nodes use each claim."""
         self.priorities: Counter[int] = Counter()
@@ -125,6 +127,7 @@ class Snapshot:
             "resources": len(self.resources),
             "taint_classes": len(self.taint_classes),
             **self.census.statistics(),
+            **self.images.statistics(),
         }
 
     def index(self, name: str) -> int | None:
@@ -245,6 +248,7 @@ class Snapshot:
         self.allocatable[number] = allocatable
         self.unschedulable[number] = node.spec.unschedulable
         self.taint_class[number] = self._taint_class(taints)
+        self.images.set(number, node.status.images)
         self.shape_version += reshaped
         return changed
 
@@ -255,6 +259,7 @@ class Snapshot:
             return
         self.present[number] = False
         self.row(number).node = None
+        self.images.set(number, ())
         self.shape_version += 1
         self._release(number)
 

@@ -1,6 +1,6 @@
 """A slow and obvious scheduler: what the documentation says, node by node and pod by pod.
 
-It answers for pods' terms about each other only, and knows nothing of arrays, groups or caches.
+It answers for pods' terms about each other and for images, and knows nothing of arrays, groups or caches.
 """
 
 import math
@@ -195,3 +195,19 @@ def unevenness(pod: Pod, node: str, candidates: list[str], cluster: Cluster) -> 
         found = places(one, soft, pod, cluster)
         cost += found.get(place or "", 0) * math.log(len(known) + 2) + one.max_skew - 1
     return float(round(cost))
+
+
+def locality(pod: Pod, node: str, cluster: Cluster) -> float:
+    """What a node's images are worth to a pod, 0 to 100; names are written in full."""
+
+    def size(name: str, on: Node) -> int | None:
+        return next((one.size_bytes for one in on.status.images if name in one.names), None)
+
+    (here,) = (one for one in cluster.nodes if one.metadata.name == node)
+    containers = [*pod.spec.init_containers, *pod.spec.containers]
+    total = 0.0
+    for container in containers:
+        having = sum(size(container.image, one) is not None for one in cluster.nodes)
+        total += (size(container.image, here) or 0) * having / len(cluster.nodes)
+    least, most = 23 * 2**20, 1000 * 2**20 * len(containers)
+    return 100 * (min(max(total, least), most) - least) / (most - least)

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.containers import references
-from agent.containers.references import InvalidReference
+from api import imagereferences
+from api.imagereferences import InvalidReference
 
 DIGEST = "sha256:" + "0" * 64
 
@@ -30,8 +30,8 @@ DIGEST = "sha256:" + "0" * 64
     ],
 )
 def test_full_names(text: str, full: str) -> None:
-    assert str(references.parse(text)) == full
-    assert str(references.parse(full)) == full
+    assert str(imagereferences.parse(text)) == full
+    assert str(imagereferences.parse(full)) == full
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ def test_full_names(text: str, full: str) -> None:
 )
 def test_what_is_no_reference(text: str, message: str) -> None:
     with pytest.raises(InvalidReference) as caught:
-        references.parse(text)
+        imagereferences.parse(text)
     assert caught.value.message == message
 
 
@@ -67,13 +67,13 @@ def test_what_is_no_reference(text: str, message: str) -> None:
     [("a", "a:latest"), ("a:1", "a:1"), (f"a@{DIGEST}", f"a@{DIGEST}"), ("h:5/a", "h:5/a:latest")],
 )
 def test_with_tag(text: str, tagged: str) -> None:
-    assert references.with_tag(text) == tagged
+    assert imagereferences.with_tag(text) == tagged
 
 
 @given(st.text(alphabet="aB0.:/@_-[]", max_size=30))
 def test_a_full_name_is_its_own_full_name(text: str) -> None:
     try:
-        full = str(references.parse(text))
+        full = str(imagereferences.parse(text))
     except InvalidReference:
         return
-    assert str(references.parse(full)) == full
+    assert str(imagereferences.parse(full)) == full
