@@ -39,6 +39,7 @@ COMMANDS = (
     Command("why", "cli.why", "why a pod is as it is, and what would help", "Clusters here"),
     Command("node", "cli.node", "enter, cut, heal, kill or start a node", "Clusters here"),
     Command("image", "cli.image", "load a local image into the nodes", "Clusters here"),
+    Command("sim", "cli.sim", "run a scenario on a simulated cluster", "Clusters here"),
     Command("control", "cli.control", "run the control plane", "Daemons"),
     Command("agent", "cli.agent", "run the node agent, and join a cluster", "Daemons"),
     Command(

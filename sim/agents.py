@@ -154,6 +154,16 @@ class Agents:
                 subresource="status",
             ),
         )
+        for pod in self._pods.items():
+            if pod.spec.node_name == machine.name:
+                self._look_again(machine, pod)
+
+    def _look_again(self, machine: _Machine, pod: Pod) -> None:
+        """Say that a pod is ready, where the control plane had given it up with its node."""
+        believed = pods.is_ready(pod) or pods.is_terminal(pod) or pod.metadata.deletion_timestamp
+        if machine.reachable.is_set() and pod_runs(self.running, pod) and not believed:
+            name = f"status of {pod.metadata.namespace}/{pod.metadata.name}"
+            self._guard.start(self._report(machine, pod, self._ready(pod)), name=name)
 
     def _on_pod(self, old: Pod | None, new: Pod | None) -> None:
         pod = new or old
@@ -170,6 +180,8 @@ class Agents:
                 self._begin(machine, new, self._stop(machine, new))
         elif uid not in machine.tasks and not pods.is_terminal(new):
             self._begin(machine, new, self._live(machine, new))
+        elif old is not None and pods.is_ready(old):
+            self._look_again(machine, new)
 
     def _begin(self, machine: _Machine, pod: Pod, what: Any) -> None:
         uid = pod.metadata.uid
@@ -229,18 +241,21 @@ class Agents:
             self.running.pop(_key(pod), None)
 
     def _ready(self, pod: Pod) -> dict[str, Any]:
-        self._addresses += 1
-        high, low = divmod(self._addresses, 250)
         now = timestamps.now_string(self._clock)
         kinds = ("Initialized", "ContainersReady", "Ready")
         return {
             "phase": "Running",
-            "startTime": now,
-            "podIP": f"10.{high // 250 % 250}.{high % 250}.{low + 1}",
+            "startTime": pod.status.start_time or now,
+            "podIP": pod.status.pod_ip or self._address(),
             "conditions": [
                 {"type": kind, "status": "True", "lastTransitionTime": now} for kind in kinds
             ],
         }
+
+    def _address(self) -> str:
+        self._addresses += 1
+        high, low = divmod(self._addresses, 250)
+        return f"10.{high // 250 % 250}.{high % 250}.{low + 1}"
 
     def _status(self, phase: str) -> dict[str, Any]:
         now = timestamps.now_string(self._clock)

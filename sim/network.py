@@ -30,7 +30,7 @@ from sim.chance import Span, within
 class Weather:
     """How the network is at the moment. Faults change it while a simulation runs."""
 
-    request: Span = (0.0005, 0.003)
+    request: Span = (0.001, 0.003)
     """Seconds that a call takes in each direction."""
     watch: Span = (0.001, 0.02)
     """Seconds after which a change is seen."""
