@@ -62,6 +62,8 @@ class Decoded(msgspec.Struct, Generic[T], frozen=True, gc=False):
 
     obj: T
     warnings: Sequence[str] = ()
+    unknown: Sequence[str] = ()
+    """Paths of fields that the type does not have; looked for unless they are ignored."""
 
 
 def decode_object(
@@ -183,7 +185,9 @@ def _walked(tree: Any, type_: type[T], validation: str) -> Decoded[T]:
         raise _mistyped(type_, walker.mistakes)
     if walker.strict and validation == STRICT:
         raise errors.bad_request(f"strict decoding error: {', '.join(walker.strict)}")
-    return Decoded(obj, tuple(walker.strict) if validation == WARN else ())
+    if validation != WARN:
+        return Decoded(obj)
+    return Decoded(obj, tuple(walker.strict), tuple(walker.unknown))
 
 
 def _mistyped(type_: type[ApiStruct], mistakes: Sequence[walk.Mistake]) -> ApiError:

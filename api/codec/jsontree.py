@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -25,18 +26,30 @@ _TOO_DEEP = f"nested deeper than {MAX_DEPTH} levels"
 
 
 class Repeating(dict[str, Any]):
-    """An object in which some keys were written more than once."""
+    """An object in which some keys were written more than once; `lines`: where, if it was YAML."""
 
-    __slots__ = ("repeated",)
+    __slots__ = ("_lines", "repeated")
 
-    def __init__(self, pairs: list[tuple[str, Any]]) -> None:
+    def __init__(self, pairs: list[tuple[str, Any]], lines: Sequence[int] = ()) -> None:
         super().__init__(pairs)
         seen: set[str] = set()
         self.repeated: list[str] = []
-        for key, _ in pairs:
+        self._lines: dict[str, int] = {}
+        for position, (key, _) in enumerate(pairs):
             if key in seen and key not in self.repeated:
                 self.repeated.append(key)
+                if lines:
+                    self._lines[key] = lines[position]
             seen.add(key)
+
+    def findings(self, path: str) -> Iterator[str]:
+        """What Kubernetes says of each: of JSON the place in the object, of YAML the line."""
+        for key in self.repeated:
+            line = self._lines.get(key)
+            if line is not None:
+                yield f'yaml: line {line}: key "{key}" already set in map'
+            else:
+                yield f'duplicate field "{f"{path}.{key}".removeprefix(".")}"'
 
 
 class Spelled(float):
@@ -144,11 +157,11 @@ def check_depth(tree: Any, limit: int = MAX_DEPTH) -> None:
 
 
 def repeated(tree: Any, path: str = "") -> list[str]:
-    """The paths of all keys that were written more than once."""
+    """What to say of all keys that were written more than once."""
     found: list[str] = []
     if isinstance(tree, dict):
         if isinstance(tree, Repeating):
-            found.extend(f"{path}.{key}".removeprefix(".") for key in tree.repeated)
+            found.extend(tree.findings(path))
         for key, value in tree.items():
             found.extend(repeated(value, f"{path}.{key}"))
     elif isinstance(tree, list):

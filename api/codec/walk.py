@@ -15,7 +15,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -63,10 +63,14 @@ class _Unfit(Exception):
 
 
 class Walker:
-    """Walks one tree; afterwards `strict` and `mistakes` hold what was found."""
+    """Walks one tree; afterwards `strict` and `mistakes` hold what was found.
+
+    `unknown`: the paths of those that `strict` tells to be unknown.
+    """
 
     def __init__(self) -> None:
         self.strict: list[str] = []
+        self.unknown: list[str] = []
         self.mistakes: list[Mistake] = []
 
     def read(self, tree: Any, type_: type[ApiStruct]) -> Any:
@@ -87,7 +91,7 @@ class Walker:
         for name, value in tree.items():
             field = shape.fields.get(name)
             if field is None:
-                self._finding("unknown", where.child("", name).path)
+                self._unknown(where.child("", name).path)
             elif value is not None:
                 place = where.child(type_.__name__, name)
                 values[field.info.attribute] = self._value(value, field.shape, place)
@@ -131,18 +135,22 @@ class Walker:
     def _schema(self, tree: dict[str, Any], where: _Where) -> None:
         check_depth(tree)
         for path in schemawords.unknown(tree, where.path):
-            self._finding("unknown", path)
-        for path in repeated(tree):
-            self._finding("duplicate", where.child("", path).path)
+            self._unknown(path)
+        self._find(repeated(tree, where.path))
 
     def _repeated(self, tree: dict[str, Any], where: _Where) -> None:
         if isinstance(tree, Repeating):
-            for name in tree.repeated:
-                self._finding("duplicate", where.child("", name).path)
+            self._find(tree.findings(where.path))
 
-    def _finding(self, sort: str, path: str) -> None:
-        if len(self.strict) < MAX_FINDINGS:
-            self.strict.append(f'{sort} field "{path}"')
+    def _unknown(self, path: str) -> None:
+        if len(self.unknown) < MAX_FINDINGS:
+            self.unknown.append(path)
+            self._find([f'unknown field "{path}"'])
+
+    def _find(self, findings: Iterable[str]) -> None:
+        for text in findings:
+            if len(self.strict) < MAX_FINDINGS:
+                self.strict.append(text)
 
     def _mistake(self, where: _Where, message: str) -> None:
         if len(self.mistakes) < MAX_FINDINGS:

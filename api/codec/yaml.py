@@ -94,6 +94,7 @@ class _Open:
     items: list[Any] | None  # of a list
     anchor: str | None
     key: str | None = None  # of a map: read, its value is awaited
+    lines: list[int] = field(default_factory=list)  # of a map: those of its keys
     merging: bool = False
     merged: list[dict[str, Any]] = field(default_factory=list)
     size: int = 1
@@ -216,6 +217,7 @@ class _Builder:
             top.merged.extend(self._mergeable(value))
         elif top.key is None:
             top.key = self._key(value)
+            top.lines.append(self._line)
         else:
             assert top.pairs is not None
             top.pairs.append((top.key, value))
@@ -252,7 +254,7 @@ def _mapping(closed: _Open) -> dict[str, Any]:
     assert closed.pairs is not None
     made = dict(closed.pairs)
     if len(made) != len(closed.pairs):
-        made = Repeating(closed.pairs)
+        made = Repeating(closed.pairs, closed.lines)
     for merged in closed.merged:
         for key, value in merged.items():
             made.setdefault(key, value)

@@ -28,34 +28,41 @@ APPLY = "application/apply-patch+yaml"
 ACCEPTED = (JSON_PATCH, MERGE_PATCH, STRATEGIC_PATCH)
 
 __all__ = ["ACCEPTED", "APPLY", "JSON_PATCH", "MERGE_PATCH", "STRATEGIC_PATCH", "MalformedPatchError",
-           "PatchError", "apply", "apply_tree"]  # fmt: skip
+           "PatchError", "apply", "apply_tree", "parse"]  # fmt: skip
 
 
-def apply(
-    tree: Any, body: bytes, content_type: str, type_: type[ApiStruct], *, strict: bool = False
-) -> Any:
-    """The tree that results from a PATCH request's body.
-
-    `strict` refuses a patch that repeats a key; the fields it names, `decode.convert` looks at.
+def parse(body: bytes, content_type: str) -> tuple[Any, list[str]]:
+    """The patch in a PATCH request's body, and what to say of keys that it repeats.
 
     Raises:
-        ApiError: 400, 415 or 422.
+        ApiError: 400 or 415.
     """
-    media_type = content_type.partition(";")[0].strip().lower()
+    media_type = _media_type(content_type)
     if media_type not in ACCEPTED:
         raise errors.unsupported_media_type((*ACCEPTED, APPLY))
     try:
         patch, repeating = jsontree.parse_counting(body)
     except ValueError as error:
         raise errors.bad_request(f"the patch is not JSON: {error}") from None
-    if strict and repeating:
-        listed = ", ".join(f'duplicate field "{path}"' for path in jsontree.repeated(patch))
-        raise errors.bad_request(f"strict decoding error: {listed}")
-    return apply_tree(tree, patch, media_type, type_)
+    found = jsontree.repeated(patch) if repeating else []
+    if media_type == JSON_PATCH:
+        found += (f'json patch unknown field "{path}"' for path in jsonpatch.unknown(patch))
+    return patch, found
 
 
-def apply_tree(tree: Any, patch: Any, media_type: str, type_: type[ApiStruct]) -> Any:
+def apply(tree: Any, body: bytes, content_type: str, type_: type[ApiStruct]) -> Any:
+    """The tree that results from a PATCH request's body.
+
+    Raises:
+        ApiError: 400, 415 or 422.
+    """
+    patch, _ = parse(body, content_type)
+    return apply_tree(tree, patch, content_type, type_)
+
+
+def apply_tree(tree: Any, patch: Any, content_type: str, type_: type[ApiStruct]) -> Any:
     """As `apply`, for a patch that is read already."""
+    media_type = _media_type(content_type)
     try:
         if media_type == JSON_PATCH:
             return jsonpatch.apply(tree, patch)
@@ -66,3 +73,7 @@ def apply_tree(tree: Any, patch: Any, media_type: str, type_: type[ApiStruct]) -
         raise errors.bad_request(str(error)) from None
     except PatchError as error:
         raise errors.unprocessable(str(error)) from None
+
+
+def _media_type(content_type: str) -> str:
+    return content_type.partition(";")[0].strip().lower()

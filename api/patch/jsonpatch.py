@@ -8,7 +8,7 @@ liberty it takes is ours as well: negative indexes are refused.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from api.codec.jsontree import MAX_DEPTH, check_depth
@@ -19,6 +19,16 @@ MAX_COPIED = 100_000  # nodes that operations may copy and move: each copy could
 _TEXT_OF_A_NODE = 100  # characters; a long text is shared here, but not when it is written
 
 _INDEX = re.compile(r"0|[1-9][0-9]{0,9}", re.ASCII)
+
+
+_MEMBERS = frozenset(("op", "path", "from", "value"))
+
+
+def unknown(patch: Any) -> Iterator[str]:
+    """The paths of members that no operation has."""
+    for number, operation in enumerate(patch if isinstance(patch, list) else ()):
+        if isinstance(operation, dict):
+            yield from (f"[{number}].{name}" for name in operation if name not in _MEMBERS)
 
 
 class _Document:

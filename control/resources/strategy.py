@@ -146,6 +146,10 @@ class Strategy(Generic[T]):
         spec, status = workload.spec, workload.status
         return Scaled(spec.replicas or 0, status.replicas, str(from_label_selector(spec.selector)))
 
+    def scale_field(self) -> tuple[str, ...]:
+        """Where it says how many replicas are wanted."""
+        return ("spec", "replicas")
+
     def set_scale(self, obj: T, replicas: int) -> None:
         """What the `scale` subresource changes."""
         obj.spec.replicas = replicas  # type: ignore[attr-defined]

@@ -106,13 +106,13 @@ class CustomCodec:
         if not isinstance(tree, dict):
             raise errors.bad_request(f"expected an object of kind {self.kind}, found {tree!r:.40}")
         self._check_names(tree)
-        repeated = [f'duplicate field "{path}"' for path in jsontree.repeated(tree)]
+        repeated = jsontree.repeated(tree)
         plain = jsontree.plain(tree)
         headed = {"metadata": plain.get("metadata") or {}}
         told = decode.IGNORE if validation == decode.IGNORE else decode.WARN
         head = decode.convert(headed, PartialObjectMetadata, told)
-        unknown = [f'unknown field "{path}"' for path in self.rules.prune(plain)]
-        strict = [*repeated, *head.warnings, *unknown]
+        unknown = [*head.unknown, *self.rules.prune(plain)]
+        strict = [*repeated, *(f'unknown field "{path}"' for path in unknown)]
         if strict and validation == decode.STRICT:
             raise errors.bad_request(f"strict decoding error: {', '.join(strict)}")
         self.rules.default(plain)
@@ -120,7 +120,7 @@ class CustomCodec:
         warnings = strict if validation == decode.WARN else []
         if self._warning:
             warnings = [*warnings, self._warning]
-        return Decoded(made, tuple(warnings))
+        return Decoded(made, tuple(warnings), tuple(unknown))
 
     def decode_body(self, body: bytes, content_type: str, validation: str) -> Decoded[Any]:
         parse = self._parser(body, content_type)

@@ -103,6 +103,11 @@ class CustomStrategy(Strategy[Any]):
             _text(selector),
         )
 
+    def scale_field(self) -> tuple[str, ...]:
+        if self._scale is None:
+            raise errors.path_not_found()
+        return tuple(self._scale.replicas.removeprefix(".").split("."))
+
     def set_scale(self, obj: Custom, replicas: int) -> None:
         if self._scale is not None:
             put(obj.content, self._scale.replicas, replicas)

@@ -79,6 +79,9 @@ class Level:
         limit = spec.borrowing
         self._most = None if limit is None else nominal + nominal * limit // 100
         self.queues += [Queue() for _ in range(spec.queues - len(self.queues))]
+        for queue in self.queues:  # nobody waits for more than there is now
+            for entry in queue.entries:
+                entry.seats = min(entry.seats, nominal)
 
     @property
     def idle(self) -> bool:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from aiohttp import web
 
 from api import errors
-from api.fielderrors import FieldError, Path, invalid, not_supported, too_long
+from api.fielderrors import FieldError, Path, forbidden, invalid, not_supported, too_long
 from control.apiserver.fairness.gate import Ticket
 from control.apiserver.http.negotiation import Form, negotiate
 from control.apiserver.http.query import Query
@@ -78,6 +78,14 @@ class ApiRequest:
         call.field_manager = query.text("fieldManager")
         call.force = query.flag("force")
         call.field_validation = query.text("fieldValidation") or "Warn"
+
+    def refuse_force(self) -> None:
+        """Only an apply can take the fields of others. Raises 422."""
+        if self.query.has("force"):
+            found = [forbidden(Path("force"), "may not be specified for non-apply patch")]
+            raise errors.invalid_kind(
+                "meta.k8s.io", "PatchOptions", "PatchOptions.meta.k8s.io", "", found
+            )
 
 
 def _mistaken(query: Query) -> Iterator[FieldError]:

@@ -13,7 +13,6 @@ from typing import Any
 from aiohttp import web
 
 from api import errors
-from api.fielderrors import Path, forbidden
 from api.meta import ListOptions, Preconditions, StatusDetails
 from api.scheme import Resource
 from control.apiserver.http import bodies, responses
@@ -153,8 +152,7 @@ class ResourceHandlers:
                 subresource=target.subresource,
             )
             return await self._present(request, version, applied)
-        if request.query.has("force"):
-            raise _force_forbidden()
+        request.refuse_force()
         change = patcher(version, request.call, body, content_type)
         stored = await updating.change(
             self._registry,
@@ -232,11 +230,6 @@ async def _as_served(page: Page, version: Version) -> Page:
         return page
     items = await version.to_served(page.items)
     return Page(items, page.revision, page.continue_, page.remaining)
-
-
-def _force_forbidden() -> errors.ApiError:
-    found = [forbidden(Path("force"), "may not be specified for non-apply patch")]
-    return errors.invalid_kind("meta.k8s.io", "PatchOptions", "PatchOptions.meta.k8s.io", "", found)
 
 
 def list_options(request: ApiRequest, version: Version) -> ListOptions:

@@ -19,7 +19,7 @@ from api.policy import Eviction
 from api.scheme import resource_of
 from control.apiserver.http import bodies, responses
 from control.apiserver.http.context import ApiRequest
-from control.apiserver.registry import evicting, patching, reading, subresources
+from control.apiserver.registry import applying, evicting, patching, reading, subresources
 from control.apiserver.registry.kinds import Kind
 from control.apiserver.registry.registry import Registry
 
@@ -86,12 +86,14 @@ class SmallSubresources:
         if request.verb == "update":
             make = await self._replacement(request)
         else:
-            apply = patching.applier(
-                bodies.typed(Scale),
-                request.call,
-                await bodies.read(request),
-                bodies.content_type(request),
-            )
+            body, sent_as = await bodies.read(request), bodies.content_type(request)
+            if applying.is_apply(sent_as):
+                version = self._registry.version(target.resource)
+                return await applying.scale(
+                    self._registry, version, request.call, body, target.namespace, target.name
+                )
+            request.refuse_force()
+            apply = patching.applier(bodies.typed(Scale), request.call, body, sent_as)
 
             async def make(current: Scale) -> Scale:
                 scale: Scale = apply(current)

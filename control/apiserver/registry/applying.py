@@ -8,37 +8,25 @@ laid over it in the version that the client speaks; then it is a change like any
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from typing import Any
 
 from api import errors, objects
-from api.codec import jsontree, yaml
 from api.errors import ApiError
 from api.fielderrors import Path, required
 from api.meta import ManagedFieldsEntry, ObjectMeta, StatusCause
 from api.patch import fieldset, serverside
 from api.patch.faults import PatchError
-from control.apiserver.registry import creating, managing, updating
+from control.apiserver.registry import configuring, creating, managing, subresources, updating
 from control.apiserver.registry.apart import worked
 from control.apiserver.registry.call import Call, Stored
-from control.apiserver.registry.managing import ConflictingError, Manager
+from control.apiserver.registry.configuring import Configuration
+from control.apiserver.registry.managing import ConflictingError
 from control.apiserver.registry.registry import Registry
 from control.apiserver.registry.translating import Elsewhere
 from control.apiserver.registry.versions import Version
 
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 _KUBECTL = "kubectl"
-_PARTS = {"approval": "status", "status": "status"}
-"""The one field that a subresource can set, where that is not the spec."""
-
-
-@dataclass(frozen=True, slots=True)
-class Configuration:
-    """What a manager wants of an object, and whose it is."""
-
-    tree: dict[str, Any]
-    manager: Manager
-    force: bool
 
 
 def is_apply(content_type: str) -> bool:
@@ -60,13 +48,9 @@ async def apply(
     subresource: str = "",
 ) -> Stored:
     """Create or change an object so that it is as configured."""
-    if not call.field_manager:
-        found = [required(Path("fieldManager"), "is required for apply patch")]
-        raise errors.invalid_kind(
-            "meta.k8s.io", "PatchOptions", "PatchOptions.meta.k8s.io", "", found
-        )
+    _check_manager(call)
     config = await worked(
-        call.large, lambda: _configuration(version, call, body, namespace, name, subresource)
+        call.large, lambda: configuring.read(version, call, body, namespace, name, subresource)
     )
     kind = version.kind
     while True:
@@ -86,60 +70,38 @@ async def apply(
         )
 
 
-def _configuration(
-    version: Version, call: Call, body: bytes, namespace: str, name: str, subresource: str
-) -> Configuration:
-    """Read and check a body; what this way cannot set is left out."""
-    tree = _parsed(body)
-    resource = version.resource
-    for member, expected in (("apiVersion", resource.api_version), ("kind", resource.kind)):
-        if tree.get(member) != expected:
-            raise errors.bad_request(
-                f"{member}: expected {expected!r}, as the URL says, found {tree.get(member)!r}; "
-                "a configuration to apply must name its apiVersion and kind"
-            )
-    metadata = tree.setdefault("metadata", {})
-    if not isinstance(metadata, dict):
-        raise errors.bad_request("metadata: expected an object")
-    if metadata.get("managedFields"):
-        raise errors.bad_request("metadata.managedFields must be nil")
-    decoded = version.codec.from_tree(tree, call.field_validation)
-    for text in decoded.warnings:
-        call.warn(text)
-    meta = objects.meta(decoded.obj)
-    updating.check_name(version.kind, meta, namespace, name)
-    metadata["name"] = name
-    if version.resource.namespaced:
-        metadata["namespace"] = meta.namespace
-    plain = jsontree.plain(tree)
-    spelled = serverside.restricted(plain, version.codec.tree(decoded.obj), version.codec.schema)
-    manager = Manager(call.field_manager, managing.APPLY, resource.api_version, subresource)
-    return Configuration(_settable(version, spelled, subresource), manager, call.force)
+def _check_manager(call: Call) -> None:
+    if not call.field_manager:
+        found = [required(Path("fieldManager"), "is required for apply patch")]
+        raise errors.invalid_kind(
+            "meta.k8s.io", "PatchOptions", "PatchOptions.meta.k8s.io", "", found
+        )
 
 
-def _parsed(body: bytes) -> dict[str, Any]:
-    try:
-        tree = jsontree.parse(body) if body.lstrip()[:1] == b"{" else yaml.load(body)
-    except ValueError as error:
-        raise errors.bad_request(f"error decoding YAML: {error}") from None
-    if not isinstance(tree, dict):
-        raise errors.bad_request("a configuration to apply must be an object")
-    return tree
+async def scale(
+    registry: Registry, version: Version, call: Call, body: bytes, namespace: str, name: str
+) -> Stored:
+    """Own how many replicas a workload wants, by a Scale: the field of the workload is what is owned."""
+    _check_manager(call)
+    config, kind = configuring.read_scale(version, call, body, namespace, name), version.kind
 
+    async def change(current: Any) -> Any:
+        old = subresources.scale_of(kind, Stored(kind.body(current), 0))
+        wanted = await subresources.admitted_scale(registry, kind, call, old, config.laid_over(old))
+        named = configuring.scaled(version, call, config, wanted)
+        return await _laid_over(version, call, named, current, registry.now())
 
-def _settable(version: Version, tree: dict[str, Any], subresource: str) -> dict[str, Any]:
-    """Without what belongs to the status, or to everything but it."""
-    if not subresource:
-        left_out = {"status"} if version.kind.strategy.has_status else set()
-        return {name: held for name, held in tree.items() if name not in left_out}
-    part = _PARTS.get(subresource, "spec")
-    identity = {
-        name: held
-        for name, held in tree["metadata"].items()
-        if name in ("name", "namespace", "uid", "resourceVersion")
-    }
-    kept = {name: held for name, held in tree.items() if name in ("apiVersion", "kind", part)}
-    return {**kept, "metadata": identity}
+    return await updating.change(
+        registry,
+        kind,
+        call,
+        namespace,
+        name,
+        change,
+        subresource="scale",
+        applied=True,
+        admitted=True,
+    )
 
 
 async def _create(

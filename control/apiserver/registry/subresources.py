@@ -141,40 +141,48 @@ async def scale(
     """Change how many replicas a workload wants. `make` gets the current Scale."""
 
     async def change(current: ApiStruct) -> Any:
-        workload: Any = current
-        old = scale_of(kind, Stored(kind.body(workload), 0))
-        request = attributes(
-            kind,
-            call,
-            Operation.UPDATE,
-            namespace,
-            name,
-            subresource="scale",
-            new=await make(old),
-            old=old,
-        )
-        await registry.admission.admit(request)
-        wanted: Scale = request.object
-        replicas = wanted.spec.replicas
-        if replicas < 0:
-            where = Path("spec").child("replicas")
-            raise errors.invalid_kind(
-                "autoscaling",
-                "Scale",
-                "Scale.autoscaling",
-                name,
-                [invalid(where, replicas, "must be greater than or equal to 0")],
-            )
-        version = wanted.metadata.resource_version
-        if version and version != workload.metadata.resource_version:
-            raise errors.conflict(kind.resource, name)
-        await registry.admission.validate(request)
-        kind.strategy.set_scale(workload, replicas)
-        return workload
+        old = scale_of(kind, Stored(kind.body(current), 0))
+        wanted = await admitted_scale(registry, kind, call, old, await make(old))
+        kind.strategy.set_scale(current, wanted.spec.replicas)
+        return current
 
     return await updating.change(
         registry, kind, call, namespace, name, change, subresource="scale", admitted=True
     )
+
+
+async def admitted_scale(
+    registry: Registry, kind: Kind[Any], call: Call, old: Scale, new: Scale
+) -> Scale:
+    """The Scale as admission leaves it, once all that may refuse it was asked."""
+    name = old.metadata.name
+    request = attributes(
+        kind,
+        call,
+        Operation.UPDATE,
+        old.metadata.namespace,
+        name,
+        subresource="scale",
+        new=new,
+        old=old,
+    )
+    await registry.admission.admit(request)
+    wanted: Scale = request.object
+    replicas = wanted.spec.replicas
+    if replicas < 0:
+        where = Path("spec").child("replicas")
+        raise errors.invalid_kind(
+            "autoscaling",
+            "Scale",
+            "Scale.autoscaling",
+            name,
+            [invalid(where, replicas, "must be greater than or equal to 0")],
+        )
+    version = wanted.metadata.resource_version
+    if version and version != old.metadata.resource_version:
+        raise errors.conflict(kind.resource, name)
+    await registry.admission.validate(request)
+    return wanted
 
 
 CREATE: dict[tuple[str, str], Create] = {

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import pytest
+
 from tests.integration.apiserver.conftest import Api, config_map
 
 APPLY = "application/apply-patch+yaml"
@@ -125,7 +127,7 @@ async def test_what_cannot_be_applied_is_told(api: Api, maps: str) -> None:
         ({**config_map("a"), "kind": "Secret"}, "kind"),
         (config_map("b"), "does not match the name on the URL"),
         (config_map("a", metadata={"managedFields": [{}]}), "managedFields must be nil"),
-        ({**config_map("a"), "nonsense": 1}, 'unknown field "nonsense"'),
+        ({**config_map("a"), "nonsense": 1}, ".nonsense: field not declared in schema"),
         (b"[1]", "must be an object"),
         (b"{", "error decoding"),
     ]
@@ -167,3 +169,75 @@ async def test_many_may_apply_at_once(api: Api, maps: str) -> None:
     assert {code for code, _ in await asyncio.gather(*writes)} == {200}
     _, found = await api.get(f"{maps}/a")
     assert len(found["data"]) == 12 and len(managers(found)) == 12
+
+
+def scale(name: str, **spec: int) -> dict[str, Any]:
+    return {
+        "apiVersion": "autoscaling/v1", "kind": "Scale", "metadata": {"name": name}, "spec": spec,
+    }  # fmt: skip
+
+
+async def test_a_scale_is_applied_to_its_workload(api: Api, namespace: str) -> None:
+    """Who owns `spec.replicas` is told of the Deployment, with the subresource by which it came."""
+    path = f"/apis/apps/v1/namespaces/{namespace}/deployments"
+    await apply(api, f"{path}/d", deployment("d", replicas=1), "fieldManager=me")
+    code, status = await apply(api, f"{path}/d/scale", scale("d", replicas=3), "fieldManager=hpa")
+    assert code == 409 and 'conflict with "me": .spec.replicas' in status["message"]
+    query = "fieldManager=hpa&force=true"
+    code, scaled = await apply(api, f"{path}/d/scale", scale("d", replicas=3), query)
+    assert (code, scaled["kind"], scaled["spec"]["replicas"]) == (200, "Scale", 3)
+    changed = await api.ok("GET", f"{path}/d")
+    assert (changed["spec"]["replicas"], changed["metadata"]["generation"]) == (3, 2)
+    assert owned(changed, "hpa") == {"f:spec": {"f:replicas": {}}}
+    [entry] = [one for one in changed["metadata"]["managedFields"] if one["manager"] == "hpa"]
+    assert (entry["operation"], entry["subresource"], entry["apiVersion"]) == (
+        "Apply", "scale", "apps/v1",
+    )  # fmt: skip
+    assert "f:replicas" not in owned(changed, "me")["f:spec"]
+    code, status = await apply(api, f"{path}/d", deployment("d", replicas=1), "fieldManager=me")
+    assert code == 409 and 'conflict with "hpa" with subresource "scale"' in status["message"]
+    code, status = await apply(api, f"{path}/d/scale", scale("d", replicas=-1), query)
+    assert code == 422 and "spec.replicas" in status["message"]
+    for bad, why in (
+        ({**scale("d", replicas=1), "kind": "Deployment"}, "kind"),
+        (scale("other", replicas=1), "does not match the name on the URL"),
+        (scale("d", size=1), ".spec.size: field not declared in schema"),
+    ):
+        code, status = await apply(api, f"{path}/d/scale", bad, query)
+        assert code == 400 and why in status["message"], status
+    assert (await apply(api, f"{path}/d/scale", scale("d", replicas=1)))[0] == 422
+    assert (await apply(api, f"{path}/none/scale", scale("none", replicas=1), query))[0] == 404
+    await apply(api, f"{path}/d/scale", scale("d"), query)
+    changed = await api.ok("GET", f"{path}/d")
+    assert "hpa" not in {one["manager"] for one in changed["metadata"]["managedFields"]}
+    await api.delete(f"{path}/d")
+
+
+@pytest.mark.parametrize("validation", ["Strict", "Warn", "Ignore"])
+async def test_what_nobody_could_own_is_refused(api: Api, maps: str, validation: str) -> None:
+    body = {**config_map("a", metadata={"labelz": {}}), "nonsense": 1}
+    query = f"fieldManager=me&fieldValidation={validation}"
+    code, status = await apply(api, f"{maps}/a", body, query)
+    assert code == 400
+    assert status["message"].startswith("failed to create typed patch object (t-")
+    for path in (".metadata.labelz", ".nonsense"):
+        assert f"\n  {path}: field not declared in schema" in status["message"]
+
+
+async def test_a_key_twice(api: Api, maps: str) -> None:
+    body = b"""
+apiVersion: v1
+kind: ConfigMap
+metadata:
+  name: a
+data:
+  foo: a
+  foo: b
+"""
+    code, status = await apply(api, f"{maps}/a", body, "fieldManager=me&fieldValidation=Strict")
+    assert code == 400 and 'line 8: key "foo" already set in map' in status["message"]
+    code, made = await apply(api, f"{maps}/a", body, "fieldManager=me&fieldValidation=Warn")
+    assert code == 201 and made["data"] == {"foo": "b"}
+    assert api.warnings == ['299 - "yaml: line 8: key \\"foo\\" already set in map"']
+    await apply(api, f"{maps}/a", body, "fieldManager=me&fieldValidation=Ignore")
+    assert not api.warnings

@@ -101,7 +101,7 @@ SYNTAX = [
         b"metadata: {name: broken}\n---\nmetadata: {name: broken2}\n",
         content_type=YAML,
     ),
-    Case("a YAML key twice", 400, ("duplicate",), b"metadata: {name: broken}\ndata: {}\ndata: {}\n",
+    Case("a YAML key twice", 400, ('line 3: key "data" already set in map',), b"metadata: {name: broken}\ndata: {}\ndata: {}\n",
          path=f"configmaps{STRICT}", content_type=YAML),
     Case("YAML that is text", 400, ("ConfigMap",), b"just words\n", content_type=YAML),
     Case("another media type", 415, ("application/json",), b"<x/>", content_type="application/xml"),

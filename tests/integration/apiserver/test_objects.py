@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import re
+from typing import Any
+
+import pytest
 
 from tests.integration.apiserver.conftest import Api, config_map
 
@@ -341,6 +344,32 @@ async def test_unknown_fields_are_warned_of_refused_or_ignored(api: Api, maps: s
         content_type="application/merge-patch+json",
     )
     assert code == 400 and 'unknown field "dota"' in status["message"]
+
+
+@pytest.mark.parametrize(
+    ("form", "patch", "told"),
+    [
+        ("merge-patch", '{"data": {"k": "1", "k": "2"}}', 'duplicate field "data.k"'),
+        ("strategic-merge-patch", '{"data": {}, "data": {"k": "2"}}', 'duplicate field "data"'),
+        (
+            "json-patch",
+            '[{"op": "add", "path": "/data", "value": {"k": "2"}, "why": ""}]',
+            'json patch unknown field "[0].why"',
+        ),
+    ],
+)
+async def test_patches_are_validated_themselves(
+    api: Api, maps: str, form: str, patch: str, told: str
+) -> None:
+    await api.ok("POST", maps, config_map("a"))
+    sent: dict[str, Any] = {"body": patch.encode(), "content_type": f"application/{form}+json"}
+    code, status = await api.request("PATCH", f"{maps}/a?fieldValidation=Strict", **sent)
+    assert (code, status["message"]) == (400, f"strict decoding error: {told}")
+    code, made = await api.request("PATCH", f"{maps}/a", **sent)
+    assert (code, made["data"]) == (200, {"k": "2"})
+    assert [text.replace("\\", "") for text in api.warnings] == [f'299 - "{told}"']
+    assert (await api.request("PATCH", f"{maps}/a?fieldValidation=Ignore", **sent))[0] == 200
+    assert not api.warnings
 
 
 async def test_fields_without_effect_are_named(api: Api, namespace: str) -> None:

@@ -276,7 +276,8 @@ spec:
     assert found.spec.volumes[0].config_map.default_mode == 0o644
     bad = b"kind: Pod\nmetadata:\n  name: a\n  name: b\n  bogus: 1\n"
     assert refused(bad, content=YAML) == (
-        'strict decoding error: duplicate field "metadata.name", unknown field "metadata.bogus"'
+        'strict decoding error: yaml: line 4: key "name" already set in map, '
+        'unknown field "metadata.bogus"'
     )
     assert "put it in quotes" in refused(b"metadata: {labels: {a: yes}}", content=YAML)
     assert "2 YAML documents" in refused(b"a: 1\n---\nb: 2\n", content=YAML)

@@ -228,6 +228,18 @@ def test_a_level_that_is_gone_serves_those_who_are_there() -> None:
     assert scheduler.levels.keys() == {"two"}
 
 
+def test_who_waits_for_more_than_the_level_has_left_is_served() -> None:
+    one, two = LevelSpec("one", 0, **Q), LevelSpec("two", 1, **Q, borrowing=0)
+    scheduler = Scheduler([one, two], 6)
+    first = scheduler.arrive("two", "a", 5, None)
+    wide = scheduler.arrive("two", "b", 4, None)
+    assert first is not None and first.running and wide is not None and not wide.running
+    scheduler.configure([LevelSpec("one", 5, **Q), LevelSpec("two", 0, **Q, borrowing=0)])
+    assert scheduler.finish(first) == [wide] and wide.seats == 1
+    scheduler.finish(wide)
+    assert scheduler.in_use == 0
+
+
 _SPECS = st.lists(
     st.builds(
         LevelSpec,
