@@ -27,6 +27,7 @@ from api.scheme import Resource
 from api.selectors import from_label_selector
 from api.struct import ApiStruct
 from control.resources import compatibility
+from control.resources.cautions import cautions
 
 T = TypeVar("T", bound=ApiStruct)
 
@@ -119,8 +120,8 @@ class Strategy(Generic[T]):
         return []
 
     def warnings(self, obj: T) -> list[str]:
-        """Texts for `Warning` headers: accepted, but without the effect one may expect."""
-        return compatibility.warnings(obj)
+        """Texts for `Warning` headers: accepted, but on its way out, or without effect."""
+        return [*cautions(obj), *compatibility.warnings(obj)]
 
     def fields(self, obj: T) -> dict[str, str]:
         """What field selectors may ask for, beside metadata.name and metadata.namespace."""

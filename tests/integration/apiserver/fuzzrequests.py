@@ -172,11 +172,9 @@ class Requests:
         for parameter in operation.parameters:
             if parameter.get("in") == "query" and self._bodies.chance(12):
                 query[parameter["name"]] = self._value(parameter["name"])
-        if (
-            query.get("watch", "false").lower() not in ("", "0", "false")
-            or "/watch/" in operation.path
-        ):
-            query["timeoutSeconds"] = "1"
+        # Whatever follows `watch=false` makes it mean yes, and then it must end.
+        if "watch" in query or "/watch/" in operation.path:
+            query = {**query, "timeoutSeconds": "1"}
         return query
 
     def _value(self, name: str) -> str:
