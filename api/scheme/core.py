@@ -28,7 +28,13 @@ def _core(kind: str, plural: str, type_: type[ApiStruct], **more: Any) -> Resour
 
 ROWS: tuple[Resource, ...] = (
     _core("ConfigMap", "configmaps", core.ConfigMap, short_names=("cm",)),
-    _core("Endpoints", "endpoints", core.Endpoints, short_names=("ep",)),
+    _core(
+        "Endpoints",
+        "endpoints",
+        core.Endpoints,
+        short_names=("ep",),
+        warning="v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice",
+    ),
     _core("Event", "events", core.Event, short_names=("ev",)),
     _core("LimitRange", "limitranges", core.LimitRange, short_names=("limits",)),
     _core(

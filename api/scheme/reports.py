@@ -14,6 +14,7 @@ ROWS: tuple[Resource, ...] = (
         "componentstatus",
         short_names=("cs",),
         verbs=SHOWN,
+        warning="v1 ComponentStatus is deprecated in v1.19+",
     ),
     Resource(
         "metrics.k8s.io",

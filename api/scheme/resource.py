@@ -51,6 +51,8 @@ class Resource:
     subresources: tuple[Subresource, ...] = ()
     stored_as: str = ""
     """The apiVersion in which its objects are kept, where that is another one (`ALTERNATES`)."""
+    warning: str = ""
+    """What every client of it is told: that the kind, or this version of it, is on its way out."""
 
     @property
     def stored(self) -> bool:

@@ -53,14 +53,11 @@ class Rules(Protocol):
 class CustomCodec:
     """One version of one kind."""
 
-    def __init__(
-        self, type_: type[Custom], api_version: str, kind: str, rules: Rules, warning: str = ""
-    ) -> None:
+    def __init__(self, type_: type[Custom], api_version: str, kind: str, rules: Rules) -> None:
         self.type_ = type_
         self.api_version = api_version
         self.kind = kind
         self.rules = rules
-        self._warning = warning
         self.head = f'{{"apiVersion":"{api_version}","kind":"{kind}",'.encode()
 
     @property
@@ -118,8 +115,6 @@ class CustomCodec:
         self.rules.default(plain)
         made = self._made(plain, head.obj.metadata, self.api_version)
         warnings = strict if validation == decode.WARN else []
-        if self._warning:
-            warnings = [*warnings, self._warning]
         return Decoded(made, tuple(warnings), tuple(unknown))
 
     def decode_body(self, body: bytes, content_type: str, validation: str) -> Decoded[Any]:

@@ -157,6 +157,7 @@ class Definition:
             names.categories,
             subresources=_subresources(version),
             stored_as="" if version.storage else self.api_version(self.storage.name),
+            warning=version.warning,
         )
 
     def looks_alike(self, other: Definition) -> bool:

@@ -77,7 +77,6 @@ class _Version:
             definition.api_version(version.name),
             names.kind,
             schemas.rules(version.schema),
-            version.warning,
         )
         columns = schemas.columns(version.columns)
         self.strategy = CustomStrategy(self.resource, self.codec, version, columns)

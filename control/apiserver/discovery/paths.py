@@ -38,8 +38,10 @@ class Paths:
         server_address: str,
         others: Mapping[str, PathHandler] | None = None,
     ) -> None:
-        self._live = dict(checks)
-        self._ready = {**checks, **ready_checks}
+        ready = {**checks, **ready_checks}
+        # What is on its way out is well. The old word for both means all that can be wrong.
+        health = {name: check for name, check in ready.items() if name != "shutdown"}
+        self._checks = {"livez": dict(checks), "healthz": health, "readyz": ready}
         self._metrics = metrics
         self._version = Document.of(version())
         self._catalogue = catalogue
@@ -82,11 +84,7 @@ class Paths:
         for group, name in catalogue.group_versions():
             base = f"/apis/{group}" if group else "/api"
             paths |= {base, f"{base}/{name}"}
-        for root, checks in (
-            ("healthz", self._live),
-            ("livez", self._live),
-            ("readyz", self._ready),
-        ):
+        for root, checks in self._checks.items():
             paths |= {f"/{root}", *(f"/{root}/{name}" for name in checks)}
         return responses.json_response(responses.encode({"paths": sorted(paths)}))
 
@@ -107,7 +105,7 @@ class Paths:
         self, http: web.BaseRequest, parts: list[str], query: Query
     ) -> web.StreamResponse:
         """`ok`, or 500 with a line per check; `?verbose` shows the lines in any case."""
-        checks = self._ready if parts[0] == "readyz" else self._live
+        checks = self._checks[parts[0]]
         if len(parts) > 1:
             checks = {name: check for name, check in checks.items() if name == parts[1]}
             if not checks:

@@ -6,7 +6,7 @@ attached as they are started; one that was not started says that.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from api.core import ComponentStatus
@@ -26,7 +26,6 @@ class Components:
         self.resource = resource_of(ComponentStatus)
         self.rules: Strategy[Any] = componentstatus.RULES
         self.codec: Codec = Typed(ComponentStatus)
-        self.warnings: Sequence[str] = self.rules.warnings(ComponentStatus())
         self._checks = {"controller-manager": _not_started, "scheduler": _not_started, **checks}
 
     def attach(self, name: str, check: Check) -> None:

@@ -7,13 +7,15 @@ stored goes to another handler altogether (`reviews`, `components`, `reports`).
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
+import msgspec
 from aiohttp import web
 
 from api import errors
-from api.meta import ListOptions, Preconditions, StatusDetails
+from api.meta import DeleteOptions, ListOptions, Preconditions, StatusDetails
 from api.scheme import Resource
 from control.apiserver.http import bodies, responses
 from control.apiserver.http.context import ApiRequest
@@ -39,6 +41,9 @@ Unstored = Mapping[tuple[str, ...], Callable[[ApiRequest], Awaitable[web.StreamR
 _RETURN_DELETED = frozenset({"Pod", "Service", "ServiceAccount"})
 _STREAMED_FROM = 1024 * 1024
 """Bytes from which a list is sent while it is made."""
+
+_DELETED_AT_ONCE = 16
+"""Deletes of a collection that are under way together: the store commits them as one."""
 
 _PARTS = frozenset({"status", "approval", "finalize", "ephemeralcontainers", "resize"})
 
@@ -70,6 +75,8 @@ class ResourceHandlers:
 
     async def __call__(self, request: ApiRequest) -> web.StreamResponse:
         target = request.target
+        if target.resource.warning:
+            request.call.warn(target.resource.warning)
         if not target.resource.stored:
             return await self._unstored[target.resource.verbs](request)
         version = request.call.version = self._registry.version(target.resource)
@@ -167,7 +174,7 @@ class ResourceHandlers:
 
     async def delete(self, request: ApiRequest, version: Version) -> web.StreamResponse:
         request.read_write_options()
-        target = request.target
+        target, form = request.target, request.form()
         options = await bodies.read_delete_options(request)
         removed = await deleting.delete(
             self._registry,
@@ -178,39 +185,58 @@ class ResourceHandlers:
             name=target.name,
         )
         if removed.gone and version.resource.kind not in _RETURN_DELETED:
-            return responses.json_response(_deleted(version.resource, target.name, removed))
+            status = _deleted(version.resource, target.name, removed)
+            body = await responses.as_media_type(status, form.media_type)
+            return responses.json_response(body, content_type=form.media_type)
         return await self._present(request, version, Stored(removed.body, 0))
 
     async def delete_collection(self, request: ApiRequest, version: Version) -> web.StreamResponse:
         """Delete what a list with the same parameters shows; answers with what that was."""
         request.read_write_options()
+        form = request.form()
         options = await bodies.read_delete_options(request)
         namespace = request.target.namespace
         page = await reading.list_(
             self._registry, version.kind, list_options(request, version), namespace=namespace
         )
-        removed = []
-        for body in page.items:
-            metadata = version.kind.decode(body).metadata
-            options.preconditions = Preconditions(uid=metadata.uid)  # not one made meanwhile
-            try:
-                one = await deleting.delete(
-                    self._registry,
-                    version.kind,
-                    request.call,
-                    options,
-                    namespace=metadata.namespace,
-                    name=metadata.name,
-                )
-            except errors.ApiError as error:
-                if errors.is_not_found(error) or errors.is_conflict(error):
-                    continue
-                raise
-            removed.append(one.body)
+        removed: list[bytes] = []
+        for start in range(0, len(page.items), _DELETED_AT_ONCE):
+            some = page.items[start : start + _DELETED_AT_ONCE]
+            ended = await asyncio.gather(
+                *(self._delete_listed(request, version, options, body) for body in some),
+                return_exceptions=True,  # whatever one of them meets, none is left unfinished
+            )
+            for one in ended:
+                if isinstance(one, BaseException):
+                    raise one
+                if one is not None:
+                    removed.append(one)
         answer = Page(removed, page.revision, page.continue_, page.remaining)
         served = await _as_served(answer, version)
         body = await self._presenter(request, version).many(served)
-        return responses.json_response(body)
+        body = await responses.as_media_type(body, form.media_type)
+        return responses.json_response(body, content_type=form.media_type)
+
+    async def _delete_listed(
+        self, request: ApiRequest, version: Version, options: DeleteOptions, body: bytes
+    ) -> bytes | None:
+        """Delete one that a list has shown; None if it is gone, or another by now."""
+        metadata = version.kind.decode(body).metadata
+        preconditions = Preconditions(uid=metadata.uid)
+        try:
+            one = await deleting.delete(
+                self._registry,
+                version.kind,
+                request.call,
+                msgspec.structs.replace(options, preconditions=preconditions),
+                namespace=metadata.namespace,
+                name=metadata.name,
+            )
+        except errors.ApiError as error:
+            if errors.is_not_found(error) or errors.is_conflict(error):
+                return None
+            raise
+        return one.body
 
     def _presenter(self, request: ApiRequest, version: Version) -> Presenter:
         return Presenter(version, request.form(), included(request.query), self._registry.clock)

@@ -29,7 +29,6 @@ class NodeMetricsSource:
         self.resource = resource_of(NodeMetrics)
         self.rules: Strategy[Any] = NODE_RULES
         self.codec: Codec = Typed(NodeMetrics)
-        self.warnings: Sequence[str] = ()
         self._collector = collector
         self._reader = reader
         self._clock = clock
@@ -63,7 +62,6 @@ class PodMetricsSource:
         self.resource = resource_of(PodMetrics)
         self.rules: Strategy[Any] = POD_RULES
         self.codec: Codec = Typed(PodMetrics)
-        self.warnings: Sequence[str] = ()
         self._collector = collector
         self._reader = reader
         self._clock = clock

@@ -125,9 +125,12 @@ class Pipeline:
             )
         if not response.prepared:
             response.headers["Audit-Id"] = audit_id
-            response.headers["Server"] = "podwright"
+            response.headers["Server"] = responses.SERVER
+            response.headers.setdefault("Cache-Control", responses.UNKEPT)
             if http.content.exception() is not None or not http.content.is_eof():
                 response.force_close()  # nobody has read to where the next request begins
+            if responses.wants_pretty(http, http.raw_path.partition("?")[2]):
+                responses.prettify(response)
             response = await responses.finish(http, response)
         return response
 

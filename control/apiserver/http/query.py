@@ -1,7 +1,7 @@
 """The query string of a request, read as Kubernetes' options are: typed, with errors that name them.
 
-Unknown parameters are ignored, as the real server does: clients send `timeout`, `pretty` and others
-that mean nothing here.
+Unknown parameters are ignored, as the real server does: clients send `timeout` and others that mean
+nothing here.
 """
 
 from __future__ import annotations

@@ -22,8 +22,13 @@ _ENCODER = msgspec.json.Encoder()
 _GZIP_FROM = 128 * 1024
 _GZIP_LEVEL = 1
 _PIECES_FROM = 1024 * 1024
+_READ_BY_PEOPLE = ("curl", "Wget", "Mozilla/5.0")
+_YES = ("1", "t", "true")
 _GZIP_WINDOW = 31  # a gzip header around the deflate stream
 
+SERVER = "podwright"
+UNKEPT = "no-cache, private"
+"""Nobody between us and the client keeps answers: they hold what only this client may see."""
 STREAM_CHUNK = 256 * 1024
 _YAML_IN_THREAD = 16 * 1024
 STALL_SECONDS = 30.0
@@ -122,6 +127,24 @@ class Pieces(web.StreamResponse):
         if piece:
             async with asyncio.timeout(STALL_SECONDS):
                 await self.write(piece)
+
+
+def wants_pretty(http: web.BaseRequest, query: str) -> bool:
+    """Whether people will read the answer: they say so, or use a browser, curl or wget."""
+    at = query.find("pretty=")
+    if at >= 0:
+        value = query[at + 7 :].partition("&")[0]
+        return value.lower() in _YES
+    return http.headers.get("User-Agent", "").startswith(_READ_BY_PEOPLE)
+
+
+def prettify(response: web.StreamResponse) -> None:
+    """Indent a JSON answer that is in memory: what is sent in pieces, or kept by its hash, stays."""
+    if not isinstance(response, web.Response) or response.headers.get("Content-Type") != JSON:
+        return
+    body = response.body
+    if isinstance(body, bytes) and "ETag" not in response.headers:
+        response.body = msgspec.json.format(body, indent=2) + b"\n"
 
 
 async def finish(request: web.BaseRequest, response: web.StreamResponse) -> web.StreamResponse:

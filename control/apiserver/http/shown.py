@@ -31,7 +31,6 @@ class Source(Protocol):
     resource: Resource
     rules: Strategy[Any]
     codec: Codec
-    warnings: Sequence[str]
 
     async def get(self, namespace: str, name: str) -> ApiStruct | None:
         """One object; None if there is no such thing."""
@@ -50,8 +49,6 @@ class ShownHandler:
     async def __call__(self, request: ApiRequest) -> web.StreamResponse:
         target = request.target
         source = self._sources[target.resource]
-        for text in source.warnings:
-            request.call.warn(text)
         form = request.form()
         presenter = Presenter(source, form, included(request.query), self._clock)
         if target.name:

@@ -16,12 +16,27 @@ from api.autoscaling import Scale
 from api.codec import decode
 from api.core import Binding, Pod
 from api.policy import Eviction
-from api.scheme import resource_of
+from api.scheme import Resource, resource_of
 from control.apiserver.http import bodies, responses
 from control.apiserver.http.context import ApiRequest
+from control.apiserver.http.forms import Presenter, included
 from control.apiserver.registry import applying, evicting, patching, reading, subresources
+from control.apiserver.registry.codecs import Codec, Typed
 from control.apiserver.registry.kinds import Kind
 from control.apiserver.registry.registry import Registry
+from control.resources.autoscaling.scale import ScaleRules
+from control.resources.strategy import Strategy
+
+
+class ScalesPresented:
+    """How a Scale is shown in a Table: `kubectl get deployment x --subresource=scale`."""
+
+    resource = Resource("autoscaling", "v1", "Scale", "scales", Scale, True, "scale")
+    rules: Strategy[Any] = ScaleRules(resource)
+    codec: Codec = Typed(Scale)
+
+
+SCALES = ScalesPresented()
 
 
 class SmallSubresources:
@@ -70,16 +85,20 @@ class SmallSubresources:
 
     async def scale(self, request: ApiRequest, kind: Kind[Any]) -> web.StreamResponse:
         """Read, replace or patch how many replicas a workload wants."""
-        target = request.target
+        target, form = request.target, request.form()
         if request.verb == "get":
             stored = await reading.get(
                 self._registry, kind, namespace=target.namespace, name=target.name
             )
-            shown = subresources.scale_of(kind, stored, wanted=True)
-            return responses.json_response(responses.encode(shown))
-        request.read_write_options()
-        stored = await self._change_scale(request, kind)
-        return responses.json_response(responses.encode(subresources.scale_of(kind, stored)))
+        else:
+            request.read_write_options()
+            stored = await self._change_scale(request, kind)
+        shown = subresources.scale_of(kind, stored, wanted=request.verb == "get")
+        presenter = Presenter(SCALES, form, included(request.query), self._registry.clock)
+        body = await responses.as_media_type(
+            presenter.one(responses.encode(shown)), form.media_type
+        )
+        return responses.json_response(body, content_type=form.media_type)
 
     async def _change_scale(self, request: ApiRequest, kind: Kind[Any]) -> Any:
         target = request.target

@@ -84,9 +84,11 @@ class WatchStreams:
             headers={
                 "Content-Type": JSON,
                 "Audit-Id": request.audit_id,
-                "Cache-Control": "no-cache, private",
+                "Cache-Control": responses.UNKEPT,
+                "Server": responses.SERVER,
             }
         )
+        responses.add_warnings(response.headers, request.call.warnings)
         response.enable_chunked_encoding()
         self._open.add(opened.subscription)
         self._served += 1

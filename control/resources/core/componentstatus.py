@@ -18,9 +18,6 @@ class ComponentStatusRules(Strategy[ComponentStatus]):
         Column("Error", "string", lambda one, now: _told(one).error),
     )
 
-    def warnings(self, obj: ComponentStatus) -> list[str]:
-        return ["v1 ComponentStatus is deprecated in v1.19+"]
-
 
 def made(name: str, problem: str) -> ComponentStatus:
     """What is told of a component; `problem` is empty when it is well."""

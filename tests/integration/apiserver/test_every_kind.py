@@ -15,6 +15,7 @@ import pytest
 from kubernetes import client
 
 from api.codec import decode
+from api.meta import DeleteOptions
 from api.scheme import ALTERNATES, RESOURCES, REVIEWS, Resource
 from api.struct import fields
 from tests.integration.apiserver.conftest import Api, Server
@@ -155,6 +156,110 @@ async def test_read_in_each_form(api: Api, resource: Resource) -> None:
     assert part["kind"] == "PartialObjectMetadata" and part["metadata"]["name"] == name
     code, text = await api.get(path, headers={"Accept": YAML})
     assert code == 200 and re.search(rf"^ +name: {re.escape(name)}$", text, re.MULTILINE)
+    await api.ok("DELETE", path, AT_ONCE)
+    await gone(api, path)
+
+
+@KINDS
+async def test_watched_in_each_form(api: Api, resource: Resource) -> None:
+    """As Table and as metadata alone: every event is of that form, the last one included."""
+    body = sample(resource, "watched")
+    collection, path = path_of(resource, body)
+    made = await api.ok("POST", collection, body)
+    name, since = made["metadata"]["name"], int(made["metadata"]["resourceVersion"]) - 1
+    query = f"watch=true&timeoutSeconds=1&resourceVersion={since}&allowWatchBookmarks=true"
+    query += f"&fieldSelector=metadata.name={name}"
+    for accept, kind in ((TABLE, "Table"), (METADATA, "PartialObjectMetadata")):
+        headers = {"Accept": f"{accept};stream=watch"}
+        async with api.session.get(f"{api.url}{collection}?{query}", headers=headers) as answer:
+            assert answer.status == 200, await answer.text()
+            events = [json.loads(line) async for line in answer.content]
+        assert events[0]["type"] == "ADDED" and events[-1]["type"] == "BOOKMARK"
+        assert {event["object"]["kind"] for event in events} == {kind}
+        first = events[0]["object"]
+        if kind == "Table":
+            assert len(first["columnDefinitions"]) == len(first["rows"][0]["cells"])
+            first = first["rows"][0]["object"]
+        assert first["metadata"]["uid"] == made["metadata"]["uid"]
+    await api.ok("DELETE", path, AT_ONCE)
+    await gone(api, path)
+
+
+@KINDS
+async def test_tried_and_not_done(api: Api, resource: Resource) -> None:
+    """Every write as a dry run: it answers as if it were done, and nothing is."""
+    body = sample(resource, "tried")
+    collection, path = path_of(resource, body)
+    tried = await api.ok("POST", f"{collection}?dryRun=All", body)
+    assert tried["metadata"]["uid"]
+    assert (await api.get(path))[0] == 404
+    before = await api.ok("POST", collection, body)
+    patch = {"metadata": {"labels": {"tried": "yes"}}}
+    code, patched = await api.patch(f"{path}?dryRun=All", patch)
+    assert code == 200 and patched["metadata"]["labels"]["tried"] == "yes"
+    configuration = {**body, "metadata": {**body["metadata"], "labels": {"tried": "apply"}}}
+    code, applied = await api.patch(
+        f"{path}?dryRun=All&fieldManager=t&force=true",
+        configuration,
+        "application/apply-patch+yaml",
+    )
+    assert code == 200 and applied["metadata"]["labels"]["tried"] == "apply"
+    patched["metadata"].pop("resourceVersion")
+    code, _ = await api.put(f"{path}?dryRun=All", patched)
+    assert code == 200
+    await api.ok("DELETE", f"{path}?dryRun=All")
+    after = await api.ok("GET", path)
+    assert after["metadata"].get("labels") == before["metadata"].get("labels")
+    assert "deletionTimestamp" not in after["metadata"]
+    await api.ok("DELETE", path, AT_ONCE)
+    await gone(api, path)
+
+
+@KINDS
+async def test_deleted_together(api: Api, resource: Resource) -> None:
+    """What a list with the same selector shows, and nothing else; DeleteOptions as protobuf."""
+    body = sample(resource, "together")
+    collection, path = path_of(resource, body)
+    body["metadata"]["labels"] = {"together": resource.plural}
+    await api.ok("POST", collection, body)
+    options = packed(DeleteOptions(grace_period_seconds=0, propagation_policy="Background"))
+    if "deletecollection" not in resource.verbs:
+        assert (await api.delete(collection, options, content_type=PROTOBUF))[0] == 405
+        await api.ok("DELETE", path, AT_ONCE)
+        return
+    for chosen, there in (("together=other", 200), (None, 404)):
+        selector = chosen or f"together={resource.plural}"
+        code, listed = await api.delete(
+            f"{collection}?labelSelector={selector}", options, content_type=PROTOBUF
+        )
+        assert code == 200, listed
+        assert listed["kind"] == f"{resource.kind}List"
+        assert len(listed["items"]) == (there == 404)
+        if there == 200:
+            assert (await api.get(path))[0] == 200
+    await gone(api, path)
+
+
+WITH_STATUS = [one for one in STORED if one.subresource("status")]
+
+
+@pytest.mark.parametrize("resource", WITH_STATUS, ids=name_of)
+async def test_the_status_is_a_resource_of_its_own(api: Api, resource: Resource) -> None:
+    """Read, patched and replaced by itself; metadata's labels and the spec stay as they are."""
+    body = sample(resource, "status")
+    collection, path = path_of(resource, body)
+    await api.ok("POST", collection, body)
+    for _ in range(5):  # whoever sets conditions may come between
+        found = await api.ok("GET", f"{path}/status")
+        code, answer = await api.put(f"{path}/status", found)
+        if code != 409:
+            break
+    assert code == 200, answer
+    code, answer = await api.patch(f"{path}/status", {"spec": None, "status": {}})
+    assert code == 200, answer
+    assert answer.get("spec") == found.get("spec")
+    code, answer = await api.patch(f"{path}/status", {"nonsense": 1}, "application/cbor")
+    assert code == 415
     await api.ok("DELETE", path, AT_ONCE)
     await gone(api, path)
 

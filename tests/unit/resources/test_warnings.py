@@ -29,7 +29,12 @@ QUIET: list[tuple[str, Change]] = [
         "Pod",
         {
             "spec.topologySpreadConstraints": [
-                {"maxSkew": 1, "topologyKey": "a", "whenUnsatisfiable": "ScheduleAnyway"}
+                {
+                    "maxSkew": 1,
+                    "topologyKey": "a",
+                    "whenUnsatisfiable": "ScheduleAnyway",
+                    "labelSelector": {},
+                }
             ],
             "spec.affinity": {"podAffinity": {}, "podAntiAffinity": {}},
         },
