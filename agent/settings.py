@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from agent.containers.pause import DEFAULT_IMAGE
+from agent.containers.records import LogLimits
 from agent.node import eviction, imagegc
 from agent.node.eviction import Threshold
 from agent.spec import runtimes, sysctls
@@ -75,6 +76,20 @@ def percent(text: str) -> int:
     """a whole number of percent, 0 to 100"""
     number = int(text)
     if not 0 <= number <= 100:
+        raise ValueError(text)
+    return number
+
+
+def size(text: str) -> str:
+    """a size such as 10Mi"""
+    if quantity.value(text) < 1:
+        raise ValueError(text)
+    return quantity.canonical(text)
+
+
+def several(text: str) -> int:
+    """a whole number above 1"""
+    if (number := int(text)) < 2:
         raise ValueError(text)
     return number
 
@@ -304,6 +319,29 @@ SETTINGS: tuple[Setting, ...] = (
         "gvisor=runsc.",
     ),
     Setting(
+        name="container-log-max-size",
+        type=size,
+        default="10Mi",
+        metavar="SIZE",
+        group=_ENGINE,
+        help="Size at which a container's log begins another file.",
+    ),
+    Setting(
+        name="container-log-max-files",
+        type=several,
+        default=5,
+        metavar="N",
+        group=_ENGINE,
+        help="How many files a container's log may have; the oldest goes when there are more.",
+    ),
+    Setting(
+        name="container-log-root",
+        type=Path,
+        default=Path("/var/log"),
+        group=_ENGINE,
+        help="Directory in which log collectors find the containers' logs, as pods/ and containers/.",
+    ),
+    Setting(
         name="cgroup-root",
         default="/",
         metavar="CGROUP",
@@ -410,6 +448,9 @@ class AgentSettings:
     seccomp_profile_root: Path = Path("/var/lib/podwright/seccomp")
     allowed_unsafe_sysctls: tuple[str, ...] = ()
     runtime_handlers: tuple[str, ...] = ()
+    container_log_max_size: str = "10Mi"
+    container_log_max_files: int = 5
+    container_log_root: Path = Path("/var/log")
     cgroup_root: str = "/"
     cluster_cidr: str = "10.244.0.0/16"
     service_cidr: str = "10.96.0.0/12"
@@ -438,6 +479,13 @@ class AgentSettings:
             found.append(replace(eviction.threshold(limit), grace=settings.duration(grace)))
         more = self.amounts(self.eviction_minimum_reclaim)
         return [replace(one, reclaim=quantity.value(more.get(one.signal, "0"))) for one in found]
+
+    def log_limits(self) -> LogLimits:
+        """How large a container's log may become."""
+        return LogLimits(
+            max_size=quantity.value(self.container_log_max_size),
+            max_files=self.container_log_max_files,
+        )
 
     def image_policy(self) -> imagegc.Policy:
         """When images are removed."""

@@ -78,6 +78,7 @@ def agent(
         f"--run-dir={member.run / 'agent'}",
         f"--docker-host={engine}",
         f"--cgroup-root=/{member.cgroup_root}",
+        f"--container-log-root={member.data / 'log'}",
         # The disk is the host's, and full of other things: its shortage is not this cluster's.
         "--eviction-hard=memory.available<100Mi",
         "--image-gc-high-threshold=100",

@@ -215,6 +215,7 @@ class FakeRuntime:
             exit_code=0,
             oom_killed=False,
             pid=100_000 + self._serial,
+            log_path=f"/fake/containers/{id}/{id}-json.log",
         )
         container.ends_at = (
             None if script.run_for is None else self.clock.monotonic() + script.run_for

@@ -17,7 +17,7 @@ from agent.containers.errors import (
 )
 from agent.containers.images import ImageEvent, ImageProblem, PullPolicy, Reason, default_policy
 from agent.containers.records import ContainerId, ImageRecord, Mount, RegistryAuth
-from agent.effects import sandbox
+from agent.effects import loglinks, sandbox
 from agent.effects.context import PodContext, StepFailed
 from agent.pod import names
 from agent.pod.actions import CreateContainer, EnsureImage, RunPostStart, StartContainer
@@ -115,6 +115,8 @@ async def start(ctx: PodContext, action: StartContainer) -> None:
         raise StepFailed("RunContainerError", error.message) from error
     finally:
         await sandbox.look(ctx, action.id)
+    if (record := ctx.memory.records.get(action.id)) is not None:
+        loglinks.link(ctx.agent.node.log_root, ctx.pod, record)
     ctx.normal("Started", f"Started container {container.name}", container=container.name)
 
 

@@ -12,6 +12,7 @@ import asyncio
 
 from agent.containers.errors import NotFound, RuntimeFailure
 from agent.containers.records import ContainerId
+from agent.effects import loglinks
 from agent.effects.context import PodContext, StepFailed, StopOrder
 from agent.pod import names
 from agent.pod.actions import DeletePod, ReleaseSandbox, RemoveContainer, StopContainer, TearDown
@@ -75,6 +76,8 @@ async def remove(ctx: PodContext, action: RemoveContainer) -> None:
         await ctx.agent.runtime.remove(action.id)
     except RuntimeFailure as error:
         raise StepFailed("FailedRemoveContainer", error.message) from error
+    if (record := ctx.memory.records.get(action.id)) is not None:
+        loglinks.unlink(ctx.agent.node.log_root, ctx.pod, record)
     ctx.memory.forget(action.id)
 
 
@@ -108,6 +111,7 @@ async def tear_down(ctx: PodContext, action: TearDown) -> None:
         for result in results:
             if isinstance(result, BaseException):
                 raise result
+        loglinks.remove(agent.node.log_root, ctx.pod)
         release_subpaths(ctx.directory, agent.mounter)
         await ctx.volumes.tear_down(ctx.pod, ctx.place())
         # In every class: an orphan's spec, and so its class, is not known.

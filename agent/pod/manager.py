@@ -23,6 +23,7 @@ from functools import partial
 
 from agent.containers.errors import RuntimeFailure
 from agent.containers.records import ContainerRecord, EventKind, ImageId, RuntimeEvent
+from agent.effects import loglinks
 from agent.effects.context import AgentContext
 from agent.pod import names
 from agent.pod.alarm import Alarm
@@ -296,6 +297,7 @@ class PodManager:
     async def _remove_strays(self) -> None:
         """Cgroups and directories of pods that are no more. What cannot go now may the next time."""
         self.agent.cgroups.remove_strays(self.agent.cgroups.pod_uids() - set(self.workers))
+        loglinks.sweep(self.agent.node.log_root, set(self.workers))
         directory, mounter = self.agent.node.pods_directory, self.agent.mounter
         for path in list(directory.iterdir()) if directory.is_dir() else ():
             if path.name not in self.workers and path.is_dir():

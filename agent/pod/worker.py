@@ -26,7 +26,7 @@ from typing import Any
 
 from agent.containers.errors import NotFound, RuntimeFailure
 from agent.containers.records import ContainerId, ContainerRecord, EventKind, RuntimeEvent
-from agent.effects import resize, sandbox, start, stop
+from agent.effects import loglinks, resize, sandbox, start, stop
 from agent.effects.context import AgentContext, PodContext, StepFailed
 from agent.effects.lastwords import termination_message
 from agent.effects.probing import Probing
@@ -334,7 +334,9 @@ class PodWorker:
         for id in list(self._stale):
             self._stale.discard(id)
             try:
-                memory.note(await runtime.inspect(id))
+                memory.note(record := await runtime.inspect(id))
+                # What an agent before this one has started, and could not link any more.
+                loglinks.link(self.context.agent.node.log_root, self.pod, record)
             except NotFound:
                 memory.forget(id)
             except RuntimeFailure as error:

@@ -129,6 +129,7 @@ def container_create(
         cap_drop=safe.cap_drop,
         security_options=safe.options,
         stop_signal=stop_signal or "",
+        log_limits=node.log_limits,
         runtime=made.runtime,
     )
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from agent.containers.records import EngineInfo
+from agent.containers.records import EngineInfo, LogLimits
 from agent.spec.dns import ResolvConf
 from agent.spec.fieldref import Place
 
@@ -33,6 +33,9 @@ class NodeFacts:
     """Handlers of RuntimeClasses that are called otherwise in the engine."""
     unsafe_sysctls: tuple[str, ...] = ()
     """Kernel parameters beyond the safe ones that pods may set."""
+    log_limits: LogLimits = field(default_factory=LogLimits)
+    log_root: Path | None = None
+    """Below it log collectors find containers' logs; None: they do not."""
 
     @property
     def lowest_oom_score(self) -> int:

@@ -16,7 +16,7 @@ import pytest
 
 from agent.containers import pause
 from agent.containers.images import Images
-from agent.containers.records import ContainerRecord
+from agent.containers.records import ContainerRecord, LogLimits
 from agent.containers.runtime import DockerRuntime
 from agent.effects.context import AgentContext
 from agent.node.objects import ReferencedObjects
@@ -173,6 +173,8 @@ class RealNode:
             allocatable={"cpu": "2", "memory": "4Gi"},
             cluster_dns=("10.96.0.10",),
             resolv_conf=ResolvConf(nameservers=("192.0.2.53",)),
+            log_limits=LogLimits(max_size=50_000, max_files=3),
+            log_root=self.directory / "log",
         )
         return AgentContext(
             runtime=self.runtime,

@@ -366,3 +366,24 @@ async def test_init_containers_and_a_job(node: RealNode) -> None:
     assert status is not None and status.state.terminated is not None
     assert status.state.terminated.message == "one\ntwo\n"
     await node.until(lambda: node.network.attached == {})
+
+
+async def test_logs_on_the_disk(node: RealNode) -> None:
+    """A collector's names lead to the engine's file; it is bounded as the agent is set, and goes with
+    the pod."""
+    node.api.put(make_pod(shell(f"seq 100000; {FOREVER}")))
+    await node.until(node.ready)
+    status = node.status()
+    assert status is not None
+    id = status.container_id.rpartition("/")[2]
+    by_pod = node.directory / "log" / "pods" / f"ns_pod_{UID}" / "web" / "0.log"
+    by_id = node.directory / "log" / "containers" / f"pod_ns_web-{id}.log"
+    await node.until(lambda: by_pod.exists() and '"100000\\n"' in by_pod.read_text())
+    assert by_id.samefile(by_pod)
+    files = list(by_pod.resolve().parent.glob("*-json.log*"))
+    assert len(files) == 3
+    assert all(path.stat().st_size <= 50_000 for path in files)
+    found = [piece async for _, piece in node.runtime.logs(id, LogOptions(tail_lines=2))]  # type: ignore[arg-type]
+    assert b"".join(found) == b"99999\n100000\n"
+    await delete(node)
+    assert not by_pod.parent.exists() and not by_id.is_symlink()

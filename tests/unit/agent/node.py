@@ -142,6 +142,7 @@ class Node:
             resolv_conf=ResolvConf(nameservers=("192.0.2.53",)),
             seccomp_root=self.directory / "seccomp",
             runtime_handlers=self.handlers,
+            log_root=self.directory / "log",
         )
         cgroups = FakeCgroups(self.directory / "cgroup")
         from agent.resources.values import CpuMemory
