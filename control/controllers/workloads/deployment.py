@@ -2,6 +2,10 @@
 
 `rollout` decides; this controller finds and makes ReplicaSets, writes one step at a time and comes
 back when the ReplicaSets' status has moved. `progress` says how far it got.
+
+Invariant: a step is decided only over a cache that shows all earlier ones. Each write holds for one
+version of one set, but the bounds are about all of them together: a set that grew unseen would let
+another one grow too far.
 """
 
 from collections.abc import Sequence
@@ -9,9 +13,9 @@ from collections.abc import Sequence
 import msgspec
 
 from api import objects, pods
-from api.apps import Deployment, ReplicaSet, ReplicaSetSpec
+from api.apps import Deployment, DeploymentStatus, ReplicaSet, ReplicaSetSpec
 from api.core import Pod
-from api.errors import is_already_exists, is_not_found
+from api.errors import is_already_exists, is_namespace_terminating, is_not_found
 from api.meta import LabelSelector, ObjectMeta
 from api.objects import Key
 from api.selectors import from_label_selector
@@ -20,6 +24,7 @@ from control.controllers import indexes
 from control.controllers.claims import adopt, claim, release
 from control.controllers.context import Context
 from control.controllers.controller import Controller
+from control.controllers.sight import Sight
 from control.controllers.workloads import progress, rollout
 
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
@@ -38,6 +43,7 @@ class DeploymentController(Controller):
         self._sets = context.informers.of(ReplicaSet)
         self._pods = context.informers.of(Pod)
         self._recorder = context.recorder(self.name)
+        self._sight = Sight(ReplicaSet, self._sets)
         indexes.index_pods(self._pods)
         indexes.index_controlled(self._sets)
         self.watch_own(Deployment)
@@ -57,13 +63,20 @@ class DeploymentController(Controller):
 
     async def reconcile(self, key: Key) -> float | None:
         deployment = self._deployments.get(key.name, key.namespace)
-        if deployment is None or deployment.metadata.deletion_timestamp:
+        if deployment is None:
+            self._sight.forget(key)
             return None
+        await self._sight.check(self.client, key)
         owned = await self._claim(deployment)
         new = rollout.find_new(deployment, owned)
         old = [rs for rs in owned if new is None or rs.metadata.uid != new.metadata.uid]
+        if deployment.metadata.deletion_timestamp:
+            return await self._report(deployment, new, old)
         if deployment.spec.paused:
-            await self._scale_in_proportion(deployment, owned)
+            if new is not None:
+                new = await self._carry_over(deployment, new, old)
+            await self._scale(deployment, [*([new] if new is not None else []), *old])
+            await self._clean_up(deployment, old)
             return await self._report(deployment, new, old)
         if new is None:
             new = await self._create_new(deployment, old)
@@ -72,7 +85,7 @@ class DeploymentController(Controller):
         new = await self._carry_over(deployment, new, old)
         active = [rs for rs in (new, *old) if rollout.size(rs) > 0]
         if len(active) > 1 and rollout.was_scaled(deployment, active):
-            await self._scale_in_proportion(deployment, active)
+            await self._scale(deployment, active)
         elif not self._waits_for_old_pods(deployment, old):
             await self._apply(deployment, new, old)
         if progress.is_complete(deployment, new, old):
@@ -114,20 +127,24 @@ class DeploymentController(Controller):
         """Make the ReplicaSet of the present template; None when its name was taken by another."""
         rs = new_replica_set(deployment, old)
         try:
-            created = await self.client.create(rs)
+            created = await self._sight.after(objects.key(deployment), self.client.create(rs))
         except PodwrightError as error:
-            if not is_already_exists(error):
-                self._recorder.event(
-                    deployment,
-                    "Warning",
-                    "ReplicaSetCreateError",
-                    f'Failed to create new replica set "{rs.metadata.name}": {error}',
-                )
-                raise
-            return await self._after_collision(deployment, rs)
+            if is_already_exists(error):
+                return await self._after_collision(deployment, rs)
+            if not is_namespace_terminating(error):
+                await self._tell_not_created(deployment, rs.metadata.name, error)
+            raise
         if rollout.size(created):
             self._tell_scaled(deployment, created.metadata.name, 0, rollout.size(created))
         return created
+
+    async def _tell_not_created(
+        self, deployment: Deployment, name: str, error: PodwrightError
+    ) -> None:
+        message = f'Failed to create new replica set "{name}": {error}'
+        self._recorder.event(deployment, "Warning", "ReplicaSetCreateError", message)
+        status = progress.not_created(deployment, message, self.clock.now())
+        await self._write_status(deployment, status)
 
     async def _after_collision(self, deployment: Deployment, rs: ReplicaSet) -> ReplicaSet | None:
         live = await self.client.get(ReplicaSet, rs.metadata.name, rs.metadata.namespace)
@@ -138,9 +155,7 @@ class DeploymentController(Controller):
         status = msgspec.structs.replace(
             deployment.status, collision_count=(deployment.status.collision_count or 0) + 1
         )
-        await self.client.update(
-            msgspec.structs.replace(deployment, status=status), subresource="status"
-        )
+        await self._write_status(deployment, status)
         return None
 
     async def _carry_over(
@@ -158,9 +173,7 @@ class DeploymentController(Controller):
                 "metadata": {"annotations": wanted},
                 "spec": {"minReadySeconds": deployment.spec.min_ready_seconds},
             }
-            new = await self.client.patch(
-                ReplicaSet, new.metadata.name, new.metadata.namespace, body
-            )
+            new = await self._patch(deployment, new, body)
         if deployment.metadata.annotations.get(rollout.REVISION) != str(number):
             await self.client.patch(
                 Deployment,
@@ -177,19 +190,12 @@ class DeploymentController(Controller):
             deployment, rollout.next_step(deployment, new, old).sizes, (new, *old)
         )
 
-    async def _scale_in_proportion(
-        self, deployment: Deployment, owned: Sequence[ReplicaSet]
-    ) -> None:
-        active = [rs for rs in owned if rollout.size(rs) > 0]
-        if not active and owned:  # scaled to nothing before: the latest one grows again
-            active = [max(owned, key=rollout.revision)]
-        if len(active) == 1:
-            sizes = {active[0].metadata.name: deployment.spec.replicas or 0}
-        else:
-            sizes = rollout.scaled(deployment, active)
-        await self._write_sizes(deployment, sizes, active)
-        for rs in active:
-            if rs.metadata.name not in sizes and rollout.was_scaled(deployment, [rs]):
+    async def _scale(self, deployment: Deployment, owned: Sequence[ReplicaSet]) -> None:
+        sizes = rollout.paused_sizes(deployment, owned)
+        await self._write_sizes(deployment, sizes, owned)
+        for rs in owned:
+            sized = rollout.size(rs) > 0 and rs.metadata.name not in sizes
+            if sized and rollout.was_scaled(deployment, [rs]):
                 await self._patch_size(deployment, rs, rollout.size(rs))
 
     async def _write_sizes(
@@ -210,7 +216,12 @@ class DeploymentController(Controller):
             },
             "spec": {"replicas": size},
         }
-        await self.client.patch(ReplicaSet, rs.metadata.name, rs.metadata.namespace, body)
+        await self._patch(deployment, rs, body)
+
+    async def _patch(self, deployment: Deployment, rs: ReplicaSet, body: object) -> ReplicaSet:
+        name, namespace = rs.metadata.name, rs.metadata.namespace
+        patch = self.client.patch(ReplicaSet, name, namespace, body)
+        return await self._sight.after(objects.key(deployment), patch)
 
     def _tell_scaled(self, deployment: Deployment, name: str, before: int, after: int) -> None:
         direction = "up" if after > before else "down"
@@ -236,14 +247,18 @@ class DeploymentController(Controller):
     ) -> float | None:
         now = self.clock.now()
         status = progress.status_of(deployment, new, old, now)
-        if status != deployment.status:
-            copy = msgspec.structs.replace(deployment, status=status)
-            try:
-                await self.client.update(copy, subresource="status")
-            except PodwrightError as error:
-                if not is_not_found(error):
-                    raise
+        await self._write_status(deployment, status)
         return progress.seconds_until_deadline(deployment, status, now)
+
+    async def _write_status(self, deployment: Deployment, status: DeploymentStatus) -> None:
+        if status == deployment.status:
+            return
+        copy = msgspec.structs.replace(deployment, status=status)
+        try:
+            await self.client.update(copy, subresource="status")
+        except PodwrightError as error:
+            if not is_not_found(error):
+                raise
 
 
 def new_replica_set(deployment: Deployment, old: Sequence[ReplicaSet]) -> ReplicaSet:

@@ -1,7 +1,8 @@
 """What the controllers that make pods have in common: finding, adopting, making and deleting them.
 
 Serves steps 1 and 7 of the pod's walk. A workload's pods are those it controls and selects; what it
-wrote and does not see yet is kept in `Expectations`, so that nothing is counted twice. Subclasses
+wrote and does not see yet is kept in `Expectations` (and in `Sight` if it does not know whether it was
+done), so that nothing is counted twice. Subclasses
 say in `sync` what is to happen; they are called when the informer shows everything they wrote.
 """
 
@@ -31,6 +32,7 @@ from control.controllers.claims import adopt, claim, release
 from control.controllers.context import Context
 from control.controllers.controller import Controller
 from control.controllers.expectations import LAPSE_SECONDS, Expectations
+from control.controllers.sight import Sight
 from control.controllers.workloads.failedpods import FailedPods
 
 Workload = DaemonSet | Job | ReplicaSet | ReplicationController | StatefulSet
@@ -76,6 +78,7 @@ class PodOwner(Controller, Generic[W]):
         indexes.index_selecting(self._owners, pairs_of)
         self._recorder = context.recorder(self.name)
         self._expected: Expectations[Key] = Expectations(context.clock)
+        self._sight = Sight(Pod, self._pods)
         self._failed: FailedPods[tuple[str, str]] = FailedPods()
         self.watch_own(self.kind)
         self._pods.subscribe(self._on_pod)
@@ -98,6 +101,7 @@ class PodOwner(Controller, Generic[W]):
     def forget(self, key: Key) -> None:
         """The owner is gone."""
         self._expected.forget(key)
+        self._sight.forget(key)
 
     async def reconcile(self, key: Key) -> float | None:
         owner = self._owners.get(key.name, key.namespace)
@@ -106,6 +110,7 @@ class PodOwner(Controller, Generic[W]):
             return None
         if not self._expected.met(key):
             return LAPSE_SECONDS
+        await self._sight.check(self.client, key)
         return await self.sync(owner, key)
 
     def _on_pod(self, old: Pod | None, new: Pod | None) -> None:
@@ -143,7 +148,7 @@ class PodOwner(Controller, Generic[W]):
     async def create_pod(self, owner: W, key: Key, pod: Pod) -> None:
         """Make one pod, and say so."""
         try:
-            made = await self.client.create(pod)
+            made = await self._sight.perhaps(key, self.client.create(pod))
         except PodwrightError as error:
             self.tell_not_created(owner, pod.metadata.name, error)
             raise
@@ -163,7 +168,8 @@ class PodOwner(Controller, Generic[W]):
         name, uid = pod.metadata.name, pod.metadata.uid
         self._expected.deleted(key, uid)
         try:
-            await self.client.delete(Pod, name, pod.metadata.namespace, uid=uid)
+            namespace = pod.metadata.namespace
+            await self._sight.perhaps(key, self.client.delete(Pod, name, namespace, uid=uid))
         except PodwrightError as error:
             self._expected.seen(key, uid, leaving=True)
             if not is_not_found(error):

@@ -43,16 +43,28 @@ def status_of(
         collision_count=deployment.status.collision_count,
         conditions=list(deployment.status.conditions),
     )
+    failure = _failure([*([new] if new is not None else []), *old])
     for condition in (
         _available(deployment, available),
         _progressing(deployment, new, old, status, now),
-        _failure(sets),
+        failure,
     ):
         if condition is not None:
             status.conditions = _put(status.conditions, condition, now)
-    if _failure(sets) is None:
+    if failure is None:
         status.conditions = conditions.remove(status.conditions, "ReplicaFailure")
+    if not rollout.has_deadline(deployment):
+        status.conditions = conditions.remove(status.conditions, "Progressing")
     return status
+
+
+def not_created(deployment: Deployment, message: str, now: datetime) -> DeploymentStatus:
+    """The status when the ReplicaSet of the present template could not be made."""
+    if not rollout.has_deadline(deployment):
+        return deployment.status
+    condition = _moved("False", "ReplicaSetCreateError", message)
+    told = _put(list(deployment.status.conditions), condition, now)
+    return msgspec.structs.replace(deployment.status, conditions=told)
 
 
 def seconds_until_deadline(
@@ -98,11 +110,17 @@ def _progressing(
     status: DeploymentStatus,
     now: datetime,
 ) -> DeploymentCondition | None:
-    """The Progressing condition, or None to leave what is there."""
+    """The Progressing condition, or None to leave what is there.
+
+    A pause hides no deadline that was missed: what was wrong before it still is.
+    """
     known = conditions.find(deployment.status.conditions, "Progressing")
     if deployment.spec.paused:
-        paused = known is not None and known.reason == "DeploymentPaused"
-        return None if paused else _moved("Unknown", "DeploymentPaused", "Deployment is paused")
+        told = known is not None and known.reason in (
+            "DeploymentPaused",
+            "ProgressDeadlineExceeded",
+        )
+        return None if told else _moved("Unknown", "DeploymentPaused", "Deployment is paused")
     name = new.metadata.name if new is not None else ""
     if is_complete(deployment, new, old):
         text = f'ReplicaSet "{name}" has successfully progressed.'
@@ -110,6 +128,8 @@ def _progressing(
     if known is not None and known.reason == "DeploymentPaused":
         return _moved("Unknown", "DeploymentResumed", "Deployment is resumed")
     if known is None or _is_of_another(known, name):
+        if new is not None and any(_is_later(rs, new) for rs in old):
+            return _moved("True", "FoundNewReplicaSet", f'Found new replica set "{name}"')
         return _moved("True", "NewReplicaSetCreated", f'Created new replica set "{name}"')
     if known.reason == "NewReplicaSetAvailable" and status.replicas == status.updated_replicas:
         return None  # complete is complete: pods that break or are added later are no rollout
@@ -127,6 +147,12 @@ def _is_of_another(known: DeploymentCondition, name: str) -> bool:
     """Whether the condition is about an earlier template, whose deadline is not this one's."""
     about_a_set = known.reason not in ("DeploymentPaused", "DeploymentResumed")
     return bool(name) and about_a_set and f'"{name}"' not in known.message
+
+
+def _is_later(one: ReplicaSet, other: ReplicaSet) -> bool:
+    """Whether one was made after the other, which then is a template that has come back."""
+    times = (one.metadata.creation_timestamp or "", other.metadata.creation_timestamp or "")
+    return times[0] > times[1]
 
 
 def _has_moved(before: DeploymentStatus, after: DeploymentStatus) -> bool:

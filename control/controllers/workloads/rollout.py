@@ -6,7 +6,8 @@ ones are taken only as long as replicas - maxUnavailable stay available, broken 
 """
 
 import hashlib
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
@@ -19,6 +20,8 @@ HASH_LABEL = "pod-template-hash"
 REVISION = "deployment.kubernetes.io/revision"
 DESIRED = "deployment.kubernetes.io/desired-replicas"
 MAX_REPLICAS = "deployment.kubernetes.io/max-replicas"
+UNLIMITED = 2**31 - 1
+"""What clients write into `revisionHistoryLimit` and `progressDeadlineSeconds` for "none"."""
 _ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
 _HASH_LENGTH = 10
 
@@ -97,6 +100,11 @@ def size(rs: ReplicaSet) -> int:
     return rs.spec.replicas or 0
 
 
+def available(rs: ReplicaSet) -> int:
+    """How many pods can be counted on: its status may still tell of some it is told not to have."""
+    return min(rs.status.available_replicas, size(rs))
+
+
 def next_step(deployment: Deployment, new: ReplicaSet, old: Sequence[ReplicaSet]) -> Step:
     """The sizes to write now; an empty step when there is nothing to do but wait."""
     if deployment.spec.strategy.type == "Recreate":
@@ -134,35 +142,30 @@ def _shrink_old(
     wanted = deployment.spec.replicas or 0
     floor = wanted - max_unavailable(deployment)
     total = sum(size(rs) for rs in (new, *old))
-    new_unavailable = size(new) - new.status.available_replicas
+    new_unavailable = size(new) - available(new)
     budget = total - floor - new_unavailable
     if budget <= 0:
         return {}
     ordered = sorted(old, key=_age)
     sizes = {rs.metadata.name: size(rs) for rs in ordered}
     for rs in ordered:
-        unhealthy = max(0, size(rs) - rs.status.available_replicas)
-        taken = min(unhealthy, budget)
+        taken = min(size(rs) - available(rs), budget)
         sizes[rs.metadata.name] -= taken
         budget -= taken
-    available = sum(rs.status.available_replicas for rs in (new, *old))
-    spare = min(budget, available - floor)
+    spare = min(budget, sum(map(available, (new, *old))) - floor)
     for rs in ordered:
         taken = max(0, min(sizes[rs.metadata.name], spare))
         sizes[rs.metadata.name] -= taken
         spare -= taken
-    return {
-        rs.metadata.name: sizes[rs.metadata.name]
-        for rs in old
-        if sizes[rs.metadata.name] != size(rs)
-    }
+    return _changes(old, sizes)
 
 
 def scaled(deployment: Deployment, active: Sequence[ReplicaSet]) -> dict[str, int]:
     """Sizes after the Deployment itself was scaled amid a rollout: shared out in proportion.
 
     Each active ReplicaSet remembers for how many replicas it was sized (an annotation); only when
-    that differs from what is wanted now is there anything to share. Leftovers go to the largest.
+    that differs from what is wanted now is there anything to share. The largest come first, of equals
+    the newer grows and the older shrinks; leftovers go to the first.
     """
     wanted = deployment.spec.replicas or 0
     allowed = wanted + max_surge(deployment) if wanted > 0 else 0
@@ -170,26 +173,61 @@ def scaled(deployment: Deployment, active: Sequence[ReplicaSet]) -> dict[str, in
     difference = allowed - total
     if difference == 0 or total == 0:
         return {}
-    ordered = sorted(active, key=lambda rs: (-size(rs), rs.metadata.creation_timestamp or ""))
+    by_age = sorted(active, key=_age, reverse=difference > 0)
+    ordered = sorted(by_age, key=size, reverse=True)
     sizes = {}
     left = difference
     for rs in ordered:
-        share = round(size(rs) * allowed / _sized_for(rs, total)) - size(rs)
+        share = _rounded(size(rs) * allowed / _sized_for(rs, deployment, total)) - size(rs)
         share = max(min(share, left), 0) if difference > 0 else min(max(share, left), 0)
         sizes[rs.metadata.name] = max(0, size(rs) + share)
         left -= share
     first = ordered[0].metadata.name
     sizes[first] = max(0, sizes[first] + left)
+    return _changes(active, sizes)
+
+
+def paused_sizes(deployment: Deployment, owned: Sequence[ReplicaSet]) -> dict[str, int]:
+    """Sizes while no step of a rollout may be taken: only what scaling the Deployment asks for.
+
+    The one active set, or the latest where none is, follows what is wanted. Beside a new one that
+    serves all that is wanted, old ones go. Otherwise those of a rolling update share.
+    """
+    wanted = deployment.spec.replicas or 0
+    active = [rs for rs in owned if size(rs) > 0]
+    if len(active) <= 1:
+        latest = active or sorted(owned, key=lambda rs: (revision(rs), _age(rs)))[-1:]
+        return _changes(latest, {rs.metadata.name: wanted for rs in latest})
+    new = find_new(deployment, active)
+    if new is not None and _is_saturated(deployment, new):
+        return _changes(active, {rs.metadata.name: 0 for rs in active if rs is not new})
+    return scaled(deployment, active) if deployment.spec.strategy.type == "RollingUpdate" else {}
+
+
+def _is_saturated(deployment: Deployment, new: ReplicaSet) -> bool:
+    """Whether the new set is all that is wanted, was told so, and serves."""
+    wanted = deployment.spec.replicas or 0
+    told = new.metadata.annotations.get(DESIRED) == str(wanted)
+    return told and size(new) == wanted == new.status.available_replicas
+
+
+def _changes(sets: Sequence[ReplicaSet], sizes: Mapping[str, int]) -> dict[str, int]:
+    """What of these sizes is to be written."""
     return {
         rs.metadata.name: sizes[rs.metadata.name]
-        for rs in active
-        if sizes[rs.metadata.name] != size(rs)
+        for rs in sets
+        if sizes.get(rs.metadata.name, size(rs)) != size(rs)
     }
 
 
-def _sized_for(rs: ReplicaSet, fallback: int) -> int:
+def _rounded(number: float) -> int:
+    """Halves go up (Python's own rounding prefers even numbers)."""
+    return math.floor(number + 0.5)
+
+
+def _sized_for(rs: ReplicaSet, deployment: Deployment, total: int) -> int:
     text = rs.metadata.annotations.get(MAX_REPLICAS, "")
-    return int(text) if text.isdigit() and int(text) > 0 else fallback
+    return int(text) if text.isdigit() and int(text) > 0 else deployment.status.replicas or total
 
 
 def was_scaled(deployment: Deployment, active: Sequence[ReplicaSet]) -> bool:
@@ -201,7 +239,7 @@ def was_scaled(deployment: Deployment, active: Sequence[ReplicaSet]) -> bool:
 def surplus_history(deployment: Deployment, old: Sequence[ReplicaSet]) -> list[ReplicaSet]:
     """Old, empty ReplicaSets beyond `revisionHistoryLimit`, the oldest revisions first."""
     limit = deployment.spec.revision_history_limit
-    if limit is None:
+    if limit in (None, UNLIMITED):
         return []
     empty = [
         rs
@@ -213,6 +251,11 @@ def surplus_history(deployment: Deployment, old: Sequence[ReplicaSet]) -> list[R
     ]
     surplus = len(empty) - limit
     return sorted(empty, key=lambda rs: (revision(rs), _age(rs)))[: max(0, surplus)]
+
+
+def has_deadline(deployment: Deployment) -> bool:
+    """Whether rollouts are watched for progress at all."""
+    return deployment.spec.progress_deadline_seconds not in (None, UNLIMITED)
 
 
 def progress_deadline_passed(since: str | None, seconds: int | None, now_text: str) -> bool:

@@ -6,9 +6,10 @@ import random
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from api import errors, objects
+from api import errors, objects, pods
 from api.apps import DaemonSet, Deployment, StatefulSet
 from api.client import Client
+from api.core import Pod
 from tests.integration.controllers.conftest import Plane, eventually
 from tests.unit.controllers.making import daemon_set, stateful_set
 
@@ -110,11 +111,21 @@ async def test_a_deployment_gets_there(plane: Plane) -> None:
     await plane.agents.add_node("n1")
     await plane.deploy(replicas=4)
     await plane.complete("web", replicas=4)
+    most, fewest = 0, 4
+
+    def watch(old: Pod | None, new: Pod | None) -> None:
+        nonlocal most, fewest
+        found = [pod for pod in plane.agents.pods.items() if pods.is_active(pod)]
+        most = max(most, len(found))
+        fewest = min(fewest, sum(pods.is_ready(pod) for pod in found))
+
+    plane.agents.pods.subscribe(watch)
     await _change(plane, Deployment, "web", "web:2")
     await plane.complete("web", replicas=4)
+    assert (fewest, most) == (3, 5), "the bounds hold whatever is lost"
 
     async def only_new() -> bool:
-        pods = [pod for pod in await plane.pods() if objects.controller_of(pod) is not None]
-        return [pod.spec.containers[0].image for pod in pods] == ["web:2"] * 4
+        mine = [pod for pod in await plane.pods() if objects.controller_of(pod) is not None]
+        return [pod.spec.containers[0].image for pod in mine] == ["web:2"] * 4
 
     await eventually(only_new)

@@ -1,6 +1,7 @@
 """Rollouts: every step keeps the promised bounds, and every rollout ends."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -130,6 +131,110 @@ def test_proportional_scaling_keeps_the_shares() -> None:
     assert rollout.scaled(subject, [new, old]) == {"new": 7, "old": 11}
 
 
+def _sized(name: str, size: int, **more: Any) -> ReplicaSet:
+    sized = {rollout.DESIRED: "10", rollout.MAX_REPLICAS: "13"}
+    return replica_set(name, size=size, available=size, annotations=sized, **more)
+
+
+@pytest.mark.parametrize(
+    ("replicas", "new", "old", "expected"),
+    [
+        (15, 5, 8, {"new": 7, "old": 11}),
+        (10, 5, 8, {}),
+        (5, 5, 8, {"new": 3, "old": 5}),
+        (0, 5, 8, {"new": 0, "old": 0}),
+        (11, 5, 8, {"old": 9}),
+        (30, 1, 12, {"new": 3, "old": 30}),
+    ],
+)
+def test_scaling_amid_a_rollout(
+    replicas: int, new: int, old: int, expected: dict[str, int]
+) -> None:
+    subject = deployment(replicas=replicas, strategy=rolling(3, 2))
+    sets = [_sized("new", new, created="2026-01-02T00:00:00Z"), _sized("old", old)]
+    assert rollout.scaled(subject, sets) == expected
+
+
+def test_of_equals_the_newer_grows_and_the_older_shrinks() -> None:
+    sets = [_sized("new", 5, created="2026-01-02T00:00:00Z"), _sized("old", 5)]
+    more = deployment(replicas=8, strategy=rolling(3, 2))
+    assert rollout.scaled(more, sets) == {"new": 6}, "halves and leftovers are for the first"
+    fewer = deployment(replicas=6, strategy=rolling(3, 2))
+    assert rollout.scaled(fewer, sets) == {"old": 4}
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    missing=st.integers(0, 5),
+    wanted=st.integers(0, 20),
+    surge=st.integers(0, 5),
+    counts=st.lists(st.integers(1, 10), min_size=1, max_size=4),
+)
+def test_shares_add_up_to_what_is_allowed(
+    missing: int, wanted: int, surge: int, counts: list[int]
+) -> None:
+    subject = deployment(replicas=wanted, strategy=rolling(surge, 1))
+    sized = {rollout.DESIRED: "1", rollout.MAX_REPLICAS: str(sum(counts) + missing)}
+    sets = [
+        replica_set(f"r{number}", size=count, annotations=sized)
+        for number, count in enumerate(counts)
+    ]
+    sizes = rollout.scaled(subject, sets)
+    total = sum(sizes.get(rs.metadata.name, rollout.size(rs)) for rs in sets)
+    assert total == (wanted + surge if wanted else 0)
+    assert all(size >= 0 for size in sizes.values())
+
+
+def _of(subject: Deployment, name: str, **more: Any) -> ReplicaSet:
+    """A set of the Deployment's present template."""
+    made = replica_set(name, **more)
+    made.spec.template = subject.spec.template
+    return made
+
+
+@pytest.mark.parametrize(
+    ("sizes", "expected"),
+    [
+        ({"new": 2, "old": 0}, {"new": 5}),
+        ({"new": 0, "old": 2}, {"old": 5}),
+        ({"new": 0, "old": 0}, {"new": 5}),
+        ({"new": 5, "old": 2}, {"old": 0}),
+    ],
+)
+def test_a_pause_leaves_room_for_scaling_only(
+    sizes: dict[str, int], expected: dict[str, int]
+) -> None:
+    subject = deployment(replicas=5, image="web:2", strategy=rolling(1, 1))
+    new = _of(subject, "new", size=sizes["new"], available=sizes["new"])
+    new.metadata.annotations = {rollout.REVISION: "2", rollout.DESIRED: "5"}
+    old = replica_set("old", size=sizes["old"], annotations={rollout.REVISION: "1"})
+    assert rollout.paused_sizes(subject, [new, old]) == expected
+
+
+def test_scaling_amid_a_recreation_shares_nothing() -> None:
+    subject = deployment(replicas=9, strategy={"type": "Recreate"})
+    assert rollout.paused_sizes(subject, [_sized("new", 1), _sized("old", 2)]) == {}
+
+
+def test_a_status_that_lags_makes_nobody_believe_in_pods_that_go() -> None:
+    """The old set is told to have two, but its status still speaks of four that serve."""
+    subject = deployment(replicas=4, strategy=rolling(2, 1))
+    new = replica_set("new", size=4, available=1)
+    old = replica_set("old", size=2, available=4)
+    assert rollout.next_step(subject, new, [old]).sizes == {}
+
+
+def test_a_new_template_amid_a_rollout_takes_the_room_at_once() -> None:
+    """The one that was being rolled out is an old one now, and its broken pods go first."""
+    subject = deployment(replicas=5, strategy=rolling(2, 1))
+    newest = replica_set("newest", created="2026-01-03T00:00:00Z")
+    broken = replica_set("broken", size=3, created="2026-01-02T00:00:00Z")
+    old = replica_set("old", size=4, available=4)
+    assert rollout.next_step(subject, newest, [old, broken]).sizes == {"broken": 0}
+    broken.spec.replicas = 0
+    assert rollout.next_step(subject, newest, [old, broken]).sizes == {"newest": 3}
+
+
 def test_hash_depends_on_template_and_collisions_only() -> None:
     one = rollout.template_hash(deployment(image="a").spec.template, None)
     assert one == rollout.template_hash(deployment("other", image="a").spec.template, None)
@@ -141,3 +246,18 @@ def test_history_keeps_the_newest() -> None:
     subject = deployment(revisionHistoryLimit=1)
     old = [replica_set(f"r{n}", annotations={rollout.REVISION: str(n)}) for n in (3, 1, 2)]
     assert [rs.metadata.name for rs in rollout.surplus_history(subject, old)] == ["r1", "r2"]
+    for limit in (None, rollout.UNLIMITED):
+        subject.spec.revision_history_limit = limit
+        assert rollout.surplus_history(subject, old) == []
+
+
+def test_history_keeps_what_is_not_known_to_be_empty() -> None:
+    subject = deployment(revisionHistoryLimit=0)
+    sized = replica_set("sized", size=1)
+    running = replica_set("running")
+    running.status.replicas = 1
+    unseen = replica_set("unseen")
+    unseen.metadata.generation = 2
+    empty = replica_set("empty")
+    old = [sized, running, unseen, empty]
+    assert [rs.metadata.name for rs in rollout.surplus_history(subject, old)] == ["empty"]
