@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
@@ -23,28 +22,29 @@ from agent.containers.images import Images
 from agent.containers.interface import Runtime
 from agent.containers.records import EngineInfo
 from agent.effects.context import AgentContext
-from agent.node import join, machine
+from agent.node import join
+from agent.node.daemons import Daemons
 from agent.node.engine import EngineHealth
-from agent.node.eviction import Signal
 from agent.node.heartbeat import Heartbeat
 from agent.node.housekeeping import Housekeeper, Limits
+from agent.node.identity import identity
 from agent.node.join import Access
 from agent.node.network import LateNetwork, NetworkFeed, PluginNetwork, range_problem
-from agent.node.nodestatus import NodeIdentity
 from agent.node.objects import ReferencedObjects
 from agent.node.observer import NodeObserver
+from agent.node.pages import Pages
 from agent.pod.checkpoint import Checkpoints
-from agent.pod.lookup import Pods, PodsUsage
+from agent.pod.lookup import Pods
 from agent.pod.manager import PodManager
+from agent.pod.podusage import PodsUsage
 from agent.pod.pusher import StatusPusher
 from agent.probes.turns import ExecTurns
 from agent.resources.cgroups import Cgroups, Layout
-from agent.resources.values import CpuMemory, allocatable, cpu_shares
+from agent.resources.values import CpuMemory, cpu_shares
 from agent.server.server import AgentServer
 from agent.settings import AgentSettings
 from agent.spec import dns
 from agent.spec.facts import NodeFacts
-from agent.spec.runtimes import handlers
 from agent.volumes.mounts import KernelMounter
 from api import quantity
 from api.client import HttpClient
@@ -94,8 +94,9 @@ class Agent:
 
     def __init__(self, parts: Parts, engine: EngineInfo) -> None:
         self.parts = parts
+        self.engine = engine
         settings, clock, guard = parts.settings, parts.clock, parts.guard
-        self.identity = identity(parts, engine)
+        self.identity = identity(settings, engine, name=parts.name, address=parts.address)
         self.layout = Layout(
             version=engine.cgroup_version,
             systemd=engine.cgroup_driver == "systemd",
@@ -368,7 +369,7 @@ class Agent:
             pki.use_pair(tls, await first.get(), ca_pem=access.ca_pem)
 
     def _server(self) -> AgentServer:
-        manager = self.manager
+        manager, pages = self.manager, self._pages()
         return AgentServer(
             node_name=self.parts.name,
             runtime=self.parts.runtime,
@@ -388,57 +389,26 @@ class Agent:
                 "client": self.parts.client.statistics,
             },
             clock=self.parts.clock,
+            machine=pages.machine,
+            pages=pages.all(),
+        )
+
+    def _pages(self) -> Pages:
+        settings = self.parts.settings
+        return Pages(
+            settings=settings,
+            identity=self.identity,
+            engine=self.engine,
+            manager=self.manager,
+            usage=self._usage(),
+            observer=self.observer,
+            housekeeper=self.housekeeper,
+            daemons=Daemons(settings.docker_host),
+            clock=self.parts.clock,
         )
 
     def _usage(self) -> PodsUsage:
         return PodsUsage(self.manager, version=self.layout.version, systemd=self.layout.systemd)
-
-
-def identity(parts: Parts, engine: EngineInfo) -> NodeIdentity:
-    """The node as it registers itself."""
-    settings = parts.settings
-    capacity = machine.capacity(
-        engine, max_pods=settings.max_pods, overrides=settings.amounts(settings.capacity)
-    )
-    reserved = settings.amounts(settings.system_reserved)
-    architecture = machine.architecture()
-    labels = {
-        "kubernetes.io/hostname": parts.name,
-        "kubernetes.io/arch": architecture,
-        "kubernetes.io/os": "linux",
-        "beta.kubernetes.io/arch": architecture,
-        "beta.kubernetes.io/os": "linux",
-    }
-    return NodeIdentity(
-        name=parts.name,
-        address=parts.address,
-        port=settings.port,
-        capacity=capacity,
-        allocatable=allocatable(capacity, reserved, _kept(settings, capacity)),
-        info=machine.system_info(engine),
-        labels=labels | dict(one.split("=", 1) for one in settings.node_label),
-        annotations=limitations(engine),
-        runtime_handlers=handlers(settings.amounts(settings.runtime_handlers), engine),
-    )
-
-
-def _kept(settings: AgentSettings, capacity: Mapping[str, str]) -> int:
-    """Memory that the hard threshold keeps free, which pods are not promised."""
-    memory = quantity.value(capacity["memory"])
-    hard = [one for one in settings.thresholds() if one.grace is None]
-    return max((one.least(memory) for one in hard if one.signal is Signal.MEMORY), default=0)
-
-
-def limitations(engine: EngineInfo) -> dict[str, str]:
-    """What this machine lacks, said once on its Node; what is affected is clamped or refused."""
-    lacks = []
-    if not engine.can_lower_oom_score:
-        lacks.append("CAP_SYS_RESOURCE (OOM scores below 0 are set to 0)")
-    if not engine.can_run_privileged:
-        lacks.append("full capabilities (privileged containers are refused)")
-    if not engine.apparmor:
-        lacks.append("AppArmor (pods that ask for a profile are rejected)")
-    return {"podwright.io/machine-lacks": "; ".join(lacks)} if lacks else {}
 
 
 def _informers(parts: Parts) -> _Informers:

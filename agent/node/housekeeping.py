@@ -9,6 +9,7 @@ are evicted whatever room there is.
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -35,6 +36,8 @@ LOOK = 10.0
 IMAGES_EVERY = 300.0
 HARD_GRACE = 1.0
 """Seconds that a pod gets when a hard threshold is met."""
+OWN_LIMIT = "ephemeral-storage.limit"
+"""What is short when a pod used more than it may, as `/metrics` calls it."""
 MIRROR = "kubernetes.io/config.mirror"
 SOURCE = "kubernetes.io/config.source"
 
@@ -83,13 +86,14 @@ class Housekeeper:
         self._changed = changed
         self._history = History()
         self._images: dict[ImageId, imagegc.Known] = {}
-        self._evicted = 0
+        self.evictions: Counter[str] = Counter()
+        """Pods evicted, by what was short."""
         self._removed = 0
         self._freed = 0
 
     def statistics(self) -> dict[str, float]:
         return {
-            "pods_evicted": self._evicted,
+            "pods_evicted": self.evictions.total(),
             "images_removed": self._removed,
             "image_bytes_freed": self._freed,
         }
@@ -125,7 +129,7 @@ class Housekeeper:
         disks = await self._disks(only_limited=True)
         for worker in self._running():
             if (uid := worker.context.uid) in disks and (why := over_limit(worker.pod, disks[uid])):
-                self._evict(worker, why, grace=HARD_GRACE)
+                self._evict(worker, why, OWN_LIMIT, grace=HARD_GRACE)
         short = self.look()
         if not short or self._leaving():
             return
@@ -191,7 +195,7 @@ class Housekeeper:
         message = eviction.told(
             shortage, [(name, *told[name].get(resource, (0, 0))) for name in told]
         )
-        self._evict(chosen, message, grace=self._grace(chosen.pod, shortage))
+        self._evict(chosen, message, signal.value, grace=self._grace(chosen.pod, shortage))
 
     def _grace(self, pod: Pod, shortage: Shortage) -> float:
         if shortage.hard:
@@ -201,11 +205,11 @@ class Housekeeper:
         wanted = 30.0 if own is None else float(own)
         return min(wanted, longest) if longest else wanted
 
-    def _evict(self, worker: PodWorker, message: str, *, grace: float) -> None:
+    def _evict(self, worker: PodWorker, message: str, signal: str, *, grace: float) -> None:
         meta = worker.pod.metadata
         log.warning("pod %s/%s is evicted: %s", meta.namespace, meta.name, message)
         worker.evict(message, grace)
-        self._evicted += 1
+        self.evictions[signal] += 1
 
     def _running(self) -> list[PodWorker]:
         return [

@@ -73,7 +73,7 @@ class NodeObserver:
         """How much of everything is left; file systems that make inodes as they go have none to count."""
         running, most = machine.processes()
         found = {
-            Signal.MEMORY: Level(available=self._available(), capacity=self._memory),
+            Signal.MEMORY: Level(available=self.available_memory(), capacity=self._memory),
             Signal.PIDS: Level(available=most - running, capacity=most),
         }
         for disk, room, inodes in (
@@ -84,6 +84,12 @@ class NodeObserver:
                 found[room] = Level(available=disk.available, capacity=disk.total)
                 found[inodes] = Level(available=disk.inodes_free, capacity=disk.inodes)
         return found
+
+    def available_memory(self) -> int:
+        """Bytes that pods could get; on a shared machine what is left of the declared capacity."""
+        if not self._declared:
+            return machine.available_memory()
+        return self._memory - self._usage.node().working_set
 
     def image_disk(self) -> machine.Disk | None:
         """The file system of the engine's images."""
@@ -100,9 +106,3 @@ class NodeObserver:
         while True:
             await self._clock.sleep(IMAGES_EVERY)
             await self.refresh()
-
-    def _available(self) -> int:
-        """On a machine that is shared with other nodes, what is left of the declared capacity."""
-        if not self._declared:
-            return machine.available_memory()
-        return self._memory - self._usage.node().working_set

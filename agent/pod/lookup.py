@@ -1,4 +1,4 @@
-"""Finding the container that a request means (logs, exec, attach, port-forward), and what pods use.
+"""Finding the container that a request means (logs, exec, attach, port-forward).
 
 Serves the agent's web server; reads the workers' memories and changes nothing.
 """
@@ -6,7 +6,6 @@ Serves the agent's web server; reads the workers' memories and changes nothing.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import msgspec
 
@@ -15,8 +14,6 @@ from agent.pod.manager import PodManager
 from agent.pod.observed import Seen
 from agent.pod.worker import PodWorker
 from agent.server.interface import (
-    PodUsage,
-    Usage,
     container_missing,
     container_unnamed,
     not_running,
@@ -25,10 +22,8 @@ from agent.server.interface import (
     previous_missing,
     waiting_to_start,
 )
-from agent.server.usage import read_legacy, read_unified
-from api import timestamps
 from api.core import Pod
-from api.pods import all_containers, ephemeral_containers, qos_class
+from api.pods import all_containers, ephemeral_containers
 
 DEFAULT_CONTAINER = "kubectl.kubernetes.io/default-container"
 
@@ -44,7 +39,7 @@ class Pods:
     ) -> ContainerId:
         """The container whose log is meant."""
         worker, name = self._named(namespace, pod, container)
-        made = [seen for seen in _containers(worker, name) if not seen.unstarted]
+        made = [seen for seen in made_of(worker, name) if not seen.unstarted]
         if previous:
             ended = made[1:] if made and made[0].alive else made
             found = next((seen for seen in ended if seen.ended), None)
@@ -58,7 +53,7 @@ class Pods:
     def find_running(self, namespace: str, pod: str, container: str) -> ContainerId:
         """The container to exec into."""
         worker, name = self._named(namespace, pod, container)
-        made = _containers(worker, name)
+        made = made_of(worker, name)
         if not made or not made[0].alive:
             raise not_running(name)
         return made[0].id
@@ -105,55 +100,8 @@ class Pods:
         return next((w for w in found if not w.context.memory.removed), found[0])
 
 
-class PodsUsage:
-    """`UsageSource` over the cgroups of this node's pods."""
-
-    def __init__(self, manager: PodManager, *, version: int, systemd: bool) -> None:
-        self._manager = manager
-        self._version = version
-        self._systemd = systemd
-
-    def node(self) -> Usage:
-        """All pods together: on a shared machine what is not ours is not ours to tell."""
-        return self._read("", "", "")
-
-    def pods(self) -> Sequence[PodUsage]:
-        made = []
-        for worker in self._manager.workers.values():
-            pod, started = worker.pod, worker.reported.start_time
-            if not started:
-                continue
-            uid, qos = pod.metadata.uid, str(qos_class(pod))
-            containers = {}
-            for container in (*all_containers(pod.spec), *ephemeral_containers(pod.spec)):
-                running = [s for s in _containers(worker, container.name) if s.alive]
-                if running:
-                    containers[container.name] = self._read(uid, qos, running[0].id)
-            made.append(
-                PodUsage(
-                    namespace=pod.metadata.namespace,
-                    name=pod.metadata.name,
-                    uid=uid,
-                    started=timestamps.parse(started),
-                    usage=self._read(uid, qos, ""),
-                    containers=containers,
-                )
-            )
-        return made
-
-    def _read(self, uid: str, qos: str, container: str) -> Usage:
-        cgroups = self._manager.agent.cgroups
-        leaf = f"docker-{container}.scope" if self._systemd and container else container
-
-        def directory(controller: str) -> Path:
-            return cgroups.directory(uid, qos, controller) / leaf
-
-        if self._version == 2:
-            return read_unified(directory("memory"))
-        return read_legacy(directory("cpuacct"), directory("memory"))
-
-
-def _containers(worker: PodWorker, name: str) -> list[Seen]:
+def made_of(worker: PodWorker, name: str) -> list[Seen]:
+    """The containers of that name, newest first."""
     observed = worker.context.memory.observe(worker.pod, host_ip="", busy=())
     return list(observed.containers.get(name, ()))
 

@@ -39,6 +39,7 @@ from agent.pod.observed import Eviction, PodObserved
 from agent.pod.plan import plan
 from agent.pod.status import status
 from agent.pod.teardown import pod_grace
+from agent.probes.tally import Tally
 from agent.spec.refusals import refusal
 from agent.volumes.base import VolumeError
 from agent.volumes.registry import PodVolumes
@@ -106,6 +107,11 @@ class PodWorker:
     @property
     def pod(self) -> Pod:
         return self.context.pod
+
+    @property
+    def tally(self) -> Tally:
+        """What came of the pod's probes."""
+        return self._probing.tally
 
     # What wakes it.
 

@@ -116,6 +116,10 @@ class Cgroups:
         parts = () if not uid else _pod_parts(uid, qos, systemd=self._layout.systemd)
         return self._tree(controller) / self._relative(parts)
 
+    def path(self, uid: str, qos: str) -> str:
+        """The pod's cgroup as the trees have it, like `/kubepods/burstable/pod…`."""
+        return f"/{self._relative(_pod_parts(uid, qos, systemd=self._layout.systemd))}"
+
     def statistics(self) -> dict[str, float]:
         return {"cgroups_made": float(self._made)}
 

@@ -6,7 +6,7 @@ The pod workers implement these; the server neither knows nor changes pods.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
@@ -49,6 +49,56 @@ class Usage:
     """Bytes charged, file cache included."""
     working_set: int
     """Bytes that cannot be reclaimed at once: what eviction looks at."""
+    rss: int = 0
+    page_faults: int = 0
+    major_page_faults: int = 0
+    limit: int = 0
+    """Bytes of memory that it may use; 0: no limit."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Counters:
+    """What else a cgroup counts. Times in nanoseconds, sizes in bytes."""
+
+    user: int = 0
+    system: int = 0
+    periods: int = 0
+    throttled_periods: int = 0
+    throttled: int = 0
+    cache: int = 0
+    mapped: int = 0
+    swap: int = 0
+    peak: int = 0
+    failures: int = 0
+    """How often it hit its memory limit."""
+    oom_kills: int = 0
+    processes: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Interface:
+    """One link of a pod: bytes, packets, errors and drops of either direction."""
+
+    name: str
+    received: Sequence[int]
+    sent: Sequence[int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ContainerFacts:
+    """What is known of a running container besides what it uses."""
+
+    id: str
+    cgroup: str
+    """Its path in the trees of cgroups."""
+    name: str
+    """As the engine calls it."""
+    image: str
+    started: datetime | None = None
+    cpu_shares: int = 0
+    cpu_quota: int = 0
+    log_bytes: int = 0
+    counters: Counters = field(default_factory=Counters)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +109,12 @@ class PodUsage:
     started: datetime
     usage: Usage
     containers: Mapping[str, Usage]
+    interfaces: Sequence[Interface] = ()
+    """Empty for a pod in the host's network: those links are not its own."""
+    facts: Mapping[str, ContainerFacts] = field(default_factory=dict)
+    """By container; only where they were asked for."""
+    cgroup: str = ""
+    counters: Counters = field(default_factory=Counters)
 
 
 class UsageSource(Protocol):
@@ -66,7 +122,40 @@ class UsageSource(Protocol):
 
     def node(self) -> Usage: ...
 
-    def pods(self) -> Sequence[PodUsage]: ...
+    def pods(self, *, facts: bool = False) -> Sequence[PodUsage]:
+        """`facts`: with what takes more files to read."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Volume:
+    """A file system as the node's summary shows it."""
+
+    available: int
+    capacity: int
+    inodes: int = 0
+    inodes_free: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Machine:
+    """What the summary tells of the node besides its pods."""
+
+    started: datetime | None = None
+    available_memory: int = 0
+    processes: int = 0
+    most_processes: int = 0
+    disk: Volume | None = None
+    image_disk: Volume | None = None
+    daemons: Mapping[str, Usage] = field(default_factory=dict)
+    """What stands beside the pods: `kubelet` is this agent, `runtime` the engine."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Page:
+    """A page of the web server that is made when it is asked for."""
+
+    render: Callable[[], bytes]
+    content_type: str
 
 
 # The kubelet's words. Each is an answer that kubectl shows to a person as it stands.

@@ -35,7 +35,7 @@ from agent.server import (
 )
 from agent.server.dial import Dial, dialler
 from agent.server.identity import identity
-from agent.server.interface import PodLookup, Statistics, UsageSource
+from agent.server.interface import Machine, Page, PodLookup, Statistics, UsageSource
 from agent.server.metrics import CONTENT_TYPE, Metrics
 from agent.server.remotecommand import Wanted
 from api import errors
@@ -62,12 +62,16 @@ class AgentServer:
         usage_source: UsageSource,
         statistics: Mapping[str, Statistics],
         clock: Clock,
+        machine: Callable[[], Machine] = Machine,
+        pages: Mapping[str, Page] | None = None,
     ) -> None:
         self._node_name = node_name
         self._runtime = runtime
         self._pods = pods
         self._usage_source = usage_source
         self._clock = clock
+        self._machine = machine
+        self._pages = dict(pages or {})
         self._rates = usage.Rates()
         self._runner: web.AppRunner | None = None
         self._requests = 0
@@ -105,9 +109,11 @@ class AgentServer:
         app.add_routes(
             [
                 web.get("/healthz", self._healthz),
+                web.get("/healthz/{check:ping|log|syncloop}", self._healthz),
                 web.get("/pods", self._list_pods),
                 web.get("/stats/summary", self._summary),
                 web.get("/metrics", self._render_metrics),
+                *(web.get(path, self._page) for path in self._pages if path != "/metrics"),
                 web.get("/containerLogs/{namespace}/{pod}/{container}", self._logs),
                 *(
                     web.route(method, f"/{what}/{{namespace}}/{{pod}}/{{container}}", handler)
@@ -133,15 +139,24 @@ class AgentServer:
             usage.summary(
                 self._node_name,
                 self._usage_source.node(),
-                self._usage_source.pods(),
+                self._usage_source.pods(facts=True),
                 rates=self._rates,
                 now=self._clock.now(),
                 at=self._clock.monotonic(),
+                machine=self._machine(),
             )
         )
 
     async def _render_metrics(self, request: web.Request) -> web.Response:
-        return web.Response(body=self._metrics.render(), headers={"Content-Type": CONTENT_TYPE})
+        """The agent's own numbers, and below them those that it has in common with every kubelet."""
+        body, common = self._metrics.render(), self._pages.get("/metrics")
+        if common is not None:
+            body += common.render()
+        return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE})
+
+    async def _page(self, request: web.Request) -> web.Response:
+        page = self._pages[request.path]
+        return web.Response(body=page.render(), headers={"Content-Type": page.content_type})
 
     async def _logs(self, request: web.Request) -> web.StreamResponse:
         try:

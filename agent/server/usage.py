@@ -1,45 +1,21 @@
-"""What pods use, read from their cgroups, and `/stats/summary` made of it.
+"""`/stats/summary` of what pods use (`cgroupfiles.py` reads it).
 
-Reading is one small file per number; rendering is pure. The rate of CPU use needs two readings:
-`Rates` keeps the last one per pod.
+Rendering is pure. The rate of CPU use needs two readings: `Rates` keeps the last one per pod.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
-from agent.server.interface import PodUsage, Usage
+from agent.server.interface import Interface, Machine, PodUsage, Usage, Volume
 from api import timestamps
 
 NANO = 10**9
 SHORTEST_RATE = 1.0
 """Seconds between two readings from which a rate may be computed; a shorter span says too little."""
-
-
-def read_unified(folder: Path) -> Usage:
-    """From a cgroup of version 2. Zeros when it is gone."""
-    memory = _number(folder / "memory.current")
-    inactive = _fields(folder / "memory.stat").get("inactive_file", 0)
-    return Usage(
-        cpu_nanoseconds=_fields(folder / "cpu.stat").get("usage_usec", 0) * 1000,
-        memory=memory,
-        working_set=max(0, memory - inactive),
-    )
-
-
-def read_legacy(cpuacct: Path, memory: Path) -> Usage:
-    """From the cgroups of version 1, one per controller. Zeros when they are gone."""
-    charged = _number(memory / "memory.usage_in_bytes")
-    inactive = _fields(memory / "memory.stat").get("total_inactive_file", 0)
-    return Usage(
-        cpu_nanoseconds=_number(cpuacct / "cpuacct.usage"),
-        memory=charged,
-        working_set=max(0, charged - inactive),
-    )
 
 
 @dataclass
@@ -65,54 +41,111 @@ class Rates:
 
 
 def summary(
-    node_name: str, node: Usage, pods: Sequence[PodUsage], *, rates: Rates, now: datetime, at: float
+    node_name: str,
+    node: Usage,
+    pods: Sequence[PodUsage],
+    *,
+    rates: Rates,
+    now: datetime,
+    at: float,
+    machine: Machine | None = None,
 ) -> dict[str, Any]:
-    """The body of `/stats/summary`: its CPU and memory parts."""
-    stamp = timestamps.format(now)
+    """The body of `/stats/summary` (Kubernetes' stats/v1alpha1 Summary)."""
+    stamp, machine = timestamps.format(now), machine or Machine()
 
     def usage(key: str, used: Usage) -> dict[str, Any]:
         rate = rates.update(key, used.cpu_nanoseconds, at)
+        memory: dict[str, Any] = {
+            "time": stamp,
+            "usageBytes": used.memory,
+            "workingSetBytes": used.working_set,
+            "rssBytes": used.rss,
+            "pageFaults": used.page_faults,
+            "majorPageFaults": used.major_page_faults,
+        }
+        if used.limit:
+            memory["availableBytes"] = max(0, used.limit - used.working_set)
         return {
             "cpu": {
                 "time": stamp,
                 "usageNanoCores": rate,
                 "usageCoreNanoSeconds": used.cpu_nanoseconds,
             },
-            "memory": {
-                "time": stamp,
-                "usageBytes": used.memory,
-                "workingSetBytes": used.working_set,
-            },
+            "memory": memory,
         }
+
+    def container(pod: PodUsage, name: str, used: Usage) -> dict[str, Any]:
+        made: dict[str, Any] = {"name": name, **usage(f"{pod.uid}/{name}", used)}
+        if (facts := pod.facts.get(name)) is not None:
+            if facts.started is not None:
+                made["startTime"] = timestamps.format(facts.started)
+            made["logs"] = {"time": stamp, "usedBytes": facts.log_bytes}
+        return made
 
     def pod(each: PodUsage) -> dict[str, Any]:
-        return {
+        made = {
             "podRef": {"name": each.name, "namespace": each.namespace, "uid": each.uid},
             "startTime": timestamps.format(each.started),
-            "containers": [
-                {"name": name, **usage(f"{each.uid}/{name}", used)}
-                for name, used in each.containers.items()
-            ],
+            "containers": [container(each, name, used) for name, used in each.containers.items()],
             **usage(each.uid, each.usage),
         }
+        if each.interfaces:
+            made["network"] = _network(stamp, each.interfaces)
+        if each.facts:
+            made["process_stats"] = {"process_count": each.counters.processes}
+        return made
 
     keys = {f"{each.uid}/{name}" for each in pods for name in each.containers}
-    rates.keep({"", *keys, *(each.uid for each in pods)})
-    return {"node": {"nodeName": node_name, **usage("", node)}, "pods": [pod(p) for p in pods]}
+    daemons = {f"daemon/{name}" for name in machine.daemons}
+    rates.keep({"", *keys, *daemons, *(each.uid for each in pods)})
+    told: dict[str, Any] = {"nodeName": node_name, **usage("", node), **_machine(stamp, machine)}
+    told["memory"]["availableBytes"] = machine.available_memory
+    told["systemContainers"] = [
+        *({"name": name, **usage(f"daemon/{name}", one)} for name, one in machine.daemons.items()),
+        {"name": "pods", "cpu": told["cpu"], "memory": told["memory"]},
+    ]
+    return {"node": told, "pods": [pod(p) for p in pods]}
 
 
-def _number(path: Path) -> int:
-    try:
-        return int(path.read_text())
-    except (OSError, ValueError):
-        return 0
+def _machine(stamp: str, machine: Machine) -> dict[str, Any]:
+    made: dict[str, Any] = {
+        "rlimit": {
+            "time": stamp,
+            "maxpid": machine.most_processes,
+            "curproc": machine.processes,
+        }
+    }
+    if machine.started is not None:
+        made["startTime"] = timestamps.format(machine.started)
+    if machine.disk is not None:
+        made["fs"] = _volume(stamp, machine.disk)
+    if machine.image_disk is not None:
+        made["runtime"] = {"imageFs": _volume(stamp, machine.image_disk)}
+    return made
 
 
-def _fields(path: Path) -> Mapping[str, int]:
-    """A file of `name number` lines."""
-    try:
-        lines = path.read_text().splitlines()
-    except OSError:
-        return {}
-    pairs = (line.split() for line in lines)
-    return {pair[0]: int(pair[1]) for pair in pairs if len(pair) == 2 and pair[1].isdecimal()}
+def _volume(stamp: str, volume: Volume) -> dict[str, Any]:
+    return {
+        "time": stamp,
+        "availableBytes": volume.available,
+        "capacityBytes": volume.capacity,
+        "usedBytes": volume.capacity - volume.available,
+        "inodesFree": volume.inodes_free,
+        "inodes": volume.inodes,
+        "inodesUsed": volume.inodes - volume.inodes_free,
+    }
+
+
+def _network(stamp: str, interfaces: Sequence[Interface]) -> dict[str, Any]:
+    shown = [
+        {
+            "name": one.name,
+            "rxBytes": one.received[0],
+            "rxErrors": one.received[2],
+            "txBytes": one.sent[0],
+            "txErrors": one.sent[2],
+        }
+        for one in interfaces
+    ]
+    first = next((one for one in shown if one["name"] == "eth0"), shown[0])
+    return {"time": stamp, **first, "interfaces": shown}

@@ -354,6 +354,48 @@ def test_top_shows_who_is_busy(kubectl: Kubectl, eventually: Eventually) -> None
     assert missing == ""
 
 
+def test_the_pages_of_a_node(kubectl: Kubectl, eventually: Eventually) -> None:
+    probe = {"exec": {"command": ["true"]}, "periodSeconds": 1}
+    limits = {"cpu": "500m", "memory": "64Mi"}
+    kubectl.apply(
+        pod("seen", container(readinessProbe=probe, resources={"limits": limits}, name="main"))
+    )
+    ready(kubectl, "seen")
+    node = kubectl.json("get", "pod", "seen")["spec"]["nodeName"]
+
+    def page(path: str) -> str:
+        return kubectl("get", "--raw", f"/api/v1/nodes/{node}/proxy/{path}")
+
+    def value(path: str, name: str, *labels: str) -> float:
+        lines = [
+            line
+            for line in page(path).splitlines()
+            if line.startswith(f"{name}{{") and all(label in line for label in labels)
+        ]
+        assert len(lines) == 1, lines
+        return float(lines[0].rpartition("}")[2].split()[0])
+
+    own = ('pod="seen"', 'container="main"')
+    assert value("metrics/cadvisor", "container_spec_memory_limit_bytes", *own) == 64 * 1024**2
+    assert value("metrics/cadvisor", "container_spec_cpu_quota", *own) == 50_000
+    assert value("metrics/cadvisor", "container_memory_usage_bytes", *own) > 0
+    assert value("metrics/cadvisor", "container_processes", *own) >= 1
+    received = "container_network_receive_bytes_total"
+    assert value("metrics/cadvisor", received, 'pod="seen"', 'interface="eth0"') >= 0
+    assert value("metrics/resource", "container_memory_working_set_bytes", *own) > 0
+    passed = 'result="successful"'
+    eventually(lambda: value("metrics/probes", "prober_probe_total", *own, passed) > 1)
+    assert value("metrics", "kubelet_node_name", f'node="{node}"') == 1
+    summary = json.loads(page("stats/summary"))
+    (found,) = (one for one in summary["pods"] if one["podRef"]["name"] == "seen")
+    assert found["containers"][0]["memory"]["availableBytes"] <= 64 * 1024**2
+    assert found["network"]["name"] == "eth0"
+    assert {"kubelet", "pods"} <= {one["name"] for one in summary["node"]["systemContainers"]}
+    assert summary["node"]["fs"]["capacityBytes"] > 0
+    assert json.loads(page("configz"))["kubeletconfig"]["kind"] == "KubeletConfiguration"
+    assert "seen" in [one["metadata"]["name"] for one in json.loads(page("pods"))["items"]]
+
+
 def test_a_pod_that_runs_gets_more_and_less(kubectl: Kubectl, eventually: Eventually) -> None:
     amounts = {"cpu": "100m", "memory": "32Mi"}
     kubectl.apply(pod("grows", container(resources={"limits": amounts, "requests": amounts})))

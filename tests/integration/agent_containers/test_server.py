@@ -48,7 +48,7 @@ class NoUsage:
     def node(self) -> Usage:
         return Usage(cpu_nanoseconds=0, memory=0, working_set=0)
 
-    def pods(self) -> Sequence[PodUsage]:
+    def pods(self, *, facts: bool = False) -> Sequence[PodUsage]:
         return []
 
 

@@ -16,7 +16,9 @@ from typing import Any
 
 from agent.containers.fake import FakeRuntime
 from agent.containers.records import Channel, ContainerCreate, ContainerId, ContainerRecord
-from agent.server.interface import PodUsage, Usage, pod_not_running
+from agent.server.interface import Page, PodUsage, Usage, pod_not_running
+from agent.server.pages import resource
+from agent.server.pages.exposition import CONTENT_TYPE
 from agent.server.server import AgentServer
 from api.core import Pod
 from base import pki
@@ -135,6 +137,12 @@ class NodeAgent:
             usage_source=_NoUsage(),
             statistics={},
             clock=SystemClock(),
+            pages={
+                "/metrics/resource": Page(
+                    render=lambda: resource.render(_NoUsage().node(), [], SystemClock().now()),
+                    content_type=CONTENT_TYPE,
+                )
+            },
         )
         tls = pki.server_context(pair, ca_pem=server.ca_pem, require_client_certificate=True)
         await self._server.start(host="127.0.0.1", port=0, tls=tls)
@@ -200,7 +208,7 @@ class _NoUsage:
     def node(self) -> Usage:
         return Usage(cpu_nanoseconds=0, memory=0, working_set=0)
 
-    def pods(self) -> Sequence[PodUsage]:
+    def pods(self, *, facts: bool = False) -> Sequence[PodUsage]:
         return []
 
 

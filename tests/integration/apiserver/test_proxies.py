@@ -215,9 +215,15 @@ async def test_refusals_say_why(api: Api, app: App, pod: str, service: str) -> N
     assert (code, status["message"]) == (503, 'no endpoints available for service "idle"')
 
 
-async def test_a_node_answers_as_its_agent(api: Api, node: str) -> None:
+async def test_a_node_answers_as_its_agent(server: Server, api: Api, node: str) -> None:
     code, answer = await api.get(f"/api/v1/nodes/{node}/proxy/healthz")
     assert (code, answer) == (200, "ok")
+    for path in ("healthz/ping", "metrics", "metrics/resource", "stats/summary", "pods"):
+        code, _ = await api.get(f"/api/v1/nodes/{node}/proxy/{path}")
+        assert code == 200, path
+    path = f"/api/v1/nodes/{node}/proxy/metrics/resource"
+    done = await asyncio.to_thread(server.kubectl, "get", "--raw", path)
+    assert "# TYPE node_memory_working_set_bytes gauge" in done.stdout
     code, status = await api.get(f"/api/v1/nodes/{node}:22/proxy/")
     assert (code, status["message"]) == (400, "address not allowed: 127.0.0.1")
 

@@ -45,7 +45,7 @@ class Machine:
     def node(self) -> Usage:
         return Usage(cpu_nanoseconds=0, memory=0, working_set=0)
 
-    def pods(self) -> Sequence[PodUsage]:
+    def pods(self, *, facts: bool = False) -> Sequence[PodUsage]:
         return [
             PodUsage(
                 namespace="ns",

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from agent.containers.script import Script
-from agent.pod.lookup import Pods, PodsUsage
+from agent.pod.lookup import Pods
+from agent.pod.podusage import PodsUsage
 from api.errors import ApiError
 from tests.unit.agent.builders import UID, container, make_pod, sidecar
 from tests.unit.agent.node import Node

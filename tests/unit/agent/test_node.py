@@ -10,12 +10,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from agent.assembly import limitations
 from agent.containers.records import ImageId, ImageRecord
 from agent.containers.script import FAKE_ENGINE
 from agent.node import join, machine
 from agent.node.engine import EngineHealth
 from agent.node.heartbeat import Heartbeat
+from agent.node.identity import limitations
 from agent.node.network import host_ports, peers, range_problem
 from agent.node.nodestatus import (
     NodeIdentity,

@@ -63,7 +63,7 @@ class Usages:
     def node(self) -> Usage:
         return Usage(cpu_nanoseconds=5, memory=10, working_set=7)
 
-    def pods(self) -> Sequence[PodUsage]:
+    def pods(self, *, facts: bool = False) -> Sequence[PodUsage]:
         used = Usage(cpu_nanoseconds=3, memory=4, working_set=2)
         return [
             PodUsage(

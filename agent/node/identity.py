@@ -1,0 +1,64 @@
+"""Who this node is: what it says of itself when it registers (before step 3 of the pod's walk). Pure, but
+for what it reads of the machine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from agent.containers.records import EngineInfo
+from agent.node import machine
+from agent.node.eviction import Signal
+from agent.node.nodestatus import NodeIdentity
+from agent.resources.values import allocatable
+from agent.settings import AgentSettings
+from agent.spec.runtimes import handlers
+from api import quantity
+
+
+def identity(
+    settings: AgentSettings, engine: EngineInfo, *, name: str, address: str
+) -> NodeIdentity:
+    """The node as it registers itself."""
+    capacity = machine.capacity(
+        engine, max_pods=settings.max_pods, overrides=settings.amounts(settings.capacity)
+    )
+    reserved = settings.amounts(settings.system_reserved)
+    architecture = machine.architecture()
+    labels = {
+        "kubernetes.io/hostname": name,
+        "kubernetes.io/arch": architecture,
+        "kubernetes.io/os": "linux",
+        "beta.kubernetes.io/arch": architecture,
+        "beta.kubernetes.io/os": "linux",
+    }
+    return NodeIdentity(
+        name=name,
+        address=address,
+        port=settings.port,
+        capacity=capacity,
+        allocatable=allocatable(capacity, reserved, _kept(settings, capacity)),
+        info=machine.system_info(engine),
+        labels=labels | dict(one.split("=", 1) for one in settings.node_label),
+        annotations=limitations(engine),
+        runtime_handlers=handlers(settings.amounts(settings.runtime_handlers), engine),
+    )
+
+
+def _kept(settings: AgentSettings, capacity: Mapping[str, str]) -> int:
+    """Memory that the hard threshold keeps free, which pods are not promised."""
+    memory = quantity.value(capacity["memory"])
+    hard = [one for one in settings.thresholds() if one.grace is None]
+    return max((one.least(memory) for one in hard if one.signal is Signal.MEMORY), default=0)
+
+
+def limitations(engine: EngineInfo) -> dict[str, str]:
+    """What this machine lacks, said once on its Node; what is affected is clamped or refused."""
+    lacks = []
+    if not engine.can_lower_oom_score:
+        lacks.append("CAP_SYS_RESOURCE (OOM scores below 0 are set to 0)")
+    if not engine.can_run_privileged:
+        lacks.append("full capabilities (privileged containers are refused)")
+    if not engine.apparmor:
+        lacks.append("AppArmor (pods that ask for a profile are rejected)")
+    return {"podwright.io/machine-lacks": "; ".join(lacks)} if lacks else {}

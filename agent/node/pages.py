@@ -1,0 +1,111 @@
+"""Which pages the agent's web server has besides its own, and what the node's summary tells of the machine.
+
+Puts the parts of the agent and the pure pages of `agent/server/pages` together; everything is read when
+it is asked for.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from agent.containers.records import EngineInfo
+from agent.node import machine
+from agent.node.daemons import Daemons
+from agent.node.housekeeping import Housekeeper
+from agent.node.nodestatus import NodeIdentity
+from agent.node.observer import NodeObserver
+from agent.pod.lookup import Pods
+from agent.pod.manager import PodManager
+from agent.pod.podusage import PodsUsage
+from agent.server.interface import Machine, Page, Volume
+from agent.server.pages import cadvisor, configz, kubelet, probes, resource
+from agent.server.pages.cadvisor import Size
+from agent.server.pages.exposition import CONTENT_TYPE
+from agent.server.pages.kubelet import Kubelet
+from agent.settings import AgentSettings
+from api import quantity
+from base.clock import Clock
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pages:
+    """The pages of one agent."""
+
+    settings: AgentSettings
+    identity: NodeIdentity
+    engine: EngineInfo
+    manager: PodManager
+    usage: PodsUsage
+    observer: NodeObserver
+    housekeeper: Housekeeper
+    daemons: Daemons
+    clock: Clock
+
+    def all(self) -> dict[str, Page]:
+        """By path."""
+        return {
+            "/metrics": Page(render=self._kubelet, content_type=CONTENT_TYPE),
+            "/metrics/cadvisor": Page(render=self._cadvisor, content_type=CONTENT_TYPE),
+            "/metrics/resource": Page(render=self._resource, content_type=CONTENT_TYPE),
+            "/metrics/probes": Page(render=self._probes, content_type=CONTENT_TYPE),
+            "/configz": Page(render=self._configz, content_type=configz.CONTENT_TYPE),
+        }
+
+    def machine(self) -> Machine:
+        """The node besides its pods."""
+        running, most = machine.processes()
+        return Machine(
+            started=machine.booted(),
+            available_memory=self.observer.available_memory(),
+            processes=running,
+            most_processes=most,
+            disk=_volume(machine.disk(Path(self.settings.state_dir))),
+            image_disk=_volume(self.observer.image_disk()),
+            daemons=self.daemons.usage(),
+        )
+
+    def _kubelet(self) -> bytes:
+        workers = self.manager.workers.values()
+        engine = self.manager.agent.runtime.statistics()
+        return kubelet.render(
+            Kubelet(
+                node=self.identity.name,
+                version=machine.KUBELET_VERSION,
+                pods=Pods(self.manager).pods(),
+                sandboxes=sum(
+                    any(one.running for one in worker.context.memory.sandboxes())
+                    for worker in workers
+                ),
+                operations=engine.get("calls", 0.0),
+                failed_operations=engine.get("failures", 0.0),
+                evictions=self.housekeeper.evictions,
+            )
+        )
+
+    def _cadvisor(self) -> bytes:
+        capacity = self.identity.capacity
+        size = Size(
+            cpus=quantity.milli(capacity["cpu"]) / 1000, memory=quantity.value(capacity["memory"])
+        )
+        return cadvisor.render(self.usage.pods(facts=True), size, self.clock.now())
+
+    def _resource(self) -> bytes:
+        return resource.render(self.usage.node(), self.usage.pods(facts=True), self.clock.now())
+
+    def _probes(self) -> bytes:
+        return probes.render((worker.pod, worker.tally) for worker in self.manager.workers.values())
+
+    def _configz(self) -> bytes:
+        return configz.render(self.settings, cgroup_driver=self.engine.cgroup_driver)
+
+
+def _volume(disk: machine.Disk | None) -> Volume | None:
+    if disk is None:
+        return None
+    return Volume(
+        available=disk.available,
+        capacity=disk.total,
+        inodes=disk.inodes,
+        inodes_free=disk.inodes_free,
+    )

@@ -1,0 +1,85 @@
+"""`/configz`: with what settings this node works, in the shape of a KubeletConfiguration. Pure.
+
+Fields that this agent has no counterpart for are left out. Durations are written as Go writes them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from agent.containers.records import LogLimits
+from agent.node import heartbeat
+from agent.settings import AgentSettings
+
+CONTENT_TYPE = "application/json"
+
+
+def render(settings: AgentSettings, *, cgroup_driver: str) -> bytes:
+    """The page."""
+    return msgspec.json.encode({"kubeletconfig": configuration(settings, cgroup_driver)})
+
+
+def configuration(settings: AgentSettings, cgroup_driver: str) -> dict[str, Any]:
+    logs = LogLimits()
+    return {
+        "kind": "KubeletConfiguration",
+        "apiVersion": "kubelet.config.k8s.io/v1beta1",
+        "address": settings.listen_address,
+        "port": settings.port,
+        "authentication": {"anonymous": {"enabled": False}, "webhook": {"enabled": False}},
+        "clusterDomain": settings.cluster_domain,
+        "clusterDNS": [settings.cluster_dns],
+        "resolvConf": str(settings.resolv_conf),
+        "nodeStatusUpdateFrequency": go_duration(heartbeat.LOOK),
+        "nodeStatusReportFrequency": go_duration(heartbeat.TELL_AT_LEAST),
+        "nodeLeaseDurationSeconds": heartbeat.LEASE_SECONDS,
+        "imageMinimumGCAge": go_duration(settings.minimum_image_ttl),
+        "imageMaximumGCAge": go_duration(settings.image_maximum_gc_age),
+        "imageGCHighThresholdPercent": settings.image_gc_high_threshold,
+        "imageGCLowThresholdPercent": settings.image_gc_low_threshold,
+        "cgroupRoot": settings.cgroup_root,
+        "cgroupsPerQOS": True,
+        "cgroupDriver": cgroup_driver,
+        "maxPods": settings.max_pods,
+        "serializeImagePulls": False,
+        "evictionHard": _thresholds(settings.eviction_hard),
+        "evictionSoft": _thresholds([one.rpartition("=")[0] for one in settings.eviction_soft]),
+        "evictionSoftGracePeriod": _graces(settings.eviction_soft),
+        "evictionMinimumReclaim": settings.amounts(settings.eviction_minimum_reclaim),
+        "evictionPressureTransitionPeriod": go_duration(
+            settings.eviction_pressure_transition_period
+        ),
+        "evictionMaxPodGracePeriod": int(settings.eviction_max_pod_grace_period),
+        "systemReserved": settings.amounts(settings.system_reserved),
+        "enforceNodeAllocatable": ["pods"],
+        "failSwapOn": False,
+        "containerLogMaxSize": f"{logs.max_size // 1024**2}Mi",
+        "containerLogMaxFiles": logs.max_files,
+        "containerRuntimeEndpoint": settings.docker_host,
+        "rotateCertificates": True,
+        "serverTLSBootstrap": True,
+        "logging": {"format": settings.log_format},
+    }
+
+
+def _thresholds(given: Sequence[str]) -> Mapping[str, str]:
+    """`memory.available<100Mi` → `memory.available: 100Mi`."""
+    return dict(one.split("<", 1) for one in given)
+
+
+def _graces(given: Sequence[str]) -> Mapping[str, str]:
+    """`memory.available<200Mi=1m30s` → `memory.available: 1m30s`."""
+    return {one.split("<", 1)[0]: one.rpartition("=")[2] for one in given}
+
+
+def go_duration(seconds: float) -> str:
+    """`1h0m0s`, `5m0s`, `10s`."""
+    minutes, rest = divmod(seconds, 60)
+    hours, minutes = divmod(int(minutes), 60)
+    shown = f"{rest:g}s"
+    if hours:
+        return f"{hours}h{minutes}m{shown}"
+    return f"{minutes}m{shown}" if minutes else shown

@@ -1,0 +1,75 @@
+"""The kubelet's own metrics, as far as this agent knows the numbers: the lower part of `/metrics`. Pure.
+
+What has no counterpart here (PLEG's relists, workers' queues) is left out: a number under a known name
+that means something else is worse than none. The agent's own numbers stand above, under its own name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from agent.server.pages.exposition import Exposition
+from api.core import Pod
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kubelet:
+    """The agent at one moment."""
+
+    node: str
+    version: str
+    pods: Sequence[Pod] = ()
+    """With their status as the agent sees it."""
+    sandboxes: int = 0
+    """Pause containers that run."""
+    operations: float = 0.0
+    """Calls to the container engine, and how many of them failed."""
+    failed_operations: float = 0.0
+    evictions: Mapping[str, int] = field(default_factory=dict)
+    """By the signal that was the reason."""
+
+
+def render(agent: Kubelet) -> bytes:
+    """The lines."""
+    page = Exposition()
+
+    def tell(name: str, type_: str, help_: str, value: float, **labels: str) -> None:
+        page.declare(name, type_, help_)
+        page.add(name, value, labels)
+
+    tell("kubelet_node_name", "gauge", "The node's name; always 1", 1, node=agent.node)
+    build = {"git_version": agent.version, "major": "1", "minor": agent.version.split(".")[1]}
+    tell("kubernetes_build_info", "gauge", "Which version this is; always 1", 1, **build)
+    tell("kubelet_running_pods", "gauge", "Pods whose sandbox runs", agent.sandboxes)
+    tell("kubelet_desired_pods", "gauge", "Pods that are wanted here", len(agent.pods))
+    for state, count in _states(agent.pods).items():
+        help_ = "Containers by state"
+        tell("kubelet_running_containers", "gauge", help_, count, container_state=state)
+    name = "kubelet_runtime_operations"
+    tell(f"{name}_total", "counter", "Calls to the container engine", agent.operations)
+    help_ = "Calls to the container engine that failed"
+    tell(f"{name}_errors_total", "counter", help_, agent.failed_operations)
+    for signal, count in agent.evictions.items():
+        help_ = "Pods evicted, by what was short"
+        tell("kubelet_evictions", "counter", help_, count, eviction_signal=signal)
+    return page.render()
+
+
+def _states(pods: Sequence[Pod]) -> dict[str, int]:
+    """How many containers are in which state, in the engine's words."""
+    found = {"created": 0, "exited": 0, "running": 0}
+    for pod in pods:
+        status = pod.status
+        for one in (
+            *status.init_container_statuses,
+            *status.container_statuses,
+            *status.ephemeral_container_statuses,
+        ):
+            if one.state.running is not None:
+                found["running"] += 1
+            elif one.state.terminated is not None or one.last_state.terminated is not None:
+                found["exited"] += 1
+            elif one.container_id:
+                found["created"] += 1
+    return found

@@ -1,0 +1,343 @@
+"""The pages of the agent's web server: names, types and labels are those that scrapers know."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from agent.node.daemons import Daemons
+from agent.probes.handlers import Verdict
+from agent.probes.state import Kind
+from agent.probes.tally import Tally
+from agent.server import cgroupfiles
+from agent.server.interface import (
+    ContainerFacts,
+    Counters,
+    Interface,
+    Machine,
+    PodUsage,
+    Usage,
+    Volume,
+)
+from agent.server.pages import cadvisor, configz, kubelet, probes, resource
+from agent.server.pages.exposition import Exposition
+from agent.server.pages.kubelet import Kubelet
+from agent.server.usage import Rates, summary
+from agent.settings import load
+from api.core import ContainerState, ContainerStateRunning, ContainerStatus, PodStatus
+from tests.unit.agent.builders import UID, container, make_pod
+
+NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+STAMP = int(NOW.timestamp() * 1000)
+MIB = 1024 * 1024
+USED = Usage(
+    cpu_nanoseconds=1_500_000_000,
+    memory=30 * MIB,
+    working_set=20 * MIB,
+    rss=10 * MIB,
+    page_faults=7,
+    major_page_faults=1,
+    limit=64 * MIB,
+)
+COUNTED = Counters(
+    user=1_000_000_000,
+    system=500_000_000,
+    periods=10,
+    throttled_periods=2,
+    throttled=250_000_000,
+    cache=5 * MIB,
+    peak=40 * MIB,
+    oom_kills=1,
+    processes=3,
+)
+POD = PodUsage(
+    namespace="shop",
+    name="web-0",
+    uid="uid-1",
+    started=NOW,
+    usage=USED,
+    containers={"app": USED},
+    interfaces=[Interface(name="eth0", received=[100, 2, 0, 1], sent=[50, 1, 0, 0])],
+    cgroup="/kubepods/poduid-1",
+    counters=COUNTED,
+    facts={
+        "app": ContainerFacts(
+            id="abc",
+            cgroup="/kubepods/poduid-1/abc",
+            name="k8s_app_web-0",
+            image="shop:1",
+            started=NOW,
+            cpu_shares=102,
+            cpu_quota=50_000,
+            log_bytes=123,
+            counters=COUNTED,
+        )
+    },
+)
+
+
+def samples(page: bytes) -> dict[str, list[tuple[dict[str, str], float]]]:
+    """By name, as Prometheus reads it."""
+    found: dict[str, list[tuple[dict[str, str], float]]] = {}
+    for family in text_string_to_metric_families(page.decode()):
+        for one in family.samples:
+            found.setdefault(one.name, []).append((one.labels, one.value))
+    return found
+
+
+def types(page: bytes) -> dict[str, str]:
+    lines = [line.split() for line in page.decode().splitlines() if line.startswith("# TYPE")]
+    return {words[2]: words[3] for words in lines}
+
+
+def test_the_format() -> None:
+    page = Exposition()
+    page.declare("a_total", "counter", "What is counted")
+    page.declare("empty", "gauge", "Nothing")
+    page.add("a_total", 2, {"name": 'say "hi"\\\n'}, at=5)
+    page.add("a_total", 0.25)
+    assert page.render().decode() == (
+        "# HELP a_total What is counted\n"
+        "# TYPE a_total counter\n"
+        'a_total{name="say \\"hi\\"\\\\\\n"} 2 5\n'
+        "a_total 0.25\n"
+    )
+
+
+def test_resource() -> None:
+    page = resource.render(USED, [POD], NOW)
+    found = samples(page)
+    whose = {"namespace": "shop", "pod": "web-0"}
+    assert found["node_cpu_usage_seconds_total"] == [({}, 1.5)]
+    assert found["pod_memory_working_set_bytes"] == [(whose, 20 * MIB)]
+    assert found["container_cpu_usage_seconds_total"] == [({"container": "app"} | whose, 1.5)]
+    assert found["container_start_time_seconds"][0][1] == NOW.timestamp()
+    assert found["resource_scrape_error"] == [({}, 0)]
+    assert types(page)["container_cpu_usage_seconds_total"] == "counter"
+    assert f"node_memory_working_set_bytes {20 * MIB} {STAMP}" in page.decode()
+
+
+def test_cadvisor() -> None:
+    page = cadvisor.render([POD], cadvisor.Size(cpus=2, memory=4096), NOW)
+    found = samples(page)
+    whole, own = (labels for labels, _ in found["container_memory_working_set_bytes"])
+    assert whole == {
+        "container": "",
+        "id": "/kubepods/poduid-1",
+        "image": "",
+        "name": "",
+        "namespace": "shop",
+        "pod": "web-0",
+    }
+    assert own == whole | {
+        "container": "app",
+        "id": "/kubepods/poduid-1/abc",
+        "image": "shop:1",
+        "name": "k8s_app_web-0",
+    }
+    assert found["container_cpu_usage_seconds_total"][1] == (own | {"cpu": "total"}, 1.5)
+    assert found["container_cpu_cfs_throttled_seconds_total"][0][1] == 0.25
+    received = found["container_network_receive_packets_dropped_total"]
+    assert received == [(whole | {"interface": "eth0"}, 1)]
+    assert found["container_network_transmit_bytes_total"][0][1] == 50
+    assert found["container_spec_memory_limit_bytes"] == [(own, 64 * MIB)]
+    assert found["container_spec_cpu_quota"] == [(own, 50_000)]
+    assert found["container_oom_events_total"][1] == (own, 1)
+    assert found["machine_cpu_cores"] == [({}, 2)]
+    assert types(page)["container_memory_failcnt"] == "counter"
+
+
+def test_probes() -> None:
+    tally = Tally()
+    tally.add("web", Kind.LIVENESS, Verdict(passed=True), 0.003)
+    tally.add("web", Kind.LIVENESS, Verdict(passed=False), 0.3)
+    tally.add("web", Kind.READINESS, Verdict(passed=False, unknown=True), 60.0)
+    found = samples(probes.render([(make_pod(container()), tally)]))
+    whose = {"container": "web", "namespace": "ns", "pod": "pod"}
+    kinds = [
+        (labels["probe_type"], labels["result"], count)
+        for labels, count in found["prober_probe_total"]
+    ]
+    assert kinds == [
+        ("Liveness", "successful", 1),
+        ("Liveness", "failed", 1),
+        ("Readiness", "unknown", 1),
+    ]
+    assert found["prober_probe_total"][0][0]["pod_uid"] == UID
+    live = whose | {"probe_type": "Liveness"}
+    buckets = {
+        labels["le"]: count
+        for labels, count in found["prober_probe_duration_seconds_bucket"]
+        if labels["probe_type"] == "Liveness"
+    }
+    assert (buckets["0.005"], buckets["0.25"], buckets["0.5"], buckets["+Inf"]) == (1, 1, 2, 2)
+    assert (live, 0.303) in found["prober_probe_duration_seconds_sum"]
+    assert (live, 2) in found["prober_probe_duration_seconds_count"]
+
+
+def test_kubelet() -> None:
+    running = ContainerStatus(
+        name="web",
+        image="app",
+        image_id="",
+        ready=True,
+        restart_count=2,
+        state=ContainerState(running=ContainerStateRunning()),
+    )
+    pod = make_pod(container(), status=PodStatus(container_statuses=[running]))
+    agent = Kubelet(
+        node="n1",
+        version="v1.34.0+x",
+        pods=[pod],
+        sandboxes=1,
+        operations=5,
+        evictions={"memory.available": 2},
+    )
+    found = samples(kubelet.render(agent))
+    assert found["kubelet_node_name"] == [({"node": "n1"}, 1)]
+    assert found["kubelet_running_pods"] == [({}, 1)]
+    assert ({"container_state": "running"}, 1) in found["kubelet_running_containers"]
+    assert found["kubelet_runtime_operations_total"] == [({}, 5)]
+    assert found["kubelet_evictions_total"] == [({"eviction_signal": "memory.available"}, 2)]
+    assert found["kubernetes_build_info"][0][0]["minor"] == "34"
+
+
+def test_configz() -> None:
+    words = ["--max-pods=42", "--eviction-hard=memory.available<5%", "--system-reserved=cpu=1"]
+    words += ["--eviction-soft=nodefs.available<20%=1m30s"]
+    settings = load(words, {})
+    found = json.loads(configz.render(settings, cgroup_driver="systemd"))["kubeletconfig"]
+    assert (found["kind"], found["maxPods"], found["cgroupDriver"]) == (
+        "KubeletConfiguration",
+        42,
+        "systemd",
+    )
+    assert found["evictionHard"] == {"memory.available": "5%"}
+    assert found["evictionSoft"] == {"nodefs.available": "20%"}
+    assert found["evictionSoftGracePeriod"] == {"nodefs.available": "1m30s"}
+    assert found["evictionPressureTransitionPeriod"] == "5m0s"
+    assert found["systemReserved"] == {"cpu": "1"}
+    assert "token" not in json.dumps(found).lower()
+
+
+def test_the_summary() -> None:
+    rates = Rates()
+
+    def made(at: float, cpu: int) -> Mapping[str, Any]:
+        node = replace(USED, cpu_nanoseconds=cpu)
+        disk = Volume(available=10, capacity=100, inodes=8, inodes_free=2)
+        machine = Machine(
+            started=NOW, available_memory=99, disk=disk, image_disk=disk, daemons={"kubelet": USED}
+        )
+        return summary("n1", node, [POD], rates=rates, now=NOW, at=at, machine=machine)
+
+    made(0.0, 0)
+    found = made(10.0, 5 * 10**9)
+    node, (pod,) = found["node"], found["pods"]
+    assert node["cpu"]["usageNanoCores"] == 5 * 10**8
+    assert node["memory"]["availableBytes"] == 99
+    assert (node["fs"]["usedBytes"], node["runtime"]["imageFs"]["inodesUsed"]) == (90, 6)
+    assert [one["name"] for one in node["systemContainers"]] == ["kubelet", "pods"]
+    assert pod["memory"] == {
+        "time": "2026-01-02T03:04:05Z",
+        "usageBytes": 30 * MIB,
+        "workingSetBytes": 20 * MIB,
+        "availableBytes": 44 * MIB,
+        "rssBytes": 10 * MIB,
+        "pageFaults": 7,
+        "majorPageFaults": 1,
+    }
+    assert (pod["network"]["name"], pod["network"]["rxBytes"]) == ("eth0", 100)
+    assert pod["containers"][0]["logs"]["usedBytes"] == 123
+    assert pod["process_stats"] == {"process_count": 3}
+
+
+def write(root: Path, **files: str) -> Path:
+    root.mkdir(parents=True, exist_ok=True)
+    for name, text in files.items():
+        (root / name.replace("__", ".")).write_text(text)
+    return root
+
+
+def test_cgroups_of_version_2(tmp_path: Path) -> None:
+    write(
+        tmp_path,
+        memory__current="1000\n",
+        memory__max="max\n",
+        memory__stat="anon 300\nfile 700\ninactive_file 400\npgfault 9\n",
+        memory__peak="5000\n",
+        memory__events="low 0\nmax 4\noom_kill 1\n",
+        cpu__stat="usage_usec 30\nuser_usec 20\nsystem_usec 10\nnr_throttled 3\n",
+        pids__current="12\n",
+    )
+    used = cgroupfiles.usage(2, lambda controller: tmp_path)
+    assert (used.cpu_nanoseconds, used.memory, used.working_set) == (30_000, 1000, 600)
+    assert (used.rss, used.page_faults, used.limit) == (300, 9, 0)
+    counted = cgroupfiles.counters(2, lambda controller: tmp_path)
+    assert (counted.user, counted.failures, counted.oom_kills) == (20_000, 4, 1)
+    assert (counted.throttled_periods, counted.processes, counted.peak) == (3, 12, 5000)
+    assert cgroupfiles.peak(2, lambda controller: tmp_path) == 5000
+
+
+def test_cgroups_of_version_1(tmp_path: Path) -> None:
+    stat = "rss 1\ntotal_rss 300\ntotal_cache 70\ntotal_inactive_file 1500\ntotal_pgmajfault 2\n"
+    write(
+        tmp_path / "memory",
+        memory__usage_in_bytes="1000",
+        memory__limit_in_bytes="9223372036854771712",
+        memory__stat=stat,
+        memory__max_usage_in_bytes="5000",
+        memory__failcnt="4",
+        memory__oom_control="oom_kill_disable 0\nunder_oom 0\noom_kill 1\n",
+    )
+    write(tmp_path / "cpuacct", cpuacct__usage="30", cpuacct__stat="user 2\nsystem 1\n")
+    write(tmp_path / "cpu", cpu__stat="nr_periods 5\nnr_throttled 3\nthrottled_time 77\n")
+    write(tmp_path / "pids", pids__current="12")
+    used = cgroupfiles.usage(1, lambda controller: tmp_path / controller)
+    assert (used.cpu_nanoseconds, used.memory, used.working_set) == (30, 1000, 0)
+    assert (used.rss, used.major_page_faults, used.limit) == (300, 2, 0)
+    counted = cgroupfiles.counters(1, lambda controller: tmp_path / controller)
+    assert (counted.user, counted.throttled, counted.failures) == (20_000_000, 77, 4)
+    assert (counted.peak, counted.oom_kills, counted.cache) == (5000, 1, 70)
+
+
+def test_a_cgroup_that_is_gone_has_used_nothing(tmp_path: Path) -> None:
+    for version in (1, 2):
+        used = cgroupfiles.usage(version, lambda controller: tmp_path / "none")
+        assert used == Usage(cpu_nanoseconds=0, memory=0, working_set=0)
+        assert cgroupfiles.counters(version, lambda controller: tmp_path / "none") == Counters()
+
+
+def test_interfaces_of_a_process() -> None:
+    found = cgroupfiles.interfaces(os.getpid())
+    assert "lo" not in [one.name for one in found]
+    assert all(len(one.received) == len(one.sent) == 4 for one in found)
+    assert cgroupfiles.interfaces(2**22) == []
+
+
+def process(proc: Path, pid: int, name: str, parent: int, ticks: int) -> None:
+    words = ["S", str(parent), *["0"] * 9, str(ticks), "0", *["0"] * 8, "3"]
+    write(proc / str(pid), comm=f"{name}\n", stat=f"{pid} ({name} x) {' '.join(words)} 0 0")
+
+
+def test_the_engine_is_found_with_its_containerd(tmp_path: Path) -> None:
+    process(tmp_path, os.getpid(), "podwright", 1, 5)
+    process(tmp_path, 10, "dockerd", 1, 100)
+    process(tmp_path, 11, "containerd", 10, 50)
+    process(tmp_path, 12, "containerd", 1, 1000)
+    daemons = Daemons(str(tmp_path / "no.sock"), proc=tmp_path)
+    used = daemons.usage()
+    tick = 10**9 // os.sysconf("SC_CLK_TCK")
+    assert used["kubelet"].cpu_nanoseconds == 5 * tick
+    assert used["runtime"].cpu_nanoseconds == 150 * tick
+    assert used["runtime"].memory == 6 * os.sysconf("SC_PAGE_SIZE")
+    # Of two engines that nobody can tell apart neither is this node's.
+    process(tmp_path, 20, "dockerd", 1, 100)
+    assert "runtime" not in Daemons(str(tmp_path / "no.sock"), proc=tmp_path).usage()
