@@ -2,7 +2,7 @@
 
 from api.core import Namespace, Node, PersistentVolume, PersistentVolumeClaim, Pod
 from api.policy import PodDisruptionBudget
-from api.storage import StorageClass
+from api.storage import CSINode, StorageClass
 from base.tasks import TaskGuard
 from control.controllers.context import Context
 from control.controllers.controller import Controller
@@ -88,6 +88,7 @@ class Manager:
             context.informers.of(PersistentVolumeClaim),
             context.informers.of(PersistentVolume),
             context.informers.of(StorageClass),
+            context.informers.of(CSINode),
         )
 
     def statistics(self) -> dict[str, dict[str, float]]:

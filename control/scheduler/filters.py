@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from control.scheduler.interpod import inter_pod_affinity
 from control.scheduler.reachable import (
     claims_in_order,
+    node_volume_limits,
     volume_binding,
     volume_restrictions,
     volume_zone,
@@ -38,6 +39,7 @@ class Filter(Enum):
     NODE_PORTS = "NodePorts"
     NODE_RESOURCES_FIT = "NodeResourcesFit"
     VOLUME_RESTRICTIONS = "VolumeRestrictions"
+    NODE_VOLUME_LIMITS = "NodeVolumeLimits"
     VOLUME_BINDING = "VolumeBinding"
     VOLUME_ZONE = "VolumeZone"
     POD_TOPOLOGY_SPREAD = "PodTopologySpread"
@@ -166,6 +168,7 @@ FILTERS: tuple[tuple[Filter, Callable[[Request, Snapshot, Mask], Verdict]], ...]
     (Filter.NODE_PORTS, node_ports),
     (Filter.NODE_RESOURCES_FIT, node_resources_fit),
     (Filter.VOLUME_RESTRICTIONS, volume_restrictions),
+    (Filter.NODE_VOLUME_LIMITS, node_volume_limits),
     (Filter.VOLUME_BINDING, volume_binding),
     (Filter.VOLUME_ZONE, volume_zone),
     (Filter.POD_TOPOLOGY_SPREAD, pod_topology_spread),

@@ -28,7 +28,13 @@ from control.scheduler.census import Carries
 from control.scheduler.decide import Decision, worded
 from control.scheduler.filters import PORTS_TAKEN, Filter, shortage
 from control.scheduler.interpod import NOT_NEAR, inter_pod_affinity
-from control.scheduler.reachable import volume_binding, volume_restrictions, volume_zone
+from control.scheduler.reachable import (
+    in_use,
+    node_volume_limits,
+    volume_binding,
+    volume_restrictions,
+    volume_zone,
+)
 from control.scheduler.request import Request
 from control.scheduler.snapshot import PODS, TOO_MUCH, Snapshot
 from control.scheduler.spreading import NO_LABEL, pod_topology_spread
@@ -45,6 +51,8 @@ NO_VICTIMS = "No preemption victims found for incoming pod"
 _CURABLE = (
     Filter.NODE_PORTS,
     Filter.NODE_RESOURCES_FIT,
+    Filter.VOLUME_RESTRICTIONS,
+    Filter.NODE_VOLUME_LIMITS,
     Filter.POD_TOPOLOGY_SPREAD,
     Filter.INTER_POD_AFFINITY,
 )
@@ -187,7 +195,7 @@ def _curable(request: Request, snapshot: Snapshot, decision: Decision) -> Sequen
     joined = np.sort(np.concatenate(rows))
     here = np.zeros_like(snapshot.present)
     here[joined] = True
-    for check in (volume_restrictions, volume_binding, volume_zone):
+    for check in (volume_binding, volume_zone):
         here = check(request, snapshot, here).passes
     joined = np.flatnonzero(here)
     enough = (snapshot.allocatable[joined] >= snapshot.demand(request)).all(axis=1)
@@ -198,7 +206,7 @@ def _curable(request: Request, snapshot: Snapshot, decision: Decision) -> Sequen
 class Wish:
     """What a pod needs of a node, as plain numbers: of which resource how much.
 
-    `minds`: whether it matters to the pod, or to pods that run, who is where.
+    `minds`: whether it matters to the pod, or to pods that run, who is where, or has which volume.
     """
 
     request: Request
@@ -223,6 +231,9 @@ def wish_of(request: Request, snapshot: Snapshot) -> Wish:
         or terms.far
         or any(spread.hard for spread in terms.spread)
         or any(sort is Carries.FAR for sort, *_ in snapshot.census.concerning(request))
+        or request.disks
+        or in_use(request, snapshot)
+        or (request.claims and snapshot.storage.limits)
     )
     return Wish(
         request,
@@ -325,7 +336,12 @@ class Room:
     def _unwelcome(self) -> tuple[str, ...]:
         here = np.zeros_like(self._snapshot.present)
         here[self._row] = True
-        for check in (pod_topology_spread, inter_pod_affinity):
+        for check in (
+            volume_restrictions,
+            node_volume_limits,
+            pod_topology_spread,
+            inter_pod_affinity,
+        ):
             for refusal in check(self._wish.request, self._snapshot, here).refusals:
                 return refusal.reasons
         return ()

@@ -1,15 +1,17 @@
 """Filters about storage: where the volumes of a pod's claims can be reached. Pure.
 
-Rules and words are those of Kubernetes' plugins VolumeRestrictions, VolumeBinding and VolumeZone.
+Rules and words are those of Kubernetes' plugins VolumeRestrictions, NodeVolumeLimits, VolumeBinding and
+VolumeZone.
 """
 
+from collections import Counter
 from collections.abc import Callable
 
 import numpy as np
 
 from control.scheduler.request import Request
 from control.scheduler.snapshot import Mask, Snapshot
-from control.scheduler.storage import in_zone, reaches
+from control.scheduler.storage import Attached, in_zone, reaches
 from control.scheduler.verdict import Refusal, Verdict, verdict
 
 CONFLICT = "node(s) had volume node affinity conflict"
@@ -19,6 +21,8 @@ IN_USE = (
     "node(s) unavailable due to PersistentVolumeClaim with ReadWriteOncePod access mode already "
     "in-use by another pod"
 )
+DISK_TAKEN = "node(s) had no available disk"
+TOO_MANY = "node(s) exceed max volume count"
 
 
 def claims_in_order(request: Request, snapshot: Snapshot, candidates: Mask) -> Verdict:
@@ -32,12 +36,49 @@ def claims_in_order(request: Request, snapshot: Snapshot, candidates: Mask) -> V
 
 def volume_restrictions(request: Request, snapshot: Snapshot, candidates: Mask) -> Verdict:
     """What one pod has for itself, no other gets."""
+    if in_use(request, snapshot):
+        return verdict(candidates, np.zeros_like(candidates), IN_USE)
+    if not request.disks:
+        return Verdict(candidates)
+
+    def free(row: int) -> bool:
+        taken = snapshot.row(row).disks
+        return not any(disk.conflicts(other) for disk in request.disks for other in taken)
+
+    return verdict(candidates, _where(candidates, free), DISK_TAKEN)
+
+
+def in_use(request: Request, snapshot: Snapshot) -> bool:
+    """Whether a claim that only one pod may have is another's."""
     for name in request.claims:
         claim = snapshot.storage.claims.get((request.namespace, name))
         used = snapshot.claims_used.get((request.namespace, name), 0)
         if used and claim is not None and "ReadWriteOncePod" in claim.spec.access_modes:
-            return verdict(candidates, np.zeros_like(candidates), IN_USE)
-    return Verdict(candidates)
+            return True
+    return False
+
+
+def node_volume_limits(request: Request, snapshot: Snapshot, candidates: Mask) -> Verdict:
+    """A node takes as many volumes of a driver as the driver says, each counted once."""
+    storage = snapshot.storage
+    wanted = storage.attached(request) if request.claims and storage.limits else set()
+    if not wanted:
+        return Verdict(candidates)
+
+    def fits(row: int) -> bool:
+        limits = storage.limits.get(snapshot.name(row), {})
+        if not any(driver in limits for driver, _ in wanted):
+            return True
+        pods = [pod for pod in snapshot.row(row).pods.values() if pod.claims]
+        there = set[Attached]().union(*map(storage.attached, pods))
+        used, more = (Counter(driver for driver, _ in some) for some in (there, wanted - there))
+        return all(
+            used[driver] + number <= limits[driver]
+            for driver, number in more.items()
+            if driver in limits
+        )
+
+    return verdict(candidates, _where(candidates, fits), TOO_MANY)
 
 
 def volume_binding(request: Request, snapshot: Snapshot, candidates: Mask) -> Verdict:

@@ -8,6 +8,7 @@ from api import objects, pods
 from api.core import Pod, PodSpec
 from api.pods import HostPort
 from control.scheduler import images
+from control.scheduler.disks import Disk, disks_of
 from control.scheduler.terms import PodTerms, terms_of
 
 DEFAULT_MILLI_CPU = 100
@@ -26,7 +27,8 @@ class Request:
     `terms` is what the pod says about other pods, who know it by namespace, labels, and whether it
     is `leaving`, that is, being deleted. `node_rule` is equal for pods whose nodeSelector and required
     node affinity are equal, `node_preference` for those with the same preferred node affinity; empty
-    without any. `claims` are the names of its PersistentVolumeClaims, `images` those of its containers.
+    without any. `claims` are the names of its PersistentVolumeClaims, `images` those of its containers;
+    `disks` are named in the pod itself.
     """
 
     uid: str
@@ -43,6 +45,7 @@ class Request:
     node_preference: bytes
     claims: tuple[str, ...] = ()
     images: tuple[str, ...] = ()
+    disks: frozenset[Disk] = frozenset()
 
     @property
     def priority(self) -> int:
@@ -76,6 +79,7 @@ def request_of(pod: Pod) -> Request:
         node_preference=_node_preference(pod.spec),
         claims=tuple(pods.claims(pod)),
         images=images.wanted(pod.spec),
+        disks=disks_of(pod.spec),
     )
 
 

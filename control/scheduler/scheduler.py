@@ -37,7 +37,7 @@ from api.events import EventRecorder
 from api.informer import Informer
 from api.meta import ObjectMeta
 from api.policy import PodDisruptionBudget
-from api.storage import StorageClass
+from api.storage import CSINode, StorageClass
 from base.clock import Clock
 from base.errors import PodwrightError
 from base.tasks import TaskGuard
@@ -69,12 +69,13 @@ FLUSH_SECONDS = 30.0
 NOT_STARTED = "~"
 """Sorts after every timestamp."""
 
-_VOLUMES = (Filter.VOLUME_BINDING, Filter.VOLUME_ZONE)
+_VOLUMES = (Filter.VOLUME_BINDING, Filter.VOLUME_ZONE, Filter.NODE_VOLUME_LIMITS)
 _NEIGHBOURS = (Filter.POD_TOPOLOGY_SPREAD, Filter.INTER_POD_AFFINITY)
 _POD_LEFT = (
     Filter.NODE_RESOURCES_FIT,
     Filter.NODE_PORTS,
     Filter.VOLUME_RESTRICTIONS,
+    Filter.NODE_VOLUME_LIMITS,
     *_NEIGHBOURS,
 )
 _NODE_CHANGED = (
@@ -153,10 +154,11 @@ class Scheduler:
         claims: Informer[PersistentVolumeClaim],
         volumes: Informer[PersistentVolume],
         classes: Informer[StorageClass],
+        drivers: Informer[CSINode],
     ) -> None:
         """Heed storage, too: pods wait for their claims, and go where their volumes are."""
         changed = partial(self._queue.activate, _VOLUMES)
-        self._snapshot.storage.follow(claims, volumes, classes, changed)
+        self._snapshot.storage.follow(claims, volumes, classes, drivers, changed)
 
     def last_decision(self, pod: Pod) -> Entry | None:
         """What was last decided about a pod, as long as it is remembered."""

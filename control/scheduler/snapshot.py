@@ -21,6 +21,7 @@ from api import nodes
 from api.core import Node, Taint
 from api.pods import HostPort
 from control.scheduler.census import Census, Owners
+from control.scheduler.disks import Disk
 from control.scheduler.images import Images
 from control.scheduler.request import Request
 from control.scheduler.storage import ClaimKey, Picks, Storage
@@ -57,6 +58,7 @@ class Row:
     labels: dict[str, str] = field(default_factory=dict)
     pods: dict[str, Request] = field(default_factory=dict)
     host_ports: Counter[HostPort] = field(default_factory=Counter)
+    disks: Counter[Disk] = field(default_factory=Counter)
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,6 +273,7 @@ class Snapshot:
         row = self.row(number)
         row.pods[request.uid] = request
         row.host_ports.update(request.host_ports)
+        row.disks.update(request.disks)
         if request.owner:
             self.owners.add(request.owner, number)
         self.census.add(request, number)
@@ -289,6 +292,7 @@ class Snapshot:
         row = self.row(number)
         request = row.pods.pop(uid)
         row.host_ports -= Counter(request.host_ports)
+        row.disks -= Counter(request.disks)
         if request.owner:
             self.owners.add(request.owner, number, -1)
         self.census.remove(request, number)

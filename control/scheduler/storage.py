@@ -15,7 +15,7 @@ from api import nodes
 from api.core import Node, PersistentVolume, PersistentVolumeClaim
 from api.informer import Informer
 from api.objects import controller_of, key
-from api.storage import StorageClass
+from api.storage import CSINode, StorageClass
 from api.struct import ApiStruct
 from control.controllers.volumes.deciding import BIND_COMPLETED
 from control.controllers.volumes.matching import SELECTED_NODE, best
@@ -27,6 +27,9 @@ ClaimKey = tuple[str, str]
 
 Picks = Mapping[ClaimKey, PersistentVolume | None]
 """What is chosen for claims that waited for their pod: a volume, or None: one is to be made."""
+
+Attached = tuple[str, str]
+"""(driver, handle) of a volume; of one that is not made yet, its claim stands for the handle."""
 
 UNBOUND = "pod has unbound immediate PersistentVolumeClaims"
 _IN_TREE = "kubernetes.io/"
@@ -40,12 +43,14 @@ _ZONES_APART = "__"
 
 
 class Storage:
-    """Every claim, volume and class."""
+    """Every claim, volume and class, and what the nodes' drivers can take."""
 
     def __init__(self) -> None:
         self.claims: dict[ClaimKey, PersistentVolumeClaim] = {}
         self.volumes: dict[str, PersistentVolume] = {}
         self.classes: dict[str, StorageClass] = {}
+        self.limits: dict[str, dict[str, int]] = {}
+        """By node, how many volumes of a driver it takes, as far as the driver says so."""
         self.assumed: dict[str, ClaimKey] = {}
 
     def follow(
@@ -53,6 +58,7 @@ class Storage:
         claims: Informer[PersistentVolumeClaim],
         volumes: Informer[PersistentVolume],
         classes: Informer[StorageClass],
+        drivers: Informer[CSINode],
         changed: Callable[[], None],
     ) -> None:
         """Keep up with them; `changed` is called whenever something has."""
@@ -69,9 +75,14 @@ class Storage:
             self.set_class(key(_either(old, new)).name, new)
             changed()
 
+        def on_drivers(old: CSINode | None, new: CSINode | None) -> None:
+            self.set_drivers(key(_either(old, new)).name, new)
+            changed()
+
         claims.subscribe(on_claim)
         volumes.subscribe(on_volume)
         classes.subscribe(on_class)
+        drivers.subscribe(on_drivers)
 
     def set_claim(self, key: ClaimKey, claim: PersistentVolumeClaim | None) -> None:
         """A claim as it is now; None: it is gone."""
@@ -95,6 +106,33 @@ class Storage:
             self.classes.pop(name, None)
         else:
             self.classes[name] = class_
+
+    def set_drivers(self, node: str, drivers: CSINode | None) -> None:
+        """A node's drivers as they are now; None: they are gone."""
+        counts = {
+            one.name: one.allocatable.count
+            for one in (drivers.spec.drivers if drivers is not None else ())
+            if one.allocatable is not None and one.allocatable.count is not None
+        }
+        if counts:
+            self.limits[node] = counts
+        else:
+            self.limits.pop(node, None)
+
+    def attached(self, request: Request) -> set[Attached]:
+        """The volumes of drivers that the pod's claims have, or will have."""
+        found: set[Attached] = set()
+        for where in _keys(request):
+            claim = self.claims.get(where)
+            if claim is None:
+                continue
+            volume = self.volumes.get(claim.spec.volume_name)
+            class_ = self.classes.get(class_of(claim) or "")
+            if volume is not None and volume.spec.csi is not None:
+                found.add((volume.spec.csi.driver, volume.spec.csi.volume_handle))
+            elif not claim.spec.volume_name and class_ is not None:
+                found.add((class_.provisioner, "/".join(where)))
+        return found
 
     def assume(self, picks: Picks) -> None:
         """These are taken."""

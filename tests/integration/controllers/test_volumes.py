@@ -11,7 +11,7 @@ from api.client import PatchType
 from api.core import Event, PersistentVolume, PersistentVolumeClaim, Pod
 from api.errors import ApiError, is_not_found
 from api.meta import ObjectMeta
-from api.storage import StorageClass
+from api.storage import CSINode, StorageClass
 from api.struct import ApiStruct
 from tests.integration.controllers.conftest import Plane, eventually
 
@@ -330,3 +330,38 @@ async def test_what_is_in_use_stays_until_nobody_uses_it(plane: Plane) -> None:
     await gone(plane, PersistentVolume, "disk")
     words = '0/1 nodes are available: persistentvolumeclaim "data" not found.'
     await says(plane, "late", words)
+
+
+async def test_a_full_node_takes_more_when_its_driver_does(plane: Plane) -> None:
+    """The scheduler heeds what the drivers of nodes say, and looks again when they say otherwise."""
+    await plane.agents.add_node("n1")
+    driver: dict[str, Any] = {"name": "disk.example.com", "nodeID": "n1", "topologyKeys": []}
+    limited = {"drivers": [{**driver, "allocatable": {"count": 1}}]}
+    body: dict[str, Any] = {"metadata": {"name": "n1"}, "spec": limited}
+    await plane.client.create(msgspec.convert(body, type=CSINode))
+    for name in ("one", "two"):
+        source = {"driver": "disk.example.com", "volumeHandle": name}
+        reference = {"namespace": "default", "name": name}
+        await plane.add_volume(name, hostPath=None, csi=source, claimRef=reference)
+        await claim(plane, name, volumeName=name)
+    await phases(plane, one="Bound", two="Bound")
+    await start(plane, "first", "one")
+    assert await node_of(plane, "first") == "n1"
+    await start(plane, "second", "two")
+    await says(plane, "second", "0/1 nodes are available: 1 node(s) exceed max volume count.")
+    await plane.client.delete(CSINode, "n1")
+    assert await node_of(plane, "second") == "n1"
+
+
+async def test_one_pod_alone_has_it(plane: Plane) -> None:
+    await plane.agents.add_node("n1")
+    await plane.add_volume("disk", accessModes=["ReadWriteOncePod"])
+    await claim(plane, accessModes=["ReadWriteOncePod"])
+    await phases(plane, data="Bound")
+    await start(plane, "first", "data")
+    assert await node_of(plane, "first") == "n1"
+    await start(plane, "second", "data")
+    words = "0/1 nodes are available: 1 node(s) unavailable due to PersistentVolumeClaim with"
+    await says(plane, "second", words)
+    await plane.client.delete(Pod, "first", "default")
+    assert await node_of(plane, "second") == "n1"

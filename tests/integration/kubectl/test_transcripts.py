@@ -371,3 +371,90 @@ def test_a_job_that_takes_too_long(kubectl: Kubectl) -> None:
         lambda: "Job was active longer than specified deadline" in events(kubectl, "job/late")
     )
     eventually(lambda: not statuses(kubectl))
+
+
+def placed_pod(name: str, **spec: Any) -> dict[str, Any]:
+    made = bare(name, name)
+    made["spec"] |= spec
+    return made
+
+
+def node_of(kubectl: Kubectl, name: str) -> str:
+    kubectl("wait", "--for=condition=Ready", f"pod/{name}", "--timeout=30s")
+    return kubectl.path(f"pod/{name}", "{.spec.nodeName}")
+
+
+def waits(kubectl: Kubectl, name: str, why: str) -> None:
+    """Wait until the pod's events say why it has no node."""
+    eventually(lambda: any(line.startswith(why) for line in events(kubectl, f"pod/{name}")))
+    assert statuses(kubectl)[name] == "Pending"
+
+
+def test_a_pod_waits_for_a_node_with_its_labels(kubectl: Kubectl) -> None:
+    apply(kubectl, placed_pod("gpu", nodeSelector={"gpu": "true"}))
+    waits(
+        kubectl,
+        "gpu",
+        "0/2 nodes are available: 2 node(s) didn't match Pod's node affinity/selector.",
+    )
+    kubectl("label", "node", "node2.k8s", "gpu=true")
+    try:
+        assert node_of(kubectl, "gpu") == "node2.k8s"
+    finally:
+        kubectl("label", "node", "node2.k8s", "gpu-")
+    assert statuses(kubectl) == {"gpu": "Running"}, "what runs is never moved"
+
+
+def test_taints_keep_pods_away_and_push_them_out(kubectl: Kubectl) -> None:
+    kubectl("taint", "node", "node1.k8s", "node-type=production:NoSchedule")
+    try:
+        found = apply_many(kubectl, *(placed_pod(f"test-{number}") for number in range(3)))
+        assert set(found.values()) == {"node2.k8s"}
+        toleration = {"key": "node-type", "operator": "Equal", "value": "production"}
+        kubectl("taint", "node", "node2.k8s", "busy:NoExecute")
+        eventually(lambda: not statuses(kubectl))
+        apply(kubectl, placed_pod("prod", tolerations=[{**toleration, "effect": "NoSchedule"}]))
+        assert node_of(kubectl, "prod") == "node1.k8s"
+        apply(kubectl, placed_pod("nowhere"))
+        waits(
+            kubectl, "nowhere",
+            "0/2 nodes are available: 1 node(s) had untolerated taint {busy: }, 1 node(s) had "
+            "untolerated taint {node-type: production}.",
+        )  # fmt: skip
+    finally:
+        kubectl("taint", "node", "node1.k8s", "node-type-")
+        kubectl.run("taint", "node", "node2.k8s", "busy-")
+    assert node_of(kubectl, "nowhere")
+
+
+def apply_many(kubectl: Kubectl, *objects: dict[str, Any]) -> dict[str, str]:
+    for obj in objects:
+        apply(kubectl, obj)
+    return {obj["metadata"]["name"]: node_of(kubectl, obj["metadata"]["name"]) for obj in objects}
+
+
+def test_a_cordoned_node_takes_only_what_names_it(kubectl: Kubectl) -> None:
+    kubectl("cordon", "node1.k8s")
+    try:
+        found = apply_many(
+            kubectl, placed_pod("by-name", nodeName="node1.k8s"), placed_pod("by-us")
+        )
+        assert found == {"by-name": "node1.k8s", "by-us": "node2.k8s"}
+    finally:
+        kubectl("uncordon", "node1.k8s")
+
+
+def test_a_port_of_a_node_is_taken_once(kubectl: Kubectl) -> None:
+    port = {"containerPort": 80, "hostPort": 9000}
+    container = {"name": "c", "image": "httpd", "ports": [port]}
+    found = apply_many(
+        kubectl, *(placed_pod(f"web-{number}", containers=[container]) for number in range(2))
+    )
+    assert set(found.values()) == {"node1.k8s", "node2.k8s"}
+    apply(kubectl, placed_pod("web-2", containers=[container]))
+    waits(
+        kubectl, "web-2",
+        "0/2 nodes are available: 2 node(s) didn't have free ports for the requested pod ports.",
+    )  # fmt: skip
+    kubectl("delete", "pod", "web-0")
+    assert node_of(kubectl, "web-2") == found["web-0"]

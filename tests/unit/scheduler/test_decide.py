@@ -124,6 +124,36 @@ def test_required_affinity_operators() -> None:
     assert choose(snapshot, pod("p", affinity=affinity)).node == "c"
 
 
+def by_name(operator: str, *names: str) -> dict[str, object]:
+    field = {"key": "metadata.name", "operator": operator, "values": list(names)}
+    return {"matchFields": [field]}
+
+
+@pytest.mark.parametrize(
+    ("terms", "chosen"),
+    [
+        ([by_name("In", "b")], "b"),
+        ([by_name("NotIn", "a")], "b"),
+        ([by_name("In", "x"), by_name("In", "c")], "c"),
+        (
+            [{**by_name("NotIn", "b"), "matchExpressions": [{"key": "k", "operator": "Exists"}]}],
+            "c",
+        ),
+        ([by_name("In", "x")], None),
+    ],
+)
+def test_nodes_are_chosen_by_their_names(terms: list[object], chosen: str | None) -> None:
+    rule = {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms}}
+    snapshot = cluster(node("a"), node("b", labels={"k": ""}), node("c", labels={"k": ""}))
+    assert choose(snapshot, pod("p", affinity={"nodeAffinity": rule})).node == chosen
+
+
+def test_names_may_be_preferred() -> None:
+    rules = [{"weight": 1, "preference": by_name("In", "b")}]
+    affinity = {"nodeAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": rules}}
+    assert choose(cluster(node("a"), node("b")), pod("p", affinity=affinity)).node == "b"
+
+
 def test_preferred_affinity_decides_between_equals() -> None:
     preferred = [
         {
@@ -213,3 +243,32 @@ def test_a_full_node_takes_what_asks_for_nothing() -> None:
     snapshot = cluster(node("a"))
     snapshot.add_pod(request_of(pod("big", cpu="4", memory="8Gi")), "a")
     assert choose(snapshot, pod("p")).node == "a"
+
+
+def test_weights_order_nodes_in_four_groups() -> None:
+    """80 for the zone and 20 for the machines of one's own."""
+    preferred = [
+        {"weight": weight, "preference": {"matchExpressions": [requirement]}}
+        for weight, requirement in (
+            (80, {"key": "availability-zone", "operator": "In", "values": ["zone1"]}),
+            (20, {"key": "share-type", "operator": "In", "values": ["dedicated"]}),
+        )
+    ]
+    affinity = {"nodeAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": preferred}}
+    places = [
+        ("zone2", "shared"),
+        ("zone2", "dedicated"),
+        ("zone1", "shared"),
+        ("zone1", "dedicated"),
+    ]
+    snapshot = cluster(
+        *(
+            node(f"{zone}-{share}", labels={"availability-zone": zone, "share-type": share})
+            for zone, share in places
+        )
+    )
+    scores = choose(snapshot, pod("p", affinity=affinity)).scores
+    assert sorted(scores, key=lambda name: -scores[name]) == [
+        "zone1-dedicated", "zone1-shared", "zone2-dedicated", "zone2-shared",
+    ]  # fmt: skip
+    assert len(set(scores.values())) == 4
