@@ -3,11 +3,11 @@
 import asyncio
 from datetime import datetime, timedelta
 
-from api import timestamps
+from api import objects, timestamps
 from api.certificates import CertificateSigningRequest
 from api.client import Client
 from api.core import Event, Secret
-from api.errors import is_not_found
+from api.errors import is_conflict, is_not_found
 from api.objects import Key
 from api.struct import ApiStruct
 from base.errors import PodwrightError
@@ -95,10 +95,16 @@ def request_expired(request: CertificateSigningRequest, now: datetime) -> bool:
 
 
 async def delete_quietly(client: Client, obj: ApiStruct) -> None:
-    """Delete an object that may already be gone."""
-    metadata = obj.metadata  # type: ignore[attr-defined]
+    """Delete an object as it was seen; one that is gone, or has changed since, is left alone."""
+    metadata = objects.meta(obj)
     try:
-        await client.delete(type(obj), metadata.name, metadata.namespace, uid=metadata.uid)
+        await client.delete(
+            type(obj),
+            metadata.name,
+            metadata.namespace,
+            uid=metadata.uid,
+            resource_version=metadata.resource_version,
+        )
     except PodwrightError as error:
-        if not is_not_found(error):
+        if not (is_not_found(error) or is_conflict(error)):
             raise
