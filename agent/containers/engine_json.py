@@ -209,7 +209,17 @@ def image_record(inspected: Json) -> ImageRecord:
         working_dir=config.get("WorkingDir", ""),
         env=tuple(config.get("Env") or ()),
         stop_signal=config.get("StopSignal", ""),
+        layers=_layers(inspected.get("GraphDriver") or {}),
     )
+
+
+def _layers(driver: Json) -> tuple[str, ...]:
+    """The folders of the storage driver overlay2; other drivers keep images otherwise."""
+    if driver.get("Name") != "overlay2":
+        return ()
+    data = driver.get("Data") or {}
+    below = data.get("LowerDir") or ""
+    return tuple(folder for folder in (data.get("UpperDir", ""), *below.split(":")) if folder)
 
 
 def listed_image(listed: Json) -> ImageRecord:

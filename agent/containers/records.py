@@ -8,6 +8,7 @@ adds nothing.
 from __future__ import annotations
 
 import enum
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -228,6 +229,8 @@ class ImageRecord:
     working_dir: str = ""
     env: tuple[str, ...] = ()
     stop_signal: str = ""
+    layers: tuple[str, ...] = ()
+    """Folders of the node that it consists of, the topmost first; empty where the engine has none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -308,6 +311,12 @@ class EngineInfo:
     @property
     def apparmor(self) -> bool:
         return any(option.startswith("name=apparmor") for option in self.security_options)
+
+    @property
+    def recursive_read_only(self) -> bool:
+        """Whether the kernel can make a whole tree of mounts read-only: since 5.12."""
+        numbers = re.match(r"(\d+)\.(\d+)", self.kernel_version)
+        return numbers is not None and (int(numbers[1]), int(numbers[2])) >= (5, 12)
 
     @property
     def selinux(self) -> bool:

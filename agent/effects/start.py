@@ -6,6 +6,7 @@ waits: ErrImagePull, CreateContainerConfigError, CreateContainerError, RunContai
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from agent.containers.errors import (
@@ -39,9 +40,10 @@ from agent.spec.pullsecrets import registry_auths
 from agent.spec.refusals import refusal_of_added
 from agent.spec.seccomp import localhost_profile, read_profile
 from agent.spec.security import Known, needs_accounts
+from agent.volumes import readonly
 from agent.volumes.base import VolumeError
 from agent.volumes.subpath import SUBPATHS_DIRECTORY, bind_subpath
-from api.core import Container, Secret
+from api.core import Container, ImageVolumeSource, Secret
 from api.imagereferences import InvalidReference
 from api.pods import qos_class
 from base.errors import PodwrightError, TemporaryError
@@ -63,7 +65,7 @@ async def ensure_image(ctx: PodContext, action: EnsureImage) -> None:
             _policy(container),
             owner=ctx.uid,
             tell=tell,
-            auths=await _credentials(ctx, container),
+            auths=await _credentials(ctx, container.image),
         )
     except ImageProblem as problem:
         wait = problem.retry_after
@@ -74,6 +76,27 @@ async def ensure_image(ctx: PodContext, action: EnsureImage) -> None:
     except RuntimeFailure as error:
         raise StepFailed("ImageInspectError", error.message) from error
     ctx.memory.images[container.name] = (action.restarts, image)
+
+
+async def volume_image(ctx: PodContext, name: str, source: ImageVolumeSource) -> ImageRecord:
+    """Have the image of a volume on the node."""
+    policy = PullPolicy(source.pull_policy) if source.pull_policy else _usual(source.reference)
+    try:
+        image = await ctx.agent.images.ensure(
+            source.reference,
+            policy,
+            owner=ctx.uid,
+            tell=lambda event: ctx.tell(event.type, event.reason, event.message),
+            auths=await _credentials(ctx, source.reference),
+        )
+    except ImageProblem as problem:
+        wait = problem.retry_after
+        if problem.reason is Reason.PULL_FAILED:
+            wait = min(wait, SECOND_LOOK)
+        ctx.warn("Failed", f"Error: {problem.reason.value}")
+        raise StepFailed(problem.reason.value, problem.message, retry_in=wait) from problem
+    ctx.memory.volume_images[name] = image.id
+    return image
 
 
 async def create(ctx: PodContext, action: CreateContainer) -> None:
@@ -245,10 +268,15 @@ def _mounts(
             if unknown := missing(mount.sub_path_expr, variables):
                 raise ConfigError(f"missing value for {unknown!r} in subPathExpr")
             sub_path = expand(mount.sub_path_expr, variables)
-        fixed = mount.name in ctx.volumes.read_only
+        fixed = mount.name in ctx.volumes.read_only | ctx.volumes.sealed
         if sub_path:
             source = _subpath(ctx, container, source, sub_path, position, fixed=fixed)
-        mounts.append(volume_mount(mount, source, container, fixed=fixed))
+        if readonly.wanted(mount, possible=ctx.agent.node.engine.recursive_read_only):
+            place = ctx.directory / readonly.DIRECTORY / mount.name / container.name / str(position)
+            source = readonly.bind(source, place, ctx.agent.mounter)
+        made = volume_mount(mount, source, container, fixed=fixed)
+        sealed = mount.name in ctx.volumes.sealed
+        mounts.append(replace(made, read_only=False) if sealed else made)
     return tuple(mounts)
 
 
@@ -280,20 +308,24 @@ def _message_file(ctx: PodContext, container: Container, restarts: int) -> None:
 def _policy(container: Container) -> PullPolicy:
     if container.image_pull_policy:
         return PullPolicy(container.image_pull_policy)
+    return _usual(container.image)
+
+
+def _usual(reference: str) -> PullPolicy:
     try:
-        return default_policy(container.image)
+        return default_policy(reference)
     except InvalidReference:
         return PullPolicy.IF_NOT_PRESENT
 
 
-async def _credentials(ctx: PodContext, container: Container) -> tuple[RegistryAuth, ...]:
+async def _credentials(ctx: PodContext, reference: str) -> tuple[RegistryAuth, ...]:
     """From imagePullSecrets; one that cannot be read is left out, the pull says what is missing."""
     secrets: list[Secret] = []
-    for reference in ctx.pod.spec.image_pull_secrets:
+    for named in ctx.pod.spec.image_pull_secrets:
         try:
-            secret = await ctx.agent.objects.secret(ctx.pod.metadata.namespace, reference.name)
+            secret = await ctx.agent.objects.secret(ctx.pod.metadata.namespace, named.name)
         except PodwrightError:
             continue
         if secret is not None:
             secrets.append(secret)
-    return registry_auths(container.image, secrets)
+    return registry_auths(reference, secrets)

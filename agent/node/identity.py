@@ -41,6 +41,7 @@ def identity(
         info=machine.system_info(engine),
         labels=labels | dict(one.split("=", 1) for one in settings.node_label),
         annotations=limitations(engine),
+        recursive_read_only=engine.recursive_read_only,
         runtime_handlers=handlers(settings.amounts(settings.runtime_handlers), engine),
     )
 

@@ -57,6 +57,7 @@ class NodeIdentity:
     labels: Mapping[str, str] = field(default_factory=dict)
     annotations: Mapping[str, str] = field(default_factory=dict)
     runtime_handlers: Sequence[str] = ("",)
+    recursive_read_only: bool = False
 
 
 def node_status(
@@ -78,13 +79,15 @@ def node_status(
         daemon_endpoints=NodeDaemonEndpoints(kubelet_endpoint=DaemonEndpoint(port=identity.port)),
         node_info=identity.info,
         images=[_image(image) for image in _largest(observed.images)],
-        runtime_handlers=[_handler(name) for name in identity.runtime_handlers],
+        runtime_handlers=[_handler(name, identity) for name in identity.runtime_handlers],
         features=NodeFeatures(supplemental_groups_policy=True),
     )
 
 
-def _handler(name: str) -> NodeRuntimeHandler:
-    can = NodeRuntimeHandlerFeatures(user_namespaces=False)
+def _handler(name: str, identity: NodeIdentity) -> NodeRuntimeHandler:
+    can = NodeRuntimeHandlerFeatures(
+        recursive_read_only_mounts=identity.recursive_read_only, user_namespaces=False
+    )
     return NodeRuntimeHandler(name=name, features=can)
 
 

@@ -25,6 +25,7 @@ from agent.pod.observed import (
 )
 from agent.pod.outcome import outcome
 from agent.pod.plan import initialized, restart_in
+from agent.volumes import readonly
 from api import timestamps
 from api.core import (
     Container,
@@ -35,12 +36,14 @@ from api.core import (
     ContainerStatus,
     Pod,
     ResourceRequirements,
+    VolumeMountStatus,
 )
 
 RUNTIME = "docker"
 
 # An image or configuration failure explains more than the step that it holds up.
 _FAILURE_KEYS = ("image/{}", "container/{}")
+_TOLD_BY_EVENTS = ("FailedMount", "VolumeUnavailable")
 
 
 class Sort(enum.Enum):
@@ -74,6 +77,7 @@ def container_status(
         image_id="" if newest is None else str(newest.record.image_id),
         container_id="" if newest is None else container_id(newest),
         started=newest is not None and running and container_started(container, newest),
+        volume_mounts=_mounts(container, observed),
     )
     admitted = observed.allocated.get(container.name)
     if admitted is not None and sort is not Sort.EPHEMERAL:
@@ -221,7 +225,29 @@ def _failure(container: Container, observed: PodObserved) -> ContainerStateWaiti
         failure = observed.failures.get(key.format(container.name))
         if failure is not None:
             return ContainerStateWaiting(reason=failure.reason, message=failure.message)
+    volumes = observed.failures.get("volumes")
+    if volumes is not None and volumes.reason not in _TOLD_BY_EVENTS:  # the image of a volume
+        return ContainerStateWaiting(reason=volumes.reason, message=volumes.message)
     return None
+
+
+def _mounts(container: Container, observed: PodObserved) -> list[VolumeMountStatus]:
+    """How the volumes are mounted: a read-only mount says whether those below it are, too."""
+    told = []
+    for mount in container.volume_mounts:
+        mode = None
+        if mount.read_only:
+            deep = readonly.wanted(mount, possible=observed.recursive_read_only)
+            mode = "Enabled" if deep else "Disabled"
+        told.append(
+            VolumeMountStatus(
+                name=mount.name,
+                mount_path=mount.mount_path,
+                read_only=mount.read_only,
+                recursive_read_only=mode,
+            )
+        )
+    return told
 
 
 def _ready(container: Container, seen: Seen | None, sort: Sort, *, running: bool) -> bool:

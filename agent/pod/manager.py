@@ -117,12 +117,13 @@ class PodManager:
             worker.retry(key)
 
     def images_wanted(self) -> set[ImageId]:
-        """Images that were made sure of for containers, made or not yet."""
-        return {
-            image.id
-            for worker in self.workers.values()
-            for _, image in worker.context.memory.images.values()
-        }
+        """Images that were made sure of for containers, made or not yet, and for volumes."""
+        wanted: set[ImageId] = set()
+        for worker in self.workers.values():
+            memory = worker.context.memory
+            wanted.update(image.id for _, image in memory.images.values())
+            wanted.update(memory.volume_images.values())
+        return wanted
 
     def pods(self) -> list[Pod]:
         return [worker.pod for worker in self.workers.values()]

@@ -14,7 +14,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
-from agent.containers.records import ContainerId, ContainerRecord, ImageRecord
+from agent.containers.records import ContainerId, ContainerRecord, ImageId, ImageRecord
 from agent.pod import names
 from agent.pod.allocation import Verdict, at_first
 from agent.pod.backoff import retry_delay
@@ -62,6 +62,10 @@ class PodMemory:
     failures: dict[str, Failed] = field(default_factory=dict)
     addresses: dict[ContainerId, str] = field(default_factory=dict)
     """Sandbox → its address, once it is attached."""
+    volume_images: dict[str, ImageId] = field(default_factory=dict)
+    """Images whose files volumes show."""
+    recursive_read_only: bool = False
+    """The node can make whole trees of mounts read-only."""
     volumes_ready: bool = False
     refusal: Refusal | None = None
     eviction: Eviction | None = None
@@ -156,6 +160,7 @@ class PodMemory:
                 )
                 for key, f in self.failures.items()
             },
+            recursive_read_only=self.recursive_read_only,
             refusal=self.refusal,
             eviction=self.eviction,
             allocated=dict(self.allocated),

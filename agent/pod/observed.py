@@ -167,6 +167,8 @@ class PodObserved:
     """Keys of actions under way."""
     failures: Mapping[str, Failure] = field(default_factory=dict)
     """By action key: the last try failed."""
+    recursive_read_only: bool = False
+    """The node can make whole trees of mounts read-only."""
     refusal: Refusal | None = None
     eviction: Eviction | None = None
     allocated: Mapping[str, ResourceRequirements] = field(default_factory=dict)

@@ -22,6 +22,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from functools import partial
 from typing import Any
 
 from agent.containers.errors import NotFound, RuntimeFailure
@@ -82,6 +83,7 @@ class PodWorker:
     def __init__(self, pod: Pod, agent: AgentContext, *, used: Used, orphan: bool = False) -> None:
         memory = PodMemory(agent.clock)
         memory.removed = orphan
+        memory.recursive_read_only = agent.node.engine.recursive_read_only
         volumes = PodVolumes(
             agent.node.pod_directory(pod.metadata.uid),
             objects=agent.objects,
@@ -89,6 +91,7 @@ class PodWorker:
             clock=agent.clock,
         )
         self.context = PodContext(agent=agent, pod=pod, memory=memory, volumes=volumes)
+        volumes.fetch = partial(start.volume_image, self.context)
         self._used = used
         self.reported: PodStatus = pod.status
         """The status last computed."""
@@ -322,6 +325,8 @@ class PodWorker:
         context = self.context
         try:
             await context.volumes.set_up(self.pod, context.place())
+        except StepFailed:
+            raise
         except (PodwrightError, OSError) as error:
             message = error.message if isinstance(error, PodwrightError) else str(error)
             if not context.memory.volumes_ready:

@@ -160,10 +160,14 @@ REFUSALS: tuple[Rule, ...] = (
     Rule(
         field="spec.containers[*].volumeMounts[*].recursiveReadOnly",
         why="mounts below the volume would stay writable",
-        pod=lambda p, t: any(
-            mount.recursive_read_only == "Enabled"
-            for _, c in _containers(p)
-            for mount in c.volume_mounts
+        needs="Linux 5.12 or newer",
+        pod=lambda p, t: (
+            not t.engine.recursive_read_only
+            and any(
+                mount.recursive_read_only == "Enabled"
+                for _, c in _containers(p)
+                for mount in c.volume_mounts
+            )
         ),
         reason=REASON_POD,
     ),

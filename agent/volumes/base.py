@@ -13,9 +13,18 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Protocol
 
+from agent.containers.records import ImageRecord
 from agent.spec.fieldref import Place
 from agent.volumes.mounts import Mounter
-from api.core import ConfigMap, PersistentVolume, PersistentVolumeClaim, Pod, Secret, Volume
+from api.core import (
+    ConfigMap,
+    ImageVolumeSource,
+    PersistentVolume,
+    PersistentVolumeClaim,
+    Pod,
+    Secret,
+    Volume,
+)
 from api.node import RuntimeClass
 from base.errors import PermanentError, TemporaryError
 
@@ -74,6 +83,9 @@ class Objects(Protocol):
         ...
 
 
+Fetch = Callable[[str, ImageVolumeSource], Awaitable[ImageRecord]]
+"""(name of the volume, its source) → the image, fetched if the node does not have it."""
+
 Tokens = Callable[[str, int], Awaitable[str]]
 """(audience, lifetime in seconds) → a token of the pod that is good for a while yet."""
 
@@ -88,6 +100,7 @@ class VolumeContext:
     """The volume's own directory below the pod's."""
     objects: Objects
     tokens: Tokens
+    fetch: Fetch
     mounter: Mounter
     place: Place
 
@@ -131,5 +144,8 @@ class VolumeType:
     tear_down: TearDown
     read_only: bool = False
     """Containers may not write to it, whatever the mount says."""
+    sealed: bool = False
+    """Read-only by itself. The engine is not told, because its own mount over it would take away the rest
+    (that programs in it cannot be run)."""
     live: bool = False
     """Follows API objects: is set up again from time to time."""

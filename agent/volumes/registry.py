@@ -11,13 +11,14 @@ import asyncio
 from functools import partial
 from pathlib import Path
 
+from agent.containers.records import ImageRecord
 from agent.spec.fieldref import Place
-from agent.volumes import claim, empty_dir, host_path, nfs, projected
-from agent.volumes.base import Objects, VolumeContext, VolumeError, VolumeType
+from agent.volumes import claim, empty_dir, host_path, image, nfs, projected
+from agent.volumes.base import Fetch, Objects, VolumeContext, VolumeError, VolumeType
 from agent.volumes.mounts import Mounter
 from agent.volumes.tokens import PodTokens
 from api import names
-from api.core import Pod, Volume
+from api.core import ImageVolumeSource, Pod, Volume
 from base.clock import Clock, SystemClock
 
 TYPES: tuple[VolumeType, ...] = (
@@ -38,6 +39,13 @@ TYPES: tuple[VolumeType, ...] = (
         wire="nfs",
         set_up=nfs.set_up,
         tear_down=nfs.tear_down,
+    ),
+    VolumeType(
+        field="image",
+        wire="image",
+        set_up=image.set_up,
+        tear_down=image.tear_down,
+        sealed=True,
     ),
     VolumeType(
         field="persistent_volume_claim",
@@ -104,6 +112,10 @@ def volume_type(volume: Volume) -> VolumeType:
     return TYPES[0]
 
 
+async def _no_images(name: str, source: ImageVolumeSource) -> ImageRecord:
+    raise VolumeError(f'nobody can fetch image "{source.reference}"')
+
+
 def _claimed_read_only(volume: Volume) -> bool:
     source = volume.persistent_volume_claim
     return source is not None and source.read_only
@@ -113,14 +125,22 @@ class PodVolumes:
     """The volumes of one pod."""
 
     def __init__(
-        self, directory: Path, *, objects: Objects, mounter: Mounter, clock: Clock | None = None
+        self,
+        directory: Path,
+        *,
+        objects: Objects,
+        mounter: Mounter,
+        clock: Clock | None = None,
+        fetch: Fetch | None = None,
     ) -> None:
         self._directory = directory / VOLUMES_DIRECTORY
         self._objects = objects
         self._tokens = PodTokens(objects, clock or SystemClock())
         self._mounter = mounter
+        self.fetch = fetch or _no_images
         self.paths: dict[str, Path] = {}
         self.read_only: set[str] = set()
+        self.sealed: set[str] = set()
 
     async def set_up(self, pod: Pod, place: Place) -> None:
         """Make every volume; several that need the API are read side by side."""
@@ -142,6 +162,8 @@ class PodVolumes:
             self.paths[volume.name] = result
             if kind.read_only or _claimed_read_only(volume):
                 self.read_only.add(volume.name)
+            if kind.sealed:
+                self.sealed.add(volume.name)
 
     async def tear_down(self, pod: Pod, place: Place) -> None:
         """Unmount and remove everything."""
@@ -171,5 +193,6 @@ class PodVolumes:
             objects=self._objects,
             tokens=partial(self._tokens.get, pod),
             mounter=self._mounter,
+            fetch=self.fetch,
             place=place,
         )

@@ -30,7 +30,7 @@ def bind_subpath(
     resolved = _resolve(volume, sub_path)
     handle = _open_inside(volume, resolved, create=not read_only)
     try:
-        _place(target, is_directory=_is_directory(handle))
+        make_place(target, is_directory=_is_directory(handle))
         mounter.bind(f"/proc/{os.getpid()}/fd/{handle}", target)
     finally:
         os.close(handle)
@@ -83,7 +83,8 @@ def _is_directory(handle: int) -> bool:
     return (os.fstat(handle).st_mode & 0o170000) == 0o040000
 
 
-def _place(target: Path, *, is_directory: bool) -> None:
+def make_place(target: Path, *, is_directory: bool) -> None:
+    """Something that can be mounted upon."""
     target.parent.mkdir(parents=True, exist_ok=True)
     if is_directory:
         target.mkdir(exist_ok=True)

@@ -50,6 +50,7 @@ class NotYet:
 MOUNTABLE = (
     "emptyDir",
     "hostPath",
+    "image",
     "nfs",
     "persistentVolumeClaim",
     "ephemeral",
@@ -68,12 +69,6 @@ _NO_BALANCER = "no load balancer is provisioned yet"
 _CONTAINER: tuple[NotYet, ...] = (
     NotYet("env[*].valueFrom.fileKeyRef", "the container waits with CreateContainerConfigError"),
     NotYet("restartPolicyRules", "only the restart policies count"),
-    NotYet(
-        "volumeMounts[*].recursiveReadOnly",
-        "mounts below the volume stay writable",
-        when="it is `IfPossible`; with `Enabled` the pod is refused",
-        holds=lambda mode: mode == "IfPossible",
-    ),
 )
 
 

@@ -175,6 +175,7 @@ class RealNode:
             resolv_conf=ResolvConf(nameservers=("192.0.2.53",)),
             log_limits=LogLimits(max_size=50_000, max_files=3),
             log_root=self.directory / "log",
+            seccomp_root=self.directory / "seccomp",
         )
         return AgentContext(
             runtime=self.runtime,

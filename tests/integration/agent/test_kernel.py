@@ -42,6 +42,51 @@ def test_a_refused_mount_says_where(workspace: Path) -> None:
         KernelMounter().tmpfs(workspace / "missing")
 
 
+def test_read_only_goes_all_the_way_down(workspace: Path) -> None:
+    mounter, source, target = KernelMounter(), workspace / "source", workspace / "target"
+    (source / "below").mkdir(parents=True)
+    target.mkdir()
+    mounter.tmpfs(source / "below")
+    mounter.bind_read_only(source, target)
+    for place in (target, target / "below"):
+        with pytest.raises(OSError, match="Read-only"):
+            (place / "x").touch()
+    (source / "below" / "y").write_text("still")
+    assert (target / "below" / "y").read_text() == "still"
+    remove_tree(target, mounter)
+    assert (source / "below" / "y").exists()
+    remove_tree(source, mounter)
+
+
+@pytest.mark.parametrize("number", [1, 2, 60])
+def test_layers_laid_over_each_other(workspace: Path, number: int) -> None:
+    mounter, target = KernelMounter(), workspace / "target"
+    target.mkdir()
+    layers = [workspace / ("layer" * 20) / str(position) for position in range(number)]
+    for layer in layers:
+        layer.mkdir(parents=True)
+        (layer / "top").write_text(layer.name)
+        (layer / f"own-{layer.name}").touch()
+    for _ in range(2):
+        mounter.layers([str(layer) for layer in layers], target)
+    assert (target / "top").read_text() == "0"
+    assert len(list(target.iterdir())) == number + 1
+    with pytest.raises(OSError, match="Read-only"):
+        (target / "new").touch()
+    remove_tree(target, mounter)
+    assert (layers[-1] / "top").exists()
+
+
+def test_layers_that_are_gone(workspace: Path) -> None:
+    with pytest.raises(MountError, match="cannot open"):
+        KernelMounter().layers([str(workspace / "a"), str(workspace / "b")], workspace)
+
+
+async def test_a_file_system_without_its_program(workspace: Path) -> None:
+    with pytest.raises(MountError, match=r"the node has no mount\.nosuchfs"):
+        await KernelMounter().remote("nosuchfs", "server:/x", workspace)
+
+
 def test_removing_a_pod_never_removes_the_users_files(workspace: Path) -> None:
     """However a killed agent left the mounts: bound twice, nested, over each other."""
     mounter = KernelMounter()

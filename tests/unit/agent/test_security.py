@@ -40,6 +40,7 @@ from api.core import (
 from tests.unit.agent.builders import container, make_pod
 
 APPARMOR = replace(FAKE_ENGINE, security_options=("name=apparmor", "name=seccomp"))
+OLD = replace(FAKE_ENGINE, kernel_version="5.10.0-28-amd64")
 POOR = replace(FAKE_ENGINE, can_run_privileged=False)
 
 
@@ -472,16 +473,23 @@ def test_writable_mounts_below_a_read_only_one_are_refused() -> None:
     mount = VolumeMount(
         name="data", mount_path="/data", read_only=True, recursive_read_only="Enabled"
     )
-    refused = refusal(make_pod(container(volume_mounts=[mount])), FAKE_ENGINE)
+    refused = refusal(make_pod(container(volume_mounts=[mount])), OLD)
     assert refused is not None and refused.field.endswith("volumeMounts[*].recursiveReadOnly")
 
 
 def test_recursively_read_only_mounts() -> None:
     for mode, expected in (("Enabled", True), ("IfPossible", False), ("Disabled", False)):
         mounts = [VolumeMount(name="v", mount_path="/v", recursive_read_only=mode)]
-        assert (refusal(make_pod(container(volume_mounts=mounts)), FAKE_ENGINE) is not None) is (
-            expected
-        )
+        assert (refusal(make_pod(container(volume_mounts=mounts)), OLD) is not None) is (expected)
+
+
+KERNELS = {"5.12.0": True, "6.1.0-18-amd64": True, "5.4.0": False, "4.19": False, "": False}
+
+
+@pytest.mark.parametrize("version", KERNELS)
+def test_kernels_that_make_trees_read_only(version: str) -> None:
+    engine = replace(FAKE_ENGINE, kernel_version=version)
+    assert engine.recursive_read_only is KERNELS[version]
 
 
 ALLOWED = [

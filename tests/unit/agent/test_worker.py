@@ -26,6 +26,7 @@ from api.core import (
     EnvVarSource,
     ExecAction,
     HostPathVolumeSource,
+    ImageVolumeSource,
     ISCSIVolumeSource,
     Lifecycle,
     LifecycleHandler,
@@ -360,6 +361,70 @@ async def test_a_container_with_a_profile_of_the_node(node: Node) -> None:
     (made,) = node.containers("web")
     options = node.runtime.specs[made.id].security_options
     assert options == ('seccomp={"defaultAction":"SCMP_ACT_ALLOW"}',)
+
+
+async def test_a_volume_of_an_image(node: Node) -> None:
+    layers = ("/layers/top", "/layers/base")
+    source = ImageVolumeSource(reference="files:1", pull_policy="IfNotPresent")
+    mounts = [VolumeMount(name="files", mount_path="/files")]
+    volumes = [Volume(name="files", image=source)]
+    node.api.put(make_pod(container(volume_mounts=mounts), volumes=volumes))
+    await node.run(0.9)
+    assert web(node).state.waiting.reason == "ErrImagePull"
+    await node.run(5)
+    assert web(node).state.waiting.reason == "ImagePullBackOff"
+    image = node.runtime.add_image("files:1", layers=layers)
+    await node.run(60)
+    assert ready(node) == "True"
+    path = node.directory / "pods" / UID / "volumes/files"
+    assert node.mounter.mounted[str(path)] == "layers:/layers/top:/layers/base"
+    (made,) = node.containers("web")
+    mount = next(m for m in node.runtime.specs[made.id].mounts if m.target == "/files")
+    assert (mount.source, mount.read_only) == (str(path), False), "it is read-only by itself"
+    assert image.id in node.manager.images_wanted()
+
+    await node.kill()
+    await node.boot()
+    await node.run(5)
+    assert image.id in node.manager.images_wanted()
+    node.api.delete_gracefully("pod", "ns", stamp="2026-01-01T00:00:00Z", grace=1)
+    await node.run(10)
+    assert str(path) not in node.mounter.mounted
+
+
+async def test_an_engine_without_layers(node: Node) -> None:
+    node.runtime.add_image("files:1")
+    source = ImageVolumeSource(reference="files:1")
+    node.api.put(make_pod(volumes=[Volume(name="files", image=source)]))
+    await node.run(5)
+    (words,) = node.recorder.messages("FailedMount")[:1]
+    assert "needs a container engine with the storage driver overlay2" in words
+
+
+async def test_read_only_with_all_that_is_mounted_below(node: Node, tmp_path: Path) -> None:
+    modes = {"a": "Enabled", "b": "IfPossible", "c": "Disabled", "d": None}
+    mounts = [
+        VolumeMount(name="v", mount_path=f"/{name}", read_only=True, recursive_read_only=mode)
+        for name, mode in modes.items()
+    ]
+    mounts.append(VolumeMount(name="v", mount_path="/e"))
+    volumes = [Volume(name="v", host_path=HostPathVolumeSource(path=str(tmp_path)))]
+    node.api.put(make_pod(container(volume_mounts=mounts), volumes=volumes))
+    await node.run(5)
+    (made,) = node.containers("web")
+    sources = {mount.target: mount.source for mount in node.runtime.specs[made.id].mounts}
+    place = node.directory / "pods" / UID / "volume-read-only/v/web"
+    assert (sources["/a"], sources["/b"]) == (f"{place}/0", f"{place}/1")
+    assert sources["/c"] == sources["/d"] == sources["/e"] == str(tmp_path)
+    assert node.mounter.mounted[f"{place}/0"] == f"ro:{tmp_path}"
+    said = {m.mount_path: (m.read_only, m.recursive_read_only) for m in web(node).volume_mounts}
+    assert said == {
+        "/a": (True, "Enabled"),
+        "/b": (True, "Enabled"),
+        "/c": (True, "Disabled"),
+        "/d": (True, "Disabled"),
+        "/e": (False, None),
+    }
 
 
 async def test_a_runtime_class_chooses_a_runtime_of_the_engine(tmp_path: Path) -> None:

@@ -50,6 +50,21 @@ def test_a_runtime_is_named_only_where_it_is_chosen() -> None:
     assert host["Runtime"] == "runsc"
 
 
+LAYERS = [
+    ({"Name": "overlay2", "Data": {"UpperDir": "/c", "LowerDir": "/b:/a"}}, ("/c", "/b", "/a")),
+    ({"Name": "overlay2", "Data": {"UpperDir": "/a"}}, ("/a",)),
+    ({"Name": "overlay2", "Data": None}, ()),
+    ({"Name": "vfs", "Data": {"UpperDir": "/a"}}, ()),
+    (None, ()),
+]
+
+
+@pytest.mark.parametrize(("driver", "layers"), LAYERS)
+def test_layers_of_an_image(driver: object, layers: tuple[str, ...]) -> None:
+    found = engine_json.image_record({"Id": "sha256:1", "GraphDriver": driver})
+    assert found.layers == layers
+
+
 def test_files_of_an_archive() -> None:
     def archive(member: tarfile.TarInfo, content: bytes = b"") -> bytes:
         packed = io.BytesIO()

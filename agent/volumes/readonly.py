@@ -1,0 +1,29 @@
+"""recursiveReadOnly: mounts below a read-only mount are read-only, too (step 4 of the pod's walk).
+
+Engines before Docker 25 cannot do that, so the agent does: it binds the volume with all that is mounted
+below it to a place of its own, makes the whole tree read-only there (mount_setattr(2), Linux 5.12), and
+gives the engine that place. See "Read-only mounts" in Kubernetes' documentation of volumes.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from agent.volumes.mounts import Mounter
+from agent.volumes.subpath import make_place
+from api.core import VolumeMount
+
+DIRECTORY = "volume-read-only"
+
+
+def wanted(mount: VolumeMount, *, possible: bool) -> bool:
+    """Whether this mount gets it: asked for, and not only if it were possible."""
+    return mount.read_only and possible and mount.recursive_read_only in ("Enabled", "IfPossible")
+
+
+def bind(source: Path, target: Path, mounter: Mounter) -> Path:
+    """The read-only view of `source`, made anew: what is mounted below it may be new."""
+    mounter.unmount(target)
+    make_place(target, is_directory=source.is_dir())
+    mounter.bind_read_only(source, target)
+    return target
