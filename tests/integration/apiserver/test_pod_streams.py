@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import os
 import re
+import time
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -349,6 +350,9 @@ async def test_the_official_python_client(server: Server, agent: NodeAgent, pod:
         received = b""
         while len(received) < len(data):
             received += connection.recv(65536)
+        ends = time.monotonic() + DEADLINE
+        while forwarded.error(9) is None and time.monotonic() < ends:
+            time.sleep(0.05)
         connection.close()
         return received, forwarded.error(8080), forwarded.error(9)
 
