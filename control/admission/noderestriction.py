@@ -120,7 +120,7 @@ def _lease_error(request: Attributes, node: str) -> str:
 def _node_error(request: Attributes, node: str) -> str:
     if request.name != node:
         return f'node "{node}" is not allowed to modify node "{request.name}"'
-    if request.operation is Operation.DELETE or request.subresource:
+    if request.operation is Operation.DELETE or request.subresource not in ("", "status"):
         return ""
     new: Node = request.object
     old: Node | None = request.old
@@ -175,6 +175,8 @@ def _pod_error(request: Attributes, node: str) -> str:
             return f'node "{node}" can only update the status of pods'
         if request.object.metadata.labels != old.metadata.labels:
             return f'node "{node}" cannot update labels through pod status'
+        if request.object.metadata.finalizers != old.metadata.finalizers:
+            return f'node "{node}" cannot update finalizers through pod status'
     return ""
 
 

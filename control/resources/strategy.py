@@ -22,7 +22,7 @@ import msgspec
 
 from api import validation
 from api.fielderrors import FieldError
-from api.meta import DeleteOptions, ObjectMeta
+from api.meta import DeleteOptions
 from api.scheme import Resource
 from api.selectors import from_label_selector
 from api.struct import ApiStruct
@@ -56,6 +56,10 @@ class Scaled:
     selector: str
 
 
+WRITABLE_METADATA = ("labels", "annotations", "finalizers", "owner_references")
+"""What clients decide of an object's metadata, beside its name."""
+
+
 class Strategy(Generic[T]):
     """The rules of one kind. The defaults here suit a kind with metadata and no more."""
 
@@ -73,6 +77,9 @@ class Strategy(Generic[T]):
 
     orphans_by_default: str = ""
     """The warning that a delete which says nothing of dependents leaves them behind, if it does."""
+
+    kept_by_status: Sequence[str] = ()
+    """What of the metadata a write of the status leaves as it is: labels, finalizers, …"""
 
     def __init__(self, resource: Resource) -> None:
         self.resource = resource
@@ -93,13 +100,12 @@ class Strategy(Generic[T]):
             new.status = old.status  # type: ignore[attr-defined]
 
     def prepare_subresource(self, subresource: str, new: T, old: T) -> None:
-        """Keep all that `subresource` may not change: for `status`, everything but the status.
+        """Keep all that `subresource` may not change: for `status`, the spec, and some metadata.
 
-        Labels, annotations and the like are not writable through a subresource, except that
-        managed fields are the registry's business.
+        Those who write a status may mark the object, too: annotations come along in one write.
         """
         if subresource == "status":
-            new.metadata = _metadata(old)  # type: ignore[attr-defined]
+            keep_metadata(new, old, self.kept_by_status)
             if hasattr(old, "spec"):
                 new.spec = old.spec  # type: ignore[attr-defined]
 
@@ -196,6 +202,7 @@ def _status_factory(type_: type[ApiStruct]) -> Callable[[], Any] | None:
     return None
 
 
-def _metadata(obj: ApiStruct) -> ObjectMeta:
-    metadata: ObjectMeta = obj.metadata  # type: ignore[attr-defined]
-    return metadata
+def keep_metadata(new: Any, old: Any, names: Sequence[str]) -> None:
+    """Leave some of the metadata as it was."""
+    for name in names:
+        setattr(new.metadata, name, getattr(old.metadata, name))

@@ -16,13 +16,15 @@ from api.fielderrors import FieldError
 from api.scheme import Resource
 from control.apiserver.custom.codec import CustomCodec
 from control.apiserver.custom.definition import DefinedVersion
-from control.resources.strategy import Column, Scaled, Strategy
+from control.resources.strategy import WRITABLE_METADATA, Column, Scaled, Strategy, keep_metadata
 
 _STATUS = "status"
 
 
 class CustomStrategy(Strategy[Any]):
     """The rules of one version of a defined kind."""
+
+    kept_by_status = WRITABLE_METADATA
 
     def __init__(
         self,
@@ -54,7 +56,7 @@ class CustomStrategy(Strategy[Any]):
         if subresource != _STATUS:
             return
         status = new.content.get(_STATUS)
-        new.metadata = old.metadata
+        keep_metadata(new, old, self.kept_by_status)
         new.content = dict(old.content)
         if status is None:
             new.content.pop(_STATUS, None)

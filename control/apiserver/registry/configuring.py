@@ -23,10 +23,12 @@ from control.apiserver.registry.call import Call
 from control.apiserver.registry.codecs import Codec, Typed
 from control.apiserver.registry.managing import Manager
 from control.apiserver.registry.versions import Version
+from control.resources.strategy import WRITABLE_METADATA
 
 _PARTS = {"approval": "status", "status": "status"}
 """The one field that a subresource can set, where that is not the spec."""
 _SCALE = Typed(Scale)
+_WIRE = {"owner_references": "ownerReferences"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,10 +158,14 @@ def _settable(version: Version, tree: dict[str, Any], subresource: str) -> dict[
         left_out = {"status"} if version.kind.strategy.has_status else set()
         return {name: held for name, held in tree.items() if name not in left_out}
     part = _PARTS.get(subresource, "spec")
+    kept_back = set(version.kind.strategy.kept_by_status)
+    if part != "status":
+        kept_back = set(WRITABLE_METADATA)
+    owned = {_WIRE.get(name, name) for name in WRITABLE_METADATA if name not in kept_back}
     identity = {
         name: held
         for name, held in tree["metadata"].items()
-        if name in ("name", "namespace", "uid", "resourceVersion")
+        if name in ("name", "namespace", "uid", "resourceVersion") or name in owned
     }
     kept = {name: held for name, held in tree.items() if name in ("apiVersion", "kind", part)}
     return {**kept, "metadata": identity}

@@ -38,7 +38,7 @@ from api.meta import LabelSelector
 from api.scheme import resource_of
 from control.resources.admissionregistration import rules
 from control.resources.checks import check_enum, check_selector, check_text, enum_values
-from control.resources.strategy import Column, Strategy
+from control.resources.strategy import WRITABLE_METADATA, Column, Strategy
 
 MAX_AUDIT_ANNOTATIONS = 20
 _REASONS = ("Forbidden", "Invalid", "RequestEntityTooLarge", "Unauthorized")
@@ -54,6 +54,8 @@ _SPEC = Path("spec")
 
 class PolicyStrategy(Strategy[ValidatingAdmissionPolicy]):
     """What a policy demands."""
+
+    kept_by_status = WRITABLE_METADATA
 
     columns = (
         Column("Validations", "integer", lambda policy, now: len(policy.spec.validations)),

@@ -21,7 +21,7 @@ from api.scheme import resource_of
 from control.resources.apiextensions import schemas, selectable
 from control.resources.apiextensions.shapes import mistyped
 from control.resources.checks import check_text
-from control.resources.strategy import Column, Strategy
+from control.resources.strategy import WRITABLE_METADATA, Column, Strategy
 
 FINALIZER = "customresourcecleanup.apiextensions.k8s.io"
 _SCOPES = ("Cluster", "Namespaced")
@@ -33,6 +33,8 @@ _SPEC = Path("spec")
 
 class DefinitionStrategy(Strategy[CustomResourceDefinition]):
     """A deleted definition stays until its objects are gone: a finalizer of the server's sees to it."""
+
+    kept_by_status = WRITABLE_METADATA
 
     columns = (
         Column(

@@ -19,7 +19,7 @@ from api.apiregistration import (
 from api.fielderrors import FieldError, Path, invalid, required
 from api.scheme import resource_of
 from control.resources.checks import check_enum, check_port, check_text
-from control.resources.strategy import Column, Strategy
+from control.resources.strategy import WRITABLE_METADATA, Column, Strategy
 
 AVAILABLE = "Available"
 DEFAULT_PORT = 443
@@ -31,6 +31,8 @@ _SERVICE = _SPEC.child("service")
 
 class ApiServiceStrategy(Strategy[APIService]):
     """A group and version; its name is made of both."""
+
+    kept_by_status = WRITABLE_METADATA
 
     columns = (
         Column("Service", "string", lambda one, now: _service(one.spec.service)),

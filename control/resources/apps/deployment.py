@@ -27,6 +27,8 @@ DEFAULT_PROGRESS_SECONDS = 600
 class DeploymentStrategyRules(Strategy[Deployment]):
     """Named apart from the API's own DeploymentStrategy type. The selector never changes."""
 
+    kept_by_status = ("labels",)
+
     columns = (
         Column(
             "Ready",

@@ -36,7 +36,6 @@ class CsrStrategy(Strategy[CertificateSigningRequest]):
         self, subresource: str, new: CertificateSigningRequest, old: CertificateSigningRequest
     ) -> None:
         """`approval` may add decisions, `status` everything but decisions."""
-        new.metadata = old.metadata
         new.spec = old.spec
         if subresource == "approval":
             new.status.certificate = old.status.certificate

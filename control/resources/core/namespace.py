@@ -1,8 +1,10 @@
 """Namespace: a scope for names, deleted by emptying it. Walk steps 1 and 7."""
 
+from collections.abc import Iterator
+
 from api import validation
 from api.core import Namespace
-from api.fielderrors import FieldError, Path
+from api.fielderrors import FieldError, Path, invalid
 from api.scheme import resource_of
 from control.resources.checks import check_text
 from control.resources.columns import AGE
@@ -41,12 +43,7 @@ class NamespaceStrategy(Strategy[Namespace]):
         return validation.dns1123_label(mask_trailing_dash(name) if generated else name)
 
     def validate(self, obj: Namespace) -> list[FieldError]:
-        where = Path("spec").child("finalizers")
-        return [
-            error
-            for number, name in enumerate(obj.spec.finalizers)
-            for error in check_text(where.index(number), name, validation.qualified_name)
-        ]
+        return list(_finalizer_errors(obj.spec.finalizers))
 
     def validate_subresource(
         self, subresource: str, new: Namespace, old: Namespace
@@ -67,6 +64,16 @@ class NamespaceStrategy(Strategy[Namespace]):
 
     def mark_deleted(self, obj: Namespace) -> None:
         obj.status.phase = "Terminating"
+
+
+def _finalizer_errors(finalizers: list[str]) -> Iterator[FieldError]:
+    for number, name in enumerate(finalizers):
+        where = Path("spec").child("finalizers").index(number)
+        yield from check_text(where, name, validation.qualified_name)
+        if "/" not in name and name != FINALIZER:
+            yield invalid(
+                where, name, "name is neither a standard finalizer name nor is it fully qualified"
+            )
 
 
 STRATEGY = NamespaceStrategy(resource_of(Namespace))

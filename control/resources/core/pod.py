@@ -25,6 +25,8 @@ from control.resources.strategy import Column, Strategy
 class PodStrategy(Strategy[Pod]):
     """Pods are created Pending, keep their spec, and are deleted with a grace period."""
 
+    kept_by_status = ("owner_references",)
+
     columns = (
         Column(
             "Ready", "string", lambda pod, now: podcells.ready(pod), description="Containers ready."

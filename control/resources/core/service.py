@@ -164,6 +164,8 @@ def _carry_over(new: ServiceSpec, old: ServiceSpec) -> None:
         new.cluster_ip = new.cluster_ip or old.cluster_ip
         if not new.cluster_ips and new.cluster_ip == old.cluster_ip:
             new.cluster_ips = list(old.cluster_ips)
+        elif new.cluster_ip != old.cluster_ip and new.cluster_ips == old.cluster_ips:
+            new.cluster_ips = [new.cluster_ip]  # told by the one field of the two
     if _has_node_ports(old) and _has_node_ports(new):
         given = {port.name: port.node_port for port in old.ports}
         taken = {port.node_port for port in new.ports}

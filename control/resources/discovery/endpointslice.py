@@ -41,6 +41,10 @@ class EndpointSliceStrategy(Strategy[EndpointSlice]):
         immutable = check_immutable(Path("addressType"), new.address_type, old.address_type)
         return [*self.validate(new), *immutable]
 
+    @property
+    def has_generation(self) -> bool:
+        return True
+
     def generation_changes(self, new: EndpointSlice, old: EndpointSlice) -> bool:
         return new.endpoints != old.endpoints or new.ports != old.ports
 

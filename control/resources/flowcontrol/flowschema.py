@@ -20,7 +20,7 @@ from api.scheme import resource_of
 from control.resources.checks import check_enum, check_text, enum_values
 from control.resources.columns import AGE, NONE
 from control.resources.flowcontrol.conditions import condition_errors, status_of
-from control.resources.strategy import Column, Strategy
+from control.resources.strategy import WRITABLE_METADATA, Column, Strategy
 
 DEFAULT_PRECEDENCE = 1000
 MAX_PRECEDENCE = 10000
@@ -42,6 +42,8 @@ _SPEC = Path("spec")
 
 class FlowSchemaStrategy(Strategy[FlowSchema]):
     """Requests, by who makes them and what they ask, and their priority level."""
+
+    kept_by_status = WRITABLE_METADATA
 
     columns = (
         Column(

@@ -18,7 +18,7 @@ from control.resources.checks import check_enum
 from control.resources.columns import NONE
 from control.resources.flowcontrol.conditions import condition_errors
 from control.resources.flowcontrol.flowschema import EXEMPT
-from control.resources.strategy import Column, Strategy
+from control.resources.strategy import WRITABLE_METADATA, Column, Strategy
 
 _SHARES, _QUEUES, _HAND, _LENGTH = 30, 64, 8, 50
 _MAX_QUEUES = 10_000_000
@@ -30,6 +30,8 @@ Level = PriorityLevelConfiguration
 
 class PriorityLevelStrategy(Strategy[Level]):
     """Limited, with or without queues; only the level `exempt` never waits."""
+
+    kept_by_status = WRITABLE_METADATA
 
     columns = (
         Column("Type", "string", lambda level, now: level.spec.type),

@@ -50,6 +50,10 @@ class PriorityClassStrategy(Strategy[PriorityClass]):
         Column("PreemptionPolicy", "string", lambda one, now: one.preemption_policy or ""),
     )
 
+    @property
+    def has_generation(self) -> bool:
+        return True  # what it counts never changes
+
     def default(self, obj: PriorityClass) -> None:
         if obj.preemption_policy is None:
             obj.preemption_policy = "PreemptLowerPriority"

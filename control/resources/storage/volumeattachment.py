@@ -15,7 +15,7 @@ from control.resources.checks import check_text
 from control.resources.columns import AGE
 from control.resources.core.persistentvolume import inline_errors
 from control.resources.storage.rules import driver_name_errors, text_map_errors
-from control.resources.strategy import Column, Strategy
+from control.resources.strategy import WRITABLE_METADATA, Column, Strategy
 
 MAX_MESSAGE = 1024
 _EXACTLY_ONE = "must specify exactly one of inlineVolumeSpec and persistentVolumeName"
@@ -23,6 +23,8 @@ _EXACTLY_ONE = "must specify exactly one of inlineVolumeSpec and persistentVolum
 
 class VolumeAttachmentStrategy(Strategy[VolumeAttachment]):
     """Asked for once; its driver tells how far it is, or takes back."""
+
+    kept_by_status = WRITABLE_METADATA
 
     columns = (
         Column("Attacher", "string", lambda one, now: one.spec.attacher),

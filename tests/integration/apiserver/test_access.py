@@ -154,6 +154,9 @@ async def test_a_node_cannot_attract_or_repel_pods(
     name, client = node
     code, status = await client.patch(f"/api/v1/nodes/{name}", patch)
     assert code == 403 and words in status["message"]
+    code, status = await client.patch(f"/api/v1/nodes/{name}/status", patch)
+    # The status has no spec to change.
+    assert code == (200 if "spec" in patch else 403), status
 
 
 async def test_a_node_may_describe_itself(node: tuple[str, Api]) -> None:
@@ -230,6 +233,11 @@ async def test_a_node_writes_the_status_of_its_own_pods_only(
     running = {"status": {"phase": "Running"}}
     assert (await client.patch(f"{pods}/mine/status", running))[0] == 200
     assert (await client.patch(f"{pods}/theirs/status", running))[0] == 403
+    for mark in ({"labels": {"app": "other"}}, {"finalizers": ["example.com/mine"]}):
+        assert (await client.patch(f"{pods}/mine/status", {"metadata": mark}))[0] == 403
+    owner = {"apiVersion": "v1", "kind": "Node", "name": name, "uid": "u"}
+    await client.patch(f"{pods}/mine/status", {"metadata": {"ownerReferences": [owner]}})
+    assert "ownerReferences" not in (await api.ok("GET", f"{pods}/mine"))["metadata"]
     assert (await client.get(f"{pods}/theirs"))[0] == 403
     image = {"spec": {"containers": [{"name": "c", "image": "evil"}]}}
     assert (await client.patch(f"{pods}/mine", image))[0] == 403

@@ -241,3 +241,16 @@ data:
     assert api.warnings == ['299 - "yaml: line 8: key \\"foo\\" already set in map"']
     await apply(api, f"{maps}/a", body, "fieldManager=me&fieldValidation=Ignore")
     assert not api.warnings
+
+
+async def test_marks_are_applied_with_a_status(api: Api, namespace: str) -> None:
+    path = f"/apis/apps/v1/namespaces/{namespace}/deployments/d"
+    await apply(api, path, deployment("d"), "fieldManager=me")
+    body = {**deployment("d"), "status": {"replicas": 3}}
+    body["metadata"] = {"name": "d", "labels": {"l": "v"}, "annotations": {"a": "v"}}
+    code, changed = await apply(api, f"{path}/status", body, "fieldManager=controller")
+    assert code == 200 and changed["status"]["replicas"] == 3
+    assert changed["metadata"]["annotations"] == {"a": "v"} and "labels" not in changed["metadata"]
+    marks = {"f:annotations": {"f:a": {}}}
+    assert owned(changed, "controller") == {"f:metadata": marks, "f:status": {"f:replicas": {}}}
+    await api.delete(path)

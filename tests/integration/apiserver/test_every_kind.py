@@ -246,7 +246,7 @@ WITH_STATUS = [one for one in STORED if one.subresource("status")]
 @pytest.mark.parametrize("resource", WITH_STATUS, ids=name_of)
 async def test_the_status_is_a_resource_of_its_own(api: Api, resource: Resource) -> None:
     """Read, patched and replaced by itself; metadata's labels and the spec stay as they are."""
-    body = sample(resource, "status")
+    body = sample(resource, "marked")
     collection, path = path_of(resource, body)
     await api.ok("POST", collection, body)
     for _ in range(5):  # whoever sets conditions may come between
@@ -262,6 +262,63 @@ async def test_the_status_is_a_resource_of_its_own(api: Api, resource: Resource)
     assert code == 415
     await api.ok("DELETE", path, AT_ONCE)
     await gone(api, path)
+
+
+STATUSES = tuple(one for one in STORED if one.subresource("status"))
+UNMARKED = (
+    "APIService", "CustomResourceDefinition", "FlowSchema", "PriorityLevelConfiguration",
+    "VolumeAttachment",
+)  # fmt: skip
+"""Kinds whose status is written without anything else."""
+
+
+@pytest.mark.parametrize("resource", STATUSES, ids=name_of)
+async def test_a_status_is_written_with_a_mark(api: Api, resource: Resource) -> None:
+    """As Kubernetes' own conformance tests do it: annotations may come along, the spec may not."""
+    body = sample(resource, "marked")
+    collection, path = path_of(resource, body)
+    made = await api.ok("POST", collection, body)
+    mark = {"metadata": {"annotations": {"patchedstatus": "true"}}}
+    code, patched = await api.patch(f"{path}/status", mark)
+    assert code == 200, patched
+    for _ in range(5):  # whoever sets conditions may come between
+        found = await api.ok("GET", f"{path}/status")
+        found["metadata"].setdefault("annotations", {})["updatedstatus"] = "true"
+        found["metadata"]["generation"] = 77
+        code, updated = await api.put(f"{path}/status", found)
+        if code != 409:
+            break
+    assert code == 200, updated
+    wanted = (
+        {}
+        if resource.kind in UNMARKED
+        else dict.fromkeys(("patchedstatus", "updatedstatus"), "true")
+    )
+    held = updated["metadata"].get("annotations", {})
+    assert {name: held[name] for name in held if name.endswith("status")} == wanted
+    assert updated.get("spec") == made.get("spec")
+    assert updated["metadata"].get("generation") == made["metadata"].get("generation")
+    await api.ok("DELETE", path, AT_ONCE)
+    await gone(api, path)
+
+
+COUNTED = {
+    "APIService", "CSIDriver", "CronJob", "CustomResourceDefinition", "DaemonSet", "Deployment",
+    "EndpointSlice", "FlowSchema", "HorizontalPodAutoscaler", "IPAddress", "Ingress",
+    "IngressClass", "Job", "MutatingWebhookConfiguration", "NetworkPolicy", "Pod",
+    "PodDisruptionBudget", "PodTemplate", "PriorityClass", "PriorityLevelConfiguration",
+    "ReplicaSet", "ReplicationController", "ServiceCIDR", "StatefulSet",
+    "ValidatingAdmissionPolicyBinding", "ValidatingWebhookConfiguration",
+}  # fmt: skip
+
+
+@KINDS
+async def test_generation(api: Api, resource: Resource) -> None:
+    body = sample(resource, "generation")
+    collection, _ = path_of(resource, body)
+    made = await api.ok("POST", f"{collection}?dryRun=All", body)
+    expected = 1 if resource.kind in COUNTED else None
+    assert made["metadata"].get("generation") == expected
 
 
 MODELS = {

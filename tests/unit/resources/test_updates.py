@@ -221,9 +221,38 @@ def test_main_resource_keeps_status_and_status_keeps_the_rest() -> None:
     assert (new.spec.replicas, new.status.replicas) == (9, 3)
     status = decode.convert(decode.to_tree(old), type(old)).obj
     status.spec.replicas, status.status.replicas = 9, 7
-    status.metadata.labels = {"a": "b"}
+    status.metadata.labels = status.metadata.annotations = {"a": "b"}
     strategy_of("Deployment").prepare_subresource("status", status, old)
-    assert (status.spec.replicas, status.status.replicas, status.metadata.labels) == (3, 7, {})
+    assert (status.spec.replicas, status.status.replicas) == (3, 7)
+    assert (status.metadata.labels, status.metadata.annotations) == ({}, {"a": "b"})
+
+
+def test_a_slice_counts_what_it_holds() -> None:
+    rules, old = strategy_of("EndpointSlice"), complete("EndpointSlice")
+    assert rules.has_generation
+    assert rules.generation_changes(changed("EndpointSlice", old, {"ports": []}), old)
+    assert not rules.generation_changes(
+        changed("EndpointSlice", old, {"metadata.labels": {"a": "b"}}), old
+    )
+
+
+def test_a_cluster_address_that_changes_is_told_once() -> None:
+    """Whoever changes `clusterIP` alone means `clusterIPs`, too."""
+    old = service({"spec.clusterIP": "10.96.0.7", "spec.clusterIPs": ["10.96.0.7"]})
+    new = changed("Service", old, {"spec.clusterIP": "10.96.0.8"})
+    errors = strategy_of("Service").validate_update(new, old)
+    assert [(one.field, one.message) for one in errors] == [
+        ("spec.clusterIPs[0]", 'Invalid value: "10.96.0.8": may not change once set')
+    ]
+
+
+def test_finalizers_of_a_namespace_have_a_domain() -> None:
+    rules, old = strategy_of("Namespace"), complete("Namespace")
+    new = changed("Namespace", old, {})
+    new.spec.finalizers = ["kubernetes", "example.com/mine", "mine"]
+    (error,) = rules.validate_subresource("finalize", new, old)
+    assert error.field == "spec.finalizers[2]" and "nor is it fully qualified" in error.message
+    assert not rules.validate_subresource("status", new, old)
 
 
 def test_pod_status_cannot_change_the_class_nor_revive_the_dead() -> None:
