@@ -82,8 +82,8 @@ async def test_a_line_longer_than_a_piece(runtime: DockerRuntime, engine: Engine
     await runtime.wait(id)
     stamped = (await read(runtime, id, timestamps=True)).splitlines()
     assert [len(line.split(b" ", 1)[1]) for line in stamped] == [100_000, 5, 10]
-    assert await read(runtime, id, tail_lines=2) == b"short\nunfinished\n"
-    assert len(await read(runtime, id, tail_lines=3)) == 100_000 + len("\nshort\nunfinished\n")
+    assert await read(runtime, id, tail_lines=2) == b"short\nunfinished"
+    assert len(await read(runtime, id, tail_lines=3)) == 100_000 + len("\nshort\nunfinished")
 
 
 @pytest.fixture
