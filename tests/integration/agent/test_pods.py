@@ -382,7 +382,9 @@ async def test_logs_on_the_disk(node: RealNode) -> None:
     assert by_id.samefile(by_pod)
     files = list(by_pod.resolve().parent.glob("*-json.log*"))
     assert len(files) == 3
-    assert all(path.stat().st_size <= 50_000 for path in files)
+    assert all(path.stat().st_size < 50_000 + 1000 for path in files), (
+        "up to the piece that is one too many"
+    )
     found = [piece async for _, piece in node.runtime.logs(id, LogOptions(tail_lines=2))]  # type: ignore[arg-type]
     assert b"".join(found) == b"99999\n100000\n"
     await delete(node)

@@ -110,7 +110,7 @@ async def test_compressed_files(odd: DockerRuntime, engine: Engine) -> None:
 async def test_another_driver_is_asked_through_the_engine(
     odd: DockerRuntime, engine: Engine
 ) -> None:
-    id = odd_container(engine, "echo one; echo two >&2", "--log-driver=local")
+    id = odd_container(engine, "echo one; sleep 0.2; echo two >&2", "--log-driver=local")
     await odd.wait(id)
     assert await read(odd, id, follow=True) == b"one\ntwo\n"
     assert await read(odd, id, tail_lines=1) == b"two\n"
