@@ -211,7 +211,12 @@ class Agent:
         )
         return AgentContext(
             runtime=parts.runtime,
-            images=Images(parts.runtime, clock=parts.clock, guard=parts.guard),
+            images=Images(
+                parts.runtime,
+                clock=parts.clock,
+                guard=parts.guard,
+                parallel=settings.parallel_pulls,
+            ),
             network=self.late_network,
             objects=ReferencedObjects(parts.client, clock=parts.clock),
             services=self.informers.services.items,

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from agent.containers.pause import DEFAULT_IMAGE
+from agent.containers.pulls import PARALLEL
 from agent.containers.records import LogLimits
 from agent.node import eviction, imagegc
 from agent.node.eviction import Threshold
@@ -319,6 +320,22 @@ SETTINGS: tuple[Setting, ...] = (
         "gvisor=runsc.",
     ),
     Setting(
+        name="serialize-image-pulls",
+        type=settings.boolean,
+        default=False,
+        metavar="true|false",
+        group=_ENGINE,
+        help="Pull one image after the other, for slow disks and thin lines.",
+    ),
+    Setting(
+        name="max-parallel-image-pulls",
+        type=settings.count,
+        default=PARALLEL,
+        metavar="N",
+        group=_ENGINE,
+        help="How many images are pulled at a time; who comes later waits in turn.",
+    ),
+    Setting(
         name="container-log-max-size",
         type=size,
         default="10Mi",
@@ -448,6 +465,8 @@ class AgentSettings:
     seccomp_profile_root: Path = Path("/var/lib/podwright/seccomp")
     allowed_unsafe_sysctls: tuple[str, ...] = ()
     runtime_handlers: tuple[str, ...] = ()
+    serialize_image_pulls: bool = False
+    max_parallel_image_pulls: int = PARALLEL
     container_log_max_size: str = "10Mi"
     container_log_max_files: int = 5
     container_log_root: Path = Path("/var/log")
@@ -479,6 +498,11 @@ class AgentSettings:
             found.append(replace(eviction.threshold(limit), grace=settings.duration(grace)))
         more = self.amounts(self.eviction_minimum_reclaim)
         return [replace(one, reclaim=quantity.value(more.get(one.signal, "0"))) for one in found]
+
+    @property
+    def parallel_pulls(self) -> int:
+        """How many images are pulled at a time."""
+        return 1 if self.serialize_image_pulls else self.max_parallel_image_pulls
 
     def log_limits(self) -> LogLimits:
         """How large a container's log may become."""

@@ -52,6 +52,7 @@ class Record:
     reason: str
     message: str
     when: str
+    update: bool = False
 
 
 class EventRecorder:
@@ -82,13 +83,19 @@ class EventRecorder:
         message: str,
         *,
         field_path: str = "",
+        update: bool = False,
     ) -> None:
-        """Tell that `reason` happened to `obj` (an object or an ObjectReference). Never waits."""
+        """Tell that `reason` happened to `obj` (an object or an ObjectReference). Never waits.
+
+        With `update` it is news of something that goes on: it takes the place of what was told with
+        `update` before, as one event that is counted, whatever the messages say.
+        """
         if isinstance(obj, ObjectReference):
             about = obj
         else:
             about = objects.reference(obj, field_path=field_path)
-        record = Record(about, type_, reason, _cut(message), timestamps.now_string(self._clock))
+        when = timestamps.now_string(self._clock)
+        record = Record(about, type_, reason, _cut(message), when, update)
         try:
             self._queue.put_nowait(record)
         except asyncio.QueueFull:
@@ -186,6 +193,8 @@ class EventRecorder:
         about = record.about
         group = (about.kind, about.namespace, about.name, about.uid, about.field_path,
                  record.type, record.reason)  # fmt: skip
+        if record.update:
+            return (*group, None), record.message
         now = self._clock.monotonic()
         similar = self._similar.get(group)
         if similar is None or now - similar.last > SIMILAR_SECONDS:

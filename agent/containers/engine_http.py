@@ -25,7 +25,7 @@ from collections.abc import (
     Mapping,
     Sequence,
 )
-from contextlib import aclosing, asynccontextmanager, contextmanager, suppress
+from contextlib import aclosing, asynccontextmanager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode, urlsplit
@@ -37,7 +37,7 @@ from agent.containers.records import PullProgress
 HEADER_TIMEOUT = 60.0
 """Seconds until the engine must have begun to answer."""
 TRANSFERS = 3
-"""Images that are pulled, imported or saved at a time."""
+"""Images that are imported or loaded at a time; who asks for pulls knows how many (`pulls`)."""
 CHUNK = 64 * 1024
 Query = Mapping[str, str | int] | Sequence[tuple[str, str | int]]
 
@@ -173,7 +173,7 @@ class EngineSocket:
         sent = {**kind, **(headers or {})}
         now = asyncio.get_running_loop().time
         async with (
-            self._transfers,
+            self._transfers if body else nullcontext(),
             asyncio.timeout(patience) as left,
             self.request(
                 "POST", path, query=query, body=body, headers=sent, header_timeout=None

@@ -22,7 +22,9 @@ from agent.containers.errors import (
     NameInUse,
     NotFound,
     NotRunning,
+    PullDenied,
     PullError,
+    RegistryUnavailable,
     RuntimeFailure,
     StartError,
 )
@@ -53,6 +55,30 @@ CAP_SYS_RESOURCE = 24
 _NEVER = "0001-01-01T00:00:00Z"
 _EVENT_FACTS = frozenset({"name", "image", "exitCode", "signal", "execID", "execDuration"})
 _MISSING_IMAGE = ("No such image", "manifest", "pull access", "reference does not exist")
+_DENIED = (
+    "pull access denied",
+    "unauthorized",
+    "authentication required",
+    "no basic auth credentials",
+    "denied: ",
+    "access forbidden",
+)
+_UNREACHABLE = (
+    "connection refused",
+    "connection reset by peer",
+    "no such host",
+    "no route to host",
+    "network is unreachable",
+    "server misbehaving",
+    "i/o timeout",
+    "TLS handshake timeout",
+    "Client.Timeout exceeded",
+    "context deadline exceeded",
+    "Bad Gateway",
+    "Service Unavailable",
+    "Gateway Timeout",
+    "Internal Server Error",
+)
 _NO_PROGRAM = ("executable file not found", "no such file or directory")
 
 
@@ -327,6 +353,10 @@ def start_failure(status: int, message: str) -> RuntimeFailure:
 def pull_failure(message: str) -> RuntimeFailure:
     """Why a pull ended early; the engine reports it as text in the stream of progress."""
     text = message.strip()
+    if any(words in text for words in _DENIED):
+        return PullDenied(text)
+    if any(words in text for words in _UNREACHABLE):
+        return RegistryUnavailable(text)
     if "manifest unknown" in text or "not found" in text or "repository does not exist" in text:
         return ImageNotFound(text)
     return PullError(text)

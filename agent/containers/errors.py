@@ -7,6 +7,8 @@
     ├── NameInUse           create: another container has the name
     ├── StartError          the engine made the container but could not run its program
     ├── PullError           a registry or the network refused (try later)
+    │   ├── RegistryUnavailable   it cannot be reached, or is not able to answer
+    │   └── PullDenied            it wants (other) credentials, or says so of what does not exist
     ├── EngineUnavailable   nobody answers on the engine's socket, or not in time (try later)
     └── EngineError         any other refusal, in the engine's words
 
@@ -47,6 +49,14 @@ class StartError(RuntimeFailure, PermanentError):
 
 class PullError(RuntimeFailure, TemporaryError):
     """The image could not be fetched for now."""
+
+
+class RegistryUnavailable(PullError):
+    """The registry cannot be reached, or is not able to answer."""
+
+
+class PullDenied(PullError):
+    """The registry wants credentials, or others. Some say the same of what does not exist."""
 
 
 class EngineUnavailable(RuntimeFailure, TemporaryError):

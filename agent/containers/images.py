@@ -1,26 +1,29 @@
 """Whether to pull an image, when, and what to say of it (step 4 of the pod's walk).
 
-`decide` is pure: pull policy, presence and back-off in, a decision out. `Images` carries it out:
-- one pull at a time per image and credentials; others who want the same wait for it, and it goes on
-  when they no longer do (a pull that has begun is worth its end);
-- after a failure the image backs off per pod, 10 s doubling to 300 s, and starts afresh once it was left
-  in peace for twice the longest delay.
+`decide` is pure: pull policy, presence and back-off in, a decision out. `Images` carries it out, by
+`pulls`. After a failure the image backs off per pod, 10 s doubling to 300 s, and starts afresh once it was
+left in peace for twice the longest delay.
 
 Reasons and messages are the kubelet's, because people and their alerts look for them.
 """
 
 from __future__ import annotations
 
-import asyncio
 import enum
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from agent.containers.accounts import AccountsOfImages
-from agent.containers.errors import EngineUnavailable, RuntimeFailure
+from agent.containers.errors import (
+    EngineUnavailable,
+    PullDenied,
+    RegistryUnavailable,
+    RuntimeFailure,
+)
 from agent.containers.interface import Runtime
-from agent.containers.records import ImageRecord, PullProgress, RegistryAuth
+from agent.containers.pulls import PARALLEL, Pulled, Pulls, Report
+from agent.containers.records import ImageRecord, RegistryAuth
 from api import imagereferences
 from api.imagereferences import InvalidReference
 from base.clock import Clock
@@ -31,6 +34,7 @@ log = logging.getLogger(__name__)
 
 FIRST_DELAY = 10.0
 LONGEST_DELAY = 300.0
+INSPECT_AGAIN = 10.0
 
 
 class PullPolicy(enum.Enum):
@@ -44,8 +48,10 @@ class Reason(enum.Enum):
 
     INVALID_NAME = "InvalidImageName"
     PULL_FAILED = "ErrImagePull"
+    UNAVAILABLE = "RegistryUnavailable"
     BACK_OFF = "ImagePullBackOff"
     NEVER_PULL = "ErrImageNeverPull"
+    INSPECT_FAILED = "ImageInspectError"
 
 
 class Decision(enum.Enum):
@@ -72,6 +78,8 @@ class ImageEvent:
     """`Normal` or `Warning`."""
     reason: str
     message: str
+    update: bool = False
+    """It takes the place of the one before with its reason and this mark."""
 
 
 Teller = Callable[[ImageEvent], None]
@@ -84,6 +92,7 @@ class BackOff:
     delay: float
     since: float
     last_error: str
+    """Reason and message, as they were told."""
 
     def left(self, now: float) -> float:
         """Seconds until the next try; 0 when it is due."""
@@ -117,26 +126,16 @@ def after_failure(previous: BackOff | None, *, error: str, now: float) -> BackOf
     return BackOff(delay=min(previous.delay * 2, LONGEST_DELAY), since=now, last_error=error)
 
 
-@dataclass(eq=False)
-class _Pull:
-    """One running pull and how it ended."""
-
-    done: asyncio.Event
-    image: ImageRecord | None = None
-    error: RuntimeFailure | None = None
-
-
 class Images:
     """Gets images for pods."""
 
-    def __init__(self, runtime: Runtime, *, clock: Clock, guard: TaskGuard) -> None:
+    def __init__(
+        self, runtime: Runtime, *, clock: Clock, guard: TaskGuard, parallel: int = PARALLEL
+    ) -> None:
         self._runtime = runtime
         self._clock = clock
-        self._guard = guard
-        self._pulls: dict[tuple[str, RegistryAuth | None], _Pull] = {}
+        self._pulls = Pulls(runtime, clock=clock, guard=guard, parallel=parallel)
         self._back_offs: dict[tuple[str, str], BackOff] = {}
-        self._succeeded = 0
-        self._failed = 0
         self.accounts = AccountsOfImages(runtime)
 
     async def ensure(
@@ -154,7 +153,7 @@ class Images:
         that runs is joined, a back-off is respected.
         """
         reference = self._reference(image, tell)
-        present = await self._runtime.image(reference)
+        present = await self._inspect(image, reference, tell)
         key, now = (owner, reference), self._clock.monotonic()
         back_off = self._back_offs.get(key)
         match decide(policy, present=present is not None, back_off=back_off, now=now):
@@ -167,7 +166,7 @@ class Images:
                 tell(_normal("BackOff", text))
                 raise ImageProblem(
                     Reason.BACK_OFF,
-                    f"{text}: {Reason.PULL_FAILED.value}: {back_off.last_error}",
+                    f"{text}: {back_off.last_error}",
                     retry_after=back_off.left(now),
                 )
             case Decision.USE if present is not None:
@@ -181,12 +180,17 @@ class Images:
             del self._back_offs[key]
 
     def statistics(self) -> dict[str, float]:
-        return {
-            "pulls_running": float(len(self._pulls)),
-            "pulls_succeeded": float(self._succeeded),
-            "pulls_failed": float(self._failed),
-            "back_offs": float(len(self._back_offs)),
-        }
+        return {**self._pulls.statistics(), "back_offs": float(len(self._back_offs))}
+
+    async def _inspect(self, image: str, reference: str, tell: Teller) -> ImageRecord | None:
+        try:
+            return await self._runtime.image(reference)
+        except EngineUnavailable:
+            raise
+        except RuntimeFailure as error:
+            text = f'Failed to inspect image "{image}": {error.message}'
+            tell(_warning("InspectFailed", text))
+            raise ImageProblem(Reason.INSPECT_FAILED, text, retry_after=INSPECT_AGAIN) from error
 
     def _reference(self, image: str, tell: Teller) -> str:
         try:
@@ -202,71 +206,65 @@ class Images:
     async def _pull(
         self, reference: str, key: tuple[str, str], auths: Sequence[RegistryAuth], tell: Teller
     ) -> ImageRecord:
-        tell(_normal("Pulling", f'Pulling image "{reference}"'))
+        text = f'Pulling image "{reference}"'
+        tell(_normal("Pulling", text))
+
+        def report(progress: str) -> None:
+            event = _normal("Pulling", f"{text}: {progress}")
+            tell(replace(event, update=True))
+
         started = self._clock.monotonic()
         try:
-            image = await self._pull_with_any(reference, auths)
+            pulled = await self._pull_with_any(reference, auths, report)
         except EngineUnavailable:
             raise
         except RuntimeFailure as error:
+            reason, message = explain(reference, error, tried=len(auths))
             now = self._clock.monotonic()
-            back_off = after_failure(self._back_offs.get(key), error=error.message, now=now)
+            back_off = after_failure(
+                self._back_offs.get(key), error=f"{reason.value}: {message}", now=now
+            )
             self._back_offs[key] = back_off
             tell(_warning("Failed", f'Failed to pull image "{reference}": {error.message}'))
-            raise ImageProblem(
-                Reason.PULL_FAILED, error.message, retry_after=back_off.left(now)
-            ) from error
+            raise ImageProblem(reason, message, retry_after=back_off.left(now)) from error
         self._back_offs.pop(key, None)
-        took = _duration(self._clock.monotonic() - started)
+        took, in_all = _duration(pulled.took), _duration(self._clock.monotonic() - started)
         tell(
             _normal(
                 "Pulled",
-                f'Successfully pulled image "{reference}" in {took} ({took} including waiting). '
-                f"Image size: {image.size} bytes.",
+                f'Successfully pulled image "{reference}" in {took} ({in_all} including waiting). '
+                f"Image size: {pulled.image.size} bytes.",
             )
         )
-        return image
+        return pulled.image
 
-    async def _pull_with_any(self, reference: str, auths: Sequence[RegistryAuth]) -> ImageRecord:
+    async def _pull_with_any(
+        self, reference: str, auths: Sequence[RegistryAuth], report: Report
+    ) -> Pulled:
         choices: list[RegistryAuth | None] = list(auths) or [None]
         for auth in choices[:-1]:
             try:
-                return await self._shared_pull(reference, auth)
-            except EngineUnavailable:
+                return await self._pulls.get(reference, auth, report)
+            except (EngineUnavailable, RegistryUnavailable):
                 raise
             except RuntimeFailure as error:
                 log.info("pull of %s failed with credentials of %r: %s", reference, auth, error)
-        return await self._shared_pull(reference, choices[-1])
-
-    async def _shared_pull(self, reference: str, auth: RegistryAuth | None) -> ImageRecord:
-        # The credentials are part of the key: who waits must be allowed to have what it waits for.
-        key = (reference, auth)
-        pull = self._pulls.get(key)
-        if pull is None:
-            pull = self._pulls[key] = _Pull(asyncio.Event())
-            self._guard.start(self._run(pull, reference, auth), name=f"pull {reference}")
-        await pull.done.wait()
-        if pull.image is None:
-            raise pull.error or EngineUnavailable(f"the pull of {reference} was cut off")
-        return pull.image
-
-    async def _run(self, pull: _Pull, reference: str, auth: RegistryAuth | None) -> None:
-        def progress(step: PullProgress) -> None:
-            log.debug("pull %s: %s %s %s/%s", reference, *_facts(step))
-
-        try:
-            pull.image = await self._runtime.pull(reference, auth=auth, progress=progress)
-            self._succeeded += 1
-        except RuntimeFailure as error:
-            pull.error = error
-            self._failed += 1
-        finally:
-            del self._pulls[reference, auth]
-            pull.done.set()
+        return await self._pulls.get(reference, choices[-1], report)
 
 
-def _facts(step: PullProgress) -> tuple[str, str, int, int]:
-    return step.layer, step.status, step.current, step.total
+def explain(reference: str, error: RuntimeFailure, *, tried: int) -> tuple[Reason, str]:
+    """Why there is no image, and what a person should know of it. `tried` counts credentials."""
+    if isinstance(error, RegistryUnavailable):
+        text = f"image pull failed for {reference} because the registry is unavailable"
+        return Reason.UNAVAILABLE, f"{text}: {error.message}"
+    if not isinstance(error, PullDenied):
+        return Reason.PULL_FAILED, error.message
+    registry = imagereferences.parse(reference).domain
+    if tried:
+        how = f"with the credentials for {registry} that the pod and the node have"
+    else:
+        how = f"without credentials: neither the pod's imagePullSecrets nor the node has any for {registry}"
+    return Reason.PULL_FAILED, f"{error.message} (tried {how})"
 
 
 def _normal(reason: str, message: str) -> ImageEvent:

@@ -5,8 +5,7 @@ in a thread pool of `workers` threads; a call that finds them all busy waits its
 engine may answer for all containers but one: about each there is one question at a time, and questions
 have a pool of their own, so that those without an answer hold up neither others nor changes. Whatever
 lasts (waits, stops, exec, attach, events, pulls) speaks to the engine's socket from asyncio, see
-`engine_http`, and holds no thread. Logs are read from the disk, see `logreader`. Pulls and other transfers
-of images are limited to `TRANSFERS` at a time.
+`engine_http`, and holds no thread. Logs are read from the disk, see `logreader`.
 
 Invariants:
 - Every failure is one of `errors`, whatever the SDK or the socket raised.
@@ -399,11 +398,10 @@ class DockerRuntime:
     async def image(self, reference: str) -> ImageRecord | None:
         try:
             found = await self._call(
-                lambda c: c.inspect_image(reference)  # type: ignore[no-untyped-call]
+                lambda c: c.inspect_image(reference),  # type: ignore[no-untyped-call]
+                translate=_image_failure,
             )
-        except RuntimeFailure as error:
-            if isinstance(error, EngineUnavailable):
-                raise
+        except NotFound:
             return None
         return engine_json.image_record(found)
 

@@ -36,7 +36,14 @@ class Recorder(Protocol):
     """Tells events (`api.events.EventRecorder`)."""
 
     def event(
-        self, obj: ApiStruct, type_: str, reason: str, message: str, *, field_path: str = ""
+        self,
+        obj: ApiStruct,
+        type_: str,
+        reason: str,
+        message: str,
+        *,
+        field_path: str = "",
+        update: bool = False,
     ) -> None: ...
 
 
@@ -120,12 +127,14 @@ class PodContext:
                 return as_allocated(container, self.memory.allocated)
         raise StepFailed("ContainerNotFound", f"the pod has no container {name}")
 
-    def tell(self, type_: str, reason: str, message: str, *, container: str = "") -> None:
-        """An event of the pod, or of one of its containers."""
+    def tell(
+        self, type_: str, reason: str, message: str, *, container: str = "", update: bool = False
+    ) -> None:
+        """An event of the pod, or of one of its containers; `update` replaces the last such one."""
         path = ""
         if container:
             path = f"spec.{self._list_of(container)}{{{container}}}"
-        self.agent.recorder.event(self.pod, type_, reason, message, field_path=path)
+        self.agent.recorder.event(self.pod, type_, reason, message, field_path=path, update=update)
 
     def _list_of(self, name: str) -> str:
         spec = self.pod.spec

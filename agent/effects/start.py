@@ -57,7 +57,13 @@ async def ensure_image(ctx: PodContext, action: EnsureImage) -> None:
     container = ctx.container(action.container)
 
     def tell(event: ImageEvent) -> None:
-        ctx.tell(event.type, event.reason, event.message, container=container.name)
+        ctx.tell(
+            event.type,
+            event.reason,
+            event.message,
+            container=container.name,
+            update=event.update,
+        )
 
     try:
         image = await ctx.agent.images.ensure(
@@ -69,7 +75,7 @@ async def ensure_image(ctx: PodContext, action: EnsureImage) -> None:
         )
     except ImageProblem as problem:
         wait = problem.retry_after
-        if problem.reason is Reason.PULL_FAILED:
+        if problem.reason in (Reason.PULL_FAILED, Reason.UNAVAILABLE):
             wait = min(wait, SECOND_LOOK)
         ctx.warn("Failed", f"Error: {problem.reason.value}", container=container.name)
         raise StepFailed(problem.reason.value, problem.message, retry_in=wait) from problem

@@ -243,7 +243,7 @@ def test_a_deaf_pod_is_killed_after_its_grace(kubectl: Kubectl) -> None:
     [
         ("podwright/no-such-image:1", "Never", {"ErrImageNeverPull"}),
         ("podwright/Upper:1", "IfNotPresent", {"InvalidImageName"}),
-        ("127.0.0.1:1/nowhere:1", "IfNotPresent", {"ErrImagePull", "ImagePullBackOff"}),
+        ("127.0.0.1:1/nowhere:1", "IfNotPresent", {"RegistryUnavailable", "ImagePullBackOff"}),
     ],
 )
 def test_image_errors(

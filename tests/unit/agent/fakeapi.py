@@ -193,7 +193,14 @@ class FakeRecorder:
         """(type, reason, message)."""
 
     def event(
-        self, obj: Any, type_: str, reason: str, message: str, *, field_path: str = ""
+        self,
+        obj: Any,
+        type_: str,
+        reason: str,
+        message: str,
+        *,
+        field_path: str = "",
+        update: bool = False,
     ) -> None:
         self.told.append((type_, reason, message))
 

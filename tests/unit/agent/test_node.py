@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from agent.containers.records import ImageId, ImageRecord
+from agent.containers.records import ImageId, ImageRecord, LogLimits
 from agent.containers.script import FAKE_ENGINE
 from agent.node import join, machine
 from agent.node.engine import EngineHealth
@@ -23,7 +23,7 @@ from agent.node.nodestatus import (
     node_status,
     same_but_for_heartbeats,
 )
-from agent.settings import load
+from agent.settings import AgentSettings, load
 from api.certificates import CertificateSigningRequest, CertificateSigningRequestStatus
 from api.coordination import Lease
 from api.core import (
@@ -374,12 +374,28 @@ def test_settings() -> None:
         (["--join=https://x", "--kubeconfig=/x"], "exclude each other"),
         (["--cluster-dns=192.0.2.1"], "outside of --service-cidr"),
         (["--network-mode=magic"], "magic"),
+        (["--container-log-max-files=1"], "a whole number above 1"),
+        (["--container-log-max-size=0"], "a size such as 10Mi"),
+        (["--max-parallel-image-pulls=0"], "above 0"),
     ],
 )
 def test_wrong_settings(argv: list[str], words: str) -> None:
     with pytest.raises(SettingsError) as caught:
         load([*argv, "--config=/dev/null"], {})
     assert words in caught.value.message
+
+
+def test_settings_of_logs_and_pulls() -> None:
+    def loaded(*argv: str) -> AgentSettings:
+        return load([*argv, "--config=/dev/null"], {})
+
+    limits = loaded("--container-log-max-size=1Mi", "--container-log-max-files=2").log_limits()
+    assert limits == LogLimits(max_size=1024 * 1024, max_files=2)
+    assert loaded().log_limits() == LogLimits(max_size=10 * 1024 * 1024, max_files=5)
+    assert loaded("--max-parallel-image-pulls=7").parallel_pulls == 7
+    assert (
+        loaded("--max-parallel-image-pulls=7", "--serialize-image-pulls=true").parallel_pulls == 1
+    )
 
 
 # Certificates.

@@ -17,7 +17,9 @@ from agent.containers.errors import (
     NameInUse,
     NotFound,
     NotRunning,
+    PullDenied,
     PullError,
+    RegistryUnavailable,
     RuntimeFailure,
     StartError,
 )
@@ -191,11 +193,28 @@ def test_start_failures_are_readable(message: str, text: str | None, code: int) 
     assert error.message == (text or message.removeprefix("OCI runtime create failed: "))
 
 
-def test_pull_failures() -> None:
-    missing = engine_json.pull_failure("manifest for a:b not found: manifest unknown")
-    assert isinstance(missing, ImageNotFound)
-    refused = engine_json.pull_failure("toomanyrequests: slow down")
-    assert isinstance(refused, PullError)
+@pytest.mark.parametrize(
+    ("message", "kind"),
+    [
+        ("manifest for a:b not found: manifest unknown: manifest unknown", ImageNotFound),
+        ("manifest for r.example/a:b not found", ImageNotFound),
+        ("toomanyrequests: slow down", PullError),
+        ("no space left on device", PullError),
+        (
+            "pull access denied for a, repository does not exist or may require 'docker login': "
+            "denied: requested access to the resource is denied",
+            PullDenied,
+        ),
+        ('Head "https://r.example/v2/a/manifests/b": unauthorized: try again', PullDenied),
+        ('Head "https://r.example/v2/a/manifests/b": no basic auth credentials', PullDenied),
+        ("dial tcp 192.0.2.1:443: connect: connection refused", RegistryUnavailable),
+        ("dial tcp: lookup r.example on 192.0.2.53:53: no such host", RegistryUnavailable),
+        ("net/http: TLS handshake timeout", RegistryUnavailable),
+        ("received unexpected HTTP status: 503 Service Unavailable", RegistryUnavailable),
+    ],
+)
+def test_pull_failures(message: str, kind: type[Exception]) -> None:
+    assert type(engine_json.pull_failure(f"{message}\n")) is kind
 
 
 def test_capabilities() -> None:

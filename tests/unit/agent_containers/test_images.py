@@ -11,7 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.containers import images
-from agent.containers.errors import EngineUnavailable, PullError
+from agent.containers.errors import (
+    EngineError,
+    EngineUnavailable,
+    PullDenied,
+    PullError,
+    RegistryUnavailable,
+)
 from agent.containers.fake import FakeRuntime
 from agent.containers.images import (
     BackOff,
@@ -233,6 +239,53 @@ async def test_credentials_are_tried_in_turn(node: Node) -> None:
     assert await node.ensure("private:1", auths=auths) == "private:1"
     assert tried == ["bad", "good"]
     assert "secret" not in repr(auths)
+
+
+async def test_credentials_do_not_help_with_a_registry_that_is_away(node: Node) -> None:
+    node.runtime.registry["there:1"] = RegistryUnavailable("connection refused")
+    auths = tuple(RegistryAuth(username=name) for name in ("one", "two"))
+    with pytest.raises(ImageProblem) as caught:
+        await node.ensure("there:1", auths=auths)
+    assert caught.value.reason is Reason.UNAVAILABLE
+    assert node.pulls == 1
+
+
+async def test_the_reason_is_remembered_while_it_backs_off(node: Node) -> None:
+    node.runtime.registry["there:1"] = RegistryUnavailable("no such host")
+    text = "image pull failed for there:1 because the registry is unavailable: no such host"
+    problem = await node.problem("there:1")
+    assert (problem.reason.value, problem.message) == ("RegistryUnavailable", text)
+    assert node.last == ("Warning", "Failed", 'Failed to pull image "there:1": no such host')
+    waiting = await node.problem("there:1")
+    assert waiting.message == f'Back-off pulling image "there:1": RegistryUnavailable: {text}'
+
+
+@pytest.mark.parametrize(
+    ("auths", "words"),
+    [
+        ((), "neither the pod's imagePullSecrets nor the node has any for docker.io"),
+        ((RegistryAuth(username="me"),), "with the credentials for docker.io"),
+    ],
+)
+async def test_who_is_denied_is_told_what_was_tried(
+    node: Node, auths: tuple[RegistryAuth, ...], words: str
+) -> None:
+    node.runtime.registry["private:1"] = PullDenied("pull access denied for private")
+    with pytest.raises(ImageProblem, match=words) as caught:
+        await node.ensure("private:1", auths=auths)
+    assert caught.value.reason is Reason.PULL_FAILED
+    assert caught.value.message.startswith("pull access denied for private (tried with")
+
+
+async def test_an_image_that_cannot_be_looked_at(node: Node) -> None:
+    async def image(reference: str) -> None:
+        raise EngineError("layer does not exist")
+
+    node.runtime.image = image  # type: ignore[method-assign, assignment]
+    problem = await node.problem("here:1")
+    text = 'Failed to inspect image "here:1": layer does not exist'
+    assert (problem.reason.value, problem.message) == ("ImageInspectError", text)
+    assert node.last == ("Warning", "InspectFailed", text)
 
 
 @pytest.mark.parametrize(

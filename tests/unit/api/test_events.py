@@ -67,6 +67,18 @@ async def test_repeats_are_counted(memory: Any, clock: FakeClock, recorder: Even
     assert event.last_timestamp == "2026-01-01T00:02:00Z"
 
 
+async def test_news_takes_the_place_of_the_last(
+    memory: Any, clock: FakeClock, recorder: EventRecorder
+) -> None:
+    recorder.event(ABOUT, "Normal", "Pulling", "pulling")
+    for number in range(20):
+        recorder.event(ABOUT, "Normal", "Pulling", f"pulling: {number} of 20", update=True)
+        await clock.run_for(300)
+    first, news = events(memory)
+    assert (first.message, first.count) == ("pulling", 1)
+    assert (news.message, news.count) == ("pulling: 19 of 20", 20)
+
+
 async def test_similar_ones_are_combined(
     memory: Any, clock: FakeClock, recorder: EventRecorder
 ) -> None:
