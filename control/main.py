@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import ipaddress
 import logging
 import signal
@@ -32,6 +31,7 @@ from control.apiserver.build import ApiParts
 from control.controllers.context import Context, Informers, NodeSettings
 from control.controllers.manager import Manager
 from control.controllers.metrics import WorkQueues
+from control.garbage import Garbage
 from control.looplag import LoopLag
 from control.pki import ControlKeys
 from control.scheduler import configuration
@@ -67,6 +67,8 @@ async def serve(settings: ControlSettings, *, clock: Clock | None = None) -> Non
     sockets = open_sockets(settings)
     settings.state_dir.mkdir(parents=True, exist_ok=True)
     store = await SqliteStore.open(settings.state_dir / STORE_DIRECTORY, clock=clock)
+    garbage = Garbage()
+    garbage.install()
     try:
         async with TaskGuard("control") as guard:
             parts = build.build(
@@ -78,7 +80,8 @@ async def serve(settings: ControlSettings, *, clock: Clock | None = None) -> Non
             await parts.server.listen(sockets)
             if settings.controllers:
                 start_controllers(parts, guard, settings, scheduling, keys, clock)
-            _settle()
+            garbage.collect()
+            guard.start(garbage.run(clock), name="garbage")
             log.info("serving on port %d, advertised as %s", settings.port, advertised)
             systemd.notify("READY=1")
             await _until_stopped(stop, guard)
@@ -86,6 +89,7 @@ async def serve(settings: ControlSettings, *, clock: Clock | None = None) -> Non
             log.info("stopping")
             await parts.close(settings.shutdown_grace)
     finally:
+        garbage.remove()
         await store.close()
 
 
@@ -163,12 +167,6 @@ async def _wait(stop: asyncio.Event) -> None:
 
 async def _failed(guard: TaskGuard) -> None:
     await guard.failed()
-
-
-def _settle() -> None:
-    """Everything made so far stays: the collector need not look at it again."""
-    gc.collect()
-    gc.freeze()
 
 
 def open_sockets(settings: ControlSettings) -> Sequence[socket.socket]:
