@@ -147,7 +147,7 @@ class ObjectMeta(ApiStruct, kw_only=True):
     generation: Annotated[Int64, pb(7)] = 0
     """Counts changes of the desired state. Set by the server."""
     creation_timestamp: Annotated[Time | None, pb(8)] = None
-    """When the object was created. Set by the server."""
+    """CreationTimestamp is a timestamp: when the object was created. Set by the server."""
     deletion_timestamp: Annotated[Time | None, pb(9)] = None
     """When the object is to be gone; present once somebody has asked to delete it. Set by the
     server."""

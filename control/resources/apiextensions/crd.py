@@ -6,6 +6,7 @@ CustomResourceDefinitions". What becomes of a definition, the server's part that
 """
 
 from collections.abc import Iterator, Mapping
+from urllib.parse import urlsplit
 
 from api import conditions, jsonpath, validation
 from api.apiextensions import (
@@ -29,6 +30,10 @@ _STRATEGIES = ("None", "Webhook")
 _TYPES = ("boolean", "date", "integer", "number", "string")
 _FORMATS = ("byte", "date", "date-time", "double", "float", "int32", "int64", "password")
 _SPEC = Path("spec")
+_APPROVED = "api-approved.kubernetes.io"
+_PROTECTED = ("k8s.io", "kubernetes.io")
+"""Groups of the Kubernetes community itself, and all below them."""
+_APPROVAL_PAGE = "https://github.com/kubernetes/enhancements/pull/1111"
 
 
 class DefinitionStrategy(Strategy[CustomResourceDefinition]):
@@ -56,6 +61,10 @@ class DefinitionStrategy(Strategy[CustomResourceDefinition]):
         service = webhook.client_config.service if webhook and webhook.client_config else None
         if service is not None and service.port is None:
             service.port = 443
+
+    def prepare_create(self, obj: CustomResourceDefinition) -> None:
+        super().prepare_create(obj)
+        obj.status.stored_versions = [one.name for one in obj.spec.versions if one.storage][:1]
 
     def validate(self, obj: CustomResourceDefinition) -> list[FieldError]:
         return list(_validate(obj))
@@ -93,6 +102,7 @@ def _validate(crd: CustomResourceDefinition) -> Iterator[FieldError]:
         yield from check_text(group, spec.group, validation.dns1123_subdomain)
         if "." not in spec.group:
             yield invalid(group, spec.group, "should be a domain with at least one dot")
+    yield from _validate_approval(crd)
     if spec.scope not in _SCOPES:
         yield not_supported(_SPEC.child("scope"), spec.scope, _SCOPES)
     if spec.preserve_unknown_fields:
@@ -104,6 +114,29 @@ def _validate(crd: CustomResourceDefinition) -> Iterator[FieldError]:
     yield from _validate_names(spec.names, _SPEC.child("names"))
     yield from _validate_versions(spec.versions)
     yield from _validate_conversion(spec.conversion, _SPEC.child("conversion"))
+
+
+def _validate_approval(crd: CustomResourceDefinition) -> Iterator[FieldError]:
+    """Who defines kinds in the community's groups says where that was agreed, or that it was not."""
+    group = crd.spec.group
+    if not any(group == one or group.endswith(f".{one}") for one in _PROTECTED):
+        return
+    where, more = Path("metadata").child("annotations").key(_APPROVED), _APPROVAL_PAGE
+    text = f'protected groups must have approval annotation "{_APPROVED}"'
+    given = crd.metadata.annotations.get(_APPROVED, "")
+    if not given:
+        yield required(where, f"{text}, see {more}")
+    elif not given.startswith("unapproved") and not _is_url(given):
+        either = 'with either a URL or a reason starting with "unapproved"'
+        yield invalid(where, given, f"{text} {either}, see {more}")
+
+
+def _is_url(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        return False
+    return bool(parts.scheme and parts.netloc)
 
 
 def _validate_names(names: CustomResourceDefinitionNames, path: Path) -> Iterator[FieldError]:

@@ -67,6 +67,8 @@ def _place(tree: Tree, path: Path, level: str) -> Iterator[FieldError]:
         yield from _place(items, path.child("items"), _ITEM)
     elif items is not None:
         yield forbidden(path.child("items"), "items must be a schema object and not an array")
+    elif tree.get("type") == "array":
+        yield required(path.child("items"), "must be specified")
     where = path.child("additionalProperties")
     if others is not None and level == _ROOT:
         yield forbidden(where, "must not be used at the root")

@@ -51,6 +51,12 @@ def widget(group: str, **spec: Any) -> str:
 def test_explain(kubectl: Kubectl, group: str) -> None:
     said = kubectl("explain", "widgets.spec", "--recursive", f"--api-version={group}/v1")
     assert re.search(r"cron\s+<string>", said) and re.search(r"replicas\s+<integer>", said)
+    said = kubectl("explain", "widgets", f"--api-version={group}/v1")
+    assert re.search(r"(?s)FIELDS:.*apiVersion\s<string>.*APIVersion defines.*spec\s<Object>", said)
+    said = kubectl("explain", "widgets.metadata", f"--api-version={group}/v1")
+    assert re.search(
+        r"(?s)Standard object's metadata.*creationTimestamp\s<string>.*CreationTimestamp is a", said
+    )
     assert "When it runs." in kubectl("explain", "widgets.spec.cron", f"--api-version={group}/v1")
 
 

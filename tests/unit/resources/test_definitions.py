@@ -79,6 +79,7 @@ BROKEN: list[tuple[dict[str, Any], str, str]] = [
     (of(a=array({})), "properties[a].items.type", "must not be empty for specified array items"),
     (of(a={"type": "text"}), "properties[a].type", "Unsupported value"),
     (of(a={"type": "null"}), "properties[a].type", "use nullable as an alternative"),
+    (of(a={"type": "array"}), "properties[a].items", "must be specified"),
     (of(a=array([STRING])), "properties[a].items", "must be a schema object and not an array"),
     ({"type": "object", "additionalProperties": STRING}, "additionalProperties", "at the root"),
     (
@@ -230,6 +231,36 @@ BROKEN: list[tuple[dict[str, Any], str, str]] = [
 def test_broken(schema: dict[str, Any], field: str, words: str) -> None:
     errors = strategy_of(CRD).validate(complete(CRD, {SCHEMA: schema}))
     assert_says(errors, f"{SCHEMA}.{field}", words)
+
+
+@pytest.mark.parametrize(
+    ("group", "note", "words"),
+    [
+        ("example.com", "", ""),
+        ("notk8s.io", "", ""),
+        ("gateway.networking.k8s.io", "https://example.com/pull/1", ""),
+        ("x.k8s.io", "unapproved, for a test", ""),
+        ("x.k8s.io", "", "Required value: protected groups must have approval annotation"),
+        ("x.kubernetes.io", "", "protected groups must have approval annotation"),
+        ("x.k8s.io", "yes", 'with either a URL or a reason starting with "unapproved"'),
+    ],
+)
+def test_groups_of_the_community_need_a_word_of_it(group: str, note: str, words: str) -> None:
+    crd = complete("CustomResourceDefinition", {"spec.group": group})
+    crd.metadata.name = f"{crd.spec.names.plural}.{group}"
+    crd.metadata.annotations = {"api-approved.kubernetes.io": note} if note else {}
+    found = strategy_of("CustomResourceDefinition").validate(crd)
+    assert [error.field for error in found] == (
+        ["metadata.annotations[api-approved.kubernetes.io]"] if words else []
+    )
+    assert all(words in error.message for error in found)
+
+
+def test_what_is_stored_is_written_down_at_once() -> None:
+    crd = complete("CustomResourceDefinition")
+    crd.status.stored_versions = ["v77"]
+    strategy_of("CustomResourceDefinition").prepare_create(crd)
+    assert crd.status.stored_versions == [one.name for one in crd.spec.versions if one.storage]
 
 
 def test_every_fault_is_told_at_once() -> None:

@@ -134,11 +134,14 @@ def _with_head(made: Schema, resource: Resource, metadata: Schema) -> None:
 
 
 def _head(metadata: Schema) -> dict[str, Schema]:
-    text = "Name, namespace, labels and the other facts that every object has."
+    version = "APIVersion defines the group and the version of this schema."
+    shared = (
+        "Standard object's metadata: its name, namespace, labels and what else every object has."
+    )
     return {
-        "apiVersion": {"type": "string", "description": "Group and version of this schema."},
-        "kind": {"type": "string", "description": "Name of this schema."},
-        "metadata": {**metadata, "description": text},
+        "apiVersion": {"type": "string", "description": version},
+        "kind": {"type": "string", "description": "Kind is the name of this schema."},
+        "metadata": {**metadata, "description": shared},
     }
 
 
