@@ -36,6 +36,7 @@ from agent.node.pages import Pages
 from agent.pod.checkpoint import Checkpoints
 from agent.pod.lookup import Pods
 from agent.pod.manager import PodManager
+from agent.pod.mirrors import MirrorPods
 from agent.pod.podusage import PodsUsage
 from agent.pod.pusher import StatusPusher
 from agent.probes.turns import ExecTurns
@@ -112,6 +113,16 @@ class Agent:
         self.manager = PodManager(self._context(engine))
         self.health = EngineHealth(parts.runtime, settings.pause_image, clock=clock)
         self.manager.on_engine = self.health.heard
+        self.mirrors = MirrorPods(
+            parts.client,
+            node=lambda: self.informers.nodes.get(parts.name),
+            static=self.manager.static_pods,
+            leaving=self.manager.leaving_static,
+            clock=clock,
+            guard=guard,
+        )
+        self.manager.on_mirror = self.mirrors.changed
+        self.manager.on_static = self.mirrors.wake
         self.observer = NodeObserver(
             self.identity,
             engine,
@@ -163,6 +174,7 @@ class Agent:
         # First listen, then look: what happens in between is heard.
         guard.start(manager.watch_engine(), name="engine events")
         await manager.start()
+        self._start_static()
         guard.start(manager.relist_forever(), name="relist")
         for informer in (
             self.informers.services,
@@ -239,6 +251,24 @@ class Agent:
         await self.informers.pods.synced()
         present = {pod.metadata.uid for pod in self.informers.pods.items()}
         await self.manager.api_listed(present)
+        self.parts.guard.start(self.mirrors.run(), name="mirror pods")
+
+    def _start_static(self) -> None:
+        """Before strays are ended: containers of static pods belong to nobody the API knows."""
+        directory = self.parts.settings.static_pod_path
+        if directory is None:
+            return
+        # Reading manifests takes more of the API's machinery than an agent needs otherwise.
+        from agent.node.staticpods import StaticPods
+
+        static = StaticPods(
+            directory,
+            node=self.parts.name,
+            clock=self.parts.clock,
+            changed=self.manager.set_static,
+        )
+        static.look()
+        self.parts.guard.start(static.run(), name="static pods")
 
     # Node.
 

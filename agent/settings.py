@@ -142,6 +142,13 @@ SETTINGS: tuple[Setting, ...] = (
         help="Address by which others reach this node. Unset: that of the default route.",
     ),
     Setting(
+        name="static-pod-path",
+        type=Path,
+        group=_NODE,
+        help="Directory of static pods: each file in it is a pod that runs here while the file is there, "
+        "with or without a control plane. Unset: none.",
+    ),
+    Setting(
         name="node-label",
         type=label,
         repeated=True,
@@ -443,6 +450,7 @@ class AgentSettings:
     kubeconfig: Path | None = None
     node_name: str | None = None
     node_ip: str | None = None
+    static_pod_path: Path | None = None
     node_label: tuple[str, ...] = ()
     state_dir: Path
     run_dir: Path

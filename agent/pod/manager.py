@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 
 from agent.containers.errors import RuntimeFailure
@@ -28,6 +28,7 @@ from agent.effects.context import AgentContext
 from agent.pod import names
 from agent.pod.alarm import Alarm
 from agent.pod.backoff import retry_delay
+from agent.pod.mirrors import mirrors, name_of
 from agent.pod.worker import PodWorker
 from agent.resources.values import sum_shares
 from agent.volumes.mounts import remove_tree
@@ -63,6 +64,13 @@ class PodManager:
         self._mismatches = 0
         self._orphans = 0
         self._crashes = 0
+        self._static: dict[str, Pod] = {}
+        self._mirrors: dict[str, Pod] = {}
+        """By the uid of the static pod, its mirror in the API."""
+        self.on_mirror: Callable[[Pod | None, Pod | None], None] = lambda old, new: None
+        """Called with changes of mirror pods, which are no pods of their own."""
+        self.on_static: Callable[[], None] = lambda: None
+        """Called when a static pod has come, or the last of one has gone."""
         self.on_engine: Callable[[bool], None] = lambda there: None
         """Called when the engine goes away or comes back."""
 
@@ -84,6 +92,10 @@ class PodManager:
 
     def pod_changed(self, old: Pod | None, new: Pod | None) -> None:
         """A handler for the informer of this node's pods."""
+        shown = new or old
+        if shown is not None and mirrors(shown):
+            self._mirror_changed(shown, old, new)
+            return
         if new is None:
             if old is not None:
                 self._gone(old)
@@ -100,10 +112,28 @@ class PodManager:
             self._add(new)
         self._weigh()
 
+    def set_static(self, pods: Mapping[str, Pod]) -> None:
+        """These, by uid, and no other static pods are to run."""
+        self._static = dict(pods)
+        for uid, worker in self.workers.items():
+            if worker.static and uid not in pods:
+                worker.remove()
+        self._start_static()
+        self.on_static()
+
+    def static_pods(self) -> list[Pod]:
+        return list(self._static.values())
+
+    def leaving_static(self) -> set[str]:
+        """Static pods that are no more wanted, and still there."""
+        return {
+            uid for uid, worker in self.workers.items() if worker.static and uid not in self._static
+        }
+
     async def api_listed(self, present: set[str]) -> None:
         """The API's whole list was seen: end the pods that are not in it, and all strays."""
         for uid, worker in self.workers.items():
-            if uid not in present:
+            if uid not in present and not worker.static:
                 log.info("pod %s is not in the API any more", worker.pod.metadata.name)
                 worker.remove()
         for uid in [uid for uid in self._remembered if uid not in present]:
@@ -209,9 +239,30 @@ class PodManager:
 
     # Parts.
 
-    def _add(self, pod: Pod, *, orphan: bool = False) -> None:
+    def _start_static(self) -> None:
+        """Those that do not run yet. The successor of one that changed waits for its end."""
+        taken = {name_of(worker.pod) for worker in self.workers.values()}
+        for uid, pod in self._static.items():
+            if uid not in self.workers and uid not in self._finished and name_of(pod) not in taken:
+                self._add(pod, static=True)
+
+    def _mirror_changed(self, shown: Pod, old: Pod | None, new: Pod | None) -> None:
+        if new is None or (old is not None and old.metadata.uid != new.metadata.uid):
+            self.agent.pusher.forget((old or shown).metadata.uid)
+        uid = mirrors(shown)
+        if new is not None and new.metadata.deletion_timestamp is None:
+            self._mirrors[uid] = new
+        else:
+            self._mirrors.pop(uid, None)
+        worker = self.workers.get(uid)
+        if worker is not None:
+            worker.reflect(self._mirrors.get(uid))
+        self.on_mirror(old, new)
+
+    def _add(self, pod: Pod, *, orphan: bool = False, static: bool = False) -> None:
         uid = pod.metadata.uid
-        worker = PodWorker(pod, self.agent, used=self._used, orphan=orphan)
+        worker = PodWorker(pod, self.agent, used=self._used, orphan=orphan, static=static)
+        worker.mirror = self._mirrors.get(uid)
         if records := self._unclaimed.pop(uid, []):
             worker.adopt(records)
         self.workers[uid] = worker
@@ -229,6 +280,9 @@ class PodManager:
         del self.workers[uid]
         if not worker.context.memory.removed:
             self._finished.add(uid)
+        if worker.static:
+            self._start_static()
+            self.on_static()
         self._weigh()
 
     async def _replace(self, uid: str, crashed: PodWorker) -> PodWorker:
@@ -236,7 +290,10 @@ class PodManager:
         there = await self._list_patiently()
         self._crashes += 1
         orphan = crashed.context.memory.removed
-        worker = PodWorker(crashed.pod, self.agent, used=self._used, orphan=orphan)
+        worker = PodWorker(
+            crashed.pod, self.agent, used=self._used, orphan=orphan, static=crashed.static
+        )
+        worker.mirror = crashed.mirror
         worker.adopt(there.get(uid, []))
         self.workers[uid] = worker
         return worker

@@ -80,7 +80,15 @@ Used = Callable[[str], Amounts]
 class PodWorker:
     """Keeps one pod as it should be."""
 
-    def __init__(self, pod: Pod, agent: AgentContext, *, used: Used, orphan: bool = False) -> None:
+    def __init__(
+        self,
+        pod: Pod,
+        agent: AgentContext,
+        *,
+        used: Used,
+        orphan: bool = False,
+        static: bool = False,
+    ) -> None:
         memory = PodMemory(agent.clock)
         memory.removed = orphan
         memory.recursive_read_only = agent.node.engine.recursive_read_only
@@ -93,6 +101,9 @@ class PodWorker:
         self.context = PodContext(agent=agent, pod=pod, memory=memory, volumes=volumes)
         volumes.fetch = partial(start.volume_image, self.context)
         self._used = used
+        self.static = static
+        """It comes from a file of the node: the API has only its mirror."""
+        self.mirror: Pod | None = None
         self.reported: PodStatus = pod.status
         """The status last computed."""
         name = f"pod {pod.metadata.namespace}/{pod.metadata.name}"
@@ -130,6 +141,18 @@ class PodWorker:
                 stop.shorten(self.context, grace)
         self.context.agent.pusher.heard(pod)
         self.wake()
+
+    def reflect(self, mirror: Pod | None) -> None:
+        """The API has this mirror of a static pod: what is told of the pod is told there."""
+        before, self.mirror = self.mirror, mirror
+        if mirror is None:
+            return
+        pusher = self.context.agent.pusher
+        if before is None or before.metadata.uid != mirror.metadata.uid:
+            if self._steps:
+                pusher.submit(mirror, self.reported)
+        else:
+            pusher.heard(mirror)
 
     def remove(self) -> None:
         """The API has no such pod any more."""
@@ -254,7 +277,9 @@ class PodWorker:
         if now != self.reported:
             self._tell_back_off(self.reported, now)
             self.reported = now
-            agent.pusher.submit(self.pod, now)
+            shown = self.mirror if self.static else self.pod
+            if shown is not None:
+                agent.pusher.submit(shown, now)
 
     def _tell_back_off(self, before: PodStatus, now: PodStatus) -> None:
         known = _backing_off(before)

@@ -41,25 +41,6 @@ _NEEDED: dict[str, tuple[str, ...]] = {
 _IQN = ("iqn", "eui", "naa")
 
 
-def default_remote_source(holder: VolumeSource | PersistentVolumeSource) -> None:
-    """Fill what the API documents as the default of a source."""
-    if holder.iscsi is not None:
-        holder.iscsi.iscsi_interface = holder.iscsi.iscsi_interface or "default"
-    if holder.rbd is not None:
-        holder.rbd.pool = holder.rbd.pool or "rbd"
-        holder.rbd.user = holder.rbd.user or "admin"
-        holder.rbd.keyring = holder.rbd.keyring or "/etc/ceph/keyring"
-    if holder.scale_io is not None:
-        holder.scale_io.storage_mode = holder.scale_io.storage_mode or "ThinProvisioned"
-        holder.scale_io.fs_type = holder.scale_io.fs_type or "xfs"
-    disk = holder.azure_disk
-    if disk is not None:
-        disk.caching_mode = disk.caching_mode or "ReadWrite"
-        disk.kind = disk.kind or "Shared"
-        disk.fs_type = disk.fs_type or "ext4"
-        disk.read_only = bool(disk.read_only)
-
-
 def remote_source_errors(
     holder: VolumeSource | PersistentVolumeSource, path: Path
 ) -> Iterator[FieldError]:

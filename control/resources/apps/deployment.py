@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from api.apps import Deployment, DeploymentStrategy, DeploymentStrategyType, RollingUpdateDeployment
 from api.fielderrors import FieldError, Path, forbidden, invalid
+from api.poddefaults import default_pod_spec
 from api.scheme import resource_of
 from control.resources.apps.replicaset import container_images, container_names
 from control.resources.checks import (
@@ -15,7 +16,6 @@ from control.resources.checks import (
     is_nothing,
 )
 from control.resources.columns import AGE, format_selector
-from control.resources.podspec.defaults import default_pod_spec
 from control.resources.podspec.spec import template_errors
 from control.resources.strategy import Column, Strategy
 

@@ -3,6 +3,7 @@
 from api.apps import ReplicaSet
 from api.core import PodSpec
 from api.fielderrors import FieldError, Path
+from api.poddefaults import default_pod_spec
 from api.scheme import resource_of
 from control.resources.checks import (
     check_immutable,
@@ -10,7 +11,6 @@ from control.resources.checks import (
     check_selector_matches_template,
 )
 from control.resources.columns import AGE, format_selector
-from control.resources.podspec.defaults import default_pod_spec
 from control.resources.podspec.spec import template_errors
 from control.resources.strategy import Column, Strategy
 

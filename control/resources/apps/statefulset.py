@@ -21,6 +21,7 @@ from api.core import (
     Volume,
 )
 from api.fielderrors import FieldError, Path, forbidden, invalid, not_supported
+from api.poddefaults import default_pod_spec
 from api.scheme import resource_of
 from control.resources.apps.replicaset import container_images, container_names
 from control.resources.checks import (
@@ -36,7 +37,6 @@ from control.resources.checks import (
 )
 from control.resources.columns import AGE
 from control.resources.core.persistentvolumeclaim import claim_spec_errors
-from control.resources.podspec.defaults import default_pod_spec
 from control.resources.podspec.spec import template_errors
 from control.resources.strategy import Column, Strategy
 

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from api import validation
 from api.batch import CompletionMode, JobSpec, PodReplacementPolicy
 from api.fielderrors import FieldError, Path, invalid, not_supported, required, too_long
+from api.poddefaults import default_pod_spec
 from control.resources.batch.policies import failure_policy_errors, success_policy_errors
 from control.resources.checks import check_enum, check_non_negative
-from control.resources.podspec.defaults import default_pod_spec
 from control.resources.podspec.spec import any_template_errors
 
 DEFAULT_BACKOFF_LIMIT = 6

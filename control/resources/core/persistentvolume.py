@@ -15,6 +15,7 @@ from api.core import (
 from api.core.persistentsource import CSIPersistentVolumeSource, PersistentVolumeSource
 from api.fielderrors import FieldError, Path, forbidden, invalid, not_supported, required
 from api.names import wire_name
+from api.poddefaults import default_remote_source
 from api.scheme import resource_of
 from control.resources.checks import (
     amount,
@@ -29,7 +30,7 @@ from control.resources.podspec.placement import node_selector_errors
 from control.resources.podspec.volumes import host_path_errors
 from control.resources.storage.rules import driver_name_errors
 from control.resources.strategy import Column, Strategy
-from control.resources.volumesources import default_remote_source, remote_source_errors
+from control.resources.volumesources import remote_source_errors
 
 STORAGE = "storage"
 CLASS_BEFORE = "volume.beta.kubernetes.io/storage-class"

@@ -8,10 +8,10 @@ from api import pods, validation
 from api.core import Pod
 from api.fielderrors import FieldError, Path, forbidden, invalid
 from api.meta import DeleteOptions
+from api.poddefaults import default_pod_only, default_pod_spec
 from api.scheme import resource_of
 from control.resources.columns import AGE, NONE
 from control.resources.core import podcells
-from control.resources.podspec.defaults import default_pod_only, default_pod_spec
 from control.resources.podspec.ephemeral import (
     ephemeral_container_errors,
     ephemeral_update_errors,

@@ -2,10 +2,10 @@
 
 from api.core import PodTemplate
 from api.fielderrors import FieldError, Path
+from api.poddefaults import default_pod_spec
 from api.scheme import resource_of
 from control.resources.apps.replicaset import container_images, container_names
 from control.resources.columns import format_labels
-from control.resources.podspec.defaults import default_pod_spec
 from control.resources.podspec.spec import any_template_errors
 from control.resources.strategy import Column, Strategy
 

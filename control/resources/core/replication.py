@@ -4,11 +4,11 @@ from collections.abc import Iterator
 
 from api.core import PodTemplateSpec, ReplicationController, ReplicationControllerStatus
 from api.fielderrors import FieldError, Path, invalid, required
+from api.poddefaults import default_pod_spec
 from api.scheme import resource_of
 from control.resources.apps.replicaset import container_images, container_names
 from control.resources.checks import check_counts, check_labels, check_non_negative, check_parts
 from control.resources.columns import AGE, format_labels
-from control.resources.podspec.defaults import default_pod_spec
 from control.resources.podspec.spec import template_errors
 from control.resources.strategy import Column, Scaled, Strategy
 

@@ -87,6 +87,8 @@ class FakeApi:
         self._called("create", type(obj), obj.metadata.name)
         if self._key(type(obj), obj.metadata.name, obj.metadata.namespace) in self.objects:
             raise errors.already_exists(resource_of(type(obj)), obj.metadata.name)
+        if isinstance(obj, Pod):  # one that is made again is another one
+            obj.metadata.uid = f"uid-{obj.metadata.name}-{self.revision}"
         return self.put(obj)
 
     async def create_subresource(

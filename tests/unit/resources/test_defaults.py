@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from api.codec import decode
-from control.resources.podspec.defaults import default_pull_policy
+from api.poddefaults import default_pull_policy
 from tests.unit.resources.examples import SOUND, Change, complete, make, strategy_of, tree
 
 BARE_POD = "{apiVersion: v1, kind: Pod, metadata: {name: p}, spec: {containers: [{name: c}]}}"

@@ -1,4 +1,8 @@
-"""Defaults of a pod spec, as the API reference documents them field by field."""
+"""Defaults of a pod spec, as the API reference documents them field by field.
+
+The API server fills them in at step 1 of the pod's walk, an agent in the static pods of its node, which
+no server has seen.
+"""
 
 from collections.abc import Iterable
 
@@ -11,8 +15,8 @@ from api.core import (
     Probe,
     Volume,
 )
+from api.core.persistentsource import PersistentVolumeSource
 from api.core.volume import EmptyDirVolumeSource, VolumeSource
-from control.resources.volumesources import default_remote_source
 
 DEFAULT_GRACE_PERIOD_SECONDS = 30
 DEFAULT_FILE_MODE = 0o644
@@ -133,3 +137,22 @@ def _default_volume(volume: Volume) -> None:
         for item in projection.downward_api.items if projection.downward_api is not None else ():
             if item.field_ref is not None:
                 item.field_ref.api_version = item.field_ref.api_version or "v1"
+
+
+def default_remote_source(holder: VolumeSource | PersistentVolumeSource) -> None:
+    """Fill what the API documents as the default of a source."""
+    if holder.iscsi is not None:
+        holder.iscsi.iscsi_interface = holder.iscsi.iscsi_interface or "default"
+    if holder.rbd is not None:
+        holder.rbd.pool = holder.rbd.pool or "rbd"
+        holder.rbd.user = holder.rbd.user or "admin"
+        holder.rbd.keyring = holder.rbd.keyring or "/etc/ceph/keyring"
+    if holder.scale_io is not None:
+        holder.scale_io.storage_mode = holder.scale_io.storage_mode or "ThinProvisioned"
+        holder.scale_io.fs_type = holder.scale_io.fs_type or "xfs"
+    disk = holder.azure_disk
+    if disk is not None:
+        disk.caching_mode = disk.caching_mode or "ReadWrite"
+        disk.kind = disk.kind or "Shared"
+        disk.fs_type = disk.fs_type or "ext4"
+        disk.read_only = bool(disk.read_only)
