@@ -405,10 +405,11 @@ class Agent:
 
     def _server(self) -> AgentServer:
         manager, pages = self.manager, self._pages()
+        pods = Pods(manager)
         return AgentServer(
             node_name=self.parts.name,
             runtime=self.parts.runtime,
-            pods=Pods(manager),
+            pods=pods,
             usage_source=self._usage(),
             statistics={
                 "pods": manager.statistics,
@@ -426,6 +427,7 @@ class Agent:
             clock=self.parts.clock,
             machine=pages.machine,
             pages=pages.all(),
+            deaths=pods.deaths,
         )
 
     def _pages(self) -> Pages:

@@ -51,6 +51,37 @@ class Finding(ApiStruct, kw_only=True):
     """When it began, or was last seen."""
 
 
+class Death(ApiStruct, kw_only=True):
+    """How a container ended that should not have, as the agent found it."""
+
+    container: Annotated[str, pb(1)]
+    """Its name."""
+    container_id: Annotated[str, pb(2)]
+    """The engine's."""
+    cause: Annotated[str, pb(3)]
+    """Why it ended, in a sentence."""
+    restart_count: Annotated[Int32, pb(4)] = 0
+    """Which of its lives it was; 0 is the first."""
+    exit_code: Annotated[Int32, pb(5)] = 0
+    """What its program returned."""
+    signal: Annotated[str, pb(6)] = ""
+    """The signal that the exit code stands for, such as `SIGKILL`."""
+    out_of_memory: Annotated[bool, pb(7)] = False
+    """The kernel killed it because its memory was used up."""
+    memory_limit: Annotated[str, pb(8)] = ""
+    """What it was allowed; empty without a limit."""
+    memory_peak: Annotated[str, pb(9)] = ""
+    """The most memory that its pod ever had; only where memory was the cause."""
+    last_lines: Annotated[list[str], pb(10), LIST_ATOMIC] = []
+    """The end of its log."""
+    changes: Annotated[list[str], pb(11), LIST_ATOMIC] = []
+    """What happened to the pod just before, the newest first."""
+    started_at: Annotated[Time | None, pb(12)] = None
+    """When it was started."""
+    finished_at: Annotated[Time | None, pb(13)] = None
+    """When it ended."""
+
+
 class Explanation(ApiStruct, kw_only=True):
     """Why a pod is as it is."""
 
@@ -72,3 +103,5 @@ class Explanation(ApiStruct, kw_only=True):
     """Its verdict about each node, as recorded at that moment."""
     remedies: Annotated[list[str], pb(7), LIST_ATOMIC] = []
     """What would let the pod be placed; each was tried out on the cluster as it is now."""
+    deaths: Annotated[list[Death], pb(8), LIST_ATOMIC] = []
+    """How its containers died, the newest first, if the agent of its node can be asked."""

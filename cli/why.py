@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from api import timestamps
 from api.client import HttpClient
 from api.codec import decode
-from api.why import Explanation, Finding, NodeVerdict
+from api.why import Death, Explanation, Finding, NodeVerdict
 from base.clock import Clock, SystemClock
 from base.errors import PermanentError
 from cli import clusters
@@ -16,6 +16,7 @@ from cli.reporting import age, table
 from local import access
 
 _POD_WORDS = ("pod", "pods", "po")
+SHOWN_DEATHS = 3
 SHOWN_NODES = 20
 """Verdicts printed; all of them are in the answer to `--output json`."""
 
@@ -62,6 +63,8 @@ def pod_name(word: str) -> str:
 def text(answer: Explanation, clock: Clock) -> str:
     """The answer for a person."""
     lines = [answer.summary, *_findings(answer.findings, clock)]
+    if answer.deaths:
+        lines += ["", "How its containers died, the last first:", *_deaths(answer.deaths, clock)]
     if answer.nodes:
         lines += ["", table(("NODE", "SCORE", "VERDICT"), [_row(one) for one in _shown(answer)])]
         if len(answer.nodes) > SHOWN_NODES:
@@ -78,6 +81,18 @@ def _findings(findings: Sequence[Finding], clock: Clock) -> Iterator[str]:
         if finding.since:
             since = f" ({age(timestamps.age(clock, finding.since).total_seconds())} ago)"
         yield f"- {finding.topic}: {finding.message}{since}"
+
+
+def _deaths(deaths: Sequence[Death], clock: Clock) -> Iterator[str]:
+    for one in deaths[:SHOWN_DEATHS]:
+        when = ""
+        if one.finished_at:
+            when = f", {age(timestamps.age(clock, one.finished_at).total_seconds())} ago"
+        yield f"- {one.container} (life {one.restart_count + 1}{when}): {one.cause}"
+        yield from (f"    {change}" for change in one.changes)
+        yield from (f"    | {line}" for line in one.last_lines)
+    if len(deaths) > SHOWN_DEATHS:
+        yield f"and {len(deaths) - SHOWN_DEATHS} more (--output json has them)"
 
 
 def _shown(answer: Explanation) -> list[NodeVerdict]:

@@ -17,6 +17,7 @@ import logging
 import signal
 import socket
 from collections.abc import Sequence
+from functools import partial
 
 import uvloop
 
@@ -27,6 +28,7 @@ from base.errors import PermanentError
 from base.tasks import TaskGuard
 from control import initial, pki
 from control.apiserver import build
+from control.apiserver.agents.deaths import deaths_of
 from control.apiserver.build import ApiParts
 from control.controllers.context import Context, Informers, NodeSettings
 from control.controllers.manager import Manager
@@ -145,7 +147,8 @@ def start_controllers(
     )
     manager = Manager(context)
     reader = parts.client("system:kube-scheduler")
-    explainer = Explainer(reader, manager.scheduler, scheduling.profiles, clock)
+    deaths = partial(deaths_of, parts.agents)
+    explainer = Explainer(reader, manager.scheduler, scheduling.profiles, deaths, clock)
     parts.reports.attach(Explanation, explainer.explain)
     parts.components.attach("controller-manager", manager.check)
     parts.components.attach("scheduler", manager.check_scheduler)

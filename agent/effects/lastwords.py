@@ -28,10 +28,15 @@ async def termination_message(ctx: PodContext, record: ContainerRecord) -> str:
     policy = record.labels.get(names.MESSAGE_POLICY, "")
     if text or policy != "FallbackToLogsOnError" or record.exit_code == 0:
         return text
+    return await tail(ctx, record, MAX_LINES, MAX_LOG)
+
+
+async def tail(ctx: PodContext, record: ContainerRecord, lines: int, size: int) -> str:
+    """The end of a container's log: so many lines, and so many bytes at most. Empty when there is none."""
     log = b""
     try:
-        async for _, piece in ctx.agent.runtime.logs(record.id, LogOptions(tail_lines=MAX_LINES)):
-            log = (log + piece)[-MAX_LOG:]  # a line may be longer than our memory
+        async for _, piece in ctx.agent.runtime.logs(record.id, LogOptions(tail_lines=lines)):
+            log = (log + piece)[-size:]  # a line may be longer than our memory
     except RuntimeFailure:
         return ""
     return log.decode("utf-8", "replace")

@@ -11,7 +11,14 @@ from dataclasses import replace
 
 from agent.containers.records import ContainerId
 from agent.effects.context import PodContext
-from agent.pod.observed import Hook, PodObserved, Probed, Seen, container_started
+from agent.pod.observed import (
+    Hook,
+    KilledFor,
+    PodObserved,
+    Probed,
+    Seen,
+    container_started,
+)
 from agent.probes.handlers import Target, Verdict
 from agent.probes.runner import Key, PodProbes, Turned, Wanted
 from agent.probes.state import Kind, probes_of
@@ -110,4 +117,8 @@ class Probing:
             message = f"{kind.value} probe errored: {verdict.message}"
         else:
             message = f"{kind.value} probe failed: {verdict.message}"
+            reason = KilledFor.STARTUP if kind is Kind.STARTUP else KilledFor.LIVENESS
+            if kind is not Kind.READINESS:
+                complaints = self._context.memory.complaints.setdefault(target.id, {})
+                complaints[reason] = verdict.message
         self._context.warn("Unhealthy", message, container=name)

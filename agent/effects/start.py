@@ -22,7 +22,7 @@ from agent.effects import loglinks, sandbox
 from agent.effects.context import PodContext, StepFailed
 from agent.pod import names
 from agent.pod.actions import CreateContainer, EnsureImage, RunPostStart, StartContainer
-from agent.pod.observed import Hook
+from agent.pod.observed import Hook, KilledFor
 from agent.probes.handlers import Target
 from agent.probes.hooks import run_hook
 from agent.spec import environment as env
@@ -167,6 +167,7 @@ async def post_start(ctx: PodContext, action: RunPostStart) -> None:
     )
     ctx.memory.hooks[action.id] = Hook.DONE if verdict.passed else Hook.FAILED
     if not verdict.passed:
+        ctx.memory.complaints[action.id] = {KilledFor.POST_START: verdict.message}
         message = f"PostStartHook failed: {verdict.message}"
         ctx.warn("FailedPostStartHook", message, container=container.name)
 

@@ -116,7 +116,8 @@ def terminated(seen: Seen) -> ContainerStateTerminated:
     return ContainerStateTerminated(
         exit_code=record.exit_code,
         reason=_end_reason(seen),
-        message=seen.message or record.error,
+        # What the program says of itself comes first, as in Kubernetes; where it says nothing there is room.
+        message=seen.message or record.error or (seen.cause if record.exit_code else ""),
         started_at=None if record.started_at is None else timestamps.format(record.started_at),
         finished_at=None if record.finished_at is None else timestamps.format(record.finished_at),
         container_id=container_id(seen),

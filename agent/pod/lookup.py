@@ -24,6 +24,7 @@ from agent.server.interface import (
 )
 from api.core import Pod
 from api.pods import all_containers, ephemeral_containers
+from api.why import Death
 
 DEFAULT_CONTAINER = "kubectl.kubernetes.io/default-container"
 
@@ -73,6 +74,10 @@ class Pods:
             for worker in self._manager.workers.values()
             if not worker.context.memory.removed
         ]
+
+    def deaths(self, namespace: str, pod: str) -> Sequence[Death]:
+        """How the containers of a pod died, the newest first."""
+        return list(self._worker(namespace, pod).context.memory.deaths)
 
     def _named(self, namespace: str, pod: str, container: str) -> tuple[PodWorker, str]:
         worker = self._worker(namespace, pod)

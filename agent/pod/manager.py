@@ -165,6 +165,8 @@ class PodManager:
         async for event in self.agent.runtime.events():
             if event.kind is EventKind.ENGINE_LOST:
                 self.on_engine(False)
+                for worker in self.workers.values():
+                    worker.context.memory.changes.note("the container engine went away")
             elif event.kind is EventKind.ENGINE_BACK:
                 self.on_engine(True)
                 # Not here: while a list takes its time, events would wait.

@@ -18,6 +18,7 @@ from agent.containers.records import ContainerId, ContainerRecord, ImageId, Imag
 from agent.pod import names
 from agent.pod.allocation import Verdict, at_first
 from agent.pod.backoff import retry_delay
+from agent.pod.changes import Changes
 from agent.pod.observed import (
     Eviction,
     Failure,
@@ -32,6 +33,7 @@ from agent.spec.fieldref import needs_ip
 from api import timestamps
 from api.core import Pod, ResourceRequirements
 from api.pods import all_containers, ephemeral_containers
+from api.why import Death
 from base.clock import Clock
 
 
@@ -56,6 +58,10 @@ class PodMemory:
     ended_at: dict[ContainerId, float] = field(default_factory=dict)
     messages: dict[ContainerId, str] = field(default_factory=dict)
     killed_for: dict[ContainerId, KilledFor] = field(default_factory=dict)
+    complaints: dict[ContainerId, dict[KilledFor, str]] = field(default_factory=dict)
+    """What the last probe or hook that failed was asked, and answered."""
+    deaths: list[Death] = field(default_factory=list)
+    """Newest first."""
     probed: dict[ContainerId, Probed] = field(default_factory=dict)
     hooks: dict[ContainerId, Hook] = field(default_factory=dict)
     images: dict[str, tuple[int, ImageRecord]] = field(default_factory=dict)
@@ -79,6 +85,9 @@ class PodMemory:
     torn_down: bool = False
     deleted: bool = False
 
+    def __post_init__(self) -> None:
+        self.changes = Changes(self.clock)
+
     def note(self, record: ContainerRecord) -> None:
         """A container as Docker has it now."""
         self.records[record.id] = record
@@ -95,6 +104,7 @@ class PodMemory:
             self.ended_at,
             self.messages,
             self.killed_for,
+            self.complaints,
             self.probed,
             self.hooks,
             self.addresses,
@@ -175,6 +185,7 @@ class PodMemory:
     def _containers(self, pod: Pod, now: float) -> dict[str, list[Seen]]:
         specs = {c.name: c for c in (*all_containers(pod.spec), *ephemeral_containers(pod.spec))}
         made: dict[str, list[Seen]] = defaultdict(list)
+        causes = {one.container_id: one.cause for one in self.deaths}
         for record in self.records.values():
             if _is_sandbox(record):
                 continue
@@ -183,6 +194,7 @@ class PodMemory:
                 record=record,
                 ended_ago=max(0.0, now - self.ended_at.get(record.id, now)),
                 message=self.messages.get(record.id, ""),
+                cause=causes.get(record.id, ""),
                 killed_for=self.killed_for.get(record.id),
                 probed=self.probed.get(record.id, Probed()),
                 post_start=self.hooks.get(record.id, Hook.NONE),

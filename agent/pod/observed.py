@@ -68,6 +68,8 @@ class Seen:
     """Seconds since it ended; 0 while it lives."""
     message: str = ""
     """Its termination message, once it ended."""
+    cause: str = ""
+    """Why it died, as far as that was found out."""
     killed_for: KilledFor | None = None
     probed: Probed = field(default_factory=Probed)
     post_start: Hook = Hook.NONE

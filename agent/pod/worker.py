@@ -28,6 +28,7 @@ from typing import Any
 from agent.containers.errors import NotFound, RuntimeFailure
 from agent.containers.records import ContainerId, ContainerRecord, EventKind, RuntimeEvent
 from agent.effects import loglinks, resize, sandbox, start, stop
+from agent.effects.autopsy import autopsy, recall
 from agent.effects.context import AgentContext, PodContext, StepFailed
 from agent.effects.lastwords import termination_message
 from agent.effects.probing import Probing
@@ -35,6 +36,7 @@ from agent.pod import actions, names
 from agent.pod.actions import Action, Plan, PrepareVolumes
 from agent.pod.alarm import Alarm
 from agent.pod.allocation import Answer, judge, wants_more_or_less
+from agent.pod.forensics import differences
 from agent.pod.memory import PodMemory
 from agent.pod.observed import Eviction, PodObserved
 from agent.pod.plan import plan
@@ -135,6 +137,8 @@ class PodWorker:
     def update(self, pod: Pod) -> None:
         """The API has a new version of the pod."""
         before, self.context.pod = self.pod, pod
+        for change in differences(before, pod):
+            self.context.memory.changes.note(change)
         if pod.metadata.deletion_timestamp is not None:
             grace = pod_grace(pod)
             if grace < pod_grace(before) or before.metadata.deletion_timestamp is None:
@@ -168,6 +172,7 @@ class PodWorker:
     def adopt(self, records: Sequence[ContainerRecord]) -> None:
         """Containers that were there before this agent."""
         memory = self.context.memory
+        memory.changes.note("the agent was started anew")
         for record in records:
             memory.adopted.add(record.id)
             memory.note(record)
@@ -202,6 +207,7 @@ class PodWorker:
         """Work until nothing of the pod is left."""
         agent, memory = self.context.agent, self.context.memory
         memory.begin(self.pod)
+        recall(self.context)
         memory.refusal = refusal(
             self.pod, agent.node.engine, unsafe_sysctls=agent.node.unsafe_sysctls
         )
@@ -348,6 +354,7 @@ class PodWorker:
 
     async def _prepare_volumes(self) -> None:
         context = self.context
+        shown = context.volumes.versions()
         try:
             await context.volumes.set_up(self.pod, context.place())
         except StepFailed:
@@ -361,6 +368,9 @@ class PodWorker:
             # The containers keep what they have; the next round may bring the news.
             log.warning("%s: volumes are not refreshed: %s", self._name, message)
         context.memory.volumes_ready = True
+        for name, version in context.volumes.versions().items():
+            if shown.get(name, version) != version:
+                context.memory.changes.note(f"volume {name} got new contents")
         if context.volumes.follows_api(self.pod):
             self._volumes_due = context.agent.clock.monotonic() + REFRESH_VOLUMES
 
@@ -384,6 +394,7 @@ class PodWorker:
             message = await termination_message(self.context, record)
             if record.id in memory.records:  # not removed by an effect meanwhile
                 memory.messages[record.id] = message
+                await autopsy(self.context, record)
         for order in self.context.stops.values():
             order.alarm.ring()
 

@@ -15,8 +15,11 @@ from api import errors
 from api.core import Pod
 from api.errors import ApiError
 from api.meta import Status
+from api.why import Death
 
 Statistics = Callable[[], Mapping[str, float]]
+Deaths = Callable[[str, str], Sequence[Death]]
+"""How the containers of a pod (namespace, name) died. Raises ApiError for a pod that is not here."""
 
 
 class PodLookup(Protocol):

@@ -35,7 +35,7 @@ from agent.server import (
 )
 from agent.server.dial import Dial, dialler
 from agent.server.identity import identity
-from agent.server.interface import Machine, Page, PodLookup, Statistics, UsageSource
+from agent.server.interface import Deaths, Machine, Page, PodLookup, Statistics, UsageSource
 from agent.server.metrics import CONTENT_TYPE, Metrics
 from agent.server.remotecommand import Wanted
 from api import errors
@@ -64,6 +64,7 @@ class AgentServer:
         clock: Clock,
         machine: Callable[[], Machine] = Machine,
         pages: Mapping[str, Page] | None = None,
+        deaths: Deaths = lambda namespace, pod: (),
     ) -> None:
         self._node_name = node_name
         self._runtime = runtime
@@ -72,6 +73,7 @@ class AgentServer:
         self._clock = clock
         self._machine = machine
         self._pages = dict(pages or {})
+        self._deaths = deaths
         self._rates = usage.Rates()
         self._runner: web.AppRunner | None = None
         self._requests = 0
@@ -122,6 +124,7 @@ class AgentServer:
                 ),
                 web.get("/portForward/{namespace}/{pod}", self._port_forward),
                 web.post("/portForward/{namespace}/{pod}", self._port_forward),
+                web.get("/deaths/{namespace}/{pod}", self._list_deaths),
                 web.get("/dial/{namespace}/{pod}/{port}", self._dial),
             ]
         )
@@ -133,6 +136,11 @@ class AgentServer:
     async def _list_pods(self, request: web.Request) -> web.Response:
         body = {"kind": "PodList", "apiVersion": "v1", "metadata": {}, "items": self._pods.pods()}
         return _json(body)
+
+    async def _list_deaths(self, request: web.Request) -> web.Response:
+        """Why containers of the pod died, for `podwright why`; no kubelet has this."""
+        match = request.match_info
+        return _json({"deaths": self._deaths(match["namespace"], match["pod"])})
 
     async def _summary(self, request: web.Request) -> web.Response:
         return _json(

@@ -62,6 +62,12 @@ def exists(directory: Path) -> bool:
     return _current(directory) is not None
 
 
+def version(directory: Path) -> str:
+    """A word for what is shown now; empty before anything is."""
+    current = _current(directory)
+    return current.name if current is not None else ""
+
+
 def _check(name: str) -> None:
     check_writable(name)
     path = PurePosixPath(name)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from agent.containers.records import ImageRecord
 from agent.spec.fieldref import Place
-from agent.volumes import claim, empty_dir, host_path, image, nfs, projected
+from agent.volumes import atomic, claim, empty_dir, host_path, image, nfs, projected
 from agent.volumes.base import Fetch, Objects, VolumeContext, VolumeError, VolumeType
 from agent.volumes.mounts import Mounter
 from agent.volumes.tokens import PodTokens
@@ -141,6 +141,7 @@ class PodVolumes:
         self.paths: dict[str, Path] = {}
         self.read_only: set[str] = set()
         self.sealed: set[str] = set()
+        self._live: set[str] = set()
 
     async def set_up(self, pod: Pod, place: Place) -> None:
         """Make every volume; several that need the API are read side by side."""
@@ -160,10 +161,16 @@ class PodVolumes:
             if isinstance(result, BaseException):
                 raise result
             self.paths[volume.name] = result
+            if kind.live:
+                self._live.add(volume.name)
             if kind.read_only or _claimed_read_only(volume):
                 self.read_only.add(volume.name)
             if kind.sealed:
                 self.sealed.add(volume.name)
+
+    def versions(self) -> dict[str, str]:
+        """Which contents the volumes show that follow the API: another word means other contents."""
+        return {name: atomic.version(self.paths[name]) for name in self._live}
 
     async def tear_down(self, pod: Pod, place: Place) -> None:
         """Unmount and remove everything."""

@@ -1,17 +1,17 @@
 """Puts an answer together: the pod, its events, and what the scheduler remembers of it.
 
-The one place of this package with effects: it reads the API, as any client could, and asks the scheduler
-of its process.
+The one place of this package with effects: it reads the API, as any client could, asks the scheduler of
+its process, and the agent of the pod's node how containers died.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable
 from typing import Protocol
 
 from api import pods
 from api.client import Client
 from api.core import Event, Pod
 from api.meta import ObjectMeta
-from api.why import Explanation, Finding
+from api.why import Death, Explanation, Finding
 from base.clock import Clock
 from control.scheduler.journal import Entry
 from control.why import placing, running
@@ -28,13 +28,23 @@ class Records(Protocol):
     def remedies(self, pod: Pod) -> list[str]: ...
 
 
+Deaths = Callable[[Pod], Awaitable[list[Death]]]
+"""How a pod's containers died, as far as its node can tell."""
+
+
 class Explainer:
     """Explains pods; `schedulers` are the names under which `records` are made."""
 
     def __init__(
-        self, client: Client, records: Records, schedulers: Collection[str], clock: Clock
+        self,
+        client: Client,
+        records: Records,
+        schedulers: Collection[str],
+        deaths: Deaths,
+        clock: Clock,
     ) -> None:
         self._client = client
+        self._deaths = deaths
         self._records = records
         self._schedulers = schedulers
         self._clock = clock
@@ -58,6 +68,7 @@ class Explainer:
         answer.findings = list(running.findings(pod))
         placing.explain(answer, pod, entry, remedies, self._schedulers, self._clock.now())
         answer.findings += told(events.items)
+        answer.deaths = await self._deaths(pod)
         answer.summary = summary(pod, answer.findings)
         return answer
 

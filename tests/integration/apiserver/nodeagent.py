@@ -21,6 +21,7 @@ from agent.server.pages import resource
 from agent.server.pages.exposition import CONTENT_TYPE
 from agent.server.server import AgentServer
 from api.core import Pod
+from api.why import Death
 from base import pki
 from base.clock import SystemClock
 from netplugin import namespaces
@@ -110,6 +111,7 @@ class NodeAgent:
         self.runtime = ProcessRuntime()
         self.netns = f"podwright-streams-{uuid.uuid4().hex[:6]}"
         self.running = True
+        self.deaths: list[Death] = []
         self._id = ContainerId("")
         self._server: AgentServer | None = None
         self._holder: subprocess.Popen[bytes] | None = None
@@ -143,6 +145,7 @@ class NodeAgent:
                     content_type=CONTENT_TYPE,
                 )
             },
+            deaths=lambda namespace, pod: self.deaths,
         )
         tls = pki.server_context(pair, ca_pem=server.ca_pem, require_client_certificate=True)
         await self._server.start(host="127.0.0.1", port=0, tls=tls)

@@ -1,16 +1,22 @@
 """`podwright why` against a control plane with a scheduler, and nodes that only exist as objects."""
 
+import asyncio
 import json
+import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+import pytest_asyncio
 
+from api.why import Death
 from tests.integration.apiserver.conftest import ROOT, Server
+from tests.integration.apiserver.nodeagent import NodeAgent
 
 NODE = {
     "apiVersion": "v1",
@@ -115,3 +121,47 @@ def test_without_a_scheduler(tmp_path: Path) -> None:
         assert "this control plane runs no controllers and no scheduler" in done.stderr
     finally:
         made.stop()
+
+
+@pytest_asyncio.fixture
+async def agent(server: Server) -> AsyncIterator[NodeAgent]:
+    made = NodeAgent()
+    try:
+        await made.start(server)
+        yield made
+    finally:
+        await made.stop()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="network namespaces need root")
+async def test_how_containers_died_is_asked_of_the_agent(server: Server, agent: NodeAgent) -> None:
+    address = {"addresses": [{"type": "InternalIP", "address": "127.0.0.1"}]}
+    endpoints = {"daemonEndpoints": {"kubeletEndpoint": {"Port": agent.port}}}
+    node = {**NODE, "metadata": {"name": "told"}, "status": NODE["status"] | address | endpoints}
+    kubectl = partial(asyncio.to_thread, server.kubectl)
+    await kubectl("create", "-f", "-", input=json.dumps(node))
+    await asyncio.to_thread(run, server, "died", nodeName="told")
+    agent.deaths = [
+        Death(
+            container="c",
+            container_id="abc",
+            restart_count=count,
+            exit_code=137,
+            cause="the kernel killed it for want of memory: its limit is 64Mi",
+            changes=["12 s before: image of c was changed from a to b"],
+            last_lines=["reading everything", "Killed"],
+            finished_at="2026-01-01T00:00:00Z",
+        )
+        for count in (4, 3, 2, 1)
+    ]
+    said = (await asyncio.to_thread(why, server, "pod/died")).stdout
+    assert "- c (life 5, " in said and "want of memory: its limit is 64Mi" in said
+    assert "    12 s before: image of c was changed from a to b" in said
+    assert "    | Killed" in said
+    assert "and 1 more (--output json has them)" in said
+    found = json.loads((await asyncio.to_thread(why, server, "died", "-o", "json")).stdout)
+    assert [one["restartCount"] for one in found["deaths"]] == [4, 3, 2, 1]
+    # An agent that is away is no reason to say nothing.
+    await agent.stop()
+    done = await asyncio.to_thread(why, server, "died")
+    assert done.returncode == 0 and "want of memory" not in done.stdout
