@@ -218,6 +218,7 @@ class Agent:
             seccomp_root=settings.seccomp_profile_root,
             runtime_handlers=settings.amounts(settings.runtime_handlers),
             unsafe_sysctls=settings.allowed_unsafe_sysctls,
+            registry_files=settings.registry_config,
             log_limits=settings.log_limits(),
             log_root=settings.container_log_root,
         )

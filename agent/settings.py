@@ -43,6 +43,8 @@ EVICTION_HARD = (
 )
 """Kubernetes' own, and one for processes."""
 
+REGISTRY_CONFIG = (Path("/var/lib/podwright/config.json"), Path("/root/.docker/config.json"))
+
 
 def amount(text: str) -> str:
     """a resource and its amount such as cpu=2 or memory=4Gi"""
@@ -327,6 +329,16 @@ SETTINGS: tuple[Setting, ...] = (
         "gvisor=runsc.",
     ),
     Setting(
+        name="registry-config",
+        type=Path,
+        repeated=True,
+        default=REGISTRY_CONFIG,
+        metavar="FILE",
+        group=_ENGINE,
+        help="File with credentials for registries, as `docker login` writes it. They are tried after "
+        "those of a pod's imagePullSecrets.",
+    ),
+    Setting(
         name="serialize-image-pulls",
         type=settings.boolean,
         default=False,
@@ -473,6 +485,7 @@ class AgentSettings:
     seccomp_profile_root: Path = Path("/var/lib/podwright/seccomp")
     allowed_unsafe_sysctls: tuple[str, ...] = ()
     runtime_handlers: tuple[str, ...] = ()
+    registry_config: tuple[Path, ...] = REGISTRY_CONFIG
     serialize_image_pulls: bool = False
     max_parallel_image_pulls: int = PARALLEL
     container_log_max_size: str = "10Mi"

@@ -108,6 +108,26 @@ def default_policy(image: str) -> PullPolicy:
     return PullPolicy.ALWAYS if latest else PullPolicy.IF_NOT_PRESENT
 
 
+def repository_digest(image: ImageRecord, reference: str) -> str:
+    """What a container's status calls its image: `repository@digest`, whatever its tag means later.
+
+    An image that never was in a registry has its id only.
+    """
+    names = [_parsed(digest) for digest in image.digests]
+    wanted = _parsed(reference)
+    found = [name for name in names if name is not None]
+    # Of an image with several names its own counts; an id says none, so any will do.
+    found.sort(key=lambda name: wanted is None or name.repository != wanted.repository)
+    return str(found[0]) if found else str(image.id)
+
+
+def _parsed(reference: str) -> imagereferences.Reference | None:
+    try:
+        return imagereferences.parse(reference)
+    except InvalidReference:
+        return None
+
+
 def decide(policy: PullPolicy, *, present: bool, back_off: BackOff | None, now: float) -> Decision:
     """What to do about a container's image."""
     if present and policy is not PullPolicy.ALWAYS:

@@ -36,7 +36,7 @@ from agent.spec.container import (
 from agent.spec.environment import References
 from agent.spec.errors import ConfigError
 from agent.spec.expansion import expand, missing
-from agent.spec.pullsecrets import registry_auths
+from agent.spec.pullsecrets import read_files, registry_auths
 from agent.spec.refusals import refusal_of_added
 from agent.spec.seccomp import localhost_profile, read_profile
 from agent.spec.security import Known, needs_accounts
@@ -326,13 +326,23 @@ def _usual(reference: str) -> PullPolicy:
 
 
 async def _credentials(ctx: PodContext, reference: str) -> tuple[RegistryAuth, ...]:
-    """From imagePullSecrets; one that cannot be read is left out, the pull says what is missing."""
+    """From imagePullSecrets and the node's files. A Secret that cannot be read is told of and left out:
+    the image may be there, or be everybody's."""
     secrets: list[Secret] = []
+    missing: list[str] = []
     for named in ctx.pod.spec.image_pull_secrets:
         try:
             secret = await ctx.agent.objects.secret(ctx.pod.metadata.namespace, named.name)
         except PodwrightError:
-            continue
-        if secret is not None:
+            secret = None
+        if secret is None:
+            missing.append(named.name)
+        else:
             secrets.append(secret)
-    return registry_auths(reference, secrets)
+    if missing:
+        ctx.warn(
+            "FailedToRetrieveImagePullSecret",
+            f"Unable to retrieve some image pull secrets ({', '.join(missing)}); "
+            "attempting to pull the image may not succeed.",
+        )
+    return registry_auths(reference, secrets, read_files(ctx.agent.node.registry_files))

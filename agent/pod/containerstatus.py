@@ -10,6 +10,7 @@ import enum
 
 import msgspec
 
+from agent.pod import names
 from agent.pod.allocation import changes
 from agent.pod.backoff import RESTARTS
 from agent.pod.observed import (
@@ -74,7 +75,7 @@ def container_status(
         ready=_ready(container, newest, sort, running=running),
         restart_count=_restarts(newest, known),
         image=container.image if newest is None else (newest.image or container.image),
-        image_id="" if newest is None else str(newest.record.image_id),
+        image_id="" if newest is None else _image_id(newest),
         container_id="" if newest is None else container_id(newest),
         started=newest is not None and running and container_started(container, newest),
         volume_mounts=_mounts(container, observed),
@@ -104,6 +105,10 @@ def _restarts(newest: Seen | None, known: ContainerStatus | None) -> int:
     if newest is not None:
         return newest.restarts
     return 0 if known is None else known.restart_count
+
+
+def _image_id(seen: Seen) -> str:
+    return seen.record.labels.get(names.IMAGE_ID) or str(seen.record.image_id)
 
 
 def container_id(seen: Seen) -> str:

@@ -1,8 +1,9 @@
 """Names and labels of containers: what lets a restarted agent recognise its own (step 4). Pure.
 
 They are those of Docker-based kubelets, because log collectors and monitoring already understand
-them. Three are ours: the node, so that an agent never touches what another one made, the restart
-back-off's level, and the runtime of a sandbox, which its containers share.
+them. Four are ours: the node, so that an agent never touches what another one made, the restart
+back-off's level, the digest under which the image came, and the runtime of a sandbox, which its
+containers share.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ MESSAGE_PATH = "annotation.io.kubernetes.container.terminationMessagePath"
 MESSAGE_POLICY = "annotation.io.kubernetes.container.terminationMessagePolicy"
 SANDBOX_ID = "io.kubernetes.sandbox.id"
 NODE = "io.podwright.node"
+IMAGE_ID = "io.podwright.container.image"
 BACKOFF_LEVEL = "io.podwright.container.backoff"
 RUNTIME = "io.podwright.sandbox.runtime"
 
@@ -61,6 +63,7 @@ def container_labels(
     sandbox: ContainerId,
     restarts: int,
     backoff_level: int,
+    image_id: str = "",
 ) -> dict[str, str]:
     """Labels of a container: all that a restarted agent needs to go on."""
     return _pod_labels(pod, node=node) | {
@@ -72,6 +75,7 @@ def container_labels(
         MESSAGE_POLICY: container.termination_message_policy,
         SANDBOX_ID: sandbox,
         BACKOFF_LEVEL: str(backoff_level),
+        IMAGE_ID: image_id,
     }
 
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from agent.containers.images import repository_digest
 from agent.containers.records import (
     ContainerCreate,
     ContainerId,
@@ -104,6 +105,7 @@ def container_create(
             sandbox=made.sandbox,
             restarts=made.restarts,
             backoff_level=made.backoff_level,
+            image_id=repository_digest(made.image, container.image),
         ),
         mounts=made.mounts,
         network_mode=joined,

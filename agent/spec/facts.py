@@ -33,6 +33,8 @@ class NodeFacts:
     """Handlers of RuntimeClasses that are called otherwise in the engine."""
     unsafe_sysctls: tuple[str, ...] = ()
     """Kernel parameters beyond the safe ones that pods may set."""
+    registry_files: tuple[Path, ...] = ()
+    """The node's own credentials for registries."""
     log_limits: LogLimits = field(default_factory=LogLimits)
     log_root: Path | None = None
     """Below it log collectors find containers' logs; None: they do not."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,7 +29,7 @@ from agent.spec.container import (
     volume_mount,
 )
 from agent.spec.facts import NodeFacts
-from agent.spec.pullsecrets import registry_auths
+from agent.spec.pullsecrets import read_files, registry_auths
 from api.core import (
     Container,
     Lifecycle,
@@ -214,8 +215,6 @@ def test_the_hash_depends_on_the_image_alone() -> None:
 
 
 def pull_secret(**auths: object) -> Secret:
-    import json
-
     body = json.dumps({"auths": auths}).encode()
     return Secret(metadata=ObjectMeta(name="s"), data={".dockerconfigjson": body})
 
@@ -229,6 +228,21 @@ AUTHS = [
     ("nginx", {"docker.io": {"auth": "not base64!"}}, []),
     ("nginx", {"docker.io": {"auth": "é"}}, []),
     ("Not An Image", {"docker.io": {"auth": "dTpw"}}, []),
+    ("a.example/b", {"*.example": {"auth": "dTpw"}}, ["u"]),
+    ("x.a.example/b", {"*.example": {"auth": "dTpw"}}, []),
+    ("a.example/b", {"a.*": {"auth": "dTpw"}}, ["u"]),
+    ("a1.example/b", {"https://a?.example/v2/": {"auth": "dTpw"}}, ["u"]),
+    ("a.example:5000/b", {"a.example": {"auth": "dTpw"}}, []),
+    ("a.example:5000/b", {"*.example:5000": {"auth": "dTpw"}}, ["u"]),
+    (
+        "a.example/b/c",
+        {
+            "*.example": {"username": "any", "password": "p"},
+            "a.example/b": {"username": "path", "password": "p"},
+            "a.example": {"username": "host", "password": "p"},
+        },
+        ["path", "any", "host"],
+    ),
 ]
 
 
@@ -237,6 +251,26 @@ def test_pull_secrets(image: str, auths: dict[str, object], users: list[str]) ->
     found = registry_auths(image, [pull_secret(**auths)])
     assert [auth.username for auth in found] == users
     assert all(isinstance(auth, RegistryAuth) and auth.password == "p" for auth in found)
+
+
+def test_the_pods_own_credentials_come_before_the_nodes(tmp_path: Path) -> None:
+    def entry(user: str) -> dict[str, str]:
+        return {"username": user, "password": "p"}
+
+    (tmp_path / "config.json").write_text(json.dumps({"auths": {"a.example/b": entry("node")}}))
+    (tmp_path / ".dockercfg").write_text(json.dumps({"a.example": entry("older")}))
+    (tmp_path / "broken").write_text("{")
+    (tmp_path / "folder").mkdir()
+    names = ("absent", "broken", "folder", "config.json", ".dockercfg")
+    files = read_files([tmp_path / name for name in names])
+    found = registry_auths("a.example/b", [pull_secret(**{"a.example": entry("pod")})], files)
+    assert [auth.username for auth in found] == ["pod", "node", "older"]
+    assert registry_auths("b.example/b", [], files) == ()
+
+
+def test_the_same_credentials_are_tried_once() -> None:
+    secret = pull_secret(**{"a.example": {"auth": "dTpw"}})
+    assert len(registry_auths("a.example/b", [secret, secret])) == 1
 
 
 def test_a_broken_pull_secret_gives_nothing() -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from agent.containers.errors import RegistryUnavailable
 from agent.containers.records import (
     Channel,
     ContainerCreate,
@@ -30,11 +31,13 @@ from api.core import (
     ISCSIVolumeSource,
     Lifecycle,
     LifecycleHandler,
+    LocalObjectReference,
     ObjectFieldSelector,
     Pod,
     PodSecurityContext,
     Probe,
     SeccompProfile,
+    Secret,
     SecurityContext,
     SleepAction,
     Sysctl,
@@ -264,6 +267,55 @@ async def test_an_image_that_does_not_exist(node: Node) -> None:
     node.runtime.add_image("nope:1")
     await node.run(15)
     assert ready(node) == "True"
+
+
+async def test_a_registry_that_is_away(node: Node) -> None:
+    node.runtime.registry["away:1"] = RegistryUnavailable("no such host")
+    node.api.put(make_pod(container(image="away:1")))
+    await node.run(0.5)
+    assert web(node).state.waiting.reason == "RegistryUnavailable"
+    await node.run(2)
+    assert web(node).state.waiting.reason == "ImagePullBackOff"
+
+
+async def test_a_slow_pull_is_told_of(node: Node) -> None:
+    node.runtime.registry["slow:1"] = None
+    node.runtime.pull_seconds = 100
+    node.api.put(make_pod(container(image="slow:1")))
+    await node.run(99)
+    text = 'Pulling image "slow:1"'
+    news = f"{text}: the registry has not answered yet"
+    assert node.recorder.messages("Pulling") == [text, news, news]
+    await node.run(2)
+    assert ready(node) == "True"
+
+
+async def test_an_image_is_known_by_its_digest(node: Node) -> None:
+    digest = "sha256:" + "1" * 64
+    image = node.runtime.add_image("host.example/app:2", digests=(f"host.example/app@{digest}",))
+    node.api.put(make_pod(container(image="host.example/app:2"), container("other")))
+    await node.run()
+    assert web(node).image_id == f"host.example/app@{digest}"
+    assert web(node, "other").image_id.startswith("sha256:"), "it never was in a registry"
+    record = node.containers("web")[0]
+    assert record.image_id == image.id
+    await node.kill()
+    await node.boot()
+    await node.run()
+    assert web(node).image_id == f"host.example/app@{digest}"
+
+
+async def test_pull_secrets_that_are_missing_are_told_of(node: Node) -> None:
+    secret = Secret(metadata=ObjectMeta(name="there", namespace="ns"))
+    node.api.put(secret)
+    named = [LocalObjectReference(name=name) for name in ("there", "gone", "lost")]
+    node.api.put(make_pod(image_pull_secrets=named))
+    await node.run()
+    assert ready(node) == "True"
+    assert node.recorder.messages("FailedToRetrieveImagePullSecret") == [
+        "Unable to retrieve some image pull secrets (gone, lost); "
+        "attempting to pull the image may not succeed."
+    ]
 
 
 async def test_never_pull(node: Node) -> None:

@@ -28,7 +28,7 @@ from agent.containers.images import (
     PullPolicy,
     Reason,
 )
-from agent.containers.records import RegistryAuth
+from agent.containers.records import ImageId, ImageRecord, RegistryAuth
 from base.clock import FakeClock
 from base.tasks import TaskGuard
 
@@ -88,6 +88,27 @@ def test_peace_clears_the_back_off() -> None:
 )
 def test_default_policy(image: str, policy: PullPolicy) -> None:
     assert images.default_policy(image) is policy
+
+
+DIGEST, OTHER = "sha256:" + "1" * 64, "sha256:" + "2" * 64
+
+
+@pytest.mark.parametrize(
+    ("digests", "reference", "expected"),
+    [
+        ((), "app:1", "sha256:id"),
+        ((f"nginx@{DIGEST}",), "nginx:1", f"docker.io/library/nginx@{DIGEST}"),
+        ((f"b.example/x@{OTHER}", f"a.example/x@{DIGEST}"), "a.example/x", f"a.example/x@{DIGEST}"),
+        ((f"b.example/x@{OTHER}",), "a.example/x:1", f"b.example/x@{OTHER}"),
+        ((f"b.example/x@{OTHER}",), "0" * 64, f"b.example/x@{OTHER}"),
+        (("<none>@<none>",), "app:1", "sha256:id"),
+    ],
+)
+def test_the_digest_that_a_status_names(
+    digests: tuple[str, ...], reference: str, expected: str
+) -> None:
+    image = ImageRecord(id=ImageId("sha256:id"), tags=(), digests=digests, size=1)
+    assert images.repository_digest(image, reference) == expected
 
 
 @dataclass
