@@ -72,6 +72,9 @@ class DeploymentController(Controller):
         old = [rs for rs in owned if new is None or rs.metadata.uid != new.metadata.uid]
         if deployment.metadata.deletion_timestamp:
             return await self._report(deployment, new, old)
+        if not all(map(rollout.is_observed, owned)):
+            # How many pods there are, and are available, is known only of the last sizes.
+            return await self._report(deployment, new, old)
         if deployment.spec.paused:
             if new is not None:
                 new = await self._carry_over(deployment, new, old)

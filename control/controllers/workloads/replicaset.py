@@ -120,6 +120,9 @@ class ReplicaController(PodOwner[R]):
             wanted = owner.spec.replicas or 0
             todo = plan(wanted, mine, self.clock.now(), related=self.related(owner, mine))
             failure = await self._carry_out(owner, key, todo)
+            if not failure:
+                gone = {pod.metadata.uid for pod in todo.delete}
+                mine = [pod for pod in mine if pod.metadata.uid not in gone]
         now = self.clock.now()
         await self.write_status(owner, status_of(owner, mine, failure, now))
         if failure:

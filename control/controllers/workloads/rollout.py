@@ -100,6 +100,16 @@ def size(rs: ReplicaSet) -> int:
     return rs.spec.replicas or 0
 
 
+def present(rs: ReplicaSet) -> int:
+    """How many pods it may have: more than its size as long as some are still to be deleted."""
+    return max(rs.status.replicas, size(rs))
+
+
+def is_observed(rs: ReplicaSet) -> bool:
+    """Whether its status tells of the size that it has now."""
+    return rs.status.observed_generation >= rs.metadata.generation
+
+
 def available(rs: ReplicaSet) -> int:
     """How many pods can be counted on: its status may still tell of some it is told not to have."""
     return min(rs.status.available_replicas, size(rs))
@@ -130,8 +140,7 @@ def _grow_new(deployment: Deployment, new: ReplicaSet, old: Sequence[ReplicaSet]
     wanted = deployment.spec.replicas or 0
     if size(new) >= wanted:
         return wanted
-    total = sum(size(rs) for rs in (new, *old))
-    room = wanted + max_surge(deployment) - total
+    room = wanted + max_surge(deployment) - sum(map(present, (new, *old)))
     return size(new) + max(0, min(room, wanted - size(new)))
 
 
@@ -165,12 +174,14 @@ def scaled(deployment: Deployment, active: Sequence[ReplicaSet]) -> dict[str, in
 
     Each active ReplicaSet remembers for how many replicas it was sized (an annotation); only when
     that differs from what is wanted now is there anything to share. The largest come first, of equals
-    the newer grows and the older shrinks; leftovers go to the first.
+    the newer grows and the older shrinks; leftovers go to the first that can take them.
     """
     wanted = deployment.spec.replicas or 0
     allowed = wanted + max_surge(deployment) if wanted > 0 else 0
     total = sum(size(rs) for rs in active)
     difference = allowed - total
+    if difference > 0:
+        difference = max(0, allowed - sum(map(present, active)))
     if difference == 0 or total == 0:
         return {}
     by_age = sorted(active, key=_age, reverse=difference > 0)
@@ -182,8 +193,10 @@ def scaled(deployment: Deployment, active: Sequence[ReplicaSet]) -> dict[str, in
         share = max(min(share, left), 0) if difference > 0 else min(max(share, left), 0)
         sizes[rs.metadata.name] = max(0, size(rs) + share)
         left -= share
-    first = ordered[0].metadata.name
-    sizes[first] = max(0, sizes[first] + left)
+    for rs in ordered:
+        rest = max(left, -sizes[rs.metadata.name])
+        sizes[rs.metadata.name] += rest
+        left -= rest
     return _changes(active, sizes)
 
 
@@ -246,7 +259,7 @@ def surplus_history(deployment: Deployment, old: Sequence[ReplicaSet]) -> list[R
         for rs in old
         if size(rs) == 0
         and rs.status.replicas == 0
-        and rs.status.observed_generation >= rs.metadata.generation
+        and is_observed(rs)
         and not rs.metadata.deletion_timestamp
     ]
     surplus = len(empty) - limit

@@ -54,6 +54,23 @@ def test_max_unavailable_zero_never_dips() -> None:
     assert transcript(subject, new, old) == [(0, 3), (1, 3), (1, 2), (2, 2), (2, 1), (3, 1), (3, 0)]
 
 
+def test_pods_that_are_still_to_be_deleted_leave_no_room_for_new_ones() -> None:
+    subject = deployment(replicas=10, strategy=rolling(2, 1))
+    new, old = replica_set("new", size=7, available=7), replica_set("old", size=4, available=4)
+    assert rollout.next_step(subject, new, [old]).sizes == {"new": 8}
+    old.status.replicas = 7
+    assert "new" not in rollout.next_step(subject, new, [old]).sizes
+    assert rollout.scaled(deployment(replicas=11, strategy=rolling(2, 1)), [new, old]) == {}
+
+
+def test_a_size_is_observed_when_the_status_is_of_it() -> None:
+    rs = replica_set("rs", size=3)
+    rs.metadata.generation, rs.status.observed_generation = 2, 1
+    assert not rollout.is_observed(rs)
+    rs.status.observed_generation = 2
+    assert rollout.is_observed(rs)
+
+
 def test_recreate_takes_all_down_first() -> None:
     subject = deployment(replicas=2, strategy={"type": "Recreate"})
     new, old = replica_set("new"), replica_set("old", size=2, available=2)
@@ -231,7 +248,7 @@ def test_a_new_template_amid_a_rollout_takes_the_room_at_once() -> None:
     broken = replica_set("broken", size=3, created="2026-01-02T00:00:00Z")
     old = replica_set("old", size=4, available=4)
     assert rollout.next_step(subject, newest, [old, broken]).sizes == {"broken": 0}
-    broken.spec.replicas = 0
+    broken.spec.replicas = broken.status.replicas = 0
     assert rollout.next_step(subject, newest, [old, broken]).sizes == {"newest": 3}
 
 
