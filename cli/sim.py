@@ -17,7 +17,11 @@ from sim.reading import read
 
 
 def main(argv: Sequence[str]) -> int:
-    parser = argparse.ArgumentParser(prog="podwright sim", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="podwright sim",
+        description=__doc__,
+        epilog="Ends with 1 if anything happened that must never happen.",
+    )
     parser.add_argument(
         "scenario", type=Path, help="a YAML file; docs/simulation.md has its fields"
     )
@@ -40,4 +44,4 @@ def main(argv: Sequence[str]) -> int:
     sys.stdout.write(report.text(outcome))
     sys.stdout.flush()
     print(f"(took {time.monotonic() - begun:.1f} s)", file=sys.stderr)
-    return 0
+    return 1 if outcome.violations else 0

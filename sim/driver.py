@@ -28,6 +28,7 @@ from sim.chance import within
 from sim.faults import Faults
 from sim.figures import Figures
 from sim.history import Step
+from sim.invariants.judge import Judge, Violation
 from sim.machines import nodes_of
 from sim.network import Weather
 from sim.reading import ScenarioError, is_repeated, numbered, resource_of, span, target
@@ -49,6 +50,7 @@ class Outcome:
     control_planes: int
     writes: int
     changes: int
+    violations: list[Violation]
     log_lines: int
     log_digest: str
     last: dict[str, Any] = field(default_factory=dict)
@@ -75,13 +77,15 @@ class _Driver:
         async with simulate(
             self._seed, log=log, weather=weather, life_of=self._lives.of
         ) as simulation:
+            judge = Judge(lambda violation: simulation.note(f"NEVER: {violation.what}"))
+            judge.listen(simulation)
             simulation.history.listen(self._figures.step)
             simulation.history.listen(self._follow)
             faults = Faults(simulation)
             await self._settle(simulation, faults)
             simulation.note("the scenario begins")
             await self._play(simulation, faults)
-            return self._outcome(simulation, faults)
+            return self._outcome(simulation, faults, judge)
 
     async def _settle(self, simulation: Simulation, faults: Faults) -> None:
         for group in self._scenario.nodes:
@@ -163,7 +167,7 @@ class _Driver:
             else:
                 self._owners[name] = step.new
 
-    def _outcome(self, simulation: Simulation, faults: Faults) -> Outcome:
+    def _outcome(self, simulation: Simulation, faults: Faults, judge: Judge) -> Outcome:
         self._figures.pass_time(simulation.clock.monotonic())
         return Outcome(
             seed=self._seed,
@@ -173,6 +177,7 @@ class _Driver:
             control_planes=simulation.control.lives,
             writes=simulation.cluster.store.revision(),
             changes=simulation.history.steps,
+            violations=judge.violations,
             log_lines=simulation.log.lines,
             log_digest=simulation.log.digest,
             last=self._owners,

@@ -30,6 +30,7 @@ class Faults:
         self._simulation = simulation
         self._usual = simulation.weather.watch
         self._on: dict[int, Fault] = {}
+        self._turn = 0
         self._zones: dict[str, str] = {}
         self._lost: set[str] = set()
         self.happened: dict[str, int] = {}
@@ -92,7 +93,8 @@ class Faults:
             weather.stale_until = max(weather.stale_until, until)
         if fault.kind == FaultKind.API_OUTAGE:
             weather.down_until = max(weather.down_until, until)
-        turn = sum(self.happened.values())
+        self._turn += 1
+        turn = self._turn
         self._simulation.note(f"{fault.kind} for {lasts:.3f} s")
         self._on[turn] = fault
         self._apply()

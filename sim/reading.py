@@ -228,7 +228,7 @@ def _object(path: Path, tree: Any, *, repeated: bool) -> Iterator[FieldError]:
     name = (tree.get("metadata") or {}).get("name", "")
     if not name:
         yield required(path.child("metadata", "name"))
-    elif repeated and NUMBER not in name:
+    elif repeated and NUMBER not in str(tree):
         detail = f"must contain {NUMBER}, because the object comes more than once"
         yield invalid(path.child("metadata", "name"), name, detail)
 

@@ -28,6 +28,7 @@ def text(outcome: Outcome) -> str:
         _utilisation(figures),
         _trouble(outcome),
         _workloads(outcome.last),
+        _violations(outcome),
     ]
     return "\n\n".join("\n".join(lines) for lines in blocks if lines) + "\n"
 
@@ -130,6 +131,17 @@ def _workloads(last: Mapping[str, Any]) -> list[str]:
     lines += [f"  {line}" for line in unfinished[:SHOWN]]
     if len(unfinished) > SHOWN:
         lines.append(f"  and {len(unfinished) - SHOWN:,} more")
+    return lines
+
+
+def _violations(outcome: Outcome) -> list[str]:
+    found = outcome.violations
+    if not found:
+        return ["Nothing happened that must never happen"]
+    lines = [f"{len(found):,} things happened that must never happen"]
+    lines += [f"  {violation}" for violation in found[:SHOWN]]
+    if len(found) > SHOWN:
+        lines.append(f"  and {len(found) - SHOWN:,} more (the log has them, as NEVER)")
     return lines
 
 

@@ -1,0 +1,1 @@
+"""What must never happen in a cluster, looked for at every step of a simulated run."""
