@@ -4,8 +4,8 @@
 
 The floor of a list is the same number of bytes from a server that has them at hand; memory is the
 plain resident set of the control plane before and after. `--controllers=false` is given to it: here
-it is an API server and no more. While lists are read, another connection asks `/livez` all the time:
-how long that takes is how long the event loop is held.
+it is an API server and no more, but for the last line. While lists are read, another connection asks
+`/livez` all the time: how long that takes is how long the event loop is held.
 """
 
 from __future__ import annotations
@@ -19,7 +19,16 @@ from contextlib import asynccontextmanager
 import uvloop
 
 from bench.api import COLLECTION, PODS, config_map, pod, revision
-from bench.serving import Connection, Servers, Target, cpu_seconds, quantile, resident, servers
+from bench.serving import (
+    Connection,
+    Servers,
+    Target,
+    cpu_seconds,
+    loop_lag,
+    quantile,
+    resident,
+    servers,
+)
 
 WRITERS = 16
 TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json"
@@ -33,6 +42,8 @@ LISTS = (
     ("by a label that few have", f"{PODS}?labelSelector=app%3Dnone", "application/json", 0),
 )
 ROUNDS = 5
+SETTLING = 5.0
+"""Seconds in which controllers find their feet, or catch up."""
 
 
 async def fill(target: Target, count: int, path: str, prefix: str) -> None:
@@ -179,20 +190,31 @@ async def measure(pods: int, watchers: int, objects: int) -> None:
         await deliveries(running, 10, 1000, 500, "few")
         await deliveries(running, watchers, 20, 2, "many")
     async with bare_server() as running:
-        empty = resident(running.pid)
-        await fill(running.api, objects, PODS, "held")
-        grown = resident(running.pid) - empty
-        print(
-            f"memory: {empty:.0f} MB empty, {grown * 10_000 / objects:.0f} MB for 10,000 pods "
-            f"({objects} were made)"
-        )
+        await memory(running, objects, "controllers off")
+    async with servers() as running:
+        await asyncio.sleep(SETTLING)
+        await memory(running, objects, "everything on")
+
+
+async def memory(running: Servers, objects: int, label: str) -> None:
+    """What so many pods come to, and how late the event loop was while they were made."""
+    empty = resident(running.pid)
+    await fill(running.api, objects, PODS, "held")
+    lag, worst = await loop_lag(running.api)
+    await asyncio.sleep(SETTLING)
+    whole = resident(running.pid)
+    print(
+        f"{objects} pods, {label}: {whole:.0f} MB, {whole - empty:.0f} MB of it for them "
+        f"({(whole - empty) * 10_000 / objects:.0f} MB for 10,000); "
+        f"event loop late p99 {lag:.0f} ms, worst {worst:.0f} ms"
+    )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--pods", type=int, default=5000, help="pods in the lists")
     parser.add_argument("--watchers", type=int, default=1000)
-    parser.add_argument("--objects", type=int, default=10_000, help="pods that memory is told of")
+    parser.add_argument("--objects", type=int, default=50_000, help="pods that memory is told of")
     arguments = parser.parse_args()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(measure(arguments.pods, arguments.watchers, arguments.objects))

@@ -188,6 +188,18 @@ def resident(pid: int) -> float:
     raise ValueError(f"{pid} has no memory")
 
 
+async def loop_lag(target: Target) -> tuple[float, float]:
+    """Milliseconds by which the event loop was late in the last minute: p99, and the worst."""
+    connection = await Connection.open(target)
+    _, body = await connection.request("GET", "/metrics", accept="text/plain")
+    connection.close()
+    found = dict(line.rsplit(" ", 1) for line in body.decode().splitlines() if line[:1] != "#")
+    p99, worst = (
+        float(found[f"podwright_event_loop_lag_{which}_seconds"]) for which in ("p99", "worst")
+    )
+    return p99 * 1000, worst * 1000
+
+
 def cpu_seconds(pid: int) -> float:
     """What a process has used of the processors."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()

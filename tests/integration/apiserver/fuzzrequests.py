@@ -338,7 +338,9 @@ def fault(request: Request, answer: Answer) -> str:
         return ""
     try:
         if kind == "application/json" and answer.code == 200 and "watch" in request.target:
-            tree = [json.loads(line) for line in answer.body.splitlines()]
+            indented = answer.body.startswith(b"{\n")  # for people, and no watch after all
+            events = [answer.body] if indented else answer.body.splitlines()
+            tree = [json.loads(event) for event in events]
         elif kind == "application/json":
             tree = json.loads(answer.body)
         elif kind == "application/yaml":

@@ -38,4 +38,18 @@ async def test_the_worst_and_the_last_are_told() -> None:
     statistics = lag.statistics()
     assert abs(statistics["worst"] - 0.3) < 1e-9 and abs(statistics["last"] - 0.01) < 1e-9
     names = {metric.name for metric in lag.collect()}
-    assert names == {"podwright_event_loop_lag_seconds", "podwright_event_loop_lag_worst_seconds"}
+    assert names == {f"podwright_event_loop_lag_{part}seconds" for part in ("", "p99_", "worst_")}
+
+
+async def test_one_of_many_is_not_the_rule() -> None:
+    clock = LateClock()
+    lag = LoopLag(clock)
+    running = asyncio.ensure_future(lag.run())
+    for number in range(400):
+        clock.late = 1.0 if number in (7, 8) else 0.001
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+    running.cancel()
+    statistics = lag.statistics()
+    assert statistics["worst"] > 0.9
+    assert statistics["p99"] < 0.01
