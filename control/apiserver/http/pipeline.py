@@ -50,7 +50,8 @@ _IMPERSONATION = ("Impersonate-User", "Impersonate-Group", "Impersonate-Uid")
 # Subresources that last as long as they like.
 _STREAMS = frozenset({"log", "exec", "attach", "portforward", "proxy"})
 REQUEST_TIMEOUT = 60.0
-"""Seconds until a request that is no stream is given up; its write may still happen."""
+"""Seconds until a request that is no stream is given up, or earlier if its client says so (`timeout`);
+its write may still happen."""
 
 
 class Pipeline:
@@ -199,11 +200,12 @@ class Pipeline:
         try:
             if exchange.long_running:
                 return await self._resources(request)
-            async with asyncio.timeout(REQUEST_TIMEOUT):
+            allowed = request.query.timeout(REQUEST_TIMEOUT)
+            async with asyncio.timeout(allowed):
                 return await self._resources(request)
         except TimeoutError:
             raise errors.timeout(
-                f"request did not complete within {REQUEST_TIMEOUT:.0f} s; it may still take effect"
+                f"request did not complete within {allowed:g} s; it may still take effect"
             ) from None
         finally:
             self._metrics.end(exchange)
@@ -217,6 +219,7 @@ class Pipeline:
         user: User,
     ) -> web.StreamResponse:
         http = exchange.http
+        query.timeout(REQUEST_TIMEOUT)
         await self._authorize(Access(user=user, verb=http.method.lower(), path=path))
         handler = self._paths.get(parts[0])
         if handler is not None:

@@ -6,6 +6,8 @@ nothing here.
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Mapping
 from urllib.parse import parse_qs
 
@@ -58,6 +60,43 @@ class Query:
         """A number of seconds that a timer can hold; negative counts as absent."""
         value = self.integer(name)
         return None if value is None or value < 0 else min(value, _MAX_SECONDS)
+
+    def timeout(self, limit: float) -> float:
+        """How long the client waits, as it says itself, or `limit` if it says nothing or more."""
+        text = self.text("timeout")
+        if not text:
+            return limit
+        seconds = _go_duration(text)
+        if seconds is None:
+            raise errors.bad_request(
+                "invalid timeout specified in the request URL - "
+                f"time: invalid duration {json.dumps(text[:_LONGEST_NUMBER])}"
+            )
+        return min(seconds, limit) if seconds > 0 else limit
+
+
+_UNITS = {
+    "ns": 1e-9,
+    "us": 1e-6,
+    "µs": 1e-6,
+    "μs": 1e-6,
+    "ms": 1e-3,
+    "s": 1.0,
+    "m": 60.0,
+    "h": 3600.0,
+}
+_PART = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h)", re.ASCII)
+
+
+def _go_duration(text: str) -> float | None:
+    """Seconds, of what Go spells as `1m30s`; None for anything else."""
+    sign, digits = (-1, text[1:]) if text[0] == "-" else (1, text.removeprefix("+"))
+    if digits == "0":
+        return 0.0
+    parts = _PART.findall(digits) if len(digits) < _LONGEST_NUMBER else []
+    if not parts or "".join(number + unit for number, unit in parts) != digits:
+        return None
+    return sign * sum(float(number) * _UNITS[unit] for number, unit in parts)
 
 
 def parse_query(raw: str) -> Mapping[str, list[str]]:

@@ -81,7 +81,7 @@ def _ranges_errors(cidrs: list[str]) -> Iterator[FieldError]:
         yield invalid(_CIDRS, cidrs, "may only hold up to 2 values")
         return
     for number, cidr in enumerate(cidrs):
-        for why in validation.cidr(cidr):
+        for why in validation.cidr(cidr) or _host_bits(cidr):
             yield invalid(_CIDRS.index(number), cidr, why)
     families = [
         ip_network(cidr, strict=False).version for cidr in cidrs if not validation.cidr(cidr)
@@ -92,6 +92,14 @@ def _ranges_errors(cidrs: list[str]) -> Iterator[FieldError]:
             cidrs,
             "may specify no more than one IP for each IP family, i.e 192.168.0.0/24 and 2001:db8::/96",
         )
+
+
+def _host_bits(cidr: str) -> list[str]:
+    """New fields take one spelling of a network alone."""
+    network, given = ip_network(cidr, strict=False), ip_address(cidr.rpartition("/")[0])
+    if network.network_address != given:
+        return ["must not have bits set beyond the prefix length"]
+    return []
 
 
 ADDRESS = IPAddressStrategy(resource_of(IPAddress))

@@ -216,3 +216,15 @@ async def test_what_is_not_http_gets_a_status(server: Server) -> None:
     assert b" 400 " in head and b"application/json" in head
     assert json.loads(body)["reason"] == "BadRequest"
     assert "Traceback" not in server.log()[-2000:]
+
+
+async def test_timeouts_of_clients(api: Api) -> None:
+    for path in (PODS, "/apis/apps/v1", "/version"):
+        code, status = await api.get(f"{path}?timeout=invalid")
+        assert code == 400 and "invalid timeout specified" in status["message"], path
+        for sound in ("1s", "3600s", ""):
+            assert (await api.get(f"{path}?timeout={sound}"))[0] == 200
+    # What is waited for will not come.
+    code, status = await api.get(f"{PODS}?resourceVersion=999999999&timeout=20ms")
+    assert (code, status["reason"]) == (504, "Timeout")
+    assert "request did not complete within 0.02 s" in status["message"]

@@ -130,3 +130,22 @@ def test_queries_are_typed() -> None:
 def test_a_query_with_too_many_fields_is_refused() -> None:
     with pytest.raises(ApiError):
         Query("&".join(f"a{n}=1" for n in range(5000)))
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("", 60), ("0", 60), ("0s", 60), ("-5s", 60), ("1s", 1), ("1m", 60), ("3600s", 60),
+        ("1.5s", 1.5), (".5s", 0.5), ("500ms", 0.5), ("1h0m", 60), ("%2B1s", 1), ("10us", 1e-5),
+        ("1%C2%B5s", 1e-6), ("20ns", 2e-8), ("1s500ms", 1.5),
+    ],
+)  # fmt: skip
+def test_how_long_a_client_waits(text: str, seconds: float) -> None:
+    assert Query(f"timeout={text}").timeout(60) == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize("text", ["invalid", "1", "1d", "s", "-", "1s2", "1 s", "1e3s", "1" * 999])
+def test_a_timeout_that_is_none(text: str) -> None:
+    with pytest.raises(ApiError, match="^invalid timeout specified in the request URL") as caught:
+        Query(f"timeout={text}").timeout(60)
+    assert caught.value.code == 400

@@ -322,6 +322,7 @@ def test_an_address_is_its_own_name_and_keeps_its_owner() -> None:
     ("cidrs", "field", "words"),
     [
         ([], "spec.cidrs", "at least one CIDR required"),
+        (["10.97.0.1/16"], "spec.cidrs[0]", "must not have bits set beyond the prefix length"),
         (["10.0.0.0"], "spec.cidrs[0]", "must be a valid CIDR value"),
         (["10.0.0.0/16", "10.1.0.0/16"], "spec.cidrs", "may specify no more than one IP for each"),
         (["10.0.0.0/16", "a::/112", "b::/112"], "spec.cidrs", "may only hold up to 2 values"),
