@@ -56,8 +56,6 @@ class Decision:
     @property
     def rejected_by(self) -> frozenset[Filter]:
         """The filters that refused at least one node: only what they read can help the pod."""
-        if self.nothing_to_try:
-            return frozenset(Filter)
         return frozenset(filter_ for filter_, _ in self.refusals)
 
     @property

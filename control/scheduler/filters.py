@@ -144,9 +144,9 @@ def _alike(
         rows, shortages = rows[~same], shortages[~same]
 
 
-def feasible(request: Request, snapshot: Snapshot) -> Mask:
-    """The nodes that pass every filter."""
-    candidates = snapshot.present
+def feasible(request: Request, snapshot: Snapshot, among: Mask | None = None) -> Mask:
+    """The nodes, of some or of all, that pass every filter."""
+    candidates = snapshot.present if among is None else among
     for _, check in FILTERS:
         if not candidates.any():
             break

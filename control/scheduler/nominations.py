@@ -9,7 +9,7 @@ is complete again after a restart.
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
@@ -57,6 +57,10 @@ class Nominations:
             self._snapshot.remove_pod(known.place.uid)
             self._priorities[known.request.priority] -= 1
         return known is not None
+
+    def on(self, nodes: Collection[str]) -> list[Request]:
+        """Pods that wait for one of these nodes."""
+        return [one.request for one in self._of.values() if one.node in nodes]
 
     def below(self, node: str, priority: int) -> list[Request]:
         """Pods of lower priority that wait for a node."""

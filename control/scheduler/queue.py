@@ -1,9 +1,10 @@
 """Which pod is tried next, and when a refused one is worth another try.
 
-A refused pod is parked together with the filters that refused it. It returns only when something
-changed that one of those filters reads (a node came, capacity grew, a pod left), and not before
-its back-off is over: 1 s doubling to 10 s, counted from its last attempt. As a safety net a parked
-pod is tried again after five minutes whatever happened. Values are those of Kubernetes' scheduler.
+A refused pod is parked together with the filters that refused it and with others like it. It returns
+only when something changed that could help it (`control/scheduler/hints.py` judges each sort of pods
+once), and not before its back-off is over: 1 s doubling to 10 s unless configured otherwise, counted from
+its last attempt. As a safety net a parked pod is tried again after five minutes whatever happened. Values
+are those of Kubernetes' scheduler.
 
 Of the pods that can be tried now, the one of the highest priority is; of several, the one that has
 waited longest.
@@ -11,12 +12,13 @@ waited longest.
 Single-threaded; size: one entry per pending pod.
 """
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Iterable
+from dataclasses import dataclass, field
 
 from base.clock import Clock
 from base.workqueue import WorkQueue
 from control.scheduler.filters import Filter
+from control.scheduler.request import Request, sort_of
 
 Key = tuple[str, str]
 """(namespace, name) of a pod."""
@@ -26,14 +28,22 @@ MAX_BACKOFF = 10.0
 MAX_PARKED = 300.0
 
 
+@dataclass(slots=True, eq=False)
+class Sort:
+    """Parked pods that are alike, and were refused by the same filters."""
+
+    request: Request
+    rejected_by: frozenset[Filter]
+    keys: dict[Key, None] = field(default_factory=dict)
+
+
 @dataclass(slots=True)
 class _Attempt:
-    """What is known of a pod that was tried and refused."""
+    """What is known of a pod that was tried and refused. `sort`: with whom it is parked."""
 
     failures: int
     at: float
-    rejected_by: frozenset[Filter]
-    parked: bool
+    sort: Sort | None
 
 
 class SchedulingQueue:
@@ -52,13 +62,14 @@ class SchedulingQueue:
         self._longest_backoff = longest_backoff
         self._active: WorkQueue[Key] = WorkQueue("scheduler", clock=clock, rank=priority)
         self._attempts: dict[Key, _Attempt] = {}
-        self._parked: dict[Filter, dict[Key, None]] = {filter_: {} for filter_ in Filter}
+        self._sorts: dict[Hashable, Sort] = {}
 
     def statistics(self) -> dict[str, float]:
         """How many pods are ready to be tried, parked, and were ever refused."""
         return {
             "active": len(self._active),
-            "parked": sum(attempt.parked for attempt in self._attempts.values()),
+            "parked": sum(len(sort.keys) for sort in self._sorts.values()),
+            "sorts": len(self._sorts),
             "refused": len(self._attempts),
         }
 
@@ -84,35 +95,48 @@ class SchedulingQueue:
             self._leave(key, attempt)
         self._active.forget(key)
 
-    def park(self, key: Key, rejected_by: frozenset[Filter]) -> None:
+    def park(self, key: Key, request: Request, rejected_by: frozenset[Filter]) -> None:
         """No node can run the pod now."""
         attempt = self._attempts.get(key)
         failures = 1 if attempt is None else attempt.failures + 1
-        for filter_ in rejected_by:
-            self._parked[filter_][key] = None
-        self._attempts[key] = _Attempt(failures, self._clock.monotonic(), rejected_by, parked=True)
+        if attempt is not None:
+            self._leave(key, attempt)
+        like = (sort_of(request), rejected_by)
+        sort = self._sorts.setdefault(like, Sort(request, rejected_by))
+        sort.keys[key] = None
+        self._attempts[key] = _Attempt(failures, self._clock.monotonic(), sort)
 
     def retry(self, key: Key) -> None:
         """The pod could be placed, but writing that down failed: try again after a back-off."""
         self._active.add_rate_limited(key)
 
-    def activate(self, changed: Iterable[Filter]) -> None:
-        """Something changed that these filters read: bring back the pods they had refused."""
-        for filter_ in changed:
-            for key in tuple(self._parked[filter_]):
-                self._unpark(key, self._attempts[key])
+    def parked(self) -> list[Sort]:
+        """Every sort of parked pods; those that are empty are forgotten."""
+        for like in [like for like, sort in self._sorts.items() if not sort.keys]:
+            del self._sorts[like]
+        return list(self._sorts.values())
+
+    def activate(self, keys: Iterable[Key]) -> int:
+        """Something changed that could help these: bring back those that are parked, and count them."""
+        found = 0
+        for key in tuple(keys):
+            attempt = self._attempts.get(key)
+            if attempt is not None and attempt.sort is not None:
+                self._unpark(key, attempt)
+                found += 1
+        return found
 
     def flush(self) -> None:
         """Bring back what has been parked for too long; called now and then by the scheduler."""
         oldest = self._clock.monotonic() - MAX_PARKED
         for key, attempt in self._attempts.items():
-            if attempt.parked and attempt.at <= oldest:
+            if attempt.sort is not None and attempt.at <= oldest:
                 self._unpark(key, attempt)
 
     def _leave(self, key: Key, attempt: _Attempt) -> None:
-        attempt.parked = False
-        for filter_ in attempt.rejected_by:
-            self._parked[filter_].pop(key, None)
+        if attempt.sort is not None:
+            del attempt.sort.keys[key]
+            attempt.sort = None
 
     def _unpark(self, key: Key, attempt: _Attempt) -> None:
         self._leave(key, attempt)

@@ -1,5 +1,6 @@
 """What a pod asks of its node, computed once per pod: the scheduler's view of a PodSpec."""
 
+from collections.abc import Hashable
 from dataclasses import dataclass
 
 import msgspec
@@ -80,6 +81,22 @@ def request_of(pod: Pod) -> Request:
         claims=tuple(pods.claims(pod)),
         images=images.wanted(pod.spec),
         disks=disks_of(pod.spec),
+    )
+
+
+def sort_of(request: Request) -> Hashable:
+    """Equal for pods that every filter treats alike, such as the replicas of one ReplicaSet."""
+    return (
+        request.namespace,
+        frozenset(request.labels.items()),
+        frozenset(request.resources.items()),
+        request.host_ports,
+        request.terms,
+        request.node_rule,
+        request.claims,
+        request.disks,
+        request.priority,
+        msgspec.json.encode(request.spec.tolerations),
     )
 
 

@@ -18,10 +18,9 @@ import logging
 import random
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
-from api import pods, timestamps
+from api import objects, pods, timestamps
 from api.client import Client, PatchType
 from api.core import (
     Binding,
@@ -38,13 +37,13 @@ from api.informer import Informer
 from api.meta import ObjectMeta
 from api.policy import PodDisruptionBudget
 from api.storage import CSINode, StorageClass
+from api.struct import ApiStruct
 from base.clock import Clock
 from base.errors import PodwrightError
 from base.tasks import TaskGuard
 from control.scheduler.claims import ClaimBinder
 from control.scheduler.decide import Choose, Decision, decide
 from control.scheduler.eviction import Evictor
-from control.scheduler.filters import Filter
 from control.scheduler.journal import Entry, Journal
 from control.scheduler.nominations import Nominations
 from control.scheduler.preemption import (
@@ -61,6 +60,7 @@ from control.scheduler.remedies import remedies
 from control.scheduler.request import Request, request_of
 from control.scheduler.snapshot import Snapshot
 from control.scheduler.storage import Picks
+from control.scheduler.waking import Waker
 
 log = logging.getLogger(__name__)
 
@@ -68,24 +68,6 @@ DEFAULTS = Configuration()
 FLUSH_SECONDS = 30.0
 NOT_STARTED = "~"
 """Sorts after every timestamp."""
-
-_VOLUMES = (Filter.VOLUME_BINDING, Filter.VOLUME_ZONE, Filter.NODE_VOLUME_LIMITS)
-_NEIGHBOURS = (Filter.POD_TOPOLOGY_SPREAD, Filter.INTER_POD_AFFINITY)
-_POD_LEFT = (
-    Filter.NODE_RESOURCES_FIT,
-    Filter.NODE_PORTS,
-    Filter.VOLUME_RESTRICTIONS,
-    Filter.NODE_VOLUME_LIMITS,
-    *_NEIGHBOURS,
-)
-_NODE_CHANGED = (
-    *_NEIGHBOURS,
-    *_VOLUMES,
-    Filter.NODE_UNSCHEDULABLE,
-    Filter.TAINT_TOLERATION,
-    Filter.NODE_AFFINITY,
-    Filter.NODE_RESOURCES_FIT,
-)
 
 
 class Scheduler:
@@ -127,6 +109,7 @@ class Scheduler:
             first_backoff=configuration.first_backoff,
             longest_backoff=configuration.longest_backoff,
         )
+        self._waker = Waker(self._queue, self._snapshot, self._nominations, clock)
         self._journal = Journal()
         self._guard = TaskGuard("scheduler")
         self._attempts = 0
@@ -144,6 +127,7 @@ class Scheduler:
             "preempted": self._preempted,
             "nominated": len(self._nominations),
         }
+        numbers |= {f"hints_{k}": int(v) for k, v in self._waker.statistics().items()}
         numbers |= {f"queue_{k}": int(v) for k, v in self._queue.statistics().items()}
         numbers |= {f"journal_{k}": int(v) for k, v in self._journal.statistics().items()}
         numbers |= {f"snapshot_{k}": int(v) for k, v in self._snapshot.statistics().items()}
@@ -157,8 +141,11 @@ class Scheduler:
         drivers: Informer[CSINode],
     ) -> None:
         """Heed storage, too: pods wait for their claims, and go where their volumes are."""
-        changed = partial(self._queue.activate, _VOLUMES)
-        self._snapshot.storage.follow(claims, volumes, classes, drivers, changed)
+        self._snapshot.storage.follow(claims, volumes, classes, drivers)
+        claims.subscribe(lambda old, new: self._waker.claim(_names(old, new)))
+        volumes.subscribe(lambda old, new: self._waker.storage())
+        classes.subscribe(lambda old, new: self._waker.storage())
+        drivers.subscribe(lambda old, new: self._waker.room(_names(old, new)[1]))
 
     def last_decision(self, pod: Pod) -> Entry | None:
         """What was last decided about a pod, as long as it is remembered."""
@@ -177,6 +164,7 @@ class Scheduler:
         await self._pods.synced()
         async with self._guard:
             self._guard.start(self._flush(), name="flush parked pods")
+            self._guard.start(self._waker.run(), name="wake parked pods")
             self._guard.start(self._schedule(), name="schedule")
             await self._guard.failed()
 
@@ -215,10 +203,10 @@ class Scheduler:
         self._journal.record(request.uid, decision, self._clock.now(), room)
         if decision.node is None:
             assert outcome is not None
-            self._queue.park(key, decision.rejected_by)
+            self._queue.park(key, request, decision.rejected_by)
             await self._put_off(pod, request, decision.message, outcome)
             return
-        self._nominations.drop(pod.metadata.uid)
+        self._drop_nomination(request.uid)
         self._snapshot.add_pod(request, decision.node)
         picks = self._snapshot.pick_volumes(request, decision.node)
         self._guard.start(
@@ -256,13 +244,13 @@ class Scheduler:
         if choice is not None:
             self._nominate(request, choice)
         elif outcome.message != LEAVING:
-            self._nominations.drop(request.uid)
+            self._drop_nomination(request.uid)
         await self._say_unschedulable(pod, message)
 
     def _nominate(self, request: Request, choice: Choice) -> None:
         """The node is this pod's from now on, as soon as its victims are gone."""
         for other in self._nominations.below(choice.node, request.priority):
-            self._nominations.drop(other.uid)
+            self._drop_nomination(other.uid)
             self._guard.start(
                 self._end_nomination(other), name=f"nomination of {other.namespace}/{other.name}"
             )
@@ -300,7 +288,7 @@ class Scheduler:
         except PodwrightError as error:
             self._snapshot.storage.forget(picks)
             self._snapshot.remove_pod(pod.metadata.uid)
-            self._queue.activate(_POD_LEFT)
+            self._waker.pod(request, left=node)
             if not (is_not_found(error) or is_conflict(error)):
                 log.warning("binding %s/%s to %s failed, will retry: %s", *key, node, error)
             # Even where the pod is gone or bound by someone else: the next try sees that and stops,
@@ -356,16 +344,17 @@ class Scheduler:
         assert one is not None
         labels = None if new is None else new.metadata.labels
         if self._snapshot.census.set_namespace(one.metadata.name, labels):
-            self._queue.activate(_NEIGHBOURS)
+            self._waker.namespaces()
 
     def _on_node(self, old: Node | None, new: Node | None) -> None:
+        one = new or old
+        assert one is not None
+        name, labels = one.metadata.name, one.metadata.labels
         if new is None:
-            assert old is not None
-            self._snapshot.remove_node(old.metadata.name)
-            return
-        came = self._snapshot.index(new.metadata.name) is None
-        if self._snapshot.set_node(new):
-            self._queue.activate(Filter if came else _NODE_CHANGED)
+            self._snapshot.remove_node(name)
+            self._waker.node(name, labels)
+        elif self._snapshot.set_node(new):
+            self._waker.node(name, labels, old.metadata.labels if old is not None else {})
 
     def _on_pod(self, old: Pod | None, new: Pod | None) -> None:
         pod = new or old
@@ -373,19 +362,33 @@ class Scheduler:
         key = (pod.metadata.namespace, pod.metadata.name)
         self._follow_nomination(old, new)
         if new is None or pods.is_terminal(new):
-            if self._snapshot.remove_pod(pod.metadata.uid):
-                self._queue.activate(_POD_LEFT)
+            self._left(pod.metadata.uid)
             self._queue.forget(key)
             if new is None:
                 self._journal.forget(pod.metadata.uid)
         elif new.spec.node_name:
             placed = self._snapshot.placed_on(new.metadata.uid) == new.spec.node_name
             if not placed or old is None or _matters(old, new):
-                self._snapshot.add_pod(request_of(new), new.spec.node_name)
-                self._queue.activate(_NEIGHBOURS)
+                self._placed_on(new.spec.node_name, request_of(new))
             self._queue.forget(key)
         elif self._is_ours(new) and (old is None or _matters(old, new)):
             self._queue.add(key)
+
+    def _left(self, uid: str) -> None:
+        request, node = self._snapshot.recorded(uid), self._snapshot.placed_on(uid)
+        if request is not None and node is not None:
+            self._snapshot.remove_pod(uid)
+            self._waker.pod(request, left=node)
+
+    def _placed_on(self, node: str, request: Request) -> None:
+        """A pod is on a node, or is another one there than before."""
+        before = self._snapshot.recorded(request.uid)
+        if before is not None:
+            where = self._snapshot.placed_on(request.uid) or ""
+            same = where == node and before.resources == request.resources
+            self._waker.pod(before, left="" if same else where)
+        self._snapshot.add_pod(request, node)
+        self._waker.pod(request)
 
     def _is_ours(self, pod: Pod) -> bool:
         """Whether the pod waits for this scheduler, under one of its names."""
@@ -401,8 +404,20 @@ class Scheduler:
         node = pod.status.nominated_node_name if waits else ""
         if node and node != before:
             self._nominations.put(request_of(pod), node)
-        elif (before or not waits) and not node and self._nominations.drop(pod.metadata.uid):
-            self._queue.activate(_POD_LEFT)
+        elif (before or not waits) and not node:
+            self._drop_nomination(pod.metadata.uid)
+
+    def _drop_nomination(self, uid: str) -> None:
+        """The pod waits for its node no longer: others may have it."""
+        node = self._nominations.node_of(uid)
+        self._nominations.drop(uid)
+        self._waker.room(node)
+
+
+def _names(old: ApiStruct | None, new: ApiStruct | None) -> Key:
+    one = new if new is not None else old
+    assert one is not None, "an informer told of nothing"
+    return (objects.meta(one).namespace, objects.meta(one).name)
 
 
 def _matters(old: Pod, new: Pod) -> bool:

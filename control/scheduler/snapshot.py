@@ -322,6 +322,11 @@ class Snapshot:
         number = self._placed.get(uid)
         return None if number is None else self.name(number)
 
+    def recorded(self, uid: str) -> Request | None:
+        """A pod as it is recorded."""
+        number = self._placed.get(uid)
+        return None if number is None else self.row(number).pods[uid]
+
     def demand(self, request: Request) -> Amounts:
         """A request as a row of amounts; every pod takes one of `pods`."""
         return self._amounts({**request.resources, PODS: 1})

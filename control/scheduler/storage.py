@@ -9,7 +9,7 @@ Single-threaded, part of the snapshot; kept from the informers. A volume that wa
 is nobody else's, although the informer does not show it yet (`assumed`).
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 
 from api import nodes
 from api.core import Node, PersistentVolume, PersistentVolumeClaim
@@ -59,25 +59,20 @@ class Storage:
         volumes: Informer[PersistentVolume],
         classes: Informer[StorageClass],
         drivers: Informer[CSINode],
-        changed: Callable[[], None],
     ) -> None:
-        """Keep up with them; `changed` is called whenever something has."""
+        """Keep up with them."""
 
         def on_claim(old: PersistentVolumeClaim | None, new: PersistentVolumeClaim | None) -> None:
             self.set_claim(key(_either(old, new)), new)
-            changed()
 
         def on_volume(old: PersistentVolume | None, new: PersistentVolume | None) -> None:
             self.set_volume(key(_either(old, new)).name, new)
-            changed()
 
         def on_class(old: StorageClass | None, new: StorageClass | None) -> None:
             self.set_class(key(_either(old, new)).name, new)
-            changed()
 
         def on_drivers(old: CSINode | None, new: CSINode | None) -> None:
             self.set_drivers(key(_either(old, new)).name, new)
-            changed()
 
         claims.subscribe(on_claim)
         volumes.subscribe(on_volume)

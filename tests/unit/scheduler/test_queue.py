@@ -5,6 +5,8 @@ import asyncio
 from base.clock import FakeClock
 from control.scheduler.filters import Filter
 from control.scheduler.queue import SchedulingQueue, backoff
+from control.scheduler.request import request_of
+from tests.unit.scheduler.making import pod
 
 KEY = ("default", "p")
 FIT = frozenset({Filter.NODE_RESOURCES_FIT})
@@ -27,21 +29,39 @@ async def taken(queue: SchedulingQueue) -> list[tuple[str, str]]:
 async def refused(queue: SchedulingQueue) -> None:
     queue.add(KEY)
     assert await taken(queue) == [KEY]
-    queue.park(KEY, FIT)
+    queue.park(KEY, request_of(pod("p")), FIT)
 
 
-async def test_a_parked_pod_ignores_what_cannot_help() -> None:
-    queue = queue_of(FakeClock())
+async def test_a_parked_pod_stays_until_it_is_called() -> None:
+    clock = FakeClock()
+    queue = queue_of(clock)
     await refused(queue)
-    queue.activate([Filter.NODE_AFFINITY])
+    await clock.run_for(250)
+    assert queue.activate([("default", "q")]) == 0
     assert await taken(queue) == []
+    assert queue.statistics() == {"active": 0, "parked": 1, "sorts": 1, "refused": 1}
+
+
+def test_pods_are_judged_by_what_filters_read() -> None:
+    queue = queue_of(FakeClock())
+    for name, more in (
+        ("a", {}), ("b", {}), ("c", {"cpu": "1"}), ("d", {"labels": {"x": "y"}}),
+        ("e", {"tolerations": [{"operator": "Exists"}]}), ("f", {"nodeSelector": {"a": "b"}}),
+    ):  # fmt: skip
+        queue.park(("default", name), request_of(pod(name, **more)), FIT)
+    queue.park(("default", "g"), request_of(pod("g")), frozenset({Filter.NODE_PORTS}))
+    sorts = ["".join(name for _, name in sort.keys) for sort in queue.parked()]
+    assert sorts == ["ab", "c", "d", "e", "f", "g"]
+    queue.park(("default", "b"), request_of(pod("b", cpu="1")), FIT)
+    queue.forget(("default", "a"))
+    assert list(queue.parked()[0].keys) == [("default", "c"), ("default", "b")]
 
 
 async def test_a_parked_pod_returns_after_its_backoff() -> None:
     clock = FakeClock()
     queue = queue_of(clock)
     await refused(queue)
-    queue.activate(FIT)
+    queue.activate([KEY])
     assert await taken(queue) == []
     await clock.run_for(1.1)
     assert await taken(queue) == [KEY]
@@ -52,7 +72,7 @@ async def test_long_after_its_attempt_it_returns_at_once() -> None:
     queue = queue_of(clock)
     await refused(queue)
     await clock.run_for(20)
-    queue.activate(FIT)
+    queue.activate([KEY])
     await asyncio.sleep(0)
     assert await taken(queue) == [KEY]
 
@@ -89,9 +109,12 @@ async def test_priority_counts_for_pods_that_come_back_too() -> None:
     for name in ("low", "high"):
         queue.add(("default", name))
     for key in await taken(queue):
-        queue.park(key, FIT)
+        queue.park(key, request_of(pod(key[1])), FIT)
     await clock.run_for(20)
-    queue.activate(FIT)
+    assert len(queue.parked()) == 1, "they are alike"
+    for sort in queue.parked():
+        assert queue.activate(sort.keys) == 2
+    assert queue.parked() == []
     queue.add(("default", "new"))
     assert [name for _, name in await taken(queue)] == ["high", "low", "new"]
 
