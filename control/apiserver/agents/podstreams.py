@@ -17,6 +17,7 @@ from api import errors
 from api.core import Pod, PodAttachOptions, PodExecOptions, PodPortForwardOptions
 from api.struct import ApiStruct
 from control.admission.chain import Operation
+from control.apiserver.agents import logoptions
 from control.apiserver.agents.agents import Agents
 from control.apiserver.agents.location import Agent, choose_container
 from control.apiserver.agents.tunnel import tunnel
@@ -54,6 +55,9 @@ class PodStreams:
         options = {
             name: request.query.text(name) for name in _LOG_OPTIONS if request.query.has(name)
         }
+        if found := logoptions.problems(options):
+            kind_name = "PodLogOptions"
+            raise errors.invalid_kind("", kind_name, kind_name, pod.metadata.name, found)
         path = f"/containerLogs/{_place(pod, container)}"
         verify = not request.query.flag("insecureSkipTLSVerifyBackend")
         answer = await self._agents.get(agent, path, options, verify=verify)
