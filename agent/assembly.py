@@ -336,8 +336,14 @@ class Agent:
 
         self.informers.nodes.subscribe(changed)
         pod_cidr = await given
-        atomic_write(file, f"{pod_cidr}\n")
+        self._remember_range(pod_cidr)
         return pod_cidr
+
+    def _remember_range(self, pod_cidr: str) -> None:
+        try:
+            atomic_write(self._range_file, f"{pod_cidr}\n")
+        except OSError as error:  # a full disk: the next start asks the API again
+            log.error("the pod range is not kept: %s", error)
 
     def _mind_range(self, pod_cidr: str) -> None:
         """Say so when the control plane has given this node another range than it works with."""
@@ -350,7 +356,7 @@ class Agent:
                 log.error("%s", problem or f"the pod range is {pod_cidr} again")
                 self.observer.range_error = problem
                 if new.spec.pod_cidr:  # the next start shall not believe in the old one
-                    atomic_write(self._range_file, f"{new.spec.pod_cidr}\n")
+                    self._remember_range(new.spec.pod_cidr)
                 self.heartbeat.wake()
 
         self.informers.nodes.subscribe(changed)
@@ -419,6 +425,7 @@ class Agent:
                 "engine": self.parts.runtime.statistics,
                 "events": self.recorder.statistics,
                 "node": self.heartbeat.statistics,
+                "engine_health": self.health.statistics,
                 "housekeeping": self.housekeeper.statistics,
                 "cgroups": manager.agent.cgroups.statistics,
                 "probes": manager.agent.exec_turns.statistics,

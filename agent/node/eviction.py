@@ -9,11 +9,13 @@ so that pods do not go back and forth.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 from api import quantity
+from api.core import Pod, Taint
+from api.pods import qos_class, tolerates
 
 CRITICAL_PRIORITY = 2_000_000_000
 """Priority of `system-cluster-critical`: such pods are never evicted for a shortage."""
@@ -223,3 +225,18 @@ def _amount(signal: Signal) -> Callable[[int], str]:
     if RESOURCES[signal] in ("memory", "ephemeral-storage"):
         return quantity.from_bytes
     return quantity.from_value
+
+
+def refusal(pod: Pod, pressures: Collection[str]) -> str:
+    """Why a node under pressure takes no such pod; empty when it does.
+
+    As documented for node-pressure eviction: critical pods are always let in; where only memory is short
+    so are all that request some, and those that tolerate the taint. In Kubernetes' words.
+    """
+    if not pressures or (pod.spec.priority or 0) >= CRITICAL_PRIORITY:
+        return ""
+    if set(pressures) == {"MemoryPressure"}:
+        taint = Taint(key="node.kubernetes.io/memory-pressure", effect="NoSchedule")
+        if qos_class(pod) != "BestEffort" or tolerates(pod.spec.tolerations, taint):
+            return ""
+    return f"The node had condition: [{' '.join(sorted(pressures))}]. "

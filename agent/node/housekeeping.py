@@ -62,6 +62,8 @@ class Levels(Protocol):
 
     def image_disk(self) -> Disk | None: ...
 
+    def unwritable(self) -> str: ...
+
 
 class Housekeeper:
     """One node's housekeeper."""
@@ -105,6 +107,10 @@ class Housekeeper:
             self._limits.thresholds, self._levels.levels(), self._history, now
         )
         found = eviction.pressures(self._history, now, transition=self._limits.transition)
+        if self._levels.unwritable():
+            # Nobody is evicted for it, since that would not help; but nothing new should come.
+            found |= {"DiskPressure"}
+        self._manager.pressures = found
         if found != self._levels.pressures:
             log.warning("pressures: %s", ", ".join(sorted(found)) or "none any more")
             self._levels.pressures = found

@@ -211,7 +211,10 @@ async def keep_fresh(
                 log.error("no %s certificate: %s", wanted.name, error)
                 await clock.sleep(RETRY * 12)
                 continue
-            pki.store(pair, directory, wanted.name)
+            try:
+                pki.store(pair, directory, wanted.name)
+            except OSError as error:  # a full disk must not end a node: it is good for this life
+                log.error("the new %s certificate is not kept: %s", wanted.name, error)
             log.info("new %s certificate", wanted.name)
         use(pair)
         await clock.sleep(LOOK_EVERY)

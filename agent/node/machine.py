@@ -30,6 +30,15 @@ class Disk:
     available: int
     inodes: int
     inodes_free: int
+    read_only: bool = False
+    """Mounted so, or made so by the kernel after an error."""
+
+    @property
+    def unwritable(self) -> str:
+        """Why nothing can be written there; empty when something can."""
+        if self.read_only:
+            return "is mounted read-only"
+        return "has no room left" if self.total and not self.available else ""
 
 
 def architecture() -> str:
@@ -98,7 +107,11 @@ def disk(path: Path) -> Disk | None:
     except OSError:
         return None
     return Disk(
-        total=usage.total, available=usage.free, inodes=facts.f_files, inodes_free=facts.f_favail
+        total=usage.total,
+        available=usage.free,
+        inodes=facts.f_files,
+        inodes_free=facts.f_favail,
+        read_only=bool(facts.f_flag & os.ST_RDONLY),
     )
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from agent.containers.records import ImageRecord
+from agent.node.engine import EngineState
 from api import timestamps
 from api.core import (
     ContainerImage,
@@ -36,7 +37,10 @@ class NodeObserved:
 
     engine_away_for: float = 0.0
     """Seconds since the engine answered last; 0 while it answers."""
+    engine: EngineState = EngineState.WELL
     engine_error: str = ""
+    unwritable: str = ""
+    """Which file system takes no writes, and why; empty while all do."""
     network_ready: bool = True
     network_error: str = ""
     pressures: frozenset[str] = frozenset()
@@ -106,18 +110,55 @@ def _conditions(observed: NodeObserved) -> list[_Said]:
         _pressure("MemoryPressure", there, "InsufficientMemory", "SufficientMemory", "memory"),
         _pressure("DiskPressure", there, "DiskPressure", "NoDiskPressure", "disk"),
         _pressure("PIDPressure", there, "InsufficientPID", "SufficientPID", "PID"),
+        _runtime(observed),
+        _writable(observed),
         _ready(observed),
     ]
 
 
 def _ready(observed: NodeObserved) -> _Said:
-    if observed.engine_away_for >= ENGINE_PATIENCE:
-        words = f"container runtime is down: {observed.engine_error or 'it does not answer'}"
-        return _Said("Ready", False, "RuntimeDown", words)
+    if _engine_is_away(observed):
+        reason, words = _AWAY[observed.engine is EngineState.STUCK]
+        return _Said(
+            "Ready", False, reason, f"{words}: {observed.engine_error or _SILENT}. {_ALIVE}"
+        )
     if not observed.network_ready:
         words = f"container runtime network not ready: {observed.network_error}"
         return _Said("Ready", False, "KubeletNotReady", words)
     return _Said("Ready", True, "KubeletReady", "kubelet is posting ready status")
+
+
+_SILENT = "it does not answer"
+_ALIVE = "The agent itself works"
+"""Else its Lease would expire and all be Unknown: an engine that is ill is another thing than a node."""
+_AWAY = {
+    True: ("RuntimeStuck", "container runtime is stuck"),
+    False: ("RuntimeDown", "container runtime is down"),
+}
+
+
+def _engine_is_away(observed: NodeObserved) -> bool:
+    return observed.engine_away_for >= ENGINE_PATIENCE
+
+
+def _runtime(observed: NodeObserved) -> _Said:
+    """The engine by itself; Kubernetes has no condition for it."""
+    if _engine_is_away(observed):
+        reason, words = _AWAY[observed.engine is EngineState.STUCK]
+        return _Said("RuntimeReady", False, reason, f"{words}: {observed.engine_error or _SILENT}")
+    if observed.engine is EngineState.SLOW:
+        words = f"container runtime is slow: {observed.engine_error}; pods start and stop late"
+        return _Said("RuntimeReady", True, "RuntimeSlow", words)
+    return _Said("RuntimeReady", True, "RuntimeAnswers", "container runtime answers")
+
+
+def _writable(observed: NodeObserved) -> _Said:
+    """Under the name that node-problem-detector gave it."""
+    if observed.unwritable:
+        words = f"{observed.unwritable}: pods that run go on, new ones are not started"
+        return _Said("ReadonlyFilesystem", True, "FilesystemIsReadOnly", words)
+    words = "the node's file systems take writes"
+    return _Said("ReadonlyFilesystem", False, "FilesystemIsNotReadOnly", words)
 
 
 def _network(observed: NodeObserved) -> _Said:

@@ -62,6 +62,8 @@ class NodeObserver:
         """The node now."""
         return NodeObserved(
             engine_away_for=self._health.away_for,
+            engine=self._health.state,
+            unwritable=self.unwritable(),
             engine_error=self._health.error,
             network_ready=self._network.ready and not self.range_error,
             network_error=self.range_error or ("" if self._network.ready else self.network_error),
@@ -90,6 +92,14 @@ class NodeObserver:
         if not self._declared:
             return machine.available_memory()
         return self._memory - self._usage.node().working_set
+
+    def unwritable(self) -> str:
+        """Which of the node's file systems takes no writes, and why."""
+        for path in (self._state_dir, Path(self._engine.root_dir)):
+            disk = machine.disk(path)
+            if disk is not None and disk.unwritable:
+                return f"the file system of {path} {disk.unwritable}"
+        return ""
 
     def image_disk(self) -> machine.Disk | None:
         """The file system of the engine's images."""

@@ -25,6 +25,7 @@ from agent.containers.errors import RuntimeFailure
 from agent.containers.records import ContainerRecord, EventKind, ImageId, RuntimeEvent
 from agent.effects import loglinks
 from agent.effects.context import AgentContext
+from agent.node import eviction
 from agent.pod import names
 from agent.pod.alarm import Alarm
 from agent.pod.backoff import retry_delay
@@ -71,6 +72,8 @@ class PodManager:
         """Called with changes of mirror pods, which are no pods of their own."""
         self.on_static: Callable[[], None] = lambda: None
         """Called when a static pod has come, or the last of one has gone."""
+        self.pressures: frozenset[str] = frozenset()
+        """What the node is short of: new pods are turned away."""
         self.on_engine: Callable[[bool], None] = lambda there: None
         """Called when the engine goes away or comes back."""
 
@@ -267,6 +270,8 @@ class PodManager:
         worker.mirror = self._mirrors.get(uid)
         if records := self._unclaimed.pop(uid, []):
             worker.adopt(records)
+        elif not (orphan or static or pod.status.start_time):
+            worker.turned_away = eviction.refusal(pod, self.pressures)
         self.workers[uid] = worker
         name = f"pod {pod.metadata.namespace}/{pod.metadata.name}"
         self.agent.guard.start(self._run(uid, worker), name=name)

@@ -38,7 +38,7 @@ from agent.pod.alarm import Alarm
 from agent.pod.allocation import Answer, judge, wants_more_or_less
 from agent.pod.forensics import differences
 from agent.pod.memory import PodMemory
-from agent.pod.observed import Eviction, PodObserved
+from agent.pod.observed import Eviction, PodObserved, Refusal
 from agent.pod.plan import plan
 from agent.pod.status import status
 from agent.pod.teardown import pod_grace
@@ -106,6 +106,8 @@ class PodWorker:
         self.static = static
         """It comes from a file of the node: the API has only its mirror."""
         self.mirror: Pod | None = None
+        self.turned_away = ""
+        """Why the node takes no such pod now; set before it runs."""
         self.reported: PodStatus = pod.status
         """The status last computed."""
         name = f"pod {pod.metadata.namespace}/{pod.metadata.name}"
@@ -208,7 +210,7 @@ class PodWorker:
         agent, memory = self.context.agent, self.context.memory
         memory.begin(self.pod)
         recall(self.context)
-        memory.refusal = refusal(
+        memory.refusal = self._turned_away() or refusal(
             self.pod, agent.node.engine, unsafe_sysctls=agent.node.unsafe_sysctls
         )
         if memory.refusal is not None and not memory.removed:
@@ -222,6 +224,11 @@ class PodWorker:
                 await self._alarm.wait(None if wait == float("inf") else wait)
         finally:
             self._probing.stop()
+
+    def _turned_away(self) -> Refusal | None:
+        if not self.turned_away:
+            return None
+        return Refusal(reason="Evicted", field="", message=self.turned_away, rejected=True)
 
     def statistics(self) -> dict[str, float]:
         return {"busy": len(self._busy), "steps": self._steps, "probes": len(self._probing)}

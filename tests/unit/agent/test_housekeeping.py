@@ -15,7 +15,7 @@ from agent.node.housekeeping import Housekeeper, Limits
 from agent.node.machine import Disk
 from agent.server.interface import PodUsage, Usage
 from api import conditions
-from api.core import EmptyDirVolumeSource, Pod, ResourceRequirements, Volume
+from api.core import EmptyDirVolumeSource, Pod, ResourceRequirements, Toleration, Volume
 from tests.unit.agent.builders import container, make_pod
 from tests.unit.agent.node import Node
 
@@ -30,6 +30,7 @@ class Machine:
         self.memory = 1000 * MIB
         self.used: dict[str, int] = {}
         self.told = 0
+        self.broken = ""
 
     def levels(self) -> dict[Signal, Level]:
         return {
@@ -38,6 +39,9 @@ class Machine:
                 available=self.image_disk().available, capacity=self.image_disk().total
             ),
         }
+
+    def unwritable(self) -> str:
+        return self.broken
 
     def image_disk(self) -> Disk:
         return Disk(total=1000, available=900, inodes=0, inodes_free=0)
@@ -196,3 +200,57 @@ async def test_who_fills_its_volume_goes_whatever_room_there_is(node: Node) -> N
         'EmptyDir volume "scratch" exceeds the limit "10Ki"'
         in node.api.pod("writer").status.message
     )
+
+
+async def test_a_node_under_pressure_takes_no_new_pods(node: Node) -> None:
+    machine = Machine()
+    node.api.put(named("early"))
+    await node.run(5)
+    machine.broken = "the file system of /var is mounted read-only"
+    keep(node, machine)
+    await node.run(11)
+    assert machine.pressures == {"DiskPressure"}
+
+    node.api.put(named("late"))
+    node.api.put(named("critical", priority=eviction.CRITICAL_PRIORITY))
+    await node.run(5)
+    assert phase(node, "late") == ("Failed", "Evicted")
+    words = "The node had condition: [DiskPressure]. "
+    assert node.api.pod("late").status.message == f"Pod was rejected: {words}"
+    assert words in node.recorder.messages("Evicted")
+    assert phase(node, "critical") == ("Running", "")
+    assert phase(node, "early") == ("Running", ""), "an eviction would not help"
+    await node.kill()
+    await node.boot()
+    node.manager.pressures = frozenset({"DiskPressure"})
+    await node.run(5)
+    assert phase(node, "early") == ("Running", ""), "what runs is not new to a new agent"
+    assert phase(node, "late") == ("Failed", "Evicted")
+
+    machine.broken = ""
+    keep(node, machine)
+    await node.run(11)
+    node.api.put(named("later"))
+    await node.run(5)
+    assert phase(node, "later") == ("Running", "")
+
+
+TOLERANT = Toleration(key="node.kubernetes.io/memory-pressure", operator="Exists")
+ASKS = ResourceRequirements(requests={"memory": "1Mi"})
+ADMITTED = [
+    (make_pod(container()), set(), True),
+    (make_pod(container()), {"MemoryPressure"}, False),
+    (make_pod(container(), tolerations=[TOLERANT]), {"MemoryPressure"}, True),
+    (make_pod(container(resources=ASKS)), {"MemoryPressure"}, True),
+    (make_pod(container(resources=ASKS)), {"DiskPressure"}, False),
+    (make_pod(container(resources=ASKS)), {"PIDPressure", "MemoryPressure"}, False),
+    (make_pod(container(), priority=eviction.CRITICAL_PRIORITY), {"PIDPressure"}, True),
+]
+
+
+@pytest.mark.parametrize(("pod", "pressures", "admitted"), ADMITTED)
+def test_who_is_let_in(pod: Pod, pressures: set[str], admitted: bool) -> None:
+    said = eviction.refusal(pod, pressures)
+    assert (said == "") is admitted
+    if said:
+        assert said == f"The node had condition: [{' '.join(sorted(pressures))}]. "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from datetime import timedelta
 from ipaddress import IPv4Address, IPv4Network
@@ -12,8 +13,9 @@ import pytest
 
 from agent.containers.records import ImageId, ImageRecord, LogLimits
 from agent.containers.script import FAKE_ENGINE
+from agent.node import engine as engine_module
 from agent.node import join, machine
-from agent.node.engine import EngineHealth
+from agent.node.engine import EngineHealth, EngineState
 from agent.node.heartbeat import Heartbeat
 from agent.node.identity import limitations
 from agent.node.network import host_ports, peers, range_problem
@@ -64,10 +66,25 @@ def short(*pressures: str) -> NodeObserved:
     return NodeObserved(pressures=frozenset(pressures))
 
 
+def stuck(seconds: float) -> NodeObserved:
+    return NodeObserved(
+        engine=EngineState.STUCK, engine_away_for=seconds, engine_error="no answer within 10 s"
+    )
+
+
 CONDITIONS = [
     (NodeObserved(), "Ready", "True", "KubeletReady"),
     (NodeObserved(engine_away_for=5), "Ready", "True", "KubeletReady"),
     (NodeObserved(engine_away_for=20), "Ready", "False", "RuntimeDown"),
+    (stuck(20), "Ready", "False", "RuntimeStuck"),
+    (stuck(5), "Ready", "True", "KubeletReady"),
+    (NodeObserved(engine=EngineState.SLOW), "Ready", "True", "KubeletReady"),
+    (NodeObserved(), "RuntimeReady", "True", "RuntimeAnswers"),
+    (NodeObserved(engine=EngineState.SLOW), "RuntimeReady", "True", "RuntimeSlow"),
+    (stuck(20), "RuntimeReady", "False", "RuntimeStuck"),
+    (NodeObserved(engine_away_for=20), "RuntimeReady", "False", "RuntimeDown"),
+    (NodeObserved(), "ReadonlyFilesystem", "False", "FilesystemIsNotReadOnly"),
+    (NodeObserved(unwritable="x is full"), "ReadonlyFilesystem", "True", "FilesystemIsReadOnly"),
     (NodeObserved(network_ready=False), "Ready", "False", "KubeletNotReady"),
     (NodeObserved(network_ready=False), "NetworkUnavailable", "True", "NoRouteCreated"),
     (NodeObserved(), "NetworkUnavailable", "False", "RouteCreated"),
@@ -109,7 +126,7 @@ def test_heartbeats_move_and_transitions_do_not() -> None:
     )
     assert not same_but_for_heartbeats(later, down)
     ready = next(c for c in down.conditions if c.type == "Ready")
-    assert ready.message == "container runtime is down: no such socket"
+    assert ready.message == ("container runtime is down: no such socket. The agent itself works")
     assert ready.last_transition_time == "2026-01-01T12:02:00Z"
 
 
@@ -274,6 +291,65 @@ async def test_engine_health() -> None:
     await clock.run_for(10)
     assert health.away_for == 0.0 and len(changes) == 2
     await guard.close()
+
+
+class Engine:
+    """An engine whose answers take as long as the test says; `None` never comes."""
+
+    def __init__(self, clock: FakeClock) -> None:
+        self.clock = clock
+        self.takes: float | None = 0.0
+
+    async def image(self, reference: str) -> None:
+        if self.takes is None:
+            await asyncio.Event().wait()
+        await self.clock.sleep(self.takes or 0.0)
+
+
+async def test_an_engine_that_takes_connections_and_answers_nothing_is_stuck(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(engine_module, "ANSWER_WITHIN", 0.02)
+    engine = Engine(FakeClock())
+    engine.takes = None
+    health = EngineHealth(engine, "pause", clock=engine.clock)  # type: ignore[arg-type]
+    changed = asyncio.Event()
+    health.on_change = changed.set
+    guard = TaskGuard("test")
+    guard.start(health.watch(), name="watch")
+    await asyncio.wait_for(changed.wait(), 5)
+    assert health.state is EngineState.STUCK and "it takes connections" in health.error
+    engine.takes = 0.0
+    await engine.clock.run_for(5)
+    assert (health.state, health.away_for, health.error) == (EngineState.WELL, 0.0, "")
+    await guard.close()
+
+
+async def test_an_engine_is_slow_only_when_it_is_so_again_and_again() -> None:
+    engine = Engine(FakeClock())
+    health = EngineHealth(engine, "pause", clock=engine.clock)  # type: ignore[arg-type]
+    guard = TaskGuard("test")
+    guard.start(health.watch(), name="watch")
+    await engine.clock.run_for(20)
+    engine.takes = 3.0
+    await engine.clock.run_for(14)
+    assert health.state is EngineState.WELL, "one slow answer or two say nothing"
+    await engine.clock.run_for(20)
+    assert health.state is EngineState.SLOW and health.away_for == 0.0
+    assert health.statistics()["last_answer_seconds"] == 3.0
+    engine.takes = 0.0
+    await engine.clock.run_for(10)
+    assert health.state is EngineState.WELL
+    await guard.close()
+
+
+def test_a_file_system_without_room_or_made_read_only() -> None:
+    disk = machine.Disk(total=100, available=10, inodes=1, inodes_free=1)
+    assert disk.unwritable == ""
+    assert replace(disk, available=0).unwritable == "has no room left"
+    assert replace(disk, read_only=True).unwritable == "is mounted read-only"
+    found = machine.disk(Path("/"))
+    assert found is not None and not found.read_only
 
 
 def test_what_the_machine_lacks_is_said_once() -> None:
