@@ -19,7 +19,8 @@ from pathlib import Path
 
 from agent.containers.runtime import DockerRuntime
 from base.clock import SystemClock
-from local.host import engines, images, traces
+from local.host import engines, images, processes, traces
+from local.host.waiting import wait_for
 from netplugin import namespaces
 
 BUSYBOX = images.BUSYBOX_IMAGE
@@ -54,6 +55,28 @@ class Engine:
         """Run the docker command line against this engine."""
         command = ["docker", "-H", self.url, *arguments]
         return subprocess.run(command, capture_output=True, check=True, text=True).stdout.strip()
+
+    @property
+    def dockerd(self) -> processes.Process:
+        """The daemon that agents talk to; containers are containerd's."""
+        daemon = processes.daemon(f"{self.daemons.marker}/dockerd")
+        assert daemon is not None, "dockerd does not run"
+        return daemon
+
+    def replace_dockerd(self, signal_number: int, *options: str) -> None:
+        """End dockerd alone and start it anew with further options, as an upgrade of its package does."""
+        daemon = self.dockerd
+        argv = Path(f"/proc/{daemon.pid}/cmdline").read_text().rstrip("\0").split("\0")
+        daemon.signal(signal_number)
+        assert wait_for(lambda: not daemon.alive(), timeout=60)
+        processes.spawn(
+            [*argv, *options],
+            marker=f"{self.daemons.marker}/dockerd",
+            log=self.directory / "logs" / "engine-dockerd-again.log",
+            namespace=self.netns,
+        )
+        log = self.directory / "logs" / "engine-dockerd-again.log"
+        assert wait_for(lambda: engines.answers(self.socket), timeout=60), log.read_text()
 
     def stop(self) -> None:
         """Stop the engine with its containers and remove every trace. May be called twice."""

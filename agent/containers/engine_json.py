@@ -22,6 +22,7 @@ from agent.containers.errors import (
     NameInUse,
     NotFound,
     NotRunning,
+    Paused,
     PullDenied,
     PullError,
     RegistryUnavailable,
@@ -330,7 +331,9 @@ def failure(status: int, message: str) -> RuntimeFailure:
         return ImageNotFound(text) if image else NotFound(text)
     if status == 409 and "is already in use by container" in text:
         return NameInUse(text)
-    if status == 409 and ("is not running" in text or "is paused" in text):
+    if status == 409 and "is paused" in text:
+        return Paused(text)
+    if status == 409 and "is not running" in text:
         return NotRunning(text)
     if status in (502, 503, 504):
         return EngineUnavailable(text)

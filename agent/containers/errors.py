@@ -3,6 +3,7 @@
     RuntimeFailure
     ├── NotFound            the container is not there
     ├── NotRunning          it is there and does not run
+    │   └── Paused          it was stopped in its tracks, by somebody else
     ├── ImageNotFound       no such image on this node, or none in the registry
     ├── NameInUse           create: another container has the name
     ├── StartError          the engine made the container but could not run its program
@@ -30,6 +31,10 @@ class NotFound(RuntimeFailure, PermanentError):
 
 class NotRunning(RuntimeFailure, PermanentError):
     """The container exists but has no running process."""
+
+
+class Paused(NotRunning):
+    """Somebody paused the container: its processes are there and do nothing."""
 
 
 class ImageNotFound(RuntimeFailure, PermanentError):

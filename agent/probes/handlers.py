@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from agent.containers.errors import RuntimeFailure
+from agent.containers.errors import Paused, RuntimeFailure
 from agent.containers.interface import Runtime
 from agent.containers.records import ContainerId
 from agent.probes import http
@@ -61,6 +61,8 @@ async def ask_exec(
     asked = f'command "{" ".join(command)}"'
     try:
         result = await runtime.exec(id, command, timeout=timeout)
+    except Paused:
+        return Verdict(passed=False, message=f"{asked} cannot run: the container is paused")
     except RuntimeFailure as error:
         return Verdict(passed=False, message=error.message, unknown=True)
     output = result.output.decode("utf-8", "replace")[:MAX_OUTPUT]

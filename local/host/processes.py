@@ -30,6 +30,7 @@ LOG_LIMIT = 32 * 2**20
 """Bytes after which a daemon's log is set aside when the daemon is next started."""
 
 _PROC = Path("/proc")
+_FREEZER = Path("/sys/fs/cgroup/freezer")
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,12 +231,24 @@ def annihilate(find: Callable[[], list[Process]], *, of: str) -> None:
     while victims := find():
         signal_all(victims, signal.SIGSTOP)
         signal_all(victims, signal.SIGKILL)
+        for each in victims:
+            _thaw(each.pid)
         if not gone(victims, timeout=20):
             left = ", ".join(str(each.pid) for each in victims if each.alive())
             raise PermanentError(
                 f"processes of {of} survive SIGKILL: {left}",
                 hint=f"They are stuck in the kernel; see `ps -o pid,stat,wchan,cmd -p {left}`.",
             )
+
+
+def _thaw(pid: int) -> None:
+    """Let the process of a paused container die: in a frozen cgroup of version 1 not even SIGKILL does
+    anything (the kernel's cgroup-v1/freezer-subsystem)."""
+    with suppress(OSError):
+        for line in (_PROC / str(pid) / "cgroup").read_text().splitlines():
+            _, controllers, path = line.split(":", 2)
+            if controllers == "freezer":
+                (_FREEZER / path.lstrip("/") / "freezer.state").write_text("THAWED")
 
 
 def last_lines(log: Path, count: int = 15) -> str:

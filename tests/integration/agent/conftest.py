@@ -109,6 +109,7 @@ class RealNode:
         self.cgroups.ensure_root(CpuMemory(cpu_shares=2048))
         self.manager = PodManager(await self._context())
         self.guard.start(self.manager.watch_engine(), name="events")
+        self.guard.start(self.manager.relist_forever(), name="relist")
         self.guard.start(self.manager.agent.checkpoints.run(), name="checkpoints")
         await self.manager.start()
         self.api.subscribe(Pod, self.manager.pod_changed)

@@ -143,6 +143,7 @@ def test_power_is_lost_and_comes_back(nodes: list[Node], snapshot: Callable[...,
         node.start()
     container = run_container(one.engine, "one")
     other = run_container(two.engine, "two")
+    docker(one.engine, "pause", "one")
     one.kill()
     assert not container.alive()
     assert one.processes() == []
