@@ -27,7 +27,19 @@ from api.fielderrors import (
     too_many,
     type_invalid,
 )
-from api.patch.schema import Atomic, Deduced, Fields, ListMap, MapOf, Schema, SetOf
+from api.meta import ObjectMeta
+from api.patch.schema import (
+    ATOMIC,
+    DEDUCED,
+    Atomic,
+    Deduced,
+    Fields,
+    ListMap,
+    MapOf,
+    Schema,
+    SetOf,
+    of_type,
+)
 from api.patterns import compile_pattern
 
 Tree = Mapping[str, Any]
@@ -371,12 +383,20 @@ def _owned(node: Node) -> Schema:
     if node.type == "object" or node.properties or node.others is not None:
         if node.tree.get(_MAP_TYPE) == "atomic":
             return Atomic()
-        if node.properties:
-            return Fields(lambda: {name: _owned(one) for name, one in node.properties.items()})
+        if node.properties or node.embedded:
+            # What is kept without a name in the schema is known by its looks.
+            return Fields(lambda: _owned_fields(node), unknown=DEDUCED if node.preserves else None)
         if node.others is not None:
             return MapOf(_owned(node.others))
         return Deduced()
     return Deduced() if node.preserves else Atomic()
+
+
+def _owned_fields(node: Node) -> dict[str, Schema]:
+    found = {name: _owned(one) for name, one in node.properties.items()}
+    if node.embedded:
+        found |= {"apiVersion": ATOMIC, "kind": ATOMIC, "metadata": of_type(ObjectMeta)}
+    return found
 
 
 def _owned_list(node: Node) -> Schema:

@@ -14,7 +14,7 @@ import msgspec
 from api import jsonpath, structural
 from api.custom import Custom
 from api.meta import ObjectMeta
-from api.patch.schema import ATOMIC, Fields, Schema, of_type
+from api.patch.schema import ATOMIC, DEDUCED, Fields, Schema, of_type
 from control.apiserver.custom.codec import Rules
 from control.apiserver.custom.definition import Tree
 from control.resources.columns import AGE, since
@@ -37,11 +37,7 @@ class VersionRules(structural.Structural):
     @property
     def schema(self) -> Schema:
         below = super().schema
-        return Fields(lambda: _fields(below), unknown=None if self._closed else below)
-
-    @property
-    def _closed(self) -> bool:
-        return not self.root.preserves
+        return Fields(lambda: _fields(below), unknown=DEDUCED if self.root.preserves else None)
 
 
 def _fields(below: Schema) -> dict[str, Schema]:

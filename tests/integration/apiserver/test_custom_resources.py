@@ -151,6 +151,89 @@ async def test_apply(api: Api, group: str, path: str) -> None:
     assert (code, status["details"]["causes"][0]["field"]) == (409, ".spec.size")
 
 
+APPLIED: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "spec": {
+            "type": "object",
+            "x-kubernetes-preserve-unknown-fields": True,
+            "properties": {
+                "cron": {"type": "string"},
+                "ports": {
+                    "type": "array",
+                    "x-kubernetes-list-type": "map",
+                    "x-kubernetes-list-map-keys": ["port", "protocol"],
+                    "items": {
+                        "type": "object",
+                        "required": ["port", "protocol"],
+                        "properties": {
+                            "port": {"type": "integer"},
+                            "protocol": {"type": "string"},
+                            "name": {"type": "string"},
+                        },
+                    },
+                },
+                "template": {
+                    "type": "object",
+                    "x-kubernetes-embedded-resource": True,
+                    "properties": {
+                        "spec": {"type": "object", "properties": {"a": {"type": "integer"}}}
+                    },
+                },
+            },
+        }
+    },
+}
+
+
+async def test_apply_where_more_is_kept_than_is_named(api: Api, namespace: str) -> None:
+    """As Kubernetes' own test of server-side apply for definitions does it."""
+    group = new_group()
+    schema = {"schema": {"openAPIV3Schema": APPLIED}, "selectableFields": []}
+    versions = version(**schema), {**version("v2", **schema), "storage": False}
+    await define(api, group, *versions)
+    path = f"/apis/{group}/v1/namespaces/{namespace}/widgets/one"
+
+    async def apply(spec: Any, who: str, *, force: str = "false", **more: Any) -> tuple[int, Any]:
+        body = widget(group, "one", spec=spec, **more)
+        where = path.replace("/v1/", f"/{body['apiVersion'].rpartition('/')[2]}/")
+        url = f"{where}?fieldManager={who}&force={force}"
+        return await api.patch(url, body, "application/apply-patch+yaml")
+
+    port = {"name": "x", "port": 80, "protocol": "TCP"}
+    inner = {"apiVersion": "v1", "kind": "Sub", "metadata": {"name": "s"}, "spec": {"a": 1}}
+    spec = {"cron": "*", "replicas": 1, "ports": [port], "template": inner}
+    head = {"metadata": {"name": "one", "finalizers": ["mine"]}}
+    code, made = await apply(spec, "me", **head)
+    assert (code, made["spec"]) == (201, spec)
+    owned = made["metadata"]["managedFields"][0]["fieldsV1"]["f:spec"]
+    assert {"f:replicas", "f:cron", "f:ports", "f:template"} <= owned.keys()
+    assert owned["f:template"]["f:metadata"] == {"f:name": {}}
+    assert (await apply(spec, "me", apiVersion=f"{group}/v2"))[0] == 200
+    await api.patch(path, {"metadata": {"finalizers": ["mine", "another"]}})
+    code, again = await apply(spec, "me", **head)
+    assert (code, again["metadata"]["finalizers"]) == (200, ["mine", "another"])
+    await api.patch(path, {"spec": {"replicas": 5}})
+    code, status = await apply(spec, "me", **head)
+    assert code == 409
+    assert [one["field"] for one in status["details"]["causes"]] == [".spec.replicas"]
+    code, forced = await apply(spec, "me", force="true", **head)
+    assert (code, forced["spec"]["replicas"]) == (200, 1)
+    code, status = await apply({"ports": [{**port, "name": "y"}]}, "other")
+    assert (code, len(status["details"]["causes"])) == (409, 1)
+    other = {**port, "port": 8080}
+    code, more = await apply({"ports": [other]}, "other")
+    assert (code, more["spec"]["ports"]) == (200, [port, other])
+    code, less = await apply({"cron": "*"}, "me")
+    assert (code, less["spec"]) == (200, {"cron": "*", "ports": [other]})
+    bad = {**inner, "metadata": {"unknownSubMeta": "x"}}
+    code, status = await apply({"template": bad}, "me")
+    told = ".spec.template.metadata.unknownSubMeta: field not declared in schema"
+    assert code == 400 and told in status["message"]
+    await api.patch(path, {"metadata": {"finalizers": []}})
+    await api.delete(f"{DEFINITIONS}/widgets.{group}")
+
+
 async def test_selectors_and_tables(api: Api, group: str, path: str) -> None:
     await api.ok("POST", path, widget(group, "red"))
     await api.ok("POST", path, widget(group, "blue", spec={"size": 1, "colour": "blue"}))
