@@ -85,8 +85,8 @@ async def test_a_lost_pod_is_replaced_on_its_node(plane: Plane) -> None:
     await plane.client.delete(Pod, pod.metadata.name, "default")
 
     async def replaced() -> bool:
-        (other,) = await plane.pods()
-        return other.metadata.uid != pod.metadata.uid and other.spec.node_name == "n1"
+        others = [one for one in await plane.pods() if one.metadata.uid != pod.metadata.uid]
+        return [one.spec.node_name for one in others] == ["n1"]
 
     await eventually(replaced)
     await settled(plane, 1)
