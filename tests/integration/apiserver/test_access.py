@@ -6,12 +6,18 @@ import base64
 import ssl
 import uuid
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
 import pytest_asyncio
+from msgspec import to_builtins
+from msgspec.json import Decoder, encode
 
+from agent.node.staticpods import static_pod
+from agent.pod.mirrors import mirror_of
+from api.core import Node
 from base import pki
 from base.clock import SystemClock
 from tests.integration.apiserver.conftest import Api, Server
@@ -219,6 +225,33 @@ async def test_a_node_reads_the_claims_of_its_pods_and_their_volumes(
     assert (await client.get("/api/v1/persistentvolumes"))[0] == 403
     patch = {"spec": {"volumeName": f"{namespace}-other"}}
     assert (await client.patch(f"{base}/persistentvolumeclaims/used", patch))[0] == 403
+
+
+async def test_a_node_shows_its_static_pods_by_mirrors(
+    node: tuple[str, Api], api: Api, namespace: str
+) -> None:
+    name, client = node
+    text = """
+        {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "web", "namespace": "%s"},
+         "spec": {"containers": [{"name": "c", "image": "i", "livenessProbe": {"tcpSocket": {"port": 1}}}],
+                  "priorityClassName": "system-node-critical",
+                  "volumes": [{"name": "v", "hostPath": {"path": "/x"}}]}}
+    """
+    now = SystemClock().now()
+    pod = static_pod((text % namespace).encode(), path=Path("/static/web.json"), node=name, now=now)
+    found = Decoder(Node).decode(encode(await api.ok("GET", f"/api/v1/nodes/{name}")))
+    body = to_builtins(mirror_of(pod, found))
+    pods = f"/api/v1/namespaces/{namespace}/pods"
+    code, made = await client.post(pods, body)
+    assert code == 201, made
+    assert made["metadata"]["annotations"]["kubernetes.io/config.mirror"] == pod.metadata.uid
+    filled = to_builtins(pod.spec)["containers"]
+    assert made["spec"]["containers"] == filled, "an agent fills in what the server would"
+    theirs = to_builtins(mirror_of(pod, found))
+    theirs["metadata"] |= {"name": "other", "ownerReferences": []}
+    assert (await client.post(pods, theirs))[0] == 403
+    path = f"{pods}/web-{name}?gracePeriodSeconds=0"
+    assert (await client.delete(path))[0] == 200
 
 
 async def test_a_node_writes_the_status_of_its_own_pods_only(
