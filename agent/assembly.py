@@ -216,6 +216,7 @@ class Agent:
             cluster_dns=(settings.cluster_dns,),
             resolv_conf=_resolvers(settings),
             seccomp_root=settings.seccomp_profile_root,
+            backoff=settings.backoff(),
             runtime_handlers=settings.amounts(settings.runtime_handlers),
             unsafe_sysctls=settings.allowed_unsafe_sysctls,
             registry_files=settings.registry_config,

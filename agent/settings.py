@@ -16,6 +16,7 @@ from agent.containers.pulls import PARALLEL
 from agent.containers.records import LogLimits
 from agent.node import eviction, imagegc
 from agent.node.eviction import Threshold
+from agent.pod.backoff import Backoff
 from agent.spec import runtimes, sysctls
 from api import quantity
 from base import log, settings
@@ -212,6 +213,28 @@ SETTINGS: tuple[Setting, ...] = (
         metavar="N",
         group=_NODE,
         help="How many pods the scheduler may send here.",
+    ),
+    Setting(
+        name="crash-loop-back-off",
+        type=settings.duration,
+        default=10.0,
+        group=_NODE,
+        help="How long a container that ends again and again waits the first time; doubled each time. A "
+        "pod may have its own curve: annotation podwright.io/restart-back-off.",
+    ),
+    Setting(
+        name="max-container-restart-period",
+        type=settings.duration,
+        default=300.0,
+        group=_NODE,
+        help="The longest wait of a container that ends again and again.",
+    ),
+    Setting(
+        name="crash-loop-reset",
+        type=settings.duration,
+        default=600.0,
+        group=_NODE,
+        help="A container that ran for so long starts the waits from the beginning.",
     ),
     Setting(
         name="eviction-hard",
@@ -471,6 +494,9 @@ class AgentSettings:
     capacity: tuple[str, ...] = ()
     system_reserved: tuple[str, ...] = ()
     max_pods: int = 110
+    crash_loop_back_off: float = 10.0
+    max_container_restart_period: float = 300.0
+    crash_loop_reset: float = 600.0
     eviction_hard: tuple[str, ...] = EVICTION_HARD
     eviction_soft: tuple[str, ...] = ()
     eviction_minimum_reclaim: tuple[str, ...] = ()
@@ -530,6 +556,14 @@ class AgentSettings:
         return LogLimits(
             max_size=quantity.value(self.container_log_max_size),
             max_files=self.container_log_max_files,
+        )
+
+    def backoff(self) -> Backoff:
+        """How long containers that end wait."""
+        return Backoff(
+            first=self.crash_loop_back_off,
+            longest=self.max_container_restart_period,
+            reset_after=self.crash_loop_reset,
         )
 
     def image_policy(self) -> imagegc.Policy:

@@ -65,6 +65,18 @@ class QosClass(StrEnum):
     BEST_EFFORT = "BestEffort"
 
 
+def restarts(pod: Pod, container: Container | None, *, exit_code: int) -> bool:
+    """Whether a container that ended so is run again: the first of its rules that holds decides, then
+    its own policy, then the pod's."""
+    for rule in container.restart_policy_rules if container is not None else ():
+        codes = rule.exit_codes
+        if codes is not None and (exit_code in codes.values) is (codes.operator == "In"):
+            return rule.action == "Restart"
+    own = container.restart_policy if container is not None else None
+    policy = own or pod.spec.restart_policy or "Always"
+    return policy == "Always" or (policy == "OnFailure" and exit_code != 0)
+
+
 def is_restartable_init(container: Container) -> bool:
     """A sidecar: an init container that keeps running beside the app containers."""
     return container.restart_policy == "Always"

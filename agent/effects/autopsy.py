@@ -18,10 +18,10 @@ from agent.effects.context import PodContext, StepFailed
 from agent.effects.lastwords import tail
 from agent.pod import names
 from agent.pod.forensics import KEPT, RECENT, Scene, death, others
-from agent.pod.observed import is_sidecar, restart_policy
+from agent.pod.observed import is_sidecar
 from agent.server import cgroupfiles
 from api import quantity
-from api.pods import qos_class
+from api.pods import qos_class, restarts
 from api.why import Death
 from base.files import atomic_write
 
@@ -87,9 +87,11 @@ def _died(ctx: PodContext, record: ContainerRecord) -> bool:
         return False
     if record.exit_code or record.error or record.id in ctx.memory.killed_for:
         return True
-    mains = {container.name for container in ctx.pod.spec.containers}
-    sidecars = {c.name for c in ctx.pod.spec.init_containers if is_sidecar(c)}
-    return name in sidecars or (name in mains and restart_policy(ctx.pod) == "Always")
+    sidecars = [c for c in ctx.pod.spec.init_containers if is_sidecar(c)]
+    return any(
+        container.name == name and restarts(ctx.pod, container, exit_code=0)
+        for container in (*sidecars, *ctx.pod.spec.containers)
+    )
 
 
 def _limit(ctx: PodContext, record: ContainerRecord) -> int:

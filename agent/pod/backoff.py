@@ -1,13 +1,17 @@
 """How long a container that ended waits before it runs again (step 4 of the pod's walk). Pure.
 
 The first restart is immediate, the next waits 10 s, then 20, 40, 80, 160 and 300 s at most; a run
-of ten minutes clears the slate. The level is carried in a label of each container, so that an agent
-which was restarted goes on where it was, with nothing to remember but what Docker remembers.
+of ten minutes clears the slate. A node may have another curve by its settings, and a pod by the
+annotation `podwright.io/restart-back-off: first=1s,longest=30s,reset=2m`. The level is carried in a
+label of each container, so that an agent which was restarted goes on where it was, with nothing to
+remember but what Docker remembers.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+
+from base.settings import duration
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +34,28 @@ class Backoff:
     def next_level(self, level: int, *, ran_for: float) -> int:
         """The level of the container that follows one created at `level`."""
         return 1 if ran_for >= self.reset_after else level + 1
+
+
+ANNOTATION = "podwright.io/restart-back-off"
+RETRY_ANNOTATION = "podwright.io/retry"
+"""A new value of it asks to try again at once, whatever waits."""
+LEAST = 1.0
+"""Seconds: a pod may not have itself restarted more often."""
+
+
+def curve(text: str, node: Backoff) -> Backoff:
+    """The curve that a pod asks for, beginning with the node's. Raises ValueError."""
+    parts = {"first": node.first, "longest": node.longest, "reset": node.reset_after}
+    for part in text.split(","):
+        name, equals, value = part.strip().partition("=")
+        if not equals or name not in parts:
+            raise ValueError(f'"{part.strip()}" is not first=, longest= or reset= and a duration')
+        try:
+            parts[name] = duration(value)
+        except ValueError:
+            raise ValueError(f'"{value}" is not a duration such as 500ms, 10s or 1m30s') from None
+    first = max(LEAST, parts["first"])
+    return Backoff(first=first, longest=max(first, parts["longest"]), reset_after=parts["reset"])
 
 
 RESTARTS = Backoff()

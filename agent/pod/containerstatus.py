@@ -12,7 +12,6 @@ import msgspec
 
 from agent.pod import names
 from agent.pod.allocation import changes
-from agent.pod.backoff import RESTARTS
 from agent.pod.observed import (
     Hook,
     PodObserved,
@@ -20,7 +19,6 @@ from agent.pod.observed import (
     container_ready,
     container_started,
     is_sidecar,
-    restart_policy,
     told,
     wanted_restart,
 )
@@ -207,15 +205,13 @@ def _waiting_again(
         return None
     if outcome(pod, observed) is not None or pod.metadata.deletion_timestamp is not None:
         return None
-    init = sort is Sort.INIT
-    policy = "Always" if init and is_sidecar(container) else restart_policy(pod)
-    if init and not is_sidecar(container) and (seen.succeeded or policy == "Never"):
+    if sort is Sort.INIT and not is_sidecar(container) and seen.succeeded:
         return None
-    if not wanted_restart(policy, seen):
+    if not wanted_restart(pod, container, seen):
         return None
-    if restart_in(seen) <= 0:
+    if restart_in(seen, observed.backoff) <= 0:
         return _failure(container, observed)
-    delay = RESTARTS.delay(seen.backoff_level, ran_for=seen.ran_for)
+    delay = observed.backoff.delay(seen.backoff_level, ran_for=seen.ran_for)
     meta = pod.metadata
     return ContainerStateWaiting(
         reason="CrashLoopBackOff",

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from agent.containers.records import ContainerId, ContainerRecord, ImageId, ImageRecord
 from agent.pod import names
 from agent.pod.allocation import Verdict, at_first
-from agent.pod.backoff import retry_delay
+from agent.pod.backoff import RESTARTS, Backoff, retry_delay
 from agent.pod.changes import Changes
 from agent.pod.observed import (
     Eviction,
@@ -73,6 +73,9 @@ class PodMemory:
     recursive_read_only: bool = False
     """The node can make whole trees of mounts read-only."""
     volumes_ready: bool = False
+    backoff: Backoff = RESTARTS
+    hurried_at: float | None = None
+    """When somebody last asked to try again at once."""
     refusal: Refusal | None = None
     eviction: Eviction | None = None
     allocated: dict[str, ResourceRequirements] = field(default_factory=dict)
@@ -137,6 +140,15 @@ class PodMemory:
     def succeed(self, key: str) -> None:
         self.failures.pop(key, None)
 
+    def hurry(self) -> None:
+        """Try again at once whatever has failed or ended."""
+        self.hurried_at = self.clock.monotonic()
+        self.failures.clear()
+
+    def _hurried(self, id: ContainerId) -> bool:
+        ended = self.ended_at.get(id)
+        return self.hurried_at is not None and ended is not None and ended <= self.hurried_at
+
     def sandboxes(self) -> list[ContainerRecord]:
         """Newest first."""
         found = [r for r in self.records.values() if _is_sandbox(r)]
@@ -170,6 +182,7 @@ class PodMemory:
                 )
                 for key, f in self.failures.items()
             },
+            backoff=self.backoff,
             recursive_read_only=self.recursive_read_only,
             refusal=self.refusal,
             eviction=self.eviction,
@@ -196,6 +209,7 @@ class PodMemory:
                 message=self.messages.get(record.id, ""),
                 cause=causes.get(record.id, ""),
                 killed_for=self.killed_for.get(record.id),
+                hurried=self._hurried(record.id),
                 probed=self.probed.get(record.id, Probed()),
                 post_start=self.hooks.get(record.id, Hook.NONE),
             )

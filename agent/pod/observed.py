@@ -14,7 +14,9 @@ from dataclasses import dataclass, field
 from agent.containers.records import ContainerId, ContainerRecord, ContainerState
 from agent.pod import names
 from agent.pod.allocation import Verdict
+from agent.pod.backoff import RESTARTS, Backoff
 from api.core import Container, ContainerStatus, Pod, ResourceRequirements
+from api.pods import restarts
 
 
 class KilledFor(enum.Enum):
@@ -36,6 +38,10 @@ class Hook(enum.Enum):
     RUNNING = "running"
     DONE = "done"
     FAILED = "failed"
+
+
+CANNOT_RUN = 128
+"""The exit code that stands for a program which could not be started."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,6 +79,8 @@ class Seen:
     killed_for: KilledFor | None = None
     probed: Probed = field(default_factory=Probed)
     post_start: Hook = Hook.NONE
+    hurried: bool = False
+    """Somebody has asked to try again since it ended: no back-off."""
     image: str = ""
     """The image reference as the pod spelled it when the container was made."""
 
@@ -169,6 +177,8 @@ class PodObserved:
     """Keys of actions under way."""
     failures: Mapping[str, Failure] = field(default_factory=dict)
     """By action key: the last try failed."""
+    backoff: Backoff = RESTARTS
+    """How long containers that end wait."""
     recursive_read_only: bool = False
     """The node can make whole trees of mounts read-only."""
     refusal: Refusal | None = None
@@ -243,19 +253,26 @@ def one_shot_inits(pod: Pod) -> list[Container]:
     return [c for c in pod.spec.init_containers if not is_sidecar(c)]
 
 
-def restart_policy(pod: Pod) -> str:
-    return pod.spec.restart_policy or "Always"
+def restart_policy(pod: Pod, container: Container) -> str:
+    """The container's own, or else the pod's."""
+    return container.restart_policy or pod.spec.restart_policy or "Always"
 
 
-def wanted_restart(policy: str, seen: Seen) -> bool:
-    """Whether a container that ended is to run again under `policy`."""
+def wanted_restart(pod: Pod, container: Container, seen: Seen) -> bool:
+    """Whether a container that ended is to run again."""
     if seen.killed_for in (KilledFor.CHANGED, KilledFor.RESIZED):
         return True
-    if policy == "Always":
-        return True
-    if policy == "Never":
-        return False
-    return not seen.succeeded or seen.killed_for is not None
+    if seen.killed_for is not None and restart_policy(pod, container) == "OnFailure":
+        return True  # a program that ends well when told to by a probe has still failed
+    code = seen.record.exit_code
+    if seen.record.error:
+        code = code or CANNOT_RUN
+    return restarts(pod, container, exit_code=code)
+
+
+def may_restart(pod: Pod, container: Container) -> bool:
+    """Whether there is any end after which it would run again."""
+    return restart_policy(pod, container) != "Never" or bool(container.restart_policy_rules)
 
 
 def container_started(container: Container, seen: Seen) -> bool:

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from agent.pod.observed import (
     PodObserved,
+    may_restart,
     one_shot_inits,
-    restart_policy,
     wanted_restart,
 )
 from api.core import Pod
@@ -43,7 +43,7 @@ def outcome(pod: Pod, observed: PodObserved) -> Outcome | None:
             message="Pod was active on the node longer than the specified deadline",
         )
     ended = _containers_outcome(pod, observed)
-    if ended is None and restart_policy(pod) == "Never" and _cannot_go_on(pod, observed):
+    if ended is None and _cannot_go_on(pod, observed):
         return Outcome(phase="Failed")
     return ended
 
@@ -55,11 +55,15 @@ def deadline_in(pod: Pod, observed: PodObserved) -> float | None:
 
 
 def _cannot_go_on(pod: Pod, observed: PodObserved) -> bool:
-    """An init container failed, or the sandbox died after containers had run in it."""
+    """An init container failed for good, or the sandbox died after containers had run in it."""
     for init in one_shot_inits(pod):
         seen = observed.newest(init.name)
-        if seen is not None and seen.ended and not seen.succeeded:
+        if seen is None or not seen.ended or seen.succeeded:
+            continue
+        if not wanted_restart(pod, init, seen):
             return True
+    if any(may_restart(pod, container) for container in pod.spec.containers):
+        return False
     lost = observed.sandbox is None or not (
         observed.sandbox.running or observed.sandbox.state.value == "created"
     )
@@ -68,10 +72,11 @@ def _cannot_go_on(pod: Pod, observed: PodObserved) -> bool:
 
 
 def _containers_outcome(pod: Pod, observed: PodObserved) -> Outcome | None:
-    policy = restart_policy(pod)
-    ends = [observed.newest(container.name) for container in pod.spec.containers]
-    for seen in ends:
-        if seen is None or not seen.ended or wanted_restart(policy, seen):
+    ends = []
+    for container in pod.spec.containers:
+        seen = observed.newest(container.name)
+        if seen is None or not seen.ended or wanted_restart(pod, container, seen):
             return None
-    succeeded = all(seen is not None and seen.succeeded for seen in ends)
+        ends.append(seen)
+    succeeded = all(seen.succeeded for seen in ends)
     return Outcome(phase="Succeeded" if succeeded else "Failed")

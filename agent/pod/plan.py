@@ -35,7 +35,7 @@ from agent.pod.actions import (
     StopContainer,
 )
 from agent.pod.allocation import as_allocated, changes, is_resizable, needs_restart
-from agent.pod.backoff import RESTARTS
+from agent.pod.backoff import Backoff
 from agent.pod.observed import (
     Hook,
     KilledFor,
@@ -43,7 +43,7 @@ from agent.pod.observed import (
     Seen,
     container_started,
     is_sidecar,
-    restart_policy,
+    may_restart,
     sidecars,
     told,
     wanted_restart,
@@ -152,8 +152,7 @@ def due(pod: Pod, observed: PodObserved) -> list[Container]:
                 return wanted
     else:
         wanted = [c for c in sidecars(pod) if not _lives(observed, c)]
-    policy = restart_policy(pod)
-    return wanted + [c for c in pod.spec.containers if _main_due(c, observed, policy)]
+    return wanted + [c for c in pod.spec.containers if _main_due(pod, c, observed)]
 
 
 def _added(pod: Pod, observed: PodObserved) -> list[Container]:
@@ -183,13 +182,15 @@ def initialized(pod: Pod, observed: PodObserved) -> bool:
     return True
 
 
-def _main_due(container: Container, observed: PodObserved, policy: str) -> bool:
+def _main_due(pod: Pod, container: Container, observed: PodObserved) -> bool:
     seen = observed.newest(container.name)
     if seen is None:
         return True
     if observed.current(container.name) is None:  # it was in a sandbox that is gone
-        return not (policy != "Always" and seen.succeeded)
-    return not seen.alive and (seen.unstarted or wanted_restart(policy, seen))
+        if seen.unstarted or not seen.succeeded:
+            return seen.unstarted or may_restart(pod, container)
+        return wanted_restart(pod, container, seen)
+    return not seen.alive and (seen.unstarted or wanted_restart(pod, container, seen))
 
 
 def _advance(pod: Pod, container: Container, observed: PodObserved, draft: _Draft) -> None:
@@ -206,8 +207,8 @@ def _advance(pod: Pod, container: Container, observed: PodObserved, draft: _Draf
     restarts, level = 0, 0
     if newest is not None:
         restarts = newest.restarts + 1
-        level = RESTARTS.next_level(newest.backoff_level, ran_for=newest.ran_for)
-        wait = restart_in(newest)
+        level = observed.backoff.next_level(newest.backoff_level, ran_for=newest.ran_for)
+        wait = restart_in(newest, observed.backoff)
         if wait > 0:
             draft.waits.append(wait)
             return
@@ -226,11 +227,11 @@ def _advance(pod: Pod, container: Container, observed: PodObserved, draft: _Draf
         )
 
 
-def restart_in(seen: Seen) -> float:
+def restart_in(seen: Seen, backoff: Backoff) -> float:
     """Seconds until a container that ended may follow itself."""
-    if seen.killed_for in (KilledFor.CHANGED, KilledFor.RESIZED):
+    if seen.hurried or seen.killed_for in (KilledFor.CHANGED, KilledFor.RESIZED):
         return 0.0
-    return RESTARTS.delay(seen.backoff_level, ran_for=seen.ran_for) - seen.ended_ago
+    return backoff.delay(seen.backoff_level, ran_for=seen.ran_for) - seen.ended_ago
 
 
 def _may_create(container: Container, observed: PodObserved) -> bool:
@@ -312,7 +313,7 @@ _KILL_MESSAGES = {
 def _kill(pod: Pod, container: Container, seen: Seen, reason: KilledFor) -> StopContainer:
     message = _KILL_MESSAGES[reason].format(container.name)
     always = reason in (KilledFor.CHANGED, KilledFor.RESIZED) or is_sidecar(container)
-    if reason is not KilledFor.POST_START and (always or restart_policy(pod) != "Never"):
+    if reason is not KilledFor.POST_START and (always or may_restart(pod, container)):
         message += ", will be restarted"
     probe: Probe | None = None
     if reason is KilledFor.LIVENESS:

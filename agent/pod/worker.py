@@ -32,7 +32,7 @@ from agent.effects.autopsy import autopsy, recall
 from agent.effects.context import AgentContext, PodContext, StepFailed
 from agent.effects.lastwords import termination_message
 from agent.effects.probing import Probing
-from agent.pod import actions, names
+from agent.pod import actions, backoff, names
 from agent.pod.actions import Action, Plan, PrepareVolumes
 from agent.pod.alarm import Alarm
 from agent.pod.allocation import Answer, judge, wants_more_or_less
@@ -145,8 +145,28 @@ class PodWorker:
             grace = pod_grace(pod)
             if grace < pod_grace(before) or before.metadata.deletion_timestamp is None:
                 stop.shorten(self.context, grace)
+        self._mind_backoff(before)
         self.context.agent.pusher.heard(pod)
         self.wake()
+
+    def _mind_backoff(self, before: Pod | None) -> None:
+        """The pod's own curve, and a wish to try again at once."""
+        memory, agent = self.context.memory, self.context.agent
+        said = self.pod.metadata.annotations
+        old = {} if before is None else before.metadata.annotations
+        if before is None or said.get(backoff.ANNOTATION) != old.get(backoff.ANNOTATION):
+            memory.backoff = agent.node.backoff
+            if text := said.get(backoff.ANNOTATION):
+                try:
+                    memory.backoff = backoff.curve(text, agent.node.backoff)
+                except ValueError as error:
+                    words = f"annotation {backoff.ANNOTATION}: {error}; the node's curve counts"
+                    self.context.warn("InvalidRestartBackOff", words)
+        wish = said.get(backoff.RETRY_ANNOTATION)
+        if before is not None and wish and wish != old.get(backoff.RETRY_ANNOTATION):
+            agent.images.forget(self.pod.metadata.uid)
+            memory.hurry()
+            self.context.normal("Retrying", f"Trying again at once, as asked for ({wish})")
 
     def reflect(self, mirror: Pod | None) -> None:
         """The API has this mirror of a static pod: what is told of the pod is told there."""
@@ -210,6 +230,7 @@ class PodWorker:
         agent, memory = self.context.agent, self.context.memory
         memory.begin(self.pod)
         recall(self.context)
+        self._mind_backoff(None)
         memory.refusal = self._turned_away() or refusal(
             self.pod, agent.node.engine, unsafe_sysctls=agent.node.unsafe_sysctls
         )

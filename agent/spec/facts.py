@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from agent.containers.records import EngineInfo, LogLimits
+from agent.pod.backoff import RESTARTS, Backoff
 from agent.spec.dns import ResolvConf
 from agent.spec.fieldref import Place
 
@@ -29,6 +30,8 @@ class NodeFacts:
     """The node's own resolvers."""
     seccomp_root: Path = Path("/var/lib/podwright/seccomp")
     """Where profiles of the type Localhost lie."""
+    backoff: Backoff = RESTARTS
+    """How long containers that end wait, where the pod says nothing."""
     runtime_handlers: Mapping[str, str] = field(default_factory=dict)
     """Handlers of RuntimeClasses that are called otherwise in the engine."""
     unsafe_sysctls: tuple[str, ...] = ()

@@ -68,7 +68,6 @@ _NO_BALANCER = "no load balancer is provisioned yet"
 
 _CONTAINER: tuple[NotYet, ...] = (
     NotYet("env[*].valueFrom.fileKeyRef", "the container waits with CreateContainerConfigError"),
-    NotYet("restartPolicyRules", "only the restart policies count"),
 )
 
 

@@ -168,10 +168,8 @@ class PodStrategy(Strategy[Pod]):
 
 
 def _restarted_backwards(new: Pod, old: Pod) -> Iterator[FieldError]:
-    """A container of a pod that must not restart cannot leave the terminated state."""
-    if old.spec.restart_policy == "Always":
-        return
-    sidecars = {c.name for c in old.spec.init_containers if c.restart_policy == "Always"}
+    """A container that must not restart cannot leave the terminated state."""
+    specs = {c.name: c for c in (*old.spec.init_containers, *old.spec.containers)}
     for name, before, after in (
         ("containerStatuses", old.status.container_statuses, new.status.container_statuses),
         (
@@ -184,10 +182,12 @@ def _restarted_backwards(new: Pod, old: Pod) -> Iterator[FieldError]:
             status.name
             for status in before
             if status.state.terminated is not None
-            and (old.spec.restart_policy == "Never" or status.state.terminated.exit_code == 0)
+            and not pods.restarts(
+                old, specs.get(status.name), exit_code=status.state.terminated.exit_code
+            )
         }
         for number, status in enumerate(after):
-            if status.name in finished - sidecars and status.state.terminated is None:
+            if status.name in finished and status.state.terminated is None:
                 yield forbidden(
                     Path("status").child(name).index(number).child("state"),
                     "may not be transitioned to non-terminated state",

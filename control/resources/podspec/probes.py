@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from api import validation
 from api.core import Container, HTTPGetAction, LifecycleHandler, Probe, ProbeHandler, URIScheme
 from api.core.probe import Signal
-from api.fielderrors import FieldError, Path, forbidden, invalid, not_supported, required
+from api.fielderrors import FieldError, Path, forbidden, invalid, required
 from control.resources.checks import (
     check_enum,
     check_exactly_one,
@@ -37,8 +37,6 @@ def init_container_errors(container: Container, path: Path, grace: int) -> Itera
     if container.restart_policy == "Always":
         yield from app_container_errors(container, path, grace)
         return
-    if container.restart_policy is not None:
-        yield not_supported(path.child("restartPolicy"), container.restart_policy, ("Always",))
     for name, _ in _probes(container):
         yield forbidden(path.child(name), _NOT_FOR_INIT)
     if container.lifecycle is not None:

@@ -32,6 +32,7 @@ from control.resources.podspec.probes import (
     init_container_errors,
     stop_signal_errors,
 )
+from control.resources.podspec.restarts import restart_errors
 from control.resources.podspec.security import pod_security_errors
 from control.resources.podspec.volumes import volume_errors
 
@@ -104,11 +105,10 @@ def _container_list_errors(spec: PodSpec, path: Path, *, in_template: bool) -> I
     for where, container in chain(init, app):
         yield from container_errors(container, where, volumes)
         yield from stop_signal_errors(container, where, os=system)
+        yield from restart_errors(container, where)
     grace = max(spec.termination_grace_period_seconds or 0, 0)
     for where, container in app:
         yield from app_container_errors(container, where, grace)
-        if container.restart_policy is not None:
-            yield forbidden(where.child("restartPolicy"), "may not be set for non-init containers")
     for where, container in init:
         yield from init_container_errors(container, where, grace)
     for where, debugger in debug:

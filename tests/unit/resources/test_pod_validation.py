@@ -11,6 +11,7 @@ from tests.unit.resources.examples import REMOVE, Change, assert_says, complete,
 POD = strategy_of("Pod")
 C0 = "spec.containers[0]"
 INIT = "spec.initContainers[0]"
+RESTART_RULE = {"action": "Restart", "exitCodes": {"operator": "In", "values": [42]}}
 V = "spec.volumes"
 AFFINITY = "spec.affinity.nodeAffinity"
 REQUIRED = f"{AFFINITY}.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms"
@@ -20,6 +21,14 @@ HTTP_PROBE = f"{C0}.readinessProbe"
 
 GOOD: list[tuple[str, Change]] = [
     ("as it is", {}),
+    (
+        "restart rules",
+        {
+            f"{C0}.restartPolicy": "Never",
+            f"{C0}.restartPolicyRules": [RESTART_RULE] * 20,
+            f"{INIT}.restartPolicy": "OnFailure",
+        },
+    ),
     ("no init containers", {"spec.initContainers": []}),
     ("host network", {"spec.hostNetwork": True, f"{C0}.ports[0].hostPort": 80}),
     ("same port, two protocols", {f"{C0}.ports[1].containerPort": 80}),
@@ -68,9 +77,49 @@ BROKEN: list[tuple[Change, str, str]] = [
         'Unsupported value: "Log": supported values: "File", "FallbackToLogsOnError"',
     ),
     (
-        {f"{C0}.restartPolicy": "Never"},
+        {f"{C0}.restartPolicy": "Perhaps"},
         f"{C0}.restartPolicy",
-        "Forbidden: may not be set for non-init containers",
+        'supported values: "Always", "Never", "OnFailure"',
+    ),
+    (
+        {f"{C0}.restartPolicyRules": [RESTART_RULE]},
+        f"{C0}.restartPolicy",
+        "Required value: must specify restartPolicy when restart rules are used",
+    ),
+    (
+        {f"{C0}.restartPolicy": "Never", f"{C0}.restartPolicyRules": [RESTART_RULE] * 21},
+        f"{C0}.restartPolicyRules",
+        "Too many: 21: must have at most 20 items",
+    ),
+    (
+        {f"{C0}.restartPolicy": "Never", f"{C0}.restartPolicyRules": [{"exitCodes": {}}]},
+        f"{C0}.restartPolicyRules[0].action",
+        "Required value",
+    ),
+    (
+        {f"{C0}.restartPolicy": "Never", f"{C0}.restartPolicyRules": [{"action": "Restart"}]},
+        f"{C0}.restartPolicyRules[0].exitCodes",
+        "Required value: must be specified",
+    ),
+    (
+        {
+            f"{INIT}.restartPolicy": "Never",
+            f"{INIT}.restartPolicyRules": [
+                {"action": "Restart", "exitCodes": {"operator": "Near", "values": [1]}}
+            ],
+        },
+        f"{INIT}.restartPolicyRules[0].exitCodes.operator",
+        'supported values: "In", "NotIn"',
+    ),
+    (
+        {
+            f"{C0}.restartPolicy": "Never",
+            f"{C0}.restartPolicyRules": [
+                {"action": "Restart", "exitCodes": {"operator": "In", "values": [*range(256)]}}
+            ],
+        },
+        f"{C0}.restartPolicyRules[0].exitCodes.values",
+        "Too many: 256",
     ),
     # init containers
     (
@@ -79,7 +128,7 @@ BROKEN: list[tuple[Change, str, str]] = [
         "Forbidden: may not be set for init containers without restartPolicy=Always",
     ),
     ({f"{INIT}.lifecycle": {}}, f"{INIT}.lifecycle", "Forbidden: may not be set for init"),
-    ({f"{INIT}.restartPolicy": "Never"}, f"{INIT}.restartPolicy", 'supported values: "Always"'),
+    ({f"{INIT}.restartPolicy": "No"}, f"{INIT}.restartPolicy", "Unsupported value"),
     (
         {"spec.initContainers[1].startupProbe.tcpSocket.port": 0},
         "spec.initContainers[1].startupProbe.tcpSocket.port",
