@@ -30,6 +30,7 @@ class Server:
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self.port = _free_port()
+        self.program = ("-m", "cli")
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -57,7 +58,7 @@ class Server:
         log = (self.directory / "log").open("ab")
         self._process = subprocess.Popen(
             [
-                sys.executable, "-m", "cli", "control", f"--config={os.devnull}",
+                sys.executable, *self.program, "control", f"--config={os.devnull}",
                 f"--state-dir={self.directory / 'state'}", f"--pki-dir={self.directory / 'pki'}",
                 f"--kubeconfig-out={self.kubeconfig}", f"--port={self.port}",
                 "--listen-address=127.0.0.1", "--advertise-address=127.0.0.1",

@@ -102,6 +102,45 @@ async def test_a_timeout_ends_with_a_bookmark(api: Api, maps: str) -> None:
         assert (await events.next())["type"] == "END"
 
 
+_HASTY = """
+import sys
+from cli.main import main
+from control.apiserver.http import watches
+watches.BOOKMARK_SECONDS = 0.4
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+async def test_bookmarks_come_while_nothing_happens(tmp_path: Path) -> None:
+    """Once a minute, a little earlier by chance; here the minute is shorter."""
+    server = Server(tmp_path)
+    server.program = ("-c", _HASTY)
+    server.start()
+    connector = aiohttp.TCPConnector(ssl=server.context())
+    try:
+        async with aiohttp.ClientSession(connector=connector) as session:
+            api = Api(session, server.url)
+            path, elsewhere = (f"/api/v1/namespaces/default/{one}" for one in ("pods", "secrets"))
+            since = int(await version(api, path))
+            async with watching(api, f"{path}?resourceVersion={since}") as silent:
+                async with watching(
+                    api, f"{path}?resourceVersion={since}&allowWatchBookmarks=1"
+                ) as events:
+                    assert (await events.next())["type"] == "BOOKMARK"
+                    made = await api.ok("POST", elsewhere, {"metadata": {"name": "s"}})
+                    told = [await events.next() for _ in range(2)]
+                with pytest.raises(TimeoutError):
+                    await silent.next(0.1)
+    finally:
+        server.stop()
+    assert {event["type"] for event in told} == {"BOOKMARK"}
+    assert {event["object"]["kind"] for event in told} == {"Pod"}
+    # A quiet watch keeps up with what happens elsewhere: who comes back later need not list anew.
+    assert int(told[-1]["object"]["metadata"]["resourceVersion"]) >= int(
+        made["metadata"]["resourceVersion"]
+    )
+
+
 async def test_watch_list(api: Api, maps: str) -> None:
     await api.ok("POST", maps, config_map("a"))
     path = (
