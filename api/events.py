@@ -178,8 +178,11 @@ class EventRecorder:
             last_timestamp=record.when,
             count=1,
             type=record.type,
+            # As events.k8s.io/v1 has it: its clients refuse an event that does not say when it was.
+            event_time=timestamps.canonical_micro(record.when),
+            action=record.reason,
             reporting_component=self._component,
-            reporting_instance=self._host,
+            reporting_instance=self._host or self._component,
         )
 
     def _unique(self) -> int:

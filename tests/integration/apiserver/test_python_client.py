@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import threading
+import time
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from kubernetes import client, config, watch
@@ -127,3 +129,58 @@ def test_the_server_introduces_itself(official: client.ApiClient) -> None:
     assert (found.major, found.minor) == ("1", "34")
     groups = {group.name for group in client.ApisApi(official).get_api_versions().groups}
     assert {"apps", "coordination.k8s.io"} <= groups
+
+
+LISTED_ELSEWHERE = 404
+"""What a newer client knows and this server does not have."""
+
+
+@pytest.fixture
+def busy(tmp_path: Path) -> Iterator[Server]:
+    """A server with its controllers, and what they make and tell of a few workloads."""
+    made = Server(tmp_path)
+    made.start(whole=True)
+    try:
+        made.kubectl("create", "deployment", "web", "--image=i", "--replicas=2")
+        made.kubectl("expose", "deployment", "web", "--port=80")
+        made.kubectl("create", "job", "once", "--image=i")
+        made.kubectl("create", "cronjob", "often", "--image=i", "--schedule=* * * * *")
+        made.kubectl("autoscale", "deployment", "web", "--max=3")
+        made.kubectl("wait", "--for=create", "--timeout=30s", "pod", "-l", "app=web")
+        for _ in range(200):
+            if "FailedScheduling" in made.kubectl("get", "events").stdout:
+                break
+            time.sleep(0.1)
+        yield made
+    finally:
+        made.stop()
+
+
+def test_every_list_and_every_group_is_read(busy: Server) -> None:
+    """Each call of each API class that asks for many objects, or for what there is."""
+    official = config.new_client_from_config(config_file=str(busy.kubeconfig))
+    read, wrong = 0, []
+    for name in dir(client):
+        if not name.endswith("Api") or name == "CustomObjectsApi":
+            continue
+        api = getattr(client, name)(official)
+        for call in dir(api):
+            if call.startswith("list_namespaced_"):
+                arguments = ["default"]
+            elif call.startswith("list_") or call in ("get_api_resources", "get_api_group"):
+                arguments = []
+            else:
+                continue
+            if call.endswith("_with_http_info"):
+                continue
+            try:
+                getattr(api, call)(*arguments)
+                read += 1
+            except client.ApiException as error:
+                if error.status != LISTED_ELSEWHERE:
+                    wrong.append(f"{name}.{call}: {error.status} {error.body}")
+            except ValueError as error:  # a model that refuses what was sent
+                wrong.append(f"{name}.{call}: {error}")
+    official.close()
+    assert not wrong, "\n".join(wrong)
+    assert read > 120

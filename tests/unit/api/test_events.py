@@ -55,6 +55,8 @@ async def test_an_event_as_kubectl_describe_wants_it(
         "spec.x",
     )
     assert event.first_timestamp == event.last_timestamp == "2026-01-01T00:00:00Z"
+    assert event.event_time == "2026-01-01T00:00:00.000000Z"
+    assert event.action == event.reason and event.reporting_instance
     assert (event.source.component, event.source.host) == ("test", "host")
 
 
