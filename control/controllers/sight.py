@@ -8,12 +8,13 @@ since. (The revision of a list alone would not do: a cache hears of its own kind
 
 from collections.abc import Awaitable, Iterable
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
 from api import objects
 from api.client import Client
 from api.errors import ApiError
 from api.informer import Informer
+from api.interface import Listed
 from api.objects import Key
 from api.struct import ApiStruct
 from base.errors import PodwrightError
@@ -25,16 +26,23 @@ A = TypeVar("A")
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """What the store had of one kind in a namespace: versions by UID, at a revision."""
+    """What the store had of one kind in a namespace, at a revision."""
 
-    versions: dict[str, int]
+    uids: frozenset[str]
+    newest: str
+    """The highest version among them: who shows that has heard of all of them."""
     revision: int
 
-    def is_shown(self, cached: dict[str, int]) -> bool:
-        """Whether these are as new: nothing is missing, nothing is left that was gone."""
-        return all(cached.get(uid, 0) >= version for uid, version in self.versions.items()) and all(
-            uid in self.versions or version > self.revision for uid, version in cached.items()
-        )
+    @classmethod
+    def of(cls, listed: Listed[Any]) -> Self:
+        """What a list has told."""
+        versions = _versions(listed.items)
+        newest = str(max(versions.values(), default=0))
+        return cls(frozenset(versions), newest, int(listed.resource_version))
+
+    def shows_gone(self, cached: dict[str, int]) -> bool:
+        """Whether a cache with these versions by UID has nothing left that was gone then."""
+        return all(uid in self.uids or at > self.revision for uid, at in cached.items())
 
 
 class Sight(Generic[T]):
@@ -66,16 +74,19 @@ class Sight(Generic[T]):
         """Raise `Behind` until everything that was written for the owner can be seen."""
         if owner in self._unknown:
             listed = await client.list(self._type, owner.namespace)
-            self._scenes[owner] = Scene(_versions(listed.items), int(listed.resource_version))
+            self._scenes[owner] = Scene.of(listed)
             self._unknown.discard(owner)
         if not self._shows(owner):
             raise Behind(f"the {self._type.__name__} of {owner} are not seen as they are yet")
         self._scenes.pop(owner, None)
 
     def _shows(self, owner: Key) -> bool:
+        if not self._informer.shows(self._revisions.get(owner, "")):
+            return False
         scene = self._scenes.get(owner)
-        return self._informer.shows(self._revisions.get(owner, "")) and (
-            scene is None or scene.is_shown(_versions(self._informer.items(owner.namespace)))
+        return scene is None or (
+            self._informer.shows(scene.newest)
+            and scene.shows_gone(_versions(self._informer.items(owner.namespace)))
         )
 
     def forget(self, owner: Key) -> None:

@@ -129,6 +129,8 @@ class DeploymentController(Controller):
     ) -> ReplicaSet | None:
         """Make the ReplicaSet of the present template; None when its name was taken by another."""
         rs = new_replica_set(deployment, old)
+        if self._waits_for_old_pods(deployment, old):
+            rs.spec.replicas = 0
         try:
             created = await self._sight.after(objects.key(deployment), self.client.create(rs))
         except PodwrightError as error:
@@ -194,6 +196,8 @@ class DeploymentController(Controller):
         )
 
     async def _scale(self, deployment: Deployment, owned: Sequence[ReplicaSet]) -> None:
+        if not all(map(rollout.is_still, owned)):
+            return  # what one of them is to gain is not free yet; its status will bring us back
         sizes = rollout.paused_sizes(deployment, owned)
         await self._write_sizes(deployment, sizes, owned)
         for rs in owned:

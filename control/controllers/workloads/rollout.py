@@ -2,7 +2,9 @@
 
 Rules from the API reference and the Deployment concept page: a percentage of maxSurge rounds up,
 of maxUnavailable down; new pods are added while the total stays within replicas + maxSurge; old
-ones are taken only as long as replicas - maxUnavailable stay available, broken old pods first.
+ones are taken only as long as replicas - maxUnavailable stay available, broken old pods first. The
+total is of pods that exist, not of sizes that were written: "it does not create new Pods until a
+sufficient number of old Pods have been killed".
 """
 
 import hashlib
@@ -113,6 +115,11 @@ def is_observed(rs: ReplicaSet) -> bool:
 def available(rs: ReplicaSet) -> int:
     """How many pods can be counted on: its status may still tell of some it is told not to have."""
     return min(rs.status.available_replicas, size(rs))
+
+
+def is_still(rs: ReplicaSet) -> bool:
+    """Whether none of its pods is on its way out because of a size that was written."""
+    return is_observed(rs) and present(rs) == size(rs)
 
 
 def next_step(deployment: Deployment, new: ReplicaSet, old: Sequence[ReplicaSet]) -> Step:

@@ -248,8 +248,20 @@ def test_a_new_template_amid_a_rollout_takes_the_room_at_once() -> None:
     broken = replica_set("broken", size=3, created="2026-01-02T00:00:00Z")
     old = replica_set("old", size=4, available=4)
     assert rollout.next_step(subject, newest, [old, broken]).sizes == {"broken": 0}
-    broken.spec.replicas = broken.status.replicas = 0
+    broken.spec.replicas = 0
+    assert rollout.next_step(subject, newest, [old, broken]).sizes == {}, "they still exist"
+    broken.status.replicas = 0
     assert rollout.next_step(subject, newest, [old, broken]).sizes == {"newest": 3}
+
+
+def test_what_is_still() -> None:
+    assert rollout.is_still(replica_set("a", size=3))
+    growing = replica_set("a", size=3)
+    growing.status.replicas = 1
+    assert rollout.is_still(growing)
+    shrinking = replica_set("a", size=3)
+    shrinking.status.replicas = 4
+    assert not rollout.is_still(shrinking)
 
 
 def test_hash_depends_on_template_and_collisions_only() -> None:
