@@ -219,6 +219,7 @@ class Agent:
             backoff=settings.backoff(),
             runtime_handlers=settings.amounts(settings.runtime_handlers),
             unsafe_sysctls=settings.allowed_unsafe_sysctls,
+            dead_limits=settings.dead_limits(),
             registry_files=settings.registry_config,
             log_limits=settings.log_limits(),
             log_root=settings.container_log_root,

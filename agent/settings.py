@@ -18,6 +18,7 @@ from agent.node import eviction, imagegc
 from agent.node.eviction import Threshold
 from agent.pod.backoff import Backoff
 from agent.spec import runtimes, sysctls
+from agent.spec.facts import DeadLimits
 from api import quantity
 from base import log, settings
 from base.settings import Setting, SettingsError
@@ -89,6 +90,13 @@ def size(text: str) -> str:
     if quantity.value(text) < 1:
         raise ValueError(text)
     return quantity.canonical(text)
+
+
+def any_number(text: str) -> int:
+    """a whole number, or -1"""
+    if (number := int(text)) < -1:
+        raise ValueError(text)
+    return number
 
 
 def several(text: str) -> int:
@@ -279,6 +287,30 @@ SETTINGS: tuple[Setting, ...] = (
         default=0.0,
         group=_SHORT,
         help="The longest grace period of a pod that goes for a soft threshold; 0: its own.",
+    ),
+    Setting(
+        name="maximum-dead-containers-per-container",
+        type=settings.count,
+        default=1,
+        metavar="N",
+        group=_SHORT,
+        help="How many containers that ended are kept of each name in a pod, for their logs.",
+    ),
+    Setting(
+        name="maximum-dead-containers",
+        type=any_number,
+        default=-1,
+        metavar="N",
+        group=_SHORT,
+        help="How many are kept on the node; the oldest go, but none that its pod still needs. -1: any "
+        "number.",
+    ),
+    Setting(
+        name="minimum-container-ttl-duration",
+        type=settings.duration,
+        default=0.0,
+        group=_SHORT,
+        help="For how long a container that ended is kept in any case.",
     ),
     Setting(
         name="image-gc-high-threshold",
@@ -502,6 +534,9 @@ class AgentSettings:
     eviction_minimum_reclaim: tuple[str, ...] = ()
     eviction_pressure_transition_period: float = 300.0
     eviction_max_pod_grace_period: float = 0.0
+    maximum_dead_containers_per_container: int = 1
+    maximum_dead_containers: int = -1
+    minimum_container_ttl_duration: float = 0.0
     image_gc_high_threshold: int = 85
     image_gc_low_threshold: int = 80
     minimum_image_ttl: float = 120.0
@@ -564,6 +599,14 @@ class AgentSettings:
             first=self.crash_loop_back_off,
             longest=self.max_container_restart_period,
             reset_after=self.crash_loop_reset,
+        )
+
+    def dead_limits(self) -> DeadLimits:
+        """How many containers that ended are kept."""
+        return DeadLimits(
+            each=self.maximum_dead_containers_per_container,
+            in_all=self.maximum_dead_containers,
+            least_age=self.minimum_container_ttl_duration,
         )
 
     def image_policy(self) -> imagegc.Policy:

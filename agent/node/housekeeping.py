@@ -1,5 +1,6 @@
 """Keeping the node from running short: pods are evicted, images are removed (any step of the walk).
 
+Once a minute containers that ended are removed, if there are more than may be (`containergc.py`).
 Every ten seconds the levels are compared with the thresholds (`eviction.py`, pure). A disk that is short
 first loses its unused images; if that is not enough, or memory or processes are short, one pod is
 evicted, and the next only when its containers have ended. Pods that use more of the disk than they may
@@ -18,7 +19,7 @@ from typing import Protocol
 from agent.containers.errors import RuntimeFailure
 from agent.containers.interface import Runtime
 from agent.containers.records import ImageId
-from agent.node import eviction, imagegc
+from agent.node import containergc, eviction, imagegc
 from agent.node.diskusage import PodDisk, measure, over_limit
 from agent.node.eviction import Candidate, History, Level, Shortage, Signal, Threshold
 from agent.node.machine import Disk
@@ -33,6 +34,7 @@ from base.clock import Clock
 log = logging.getLogger(__name__)
 
 LOOK = 10.0
+CONTAINERS_EVERY = 60.0
 IMAGES_EVERY = 300.0
 HARD_GRACE = 1.0
 """Seconds that a pod gets when a hard threshold is met."""
@@ -90,12 +92,14 @@ class Housekeeper:
         self._images: dict[ImageId, imagegc.Known] = {}
         self.evictions: Counter[str] = Counter()
         """Pods evicted, by what was short."""
+        self._discarded = 0
         self._removed = 0
         self._freed = 0
 
     def statistics(self) -> dict[str, float]:
         return {
             "pods_evicted": self.evictions.total(),
+            "containers_removed": self._discarded,
             "images_removed": self._removed,
             "image_bytes_freed": self._freed,
         }
@@ -119,11 +123,14 @@ class Housekeeper:
 
     async def run(self) -> None:
         """Look every ten seconds, until cancelled."""
-        images_at = self._clock.monotonic()
+        images_at = containers_at = self._clock.monotonic()
         while True:
             await self._clock.sleep(LOOK)
             try:
                 await self.relieve()
+                if self._clock.monotonic() >= containers_at:
+                    self.remove_containers()
+                    containers_at = self._clock.monotonic() + CONTAINERS_EVERY
                 if self._clock.monotonic() >= images_at:
                     await self.remove_images()
                     images_at = self._clock.monotonic() + IMAGES_EVERY
@@ -147,6 +154,18 @@ class Housekeeper:
                 return
             shortage = short[0]
         await self._relieve(shortage)
+
+    def remove_containers(self) -> None:
+        """Have containers removed that ended, if there are more than the node may keep."""
+        limits = self._manager.agent.node.dead_limits
+        if limits.in_all < 0:
+            return
+        workers = {worker.context.uid: worker for worker in self._manager.workers.values()}
+        dead = [one for worker in workers.values() for one in worker.dead()]
+        for one in containergc.choose(dead, most=limits.in_all, least_age=limits.least_age):
+            log.info("container %s of pod %s is removed: it ended", one.container, one.uid)
+            workers[one.uid].discard(one)
+            self._discarded += 1
 
     async def remove_images(self, *, everything: bool = False) -> None:
         """Remove images that may go; `everything` that is unused."""

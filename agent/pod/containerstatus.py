@@ -58,9 +58,12 @@ def container_status(
 ) -> ContainerStatus:
     """The status of one container of the spec."""
     newest = observed.newest(container.name)
+    known = told(pod, container.name)
+    if newest is None and known is not None and _is_over(pod, container, observed, sort):
+        if known.state.terminated is not None:
+            return known  # what is left of it is what was told
     state, last = _states(pod, container, observed, sort)
     running = state.running is not None and newest is not None
-    known = told(pod, container.name)
     if known is not None and last.terminated is None and state.terminated is None:
         # Somebody removed the one before: how it ended, and how often, is not forgotten.
         gone = newest is None or newest.unstarted
@@ -84,6 +87,13 @@ def container_status(
         if running and newest is not None:
             status.resources = _in_force(container, admitted, newest, known)
     return status
+
+
+def _is_over(pod: Pod, container: Container, observed: PodObserved, sort: Sort) -> bool:
+    """Whether a container that ended does not run again, so that it need not be there any more."""
+    if outcome(pod, observed) is not None:
+        return True
+    return sort is Sort.INIT and not is_sidecar(container) and initialized(pod, observed)
 
 
 def _in_force(

@@ -16,13 +16,14 @@ from agent.pod.worker import PodWorker
 from agent.server.interface import (
     container_missing,
     container_unnamed,
+    log_gone,
     not_running,
     pod_missing,
     pod_not_running,
     previous_missing,
     waiting_to_start,
 )
-from api.core import Pod
+from api.core import ContainerStatus, Pod
 from api.pods import all_containers, ephemeral_containers
 from api.why import Death
 
@@ -48,6 +49,8 @@ class Pods:
                 raise previous_missing(pod, name)
             return found.id
         if not made:
+            if _has_ended(worker, name):
+                raise log_gone(pod, name)
             raise waiting_to_start(pod, name, _waiting(worker, name))
         return made[0].id
 
@@ -111,13 +114,23 @@ def made_of(worker: PodWorker, name: str) -> list[Seen]:
     return list(observed.containers.get(name, ()))
 
 
-def _waiting(worker: PodWorker, name: str) -> str:
+def _has_ended(worker: PodWorker, name: str) -> bool:
+    return any(
+        each.name == name and each.state.terminated is not None for each in _statuses(worker)
+    )
+
+
+def _statuses(worker: PodWorker) -> list[ContainerStatus]:
     status = worker.reported
-    for each in (
+    return [
         *status.init_container_statuses,
         *status.container_statuses,
         *status.ephemeral_container_statuses,
-    ):
+    ]
+
+
+def _waiting(worker: PodWorker, name: str) -> str:
+    for each in _statuses(worker):
         if each.name == name and each.state.waiting is not None:
             return each.state.waiting.reason
     return "ContainerCreating"

@@ -15,6 +15,7 @@ from agent.containers.records import ContainerId, ContainerRecord, ContainerStat
 from agent.pod import names
 from agent.pod.allocation import Verdict
 from agent.pod.backoff import RESTARTS, Backoff
+from agent.spec.facts import DeadLimits
 from api.core import Container, ContainerStatus, Pod, ResourceRequirements
 from api.pods import restarts
 
@@ -181,6 +182,8 @@ class PodObserved:
     """How long containers that end wait."""
     recursive_read_only: bool = False
     """The node can make whole trees of mounts read-only."""
+    dead_limits: DeadLimits = field(default_factory=DeadLimits)
+    """How many of its containers that ended are kept."""
     refusal: Refusal | None = None
     eviction: Eviction | None = None
     allocated: Mapping[str, ResourceRequirements] = field(default_factory=dict)

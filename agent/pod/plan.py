@@ -340,9 +340,15 @@ def _stop(
 
 
 def _prune(observed: PodObserved, draft: _Draft) -> None:
-    """Of the containers that ended only the last of each name is kept, for its log and status."""
+    """Of the containers that ended only the last of each name are kept, for logs and status."""
+    limits = observed.dead_limits
     for name, made in observed.containers.items():
-        old = [s for s in made if s.ended][1:] + [s for s in made[1:] if s.unstarted]
+        old = [s for s in made if s.ended][limits.each :]
+        draft.waits.extend(
+            limits.least_age - s.ended_ago for s in old if s.ended_ago < limits.least_age
+        )
+        old = [s for s in old if s.ended_ago >= limits.least_age]
+        old += [s for s in made[1:] if s.unstarted]
         draft.actions.extend(RemoveContainer(id=seen.id, container=name) for seen in old)
 
 

@@ -22,6 +22,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -32,6 +33,7 @@ from agent.effects.autopsy import autopsy, recall
 from agent.effects.context import AgentContext, PodContext, StepFailed
 from agent.effects.lastwords import termination_message
 from agent.effects.probing import Probing
+from agent.node.containergc import Dead
 from agent.pod import actions, backoff, names
 from agent.pod.actions import Action, Plan, PrepareVolumes
 from agent.pod.alarm import Alarm
@@ -39,6 +41,7 @@ from agent.pod.allocation import Answer, judge, wants_more_or_less
 from agent.pod.forensics import differences
 from agent.pod.memory import PodMemory
 from agent.pod.observed import Eviction, PodObserved, Refusal
+from agent.pod.outcome import outcome
 from agent.pod.plan import plan
 from agent.pod.status import status
 from agent.pod.teardown import pod_grace
@@ -218,6 +221,30 @@ class PodWorker:
         self._stale.update(ids)
         self.wake()
 
+    def dead(self) -> list[Dead]:
+        """The containers that ended and are still there."""
+        observed = self._observe()
+        finished = outcome(self.pod, observed) is not None
+        return [
+            Dead(
+                uid=self.context.uid,
+                container=name,
+                id=seen.id,
+                ended_ago=seen.ended_ago,
+                followed=place > 0,
+                finished=finished,
+            )
+            for name, made in observed.containers.items()
+            for place, seen in enumerate(made)
+            if seen.ended
+        ]
+
+    def discard(self, dead: Dead) -> None:
+        """Remove one of them."""
+        action = actions.RemoveContainer(id=dead.id, container=dead.container)
+        if action.key not in self._busy:
+            self._begin(action)
+
     def retry(self, key: str) -> None:
         """What made this action fail has changed: do not wait."""
         self.context.memory.succeed(key)
@@ -291,7 +318,8 @@ class PodWorker:
 
     def _observe(self) -> PodObserved:
         host_ip = self.context.agent.node.host_ip
-        return self.context.memory.observe(self.pod, host_ip=host_ip, busy=self._busy)
+        observed = self.context.memory.observe(self.pod, host_ip=host_ip, busy=self._busy)
+        return replace(observed, dead_limits=self.context.agent.node.dead_limits)
 
     def _stopping(self) -> bool:
         return self.pod.metadata.deletion_timestamp is not None or self.context.memory.removed

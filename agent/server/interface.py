@@ -191,6 +191,15 @@ def previous_missing(pod: str, container: str) -> ApiError:
     )
 
 
+def log_gone(pod: str, container: str) -> ApiError:
+    """Its container ended and was removed since; Kubernetes has no one word for it."""
+    return _failure(
+        404,
+        "NotFound",
+        f'the log of container "{container}" in pod "{pod}" is gone: the container was removed',
+    )
+
+
 def not_running(container: str) -> ApiError:
     return _failure(404, "NotFound", f'container not found ("{container}")')
 

@@ -13,6 +13,18 @@ from agent.spec.fieldref import Place
 
 
 @dataclass(frozen=True, kw_only=True)
+class DeadLimits:
+    """How many containers that ended are kept, for their logs."""
+
+    each: int = 1
+    """Of each name in a pod."""
+    in_all: int = -1
+    """On the node; below 0: any number."""
+    least_age: float = 0.0
+    """Seconds for which one is kept in any case."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class NodeFacts:
     """The node as the containers on it are made for."""
 
@@ -36,6 +48,7 @@ class NodeFacts:
     """Handlers of RuntimeClasses that are called otherwise in the engine."""
     unsafe_sysctls: tuple[str, ...] = ()
     """Kernel parameters beyond the safe ones that pods may set."""
+    dead_limits: DeadLimits = field(default_factory=DeadLimits)
     registry_files: tuple[Path, ...] = ()
     """The node's own credentials for registries."""
     log_limits: LogLimits = field(default_factory=LogLimits)

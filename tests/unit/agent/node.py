@@ -18,7 +18,7 @@ from agent.pod.pusher import StatusPusher
 from agent.probes.turns import ExecTurns
 from agent.resources.cgroups import Cgroups, Layout
 from agent.spec.dns import ResolvConf
-from agent.spec.facts import NodeFacts
+from agent.spec.facts import DeadLimits, NodeFacts
 from agent.volumes.mounts import FakeMounter
 from api.core import Pod
 from base.clock import FakeClock
@@ -74,6 +74,7 @@ class Node:
         self, directory: Path, *, handlers: Mapping[str, str] | None = None, **runtime: Any
     ) -> None:
         self.handlers = handlers or {}
+        self.dead_limits = DeadLimits()
         self.directory = directory
         self.clock = FakeClock()
         self.api = FakeApi()
@@ -143,6 +144,7 @@ class Node:
             seccomp_root=self.directory / "seccomp",
             runtime_handlers=self.handlers,
             log_root=self.directory / "log",
+            dead_limits=self.dead_limits,
         )
         cgroups = FakeCgroups(self.directory / "cgroup")
         from agent.resources.values import CpuMemory

@@ -23,6 +23,7 @@ from agent.pod.actions import (
 )
 from agent.pod.observed import Hook, KilledFor, PodObserved, Probed, Refusal, Seen
 from agent.pod.plan import due, plan
+from agent.spec.facts import DeadLimits
 from api.core import Container, Pod
 from tests.unit.agent.builders import (
     SANDBOX,
@@ -237,6 +238,20 @@ def test_old_containers_are_removed_but_the_last_dead_one() -> None:
     made = [seen(running=True, restarts=3)] + [seen(restarts=n) for n in (2, 1, 0)]
     result = plan(make_pod(), observe({"web": made}))
     assert {a.id for a in result.actions if isinstance(a, RemoveContainer)} == {"web-1", "web-0"}
+
+
+def test_more_dead_containers_are_kept_where_the_node_is_set_so() -> None:
+    made = [seen(running=True, restarts=4)]
+    made += [seen(restarts=n, ended_ago=100 - 10 * n) for n in (3, 2, 1, 0)]
+
+    def removed(limits: DeadLimits) -> tuple[set[str], float | None]:
+        result = plan(make_pod(), replace(observe({"web": made}), dead_limits=limits))
+        found = {str(a.id) for a in result.actions if isinstance(a, RemoveContainer)}
+        return found, result.wake_in
+
+    assert removed(DeadLimits(each=3)) == ({"web-0"}, None)
+    assert removed(DeadLimits(each=9)) == (set(), None)
+    assert removed(DeadLimits(each=1, least_age=90)) == ({"web-0", "web-1"}, 10)
 
 
 def test_the_last_dead_container_stays_while_it_waits_to_run_again() -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from agent.containers.records import ContainerId, ContainerRecord
 from agent.containers.script import Script
+from agent.pod.lookup import Pods
 from api import objects
 from api.core import (
     EnvVar,
@@ -18,6 +19,7 @@ from api.core import (
     Secret,
     SecretKeySelector,
 )
+from api.errors import ApiError
 from api.meta import ObjectMeta
 from base.clock import FakeClock
 from tests.unit.agent.builders import UID, container, make_pod
@@ -245,6 +247,48 @@ async def test_dead_containers_that_somebody_removed_stay_counted(
         assert now.last_state.terminated is None or now.last_state.terminated.exit_code == 3
     assert min(counts) >= 3, "a count never goes back"
     assert 4 in counts
+    await node.kill()
+
+
+@pytest.mark.parametrize("again", [False, True], ids=["same agent", "next agent"])
+async def test_how_a_finished_pod_ended_is_not_forgotten_with_its_containers(
+    tmp_path: Path, again: bool
+) -> None:
+    """A Job's verdict may hang on the exit code."""
+    node = Node(tmp_path, scripts={"web": Script(run_for=1, exit_code=42)})
+    await node.boot()
+    node.api.put(make_pod(policy="Never"))
+    await node.run(20)
+    before = node.api.pod().status
+    assert before.phase == "Failed"
+    if again:
+        await node.kill()
+    await node.runtime.remove(sole(node, "web"))
+    if again:
+        await node.boot()
+    await node.run(100)
+    assert node.api.pod().status == before
+    assert node.containers("web") == []
+    ended = node.api.pod().status.container_statuses[0].state.terminated
+    assert ended is not None and ended.exit_code == 42
+    with pytest.raises(ApiError, match="is gone: the container was removed"):
+        Pods(node.manager).find("ns", "pod", "web")
+    await node.kill()
+
+
+async def test_an_init_container_that_is_through_need_not_be_there(tmp_path: Path) -> None:
+    node = Node(tmp_path, scripts={"init": Script(run_for=1)})
+    await node.boot()
+    node.api.put(make_pod(inits=[container("init")]))
+    await node.run(20)
+    before = node.api.pod().status.init_container_statuses
+    await node.runtime.remove(sole(node, "init"))
+    await node.run(100)
+    await node.kill()
+    await node.boot()
+    await node.run(20)
+    assert node.api.pod().status.init_container_statuses == before
+    assert node.containers("init") == []
     await node.kill()
 
 
