@@ -141,6 +141,13 @@ SETTINGS: tuple[Setting, ...] = (
         "issuers.",
     ),
     Setting(
+        name="enable-admission-plugins",
+        repeated=True,
+        metavar="PLUGIN",
+        group=_API,
+        help="Admission plugin to take in that is not by itself: AlwaysPullImages.",
+    ),
+    Setting(
         name="disable-admission-plugins",
         repeated=True,
         metavar="PLUGIN",
@@ -286,6 +293,7 @@ class ControlSettings:
     service_account_key_file: tuple[Path, ...] = ()
     service_account_jwks_uri: str = ""
     api_audiences: tuple[str, ...] = ()
+    enable_admission_plugins: tuple[str, ...] = ()
     disable_admission_plugins: tuple[str, ...] = ()
     cluster_cidr: str = "10.244.0.0/16"
     node_cidr_mask_size: int = 24

@@ -94,6 +94,8 @@ class Plugin:
     """One admission rule. Subclasses override `handles` and at least one of the others."""
 
     name: str = ""
+    default = True
+    """Whether it takes part unless it is left out; else only if it is asked for."""
     collector: Collector | None = None
     """Figures of its own, beside the time it takes."""
 

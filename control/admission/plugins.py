@@ -12,6 +12,7 @@ from base.clock import Clock
 from base.settings import SettingsError
 from control.admission.certificates import CertificateRequester
 from control.admission.chain import Chain, Reader
+from control.admission.imagepulling import AlwaysPullImages
 from control.admission.ingressclass import DefaultIngressClass
 from control.admission.limitranger import LimitRanger
 from control.admission.namespacelifecycle import NamespaceLifecycle
@@ -43,6 +44,7 @@ def default_chain(
     toleration_seconds: int,
     asker: Asker,
     hooks: Callable[[type[Configuration]], Hooks],
+    enabled: Collection[str] = (),
     disabled: Collection[str] = (),
 ) -> Chain:
     """What every request passes through.
@@ -54,6 +56,7 @@ def default_chain(
         LimitRanger(reader),
         NodeRestriction(reader, audiences),
         ServiceAccountPlugin(reader, clock, suffix),
+        AlwaysPullImages(),
         Priority(reader),
         DefaultTolerationSeconds(toleration_seconds),
         RuntimeClassPlugin(reader),
@@ -67,9 +70,15 @@ def default_chain(
         ValidatingWebhooks(hooks(ValidatingWebhookConfiguration), asker),
         ResourceQuotaPlugin(ledger, clock),  # last: what others refuse is not charged
     )
-    if unknown := sorted(set(disabled) - {plugin.name for plugin in plugins}):
-        raise SettingsError(
-            f"--disable-admission-plugins: there is no plugin {', '.join(unknown)}",
-            hint=f"There are {', '.join(plugin.name for plugin in plugins)}.",
-        )
-    return Chain(plugin for plugin in plugins if plugin.name not in disabled)
+    names = [plugin.name for plugin in plugins]
+    for setting, named in (("enable", enabled), ("disable", disabled)):
+        if unknown := sorted(set(named) - set(names)):
+            raise SettingsError(
+                f"--{setting}-admission-plugins: there is no plugin {', '.join(unknown)}",
+                hint=f"There are {', '.join(names)}.",
+            )
+    return Chain(
+        plugin
+        for plugin in plugins
+        if plugin.name not in disabled and (plugin.default or plugin.name in enabled)
+    )

@@ -298,6 +298,7 @@ def make_registry(
         toleration_seconds=int(settings.default_toleration),
         asker=Asker(caller, reader, lambda: str(uuid.uuid4())),
         hooks=lambda type_: _hooks(registry, type_),
+        enabled=settings.enable_admission_plugins,
         disabled=settings.disable_admission_plugins,
     )
     return registry
