@@ -171,6 +171,13 @@ def test_crash_loop_backs_off(kubectl: Kubectl, eventually: Eventually) -> None:
     told = main_status(kubectl, "crasher")
     assert "back-off 10s restarting failed container" in told["state"]["waiting"]["message"]
     assert told["lastState"]["terminated"]["exitCode"] == 3
+    cause = "its program ended with exit code 3"
+    assert told["lastState"]["terminated"]["message"] == cause
+    path = "/apis/podwright.io/v1alpha1/namespaces/{}/pods/crasher/why"
+    where = kubectl.json("get", "pod", "crasher")["metadata"]["namespace"]
+    deaths = json.loads(kubectl("get", "--raw", path.format(where)))["deaths"]
+    assert (deaths[0]["cause"], deaths[0]["lastLines"]) == (cause, ["dying"])
+    assert len(deaths) == told["restartCount"] + 1 or len(deaths) == told["restartCount"]
     assert kubectl("logs", "crasher", "--previous") == "dying\n"
     assert "CrashLoopBackOff" in kubectl("get", "pod", "crasher")
 
@@ -185,6 +192,12 @@ def test_out_of_memory(kubectl: Kubectl, eventually: Eventually) -> None:
 
     eventually(killed)
     assert "OOMKilled" in kubectl("get", "pod", "greedy")
+    said = main_status(kubectl, "greedy")["state"]["terminated"]["message"]
+    assert said.startswith(
+        "the kernel killed it for want of memory: its limit is 24Mi; the pod had "
+    )
+    peak = float(said.rpartition("had ")[2].removesuffix("Mi at most"))
+    assert 12 < peak < 40
 
 
 def test_limits_are_cgroup_values(kubectl: Kubectl) -> None:
