@@ -33,6 +33,7 @@ from agent.node.network import LateNetwork, NetworkFeed, PluginNetwork, range_pr
 from agent.node.objects import ReferencedObjects
 from agent.node.observer import NodeObserver
 from agent.node.pages import Pages
+from agent.node.pinning import Pinning
 from agent.pod.checkpoint import Checkpoints
 from agent.pod.lookup import Pods
 from agent.pod.manager import PodManager
@@ -40,6 +41,7 @@ from agent.pod.mirrors import MirrorPods
 from agent.pod.podusage import PodsUsage
 from agent.pod.pusher import StatusPusher
 from agent.probes.turns import ExecTurns
+from agent.resources import cpumanager, cpusets
 from agent.resources.cgroups import Cgroups, Layout
 from agent.resources.values import CpuMemory, cpu_shares
 from agent.server.server import AgentServer
@@ -158,7 +160,7 @@ class Agent:
         engine = await _engine(parts)
         agent = cls(parts, engine)
         capacity = agent.identity.capacity
-        reserved = parts.settings.amounts(parts.settings.system_reserved)
+        reserved = parts.settings.reserved()
         memory = quantity.value(capacity["memory"]) - quantity.value(reserved.get("memory", "0"))
         shares = cpu_shares(quantity.milli(capacity["cpu"]))
         agent.manager.agent.cgroups.ensure_root(CpuMemory(cpu_shares=shares, memory=memory))
@@ -168,6 +170,7 @@ class Agent:
     async def start(self) -> None:
         """Start everything; returns once the node works, with the API or without it."""
         parts, guard, manager = self.parts, self.parts.guard, self.manager
+        settings = parts.settings
         guard.start(self.recorder.run(), name="events")
         guard.start(manager.agent.checkpoints.run(), name="checkpoints")
         guard.start(self.health.watch(), name="engine health")
@@ -176,6 +179,9 @@ class Agent:
         await manager.start()
         self._start_static()
         guard.start(manager.relist_forever(), name="relist")
+        if settings.cpu_manager_policy != "none":
+            pinning = Pinning(manager, manager.agent.cpus)
+            guard.start(pinning.run(), name="CPU sets")
         for informer in (
             self.informers.services,
             self.informers.pods,
@@ -244,6 +250,13 @@ class Agent:
             clock=parts.clock,
             guard=parts.guard,
             exec_turns=ExecTurns(clock=parts.clock, guard=parts.guard),
+            cpus=cpumanager.make(
+                settings.cpu_manager_policy,
+                settings.state_dir,
+                reserved=settings.reserved_cpus or "",
+                reserved_milli=quantity.milli(settings.reserved().get("cpu", "0")),
+                topology=cpusets.read(),
+            ),
             node=facts,
         )
 
@@ -430,6 +443,7 @@ class Agent:
                 "engine_health": self.health.statistics,
                 "housekeeping": self.housekeeper.statistics,
                 "cgroups": manager.agent.cgroups.statistics,
+                "cpus": manager.agent.cpus.statistics,
                 "probes": manager.agent.exec_turns.statistics,
                 "checkpoints": manager.agent.checkpoints.statistics,
                 "client": self.parts.client.statistics,

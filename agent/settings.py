@@ -17,6 +17,7 @@ from agent.containers.records import LogLimits
 from agent.node import eviction, imagegc
 from agent.node.eviction import Threshold
 from agent.pod.backoff import Backoff
+from agent.resources import cpusets
 from agent.spec import runtimes, sysctls
 from agent.spec.facts import DeadLimits
 from api import quantity
@@ -104,6 +105,11 @@ def several(text: str) -> int:
     if (number := int(text)) < 2:
         raise ValueError(text)
     return number
+
+
+def cpu_list(text: str) -> str:
+    """CPUs such as 0-1 or 0,4"""
+    return cpusets.written(cpusets.parse(text))
 
 
 def label(text: str) -> str:
@@ -213,6 +219,22 @@ SETTINGS: tuple[Setting, ...] = (
         metavar="RESOURCE=AMOUNT",
         group=_NODE,
         help="Keep this much from pods, for the system and the agent.",
+    ),
+    Setting(
+        name="cpu-manager-policy",
+        choices=("none", "static"),
+        default="none",
+        group=_NODE,
+        help="static: containers of Guaranteed pods that ask for whole CPUs get CPUs of their own. "
+        "Needs CPUs reserved for the system.",
+    ),
+    Setting(
+        name="reserved-cpus",
+        type=cpu_list,
+        metavar="CPUS",
+        group=_NODE,
+        help="These CPUs, like 0-1, are kept for the system: no pod gets them for its own. Counts as "
+        "the CPU part of --system-reserved.",
     ),
     Setting(
         name="max-pods",
@@ -525,6 +547,8 @@ class AgentSettings:
     port: int = 10250
     capacity: tuple[str, ...] = ()
     system_reserved: tuple[str, ...] = ()
+    cpu_manager_policy: str = "none"
+    reserved_cpus: str | None = None
     max_pods: int = 110
     crash_loop_back_off: float = 10.0
     max_container_restart_period: float = 300.0
@@ -571,6 +595,13 @@ class AgentSettings:
     def amounts(self, given: tuple[str, ...]) -> dict[str, str]:
         """`("cpu=2", …)` as a mapping."""
         return dict(one.split("=", 1) for one in given)
+
+    def reserved(self) -> dict[str, str]:
+        """What is kept from pods, by resource."""
+        found = self.amounts(self.system_reserved)
+        if self.reserved_cpus:
+            found["cpu"] = str(len(cpusets.parse(self.reserved_cpus)))
+        return found
 
     def thresholds(self) -> list[Threshold]:
         """All thresholds with their graces and what is to be reclaimed."""

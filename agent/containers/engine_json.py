@@ -199,6 +199,7 @@ def container_record(inspected: Json) -> ContainerRecord:
         stop_signal=config.get("StopSignal") or "SIGTERM",
         tty=bool(config.get("Tty")),
         log_path=inspected.get("LogPath", ""),
+        cpus=inspected.get("HostConfig", {}).get("CpusetCpus", ""),
         log_driver=(host.get("LogConfig") or {}).get("Type", ""),
         in_force=InForce(
             cpu_shares=host.get("CpuShares", 0),

@@ -178,6 +178,7 @@ class FakeRuntime:
             created_at=self.clock.now(),
             stop_signal=spec.stop_signal or image.stop_signal or "SIGTERM",
             tty=spec.tty,
+            cpus=spec.cpuset_cpus,
             in_force=InForce(
                 cpu_shares=spec.cpu_shares, cpu_quota=spec.cpu_quota, memory=spec.memory
             ),
@@ -195,6 +196,12 @@ class FakeRuntime:
         if container.script.update_error:
             raise EngineError(container.script.update_error)
         container.record = replace(container.record, in_force=limits)
+
+    async def pin(self, id: ContainerId, cpus: str) -> None:
+        self._reach()
+        container = self._find(id)
+        self.calls.append(("pin", container.record.name))
+        container.record = replace(container.record, cpus=cpus)
 
     async def start(self, id: ContainerId) -> None:
         self._reach()

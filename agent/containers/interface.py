@@ -81,6 +81,9 @@ class Runtime(Protocol):
         May be called twice. Raises EngineError when the kernel refuses (less memory than is in use).
         """
 
+    async def pin(self, id: ContainerId, cpus: str) -> None:
+        """Let a container run on these CPUs only (`0-2,7`). May be called twice. Raises NotFound."""
+
     async def start(self, id: ContainerId) -> None:
         """Start; returns when the program runs.
 

@@ -68,6 +68,8 @@ class ContainerRecord:
     stop_signal: str = "SIGTERM"
     tty: bool = False
     log_path: str = ""
+    cpus: str = ""
+    """The CPUs that it may run on, as cgroups write them; empty for all."""
     log_driver: str = ""
     in_force: InForce | None = None
     """None where the engine was not asked about this one container."""

@@ -191,6 +191,10 @@ class DockerRuntime:
             )
         )
 
+    async def pin(self, id: ContainerId, cpus: str) -> None:
+        self._known.pop(id, None)
+        await self._call(lambda c: c.update_container(id, cpuset_cpus=cpus))
+
     async def start(self, id: ContainerId) -> None:
         try:
             await self._call(lambda c: c.start(id), translate=engine_json.start_failure)

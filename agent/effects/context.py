@@ -18,6 +18,7 @@ from agent.pod.memory import PodMemory
 from agent.pod.pusher import StatusPusher
 from agent.probes.turns import ExecTurns
 from agent.resources.cgroups import Cgroups
+from agent.resources.cpumanager import CpuManager
 from agent.spec.facts import NodeFacts
 from agent.spec.fieldref import Place
 from agent.volumes.base import Objects
@@ -74,6 +75,7 @@ class AgentContext:
     clock: Clock
     guard: TaskGuard
     exec_turns: ExecTurns
+    cpus: CpuManager
     node: NodeFacts
 
 

@@ -75,6 +75,7 @@ def created(
         labels=spec.labels,
         state=ContainerState.CREATED,
         created_at=now,
+        cpus=spec.cpuset_cpus,
         in_force=InForce(cpu_shares=spec.cpu_shares, cpu_quota=spec.cpu_quota, memory=spec.memory),
     )
 

@@ -195,6 +195,7 @@ async def _create(ctx: PodContext, container: Container, action: CreateContainer
         target=_target(ctx, container),
         known=await _known(ctx, container, found[1]),
         runtime=_runtime_of(ctx, action.sandbox),
+        cpus=agent.cpus.of(ctx.uid, container.name),
     )
     spec = container_create(pod, container, agent.node, made)
     _message_file(ctx, container, action.restarts)

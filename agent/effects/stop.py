@@ -83,6 +83,7 @@ async def remove(ctx: PodContext, action: RemoveContainer) -> None:
 
 async def release(ctx: PodContext, action: ReleaseSandbox) -> None:
     """Of a pod that has finished: the address, the volumes and, last, the pause container."""
+    ctx.agent.cpus.release(ctx.uid)
     try:
         for record in ctx.memory.sandboxes():
             await ctx.agent.network.detach(record.id)
@@ -122,6 +123,7 @@ async def tear_down(ctx: PodContext, action: TearDown) -> None:
         ctx.warn("FailedKillPod", f"error killing pod: {message}")
         raise StepFailed("FailedKillPod", message) from error
     ctx.memory.torn_down = True
+    agent.cpus.release(ctx.uid)
     agent.images.forget(ctx.uid)
     agent.checkpoints.remove(ctx.uid)
 

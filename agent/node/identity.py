@@ -23,7 +23,7 @@ def identity(
     capacity = machine.capacity(
         engine, max_pods=settings.max_pods, overrides=settings.amounts(settings.capacity)
     )
-    reserved = settings.amounts(settings.system_reserved)
+    reserved = settings.reserved()
     architecture = machine.architecture()
     labels = {
         "kubernetes.io/hostname": name,

@@ -80,6 +80,11 @@ class PodManager:
     def __repr__(self) -> str:
         return f"PodManager(workers={len(self.workers)}, api_seen={self._api_seen})"
 
+    @property
+    def listed(self) -> bool:
+        """Whether the API has said which pods there are: who has no worker is not wanted."""
+        return self._api_seen
+
     # Changes from outside.
 
     async def start(self) -> None:

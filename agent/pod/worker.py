@@ -46,11 +46,12 @@ from agent.pod.plan import plan
 from agent.pod.status import status
 from agent.pod.teardown import pod_grace
 from agent.probes.tally import Tally
+from agent.resources.cpumanager import NotEnoughCpus
 from agent.spec.refusals import refusal
 from agent.volumes.base import VolumeError
 from agent.volumes.registry import PodVolumes
 from api.core import Pod, PodStatus
-from api.pods import all_containers
+from api.pods import all_containers, is_terminal
 from api.resources import Amounts
 from base.errors import PodwrightError
 
@@ -258,8 +259,10 @@ class PodWorker:
         memory.begin(self.pod)
         recall(self.context)
         self._mind_backoff(None)
-        memory.refusal = self._turned_away() or refusal(
-            self.pod, agent.node.engine, unsafe_sysctls=agent.node.unsafe_sysctls
+        memory.refusal = (
+            self._turned_away()
+            or refusal(self.pod, agent.node.engine, unsafe_sysctls=agent.node.unsafe_sysctls)
+            or self._without_cpus()
         )
         if memory.refusal is not None and not memory.removed:
             self.context.warn(memory.refusal.reason, memory.refusal.message)
@@ -277,6 +280,17 @@ class PodWorker:
         if not self.turned_away:
             return None
         return Refusal(reason="Evicted", field="", message=self.turned_away, rejected=True)
+
+    def _without_cpus(self) -> Refusal | None:
+        """Reserve the CPUs that the pod is to have for itself; why that is not possible."""
+        if self._stopping() or is_terminal(self.pod):
+            return None
+        try:
+            self.context.agent.cpus.admit(self.pod)
+        except NotEnoughCpus as error:
+            reason = "UnexpectedAdmissionError"
+            return Refusal(reason=reason, field="", message=error.message, rejected=True)
+        return None
 
     def statistics(self) -> dict[str, float]:
         return {"busy": len(self._busy), "steps": self._steps, "probes": len(self._probing)}

@@ -56,6 +56,8 @@ class Made:
     known: Known = field(default_factory=Known)
     runtime: str = ""
     """That of the sandbox."""
+    cpus: str = ""
+    """Where it may run; empty for everywhere."""
 
 
 def sandbox_create(
@@ -115,6 +117,7 @@ def container_create(
         cpu_shares=values.cpu_shares,
         cpu_quota=values.cpu_quota,
         cpu_period=100_000 if values.cpu_quota else 0,
+        cpuset_cpus=made.cpus,
         memory=values.memory,
         oom_score_adj=oom_score(
             container,

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from agent.containers.records import LogLimits
-from agent.node import heartbeat
+from agent.node import heartbeat, pinning
 from agent.settings import AgentSettings
 
 CONTENT_TYPE = "application/json"
@@ -53,7 +53,10 @@ def configuration(settings: AgentSettings, cgroup_driver: str) -> dict[str, Any]
             settings.eviction_pressure_transition_period
         ),
         "evictionMaxPodGracePeriod": int(settings.eviction_max_pod_grace_period),
-        "systemReserved": settings.amounts(settings.system_reserved),
+        "systemReserved": settings.reserved(),
+        "reservedSystemCPUs": settings.reserved_cpus or "",
+        "cpuManagerPolicy": settings.cpu_manager_policy,
+        "cpuManagerReconcilePeriod": go_duration(pinning.LOOK),
         "enforceNodeAllocatable": ["pods"],
         "failSwapOn": False,
         "containerLogMaxSize": f"{logs.max_size // 1024**2}Mi",

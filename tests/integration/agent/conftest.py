@@ -26,6 +26,7 @@ from agent.pod.manager import PodManager
 from agent.pod.pusher import StatusPusher
 from agent.probes.turns import ExecTurns
 from agent.resources.cgroups import MOUNT, Cgroups, Layout
+from agent.resources.cpumanager import CpuManager
 from agent.resources.values import CpuMemory
 from agent.spec.dns import ResolvConf
 from agent.spec.facts import NodeFacts
@@ -193,6 +194,7 @@ class RealNode:
             clock=self.clock,
             guard=self.guard,
             exec_turns=ExecTurns(clock=self.clock, guard=self.guard),
+            cpus=CpuManager(),
             node=facts,
         )
 

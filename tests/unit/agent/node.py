@@ -17,6 +17,7 @@ from agent.pod.manager import PodManager
 from agent.pod.pusher import StatusPusher
 from agent.probes.turns import ExecTurns
 from agent.resources.cgroups import Cgroups, Layout
+from agent.resources.cpumanager import CpuManager
 from agent.spec.dns import ResolvConf
 from agent.spec.facts import DeadLimits, NodeFacts
 from agent.volumes.mounts import FakeMounter
@@ -82,6 +83,7 @@ class Node:
         self.network = FakeNetwork()
         self.mounter = FakeMounter()
         self.recorder = FakeRecorder()
+        self.cpus = CpuManager()
         self.guard: TaskGuard
         self.manager: PodManager
 
@@ -165,5 +167,6 @@ class Node:
             clock=self.clock,
             guard=self.guard,
             exec_turns=ExecTurns(clock=self.clock, guard=self.guard),
+            cpus=self.cpus,
             node=facts,
         )
