@@ -96,23 +96,23 @@ class LogReader:
     ) -> AsyncGenerator[tuple[Channel, bytes], None]:
         with ExitStack() as stack:
             changes = stack.enter_context(self._watch.watching(path.parent))
-            alive = await _is_running(running)
-            looked = self._clock.monotonic()
+            alive, ask, looked = True, True, self._clock.monotonic()
             while True:
+                # What is there is told before anything is asked: the engine may be slow to answer.
                 while (pieces := await self._step(cursor)) is not None:
                     for piece in pieces:
                         yield piece
                 if not alive:
                     return
-                names = await changes.wait(IDLE_SECONDS)
-                now = self._clock.monotonic()
-                if names is None:
-                    ask = now >= looked + LOOK_SECONDS
-                else:
-                    ask = not all(name.startswith(path.name) for name in names) or not names
                 if ask:
-                    alive, looked = await _is_running(running), now
+                    alive, ask, looked = await _is_running(running), False, self._clock.monotonic()
+                    continue
+                names = await changes.wait(IDLE_SECONDS)
+                if names is None:
+                    ask = self._clock.monotonic() >= looked + LOOK_SECONDS
                 else:
+                    ask = not names or not all(name.startswith(path.name) for name in names)
+                if not ask:
                     await self._clock.sleep(GATHER_SECONDS)
 
     async def _step(self, cursor: LogCursor) -> Pieces | None:

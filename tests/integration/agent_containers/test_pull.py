@@ -7,8 +7,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from agent.containers.errors import ImageNotFound, PullError
+from agent.containers.errors import ImageNotFound, PullDenied, RegistryUnavailable
 from agent.containers.images import ImageEvent, Images, PullPolicy
+from agent.containers.pulls import Progress
 from agent.containers.records import PullProgress, RegistryAuth
 from agent.containers.runtime import DockerRuntime
 from base.clock import SystemClock
@@ -29,10 +30,17 @@ async def registry(engine: Engine, runtime: DockerRuntime) -> AsyncIterator[Regi
 
 async def test_a_pull_reports_progress(runtime: DockerRuntime, registry: Registry) -> None:
     steps: list[PullProgress] = []
-    image = await runtime.pull(f"{registry.address}/tiny:1", progress=steps.append)
+    progress = Progress()
+
+    def note(step: PullProgress) -> None:
+        steps.append(step)
+        progress.note(step)
+
+    image = await runtime.pull(f"{registry.address}/tiny:1", progress=note)
     assert image.entrypoint == ("/pause",)
     assert image.digests[0].startswith(f"{registry.address}/tiny@sha256:")
     assert any(step.status == "Pull complete" for step in steps)
+    assert str(progress).startswith("1 of 1 layers are there")
     assert await runtime.pull(f"{registry.address}/tiny:1") == image
 
 
@@ -42,7 +50,7 @@ async def test_a_missing_tag(runtime: DockerRuntime, registry: Registry) -> None
 
 
 async def test_an_unreachable_registry(runtime: DockerRuntime) -> None:
-    with pytest.raises(PullError, match="connection refused"):
+    with pytest.raises(RegistryUnavailable, match="connection refused"):
         await runtime.pull("127.0.0.1:1/tiny:1")
 
 
@@ -50,7 +58,7 @@ async def test_credentials(runtime: DockerRuntime, registry: Registry) -> None:
     registry.password = "secret"
     reference = f"{registry.address}/tiny:1"
     for auth in (None, STRANGER):
-        with pytest.raises((PullError, ImageNotFound)):
+        with pytest.raises(PullDenied):
             await runtime.pull(reference, auth=auth)
     assert (await runtime.pull(reference, auth=ME)).tags == (reference,)
 

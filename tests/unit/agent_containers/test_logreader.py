@@ -114,6 +114,27 @@ async def test_an_engine_that_is_away_ends_nothing(reader: LogReader, container:
         assert await following == b"one\n"
 
 
+async def test_what_is_there_is_read_before_the_engine_answers(
+    reader: LogReader, container: Container
+) -> None:
+    container.engine.lines("one", "two")
+    frozen = asyncio.Event()
+
+    async def running() -> bool:
+        await frozen.wait()
+        return False
+
+    async with (
+        asyncio.timeout(DEADLINE),
+        aclosing(reader.read(container.engine.path, FOLLOW, running)) as pieces,
+    ):
+        assert (await anext(pieces))[1] == b"one\ntwo\n"
+        container.engine.lines("three")
+        frozen.set()
+        assert (await anext(pieces))[1] == b"three\n"
+        assert await anext(pieces, None) is None
+
+
 async def test_a_directory_that_cannot_be_watched_is_looked_at(
     reader: LogReader, container: Container, monkeypatch: pytest.MonkeyPatch
 ) -> None:
