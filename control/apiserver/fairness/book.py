@@ -46,6 +46,10 @@ class Book:
             (one for one in schemas if one.spec.priority_level_configuration.name in known),
             key=lambda one: (one.spec.matching_precedence, one.metadata.name),
         )
+        self._uids = (
+            {one.metadata.name: one.metadata.uid for one in self._schemas},
+            {name: level.metadata.uid for name, level in known.items()},
+        )
         self._find = lru_cache(maxsize=_REMEMBERED)(self._searched)
 
     def flow(
@@ -66,6 +70,11 @@ class Book:
         if level in self._exempt:
             return Flow(name, level, exempt=True)
         return Flow(name, level, _distinguisher(method, user, namespace, peer))
+
+    def uids(self, flow: Flow) -> tuple[str, str]:
+        """Of the objects that sorted a request: its schema and its level; "" where there is none."""
+        schemas, levels = self._uids
+        return schemas.get(flow.schema, ""), levels.get(flow.level, "")
 
     def _searched(
         self,

@@ -46,6 +46,8 @@ class Exchange:
     path: str = ""
     """The first part of a path that is no resource, once it is known to be one of ours."""
     dry_run: bool = False
+    sorted_by: tuple[str, str] = ("", "")
+    """The UIDs of the FlowSchema and the PriorityLevelConfiguration that it belongs to."""
     warnings: Sequence[str] = ()
     """What the client is told beside the answer, be it an error."""
 

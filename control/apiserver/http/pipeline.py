@@ -49,6 +49,7 @@ _MAX_AUDIT_ID = 64
 _IMPERSONATION = ("Impersonate-User", "Impersonate-Group", "Impersonate-Uid")
 # Subresources that last as long as they like.
 _STREAMS = frozenset({"log", "exec", "attach", "portforward", "proxy"})
+_SORTED_BY = ("X-Kubernetes-PF-FlowSchema-UID", "X-Kubernetes-PF-PriorityLevel-UID")
 REQUEST_TIMEOUT = 60.0
 """Seconds until a request that is no stream is given up, or earlier if its client says so (`timeout`);
 its write may still happen."""
@@ -126,6 +127,9 @@ class Pipeline:
             )
         if not response.prepared:
             response.headers["Audit-Id"] = audit_id
+            for name, uid in zip(_SORTED_BY, exchange.sorted_by, strict=True):
+                if uid:
+                    response.headers[name] = uid
             response.headers["Server"] = responses.SERVER
             response.headers.setdefault("Cache-Control", responses.UNKEPT)
             if http.content.exception() is not None or not http.content.is_eof():
@@ -145,7 +149,9 @@ class Pipeline:
         target = routing.resolve(parts, self._catalogue)
         if target is None:
             verb = http.method.lower()
-            flow = self._gate.book.flow(user, verb=verb, path=path, peer=_peer(http))
+            book = self._gate.book
+            flow = book.flow(user, verb=verb, path=path, peer=_peer(http))
+            exchange.sorted_by = book.uids(flow)
             await self._gate.enter(exchange.ticket, flow, 1)
             await _refuse_removed(http, parts, user)
             return await self._serve_path(exchange, path, parts, query, user)
@@ -185,7 +191,8 @@ class Pipeline:
             return
         target = request.target
         plural, subresource = target.resource.plural, target.subresource
-        flow = self._gate.book.flow(
+        book = self._gate.book
+        flow = book.flow(
             request.user,
             verb=request.verb,
             group=target.resource.group,
@@ -193,6 +200,7 @@ class Pipeline:
             namespace=target.namespace,
             peer=_peer(exchange.http),
         )
+        exchange.sorted_by = book.uids(flow)
         await self._gate.enter(exchange.ticket, flow, seats(request.verb, self._width(request)))
 
     async def _handle(self, exchange: Exchange, request: ApiRequest) -> web.StreamResponse:

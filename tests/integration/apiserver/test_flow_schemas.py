@@ -97,6 +97,18 @@ async def test_who_is_guarded_is_turned_away_and_nobody_else(
             assert answers[429] >= 1, answers
             async with client.get(f"{server.url}{maps}/c-1") as answer:
                 assert answer.status == 200  # a get is none of the schema's
+                others = answer.headers["X-Kubernetes-PF-FlowSchema-UID"]
+            async with client.get(server.url + maps) as answer:
+                sorted_by = [
+                    answer.headers[f"X-Kubernetes-PF-{kind}-UID"]
+                    for kind in ("FlowSchema", "PriorityLevel")
+                ]
+        group = "/apis/flowcontrol.apiserver.k8s.io/v1"
+        uids = [
+            (await api.ok("GET", f"{group}/{kind}/robots"))["metadata"]["uid"]
+            for kind in ("flowschemas", "prioritylevelconfigurations")
+        ]
+        assert sorted_by == uids and others != uids[0]
         assert (await api.get(maps))[0] == 200
     finally:
         await kubectl(server, "delete", "-f", "-", input=GUARD)
