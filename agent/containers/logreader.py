@@ -96,7 +96,7 @@ class LogReader:
     ) -> AsyncGenerator[tuple[Channel, bytes], None]:
         with ExitStack() as stack:
             changes = stack.enter_context(self._watch.watching(path.parent))
-            alive, ask, looked = True, True, self._clock.monotonic()
+            alive, ask, unsure, looked = True, True, False, self._clock.monotonic()
             while True:
                 # What is there is told before anything is asked: the engine may be slow to answer.
                 while (pieces := await self._step(cursor)) is not None:
@@ -107,8 +107,9 @@ class LogReader:
                 if ask:
                     alive, ask, looked = await _is_running(running), False, self._clock.monotonic()
                     continue
-                names = await changes.wait(IDLE_SECONDS)
-                if names is None:
+                names = await changes.wait(LOOK_SECONDS if unsure else IDLE_SECONDS)
+                # Of a directory that is removed the kernel tells only when our file is closed, too.
+                if unsure := names is None or not path.exists():
                     ask = self._clock.monotonic() >= looked + LOOK_SECONDS
                 else:
                     ask = not names or not all(name.startswith(path.name) for name in names)

@@ -135,6 +135,19 @@ async def test_what_is_there_is_read_before_the_engine_answers(
         assert await anext(pieces, None) is None
 
 
+async def test_a_container_that_is_removed_at_once(reader: LogReader, tmp_path: Path) -> None:
+    (tmp_path / "container").mkdir()
+    container = Container(tmp_path / "container")
+    container.engine.lines("one")
+    following = asyncio.create_task(read(reader, container))
+    await until(lambda: container.asked)
+    container.alive = NotFound("gone")
+    container.engine.path.unlink()
+    container.engine.path.parent.rmdir()
+    async with asyncio.timeout(DEADLINE):
+        assert await following == b"one\n"
+
+
 async def test_a_directory_that_cannot_be_watched_is_looked_at(
     reader: LogReader, container: Container, monkeypatch: pytest.MonkeyPatch
 ) -> None:
