@@ -4,6 +4,7 @@ drivers."""
 from __future__ import annotations
 
 import asyncio
+import signal
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from dataclasses import replace
@@ -84,6 +85,22 @@ async def test_a_line_longer_than_a_piece(runtime: DockerRuntime, engine: Engine
     assert [len(line.split(b" ", 1)[1]) for line in stamped] == [100_000, 5, 10]
     assert await read(runtime, id, tail_lines=2) == b"short\nunfinished"
     assert len(await read(runtime, id, tail_lines=3)) == 100_000 + len("\nshort\nunfinished")
+
+
+async def test_an_engine_that_hangs_holds_up_no_reader(
+    runtime: DockerRuntime, engine: Engine
+) -> None:
+    id = await run(runtime, engine, "echo one; echo two; sleep 1000")
+    while not await read(runtime, id, tail_lines=1):
+        await asyncio.sleep(0.02)
+    engine.dockerd.signal(signal.SIGSTOP)
+    try:
+        assert await read(runtime, id) == b"one\ntwo\n"
+        async with aclosing(runtime.logs(id, LogOptions(follow=True))) as pieces:
+            async with asyncio.timeout(DEADLINE):
+                assert (await anext(pieces))[1] == b"one\ntwo\n"
+    finally:
+        engine.dockerd.signal(signal.SIGCONT)
 
 
 @pytest.fixture
