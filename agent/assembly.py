@@ -28,12 +28,14 @@ from agent.node.engine import EngineHealth
 from agent.node.heartbeat import Heartbeat
 from agent.node.housekeeping import Housekeeper, Limits
 from agent.node.identity import identity
+from agent.node.inhibitor import Inhibitor
 from agent.node.join import Access
 from agent.node.network import LateNetwork, NetworkFeed, PluginNetwork, range_problem
 from agent.node.objects import ReferencedObjects
 from agent.node.observer import NodeObserver
 from agent.node.pages import Pages
 from agent.node.pinning import Pinning
+from agent.node.shutdown import NodeShutdown
 from agent.pod.checkpoint import Checkpoints
 from agent.pod.lookup import Pods
 from agent.pod.manager import PodManager
@@ -139,6 +141,13 @@ class Agent:
             parts.client, self.identity, observe=self.observer.observe, clock=clock, guard=guard
         )
         self.health.on_change = self.heartbeat.wake
+        self.shutdown = NodeShutdown(
+            self.manager,
+            settings.shutdown_periods(),
+            clock=clock,
+            changed=self._shutdown_changed,
+            tell=self._tell_of_node,
+        )
         self.housekeeper = Housekeeper(
             self.manager,
             self.observer,
@@ -191,6 +200,8 @@ class Agent:
             guard.start(informer.run(), name=repr(informer))
         listed = guard.start(self._take_list(), name="pods of this node")
         registered = guard.start(self._report(), name="node")
+        if self.shutdown.enabled:
+            guard.start(self._inhibitor().run(), name="inhibitor lock")
         guard.start(self._bring_up_network(), name="network")
         guard.start(self._serve(), name="server")
         patience = parts.settings.api_patience
@@ -299,6 +310,24 @@ class Agent:
         guard.start(self.heartbeat.report_forever(), name="node status")
         guard.start(self.observer.refresh_forever(), name="images")
         guard.start(self.housekeeper.run(), name="housekeeping")
+
+    def _inhibitor(self) -> Inhibitor:
+        return Inhibitor(
+            self.shutdown.seconds,
+            shut_down=self.shutdown.perform,
+            call_off=self.shutdown.call_off,
+            clock=self.parts.clock,
+            guard=self.parts.guard,
+        )
+
+    def _shutdown_changed(self) -> None:
+        self.observer.shutting_down = self.shutdown.active
+        self.heartbeat.wake()
+
+    def _tell_of_node(self, reason: str, message: str) -> None:
+        node = self.informers.nodes.get(self.parts.name)
+        if node is not None:
+            self.recorder.event(node, "Normal", reason, message)
 
     def _node_changed(self, old: Node | None, new: Node | None) -> None:
         if new is not None:

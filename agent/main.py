@@ -4,7 +4,8 @@
 
 Everything runs on one event loop (uvloop) under one task guard: if any part fails, the process ends
 loudly and is started again, and finds everything as it was. TERM and INT end it in order; containers
-and the network keep running, because they belong to the engine and to the kernel.
+and the network keep running, because they belong to the engine and to the kernel; unless the whole
+machine goes down, and its pods are to end in order, too.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import uvloop
 
 from agent.assembly import Agent, Parts
 from agent.containers.runtime import DockerRuntime
-from agent.node import join
+from agent.node import inhibitor, join
 from agent.node.join import Access, Invitation
 from agent.node.machine import default_address, default_node_name
 from agent.settings import AgentSettings
@@ -36,6 +37,10 @@ log = logging.getLogger(__name__)
 _libc = ctypes.CDLL(None)
 _M_ARENA_MAX = -8
 """mallopt(3): without it each thread that talks to the engine keeps a heap of its own."""
+
+
+MARGIN = 10.0
+"""Seconds beside the pods' own that systemd is asked for when the machine goes down."""
 
 
 def run(settings: AgentSettings) -> int:
@@ -58,9 +63,11 @@ async def serve(settings: AgentSettings, *, clock: Clock | None = None) -> None:
     make_directory(settings.run_dir, 0o755)
     # Inside out: first the tasks end, then what they worked with is closed.
     async with contextlib.AsyncExitStack() as closing, TaskGuard("agent") as guard:
-        guard.start(_work(settings, clock, guard, closing), name="start")
+        work = guard.start(_work(settings, clock, guard, closing), name="start")
         await _until_stopped(stop, guard)
         systemd.notify("STOPPING=1")
+        if work.done():
+            await _shut_down(work.result(), stop)
         log.info("stopping; containers keep running")
 
 
@@ -69,7 +76,7 @@ async def _work(
     clock: Clock,
     guard: TaskGuard,
     closing: contextlib.AsyncExitStack,
-) -> None:
+) -> Agent:
     """The start, step by step. Joining may take long, and TERM ends it at any step."""
     name = settings.node_name or default_node_name()
     address = settings.node_ip or default_address()
@@ -95,6 +102,19 @@ async def _work(
     _settle()
     log.info("node %s at %s is up", name, address)
     systemd.notify("READY=1")
+    return agent
+
+
+async def _shut_down(agent: Agent, stop: asyncio.Event) -> None:
+    """End the pods first, if it is the machine that ends and not just us; a second signal cuts it off."""
+    shutdown, settings = agent.shutdown, agent.parts.settings
+    if not shutdown.enabled or not (settings.shutdown_on_term or await inhibitor.stopping()):
+        return
+    systemd.notify(f"EXTEND_TIMEOUT_USEC={int((shutdown.seconds + MARGIN) * 1e6)}")
+    stop.clear()
+    ending = agent.parts.guard.start(shutdown.perform(), name="shutdown")
+    again = agent.parts.guard.start(_wait(stop), name="second signal")
+    await asyncio.wait((ending, again), return_when=asyncio.FIRST_COMPLETED)
 
 
 def _settle() -> None:

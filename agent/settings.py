@@ -16,6 +16,7 @@ from agent.containers.pulls import PARALLEL
 from agent.containers.records import LogLimits
 from agent.node import eviction, imagegc
 from agent.node.eviction import Threshold
+from agent.node.shutdownorder import Period, periods
 from agent.pod.backoff import Backoff
 from agent.resources import cpusets
 from agent.spec import runtimes, sysctls
@@ -35,6 +36,7 @@ _ENGINE = "container engine"
 _NETWORK = "network"
 _LOGS = "logs"
 _SHORT = "shortages"
+_SHUTDOWN = "shutdown of the machine"
 
 EVICTION_HARD = (
     "memory.available<100Mi",
@@ -75,6 +77,14 @@ def reclaim(text: str) -> str:
     """a signal and an amount such as memory.available=100Mi"""
     signal, _, value = text.partition("=")
     eviction.threshold(f"{signal}<{quantity.canonical(value)}")
+    return text
+
+
+def priority_period(text: str) -> str:
+    """a priority and a duration such as 10000=20s"""
+    priority, _, seconds = text.partition("=")
+    int(priority)
+    settings.duration(seconds)
     return text
 
 
@@ -243,6 +253,38 @@ SETTINGS: tuple[Setting, ...] = (
         metavar="N",
         group=_NODE,
         help="How many pods the scheduler may send here.",
+    ),
+    Setting(
+        name="shutdown-grace-period",
+        type=settings.duration,
+        default=0.0,
+        group=_SHUTDOWN,
+        help="How long a shutdown of the machine waits for its pods to end; 0: it does not.",
+    ),
+    Setting(
+        name="shutdown-grace-period-critical-pods",
+        type=settings.duration,
+        default=0.0,
+        group=_SHUTDOWN,
+        help="The last part of it, which is kept for critical pods (priority 2000000000 and more).",
+    ),
+    Setting(
+        name="shutdown-grace-period-by-pod-priority",
+        type=priority_period,
+        repeated=True,
+        default=(),
+        metavar="PRIORITY=DURATION",
+        group=_SHUTDOWN,
+        help="Instead of the two: what pods of this priority and more get, lowest first, like 0=30s and "
+        "10000=20s.",
+    ),
+    Setting(
+        name="shutdown-on-term",
+        type=bool,
+        default=False,
+        group=_SHUTDOWN,
+        help="Take TERM for a shutdown of the machine, where no systemd says whether it is one. Else the "
+        "agent's end leaves pods alone.",
     ),
     Setting(
         name="crash-loop-back-off",
@@ -550,6 +592,10 @@ class AgentSettings:
     cpu_manager_policy: str = "none"
     reserved_cpus: str | None = None
     max_pods: int = 110
+    shutdown_grace_period: float = 0.0
+    shutdown_grace_period_critical_pods: float = 0.0
+    shutdown_grace_period_by_pod_priority: tuple[str, ...] = ()
+    shutdown_on_term: bool = False
     crash_loop_back_off: float = 10.0
     max_container_restart_period: float = 300.0
     crash_loop_reset: float = 600.0
@@ -624,6 +670,15 @@ class AgentSettings:
             max_files=self.container_log_max_files,
         )
 
+    def shutdown_periods(self) -> tuple[Period, ...]:
+        """Who gets how long when the machine shuts down."""
+        given = self.amounts(self.shutdown_grace_period_by_pod_priority)
+        return periods(
+            total=self.shutdown_grace_period,
+            critical=self.shutdown_grace_period_critical_pods,
+            by_priority=[Period(int(p), settings.duration(s)) for p, s in given.items()],
+        )
+
     def backoff(self) -> Backoff:
         """How long containers that end wait."""
         return Backoff(
@@ -672,9 +727,24 @@ def load(argv: Sequence[str], environ: Mapping[str, str]) -> AgentSettings:
             f"--image-gc-low-threshold {loaded.image_gc_low_threshold} is not below"
             f" --image-gc-high-threshold {loaded.image_gc_high_threshold}"
         )
+    _check_shutdown(loaded)
     dns = ipaddress.ip_address(loaded.cluster_dns)
     if dns not in ipaddress.ip_network(loaded.service_cidr):
         raise SettingsError(
             f"--cluster-dns {loaded.cluster_dns} is outside of --service-cidr {loaded.service_cidr}"
         )
     return loaded
+
+
+def _check_shutdown(loaded: AgentSettings) -> None:
+    total, critical = loaded.shutdown_grace_period, loaded.shutdown_grace_period_critical_pods
+    if critical > total:
+        raise SettingsError(
+            f"--shutdown-grace-period-critical-pods {critical:g}s is longer than"
+            f" --shutdown-grace-period {total:g}s, of which it is a part"
+        )
+    if total and loaded.shutdown_grace_period_by_pod_priority:
+        raise SettingsError(
+            "--shutdown-grace-period and --shutdown-grace-period-by-pod-priority exclude each other",
+            hint="Give one of them.",
+        )

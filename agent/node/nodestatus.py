@@ -43,6 +43,7 @@ class NodeObserved:
     """Which file system takes no writes, and why; empty while all do."""
     network_ready: bool = True
     network_error: str = ""
+    shutting_down: bool = False
     pressures: frozenset[str] = frozenset()
     """Conditions that `agent/node/eviction.py` found to be true."""
     images: Sequence[ImageRecord] = ()
@@ -117,6 +118,8 @@ def _conditions(observed: NodeObserved) -> list[_Said]:
 
 
 def _ready(observed: NodeObserved) -> _Said:
+    if observed.shutting_down:
+        return _Said("Ready", False, "KubeletNotReady", "node is shutting down")
     if _engine_is_away(observed):
         reason, words = _AWAY[observed.engine is EngineState.STUCK]
         return _Said(

@@ -55,6 +55,7 @@ class NodeObserver:
         self.network_error = NETWORK_PENDING
         self.pressures: frozenset[str] = frozenset()
         """What the housekeeper found; reported as conditions."""
+        self.shutting_down = False
         self.range_error = ""
         """Why the network is no good although it is up."""
 
@@ -67,6 +68,7 @@ class NodeObserver:
             engine_error=self._health.error,
             network_ready=self._network.ready and not self.range_error,
             network_error=self.range_error or ("" if self._network.ready else self.network_error),
+            shutting_down=self.shutting_down,
             pressures=self.pressures,
             images=self._images,
         )

@@ -30,6 +30,7 @@ from agent.pod import names
 from agent.pod.alarm import Alarm
 from agent.pod.backoff import retry_delay
 from agent.pod.mirrors import mirrors, name_of
+from agent.pod.observed import Refusal
 from agent.pod.worker import PodWorker
 from agent.resources.values import sum_shares
 from agent.volumes.mounts import remove_tree
@@ -72,6 +73,8 @@ class PodManager:
         """Called with changes of mirror pods, which are no pods of their own."""
         self.on_static: Callable[[], None] = lambda: None
         """Called when a static pod has come, or the last of one has gone."""
+        self.closed: Refusal | None = None
+        """Why no pod at all is taken: the machine shuts down."""
         self.pressures: frozenset[str] = frozenset()
         """What the node is short of: new pods are turned away."""
         self.on_engine: Callable[[bool], None] = lambda there: None
@@ -128,6 +131,11 @@ class PodManager:
                 worker.remove()
         self._start_static()
         self.on_static()
+
+    def close(self, why: Refusal | None) -> None:
+        """Take no more pods, or take them again."""
+        self.closed = why
+        self._start_static()
 
     def static_pods(self) -> list[Pod]:
         return list(self._static.values())
@@ -251,6 +259,8 @@ class PodManager:
 
     def _start_static(self) -> None:
         """Those that do not run yet. The successor of one that changed waits for its end."""
+        if self.closed is not None:
+            return
         taken = {name_of(worker.pod) for worker in self.workers.values()}
         for uid, pod in self._static.items():
             if uid not in self.workers and uid not in self._finished and name_of(pod) not in taken:
@@ -276,10 +286,14 @@ class PodManager:
         if records := self._unclaimed.pop(uid, []):
             worker.adopt(records)
         elif not (orphan or static or pod.status.start_time):
-            worker.turned_away = eviction.refusal(pod, self.pressures)
+            worker.turned_away = self.closed or self._short_for(pod)
         self.workers[uid] = worker
         name = f"pod {pod.metadata.namespace}/{pod.metadata.name}"
         self.agent.guard.start(self._run(uid, worker), name=name)
+
+    def _short_for(self, pod: Pod) -> Refusal | None:
+        words = eviction.refusal(pod, self.pressures)
+        return Refusal(reason="Evicted", field="", message=words, rejected=True) if words else None
 
     async def _run(self, uid: str, worker: PodWorker) -> None:
         crashes = 0

@@ -143,12 +143,19 @@ class Refusal:
     rejected: bool = False
     """It does not wait for better times: the pod fails, if nothing of it was started before."""
 
+    @property
+    def told(self) -> str:
+        """The message of a pod that was rejected."""
+        said = self.message.startswith("Pod was rejected")
+        return self.message if said else f"Pod was rejected: {self.message}"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Eviction:
-    """The node is short of something, or the pod used more than it may: it has to go."""
+    """The node is short of something or shuts down, or the pod used more than it may: it has to go."""
 
     message: str
+    reason: str = "Evicted"
     grace: float
     """Seconds that its containers get to end."""
 

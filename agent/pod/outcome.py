@@ -31,11 +31,10 @@ def outcome(pod: Pod, observed: PodObserved) -> Outcome | None:
     said = pod.status
     if said.phase in ("Succeeded", "Failed"):
         return Outcome(phase=said.phase, reason=said.reason, message=said.message)
-    if observed.eviction is not None:
-        return Outcome(phase="Failed", reason="Evicted", message=observed.eviction.message)
+    if (gone := observed.eviction) is not None:
+        return Outcome(phase="Failed", reason=gone.reason, message=gone.message)
     if (refused := observed.refusal) is not None and refused.rejected and not observed.sandboxes:
-        message = f"Pod was rejected: {refused.message}"
-        return Outcome(phase="Failed", reason=refused.reason, message=message)
+        return Outcome(phase="Failed", reason=refused.reason, message=refused.told)
     if deadline_in(pod, observed) == 0.0:
         return Outcome(
             phase="Failed",

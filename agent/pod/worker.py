@@ -110,7 +110,7 @@ class PodWorker:
         self.static = static
         """It comes from a file of the node: the API has only its mirror."""
         self.mirror: Pod | None = None
-        self.turned_away = ""
+        self.turned_away: Refusal | None = None
         """Why the node takes no such pod now; set before it runs."""
         self.reported: PodStatus = pod.status
         """The status last computed."""
@@ -195,6 +195,16 @@ class PodWorker:
         self.context.warn("Evicted", message)
         self.wake()
 
+    def terminate(self, reason: str, message: str, within: float) -> None:
+        """As `evict`, but for the machine's sake: within its own grace period and `within` seconds."""
+        grace = min(pod_grace(self.pod), within)
+        if self._stopping():
+            stop.shorten(self.context, grace)
+        elif self.context.memory.eviction is None:
+            evicted = Eviction(message=message, grace=grace, reason=reason)
+            self.context.memory.eviction = evicted
+        self.wake()
+
     def adopt(self, records: Sequence[ContainerRecord]) -> None:
         """Containers that were there before this agent."""
         memory = self.context.memory
@@ -260,7 +270,7 @@ class PodWorker:
         recall(self.context)
         self._mind_backoff(None)
         memory.refusal = (
-            self._turned_away()
+            self.turned_away
             or refusal(self.pod, agent.node.engine, unsafe_sysctls=agent.node.unsafe_sysctls)
             or self._without_cpus()
         )
@@ -275,11 +285,6 @@ class PodWorker:
                 await self._alarm.wait(None if wait == float("inf") else wait)
         finally:
             self._probing.stop()
-
-    def _turned_away(self) -> Refusal | None:
-        if not self.turned_away:
-            return None
-        return Refusal(reason="Evicted", field="", message=self.turned_away, rejected=True)
 
     def _without_cpus(self) -> Refusal | None:
         """Reserve the CPUs that the pod is to have for itself; why that is not possible."""
