@@ -7,7 +7,7 @@ fake plays and a real engine does with a line of shell.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import pytest
@@ -98,6 +98,19 @@ class RuntimeSuite:
         await world.runtime.start(id)
         assert first.running and first.pid > 0 and first.started_at is not None
         assert await world.runtime.inspect(id) == first
+
+    async def test_a_container_may_be_kept_to_some_cpus(self, world: World) -> None:
+        spec = replace(world.spec("bound", Script()), cpuset_cpus="0")
+        id = await world.runtime.create(spec)
+        assert (await world.runtime.inspect(id)).cpus == "0"
+        free = await world.runtime.create(world.spec("free", Script()))
+        await world.runtime.start(free)
+        assert (await world.runtime.inspect(free)).cpus == ""
+        for _ in range(2):
+            await world.runtime.pin(free, "0")
+        assert (await world.runtime.inspect(free)).cpus == "0"
+        with pytest.raises(NotFound):
+            await world.runtime.pin(ABSENT, "0")
 
     async def test_start_of_nothing(self, world: World) -> None:
         with pytest.raises(NotFound):

@@ -20,11 +20,12 @@ from agent.containers.records import (
 from agent.effects.context import PodContext, StepFailed
 from agent.pod import names
 from agent.pod.actions import AttachNetwork, CreateSandbox, StartSandbox
+from agent.resources import hugepages
 from agent.resources.values import pod_values
 from agent.spec import dns
 from agent.spec.container import HOSTS_FILE, RESOLV_FILE, sandbox_create
 from agent.spec.runtimes import NoSuchRuntime, engine_runtime
-from api.pods import qos_class
+from api.pods import pod_limits, qos_class
 from base.errors import PodwrightError
 
 NODE_HOSTS = Path("/etc/hosts")
@@ -43,6 +44,9 @@ async def create(ctx: PodContext, action: CreateSandbox) -> None:
         parent = ctx.agent.cgroups.ensure_pod(
             ctx.uid, str(qos_class(ctx.pod)), pod_values(ctx.allocated_pod)
         )
+        node = ctx.agent.node
+        pages = hugepages.limits(node.allocatable, pod_limits(ctx.allocated_pod))
+        ctx.agent.cgroups.limit_huge_pages(ctx.uid, str(qos_class(ctx.pod)), pages)
         ctx.directory.mkdir(parents=True, exist_ok=True)
         ctx.directory.chmod(0o750)
         write_files(ctx)

@@ -46,11 +46,19 @@ def identity(
     )
 
 
-def _kept(settings: AgentSettings, capacity: Mapping[str, str]) -> int:
-    """Memory that the hard threshold keeps free, which pods are not promised."""
-    memory = quantity.value(capacity["memory"])
+_KEPT = {"memory": Signal.MEMORY, "ephemeral-storage": Signal.NODE_DISK}
+
+
+def _kept(settings: AgentSettings, capacity: Mapping[str, str]) -> dict[str, int]:
+    """What the hard thresholds keep free, in bytes: pods are not promised it."""
     hard = [one for one in settings.thresholds() if one.grace is None]
-    return max((one.least(memory) for one in hard if one.signal is Signal.MEMORY), default=0)
+    found = {}
+    for resource, signal in _KEPT.items():
+        if resource in capacity:
+            whole = quantity.value(capacity[resource])
+            least = (one.least(whole) for one in hard if one.signal is signal)
+            found[resource] = max(least, default=0)
+    return found
 
 
 def limitations(engine: EngineInfo) -> dict[str, str]:

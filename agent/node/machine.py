@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from agent.containers.records import EngineInfo
+from agent.resources import hugepages
 from api import quantity
 from api.core import NodeSystemInfo
 from base.errors import PermanentError
@@ -93,6 +94,7 @@ def capacity(engine: EngineInfo, *, max_pods: int, overrides: dict[str, str]) ->
         "memory": quantity.from_bytes(engine.memory // 1024 * 1024),
         "pods": str(max_pods),
     }
+    found |= hugepages.read()
     if (storage := disk(Path(engine.root_dir))) is not None:
         found["ephemeral-storage"] = quantity.from_bytes(storage.total // 1024 * 1024)
     return found | {name: quantity.canonical(value) for name, value in overrides.items()}

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import errno
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 MOUNT = Path("/sys/fs/cgroup")
 CONTROLLERS_V1 = ("cpu", "memory", "pids")
 """Trees in which a pod has its directory from us; in others the engine makes what it needs."""
-CONTROLLERS_V2 = ("cpu", "memory", "pids", "cpuset", "io")
+CONTROLLERS_V2 = ("cpu", "memory", "pids", "cpuset", "io", "hugetlb")
 QOS_DIRECTORIES = {"Guaranteed": "", "Burstable": "burstable", "BestEffort": "besteffort"}
 
 
@@ -78,6 +78,18 @@ class Cgroups:
         parts = _pod_parts(uid, qos, systemd=self._layout.systemd)
         self._ensure(parts, values)
         return self._name(parts)
+
+    def limit_huge_pages(self, uid: str, qos: str, limits: Mapping[str, int]) -> None:
+        """Keep a pod to its huge pages, by size (`2MB`) in bytes; nothing without that controller."""
+        tree = self._tree("hugetlb")
+        if self._layout.version == 1 and not tree.is_dir():
+            return
+        path = tree / self._relative(_pod_parts(uid, qos, systemd=self._layout.systemd))
+        path.mkdir(parents=True, exist_ok=True)
+        file = "limit_in_bytes" if self._layout.version == 1 else "max"
+        for size, limit in limits.items():
+            if (path / f"hugetlb.{size}.{file}").exists():
+                _write(path / f"hugetlb.{size}.{file}", limit)
 
     def set_class_shares(self, *, burstable: int) -> None:
         """CPU of the Burstable class against the others: what its pods request together."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from agent.resources import hugepages
 from api import quantity
 from api.core import Container, Pod
 from api.pods import all_containers, pod_limits, pod_requests
@@ -95,13 +96,20 @@ def oom_score(container: Container, *, qos: str, node_memory: int, lowest: int) 
 
 
 def allocatable(
-    capacity: Mapping[str, str], reserved: Mapping[str, str], evict_memory: int
+    capacity: Mapping[str, str], reserved: Mapping[str, str], kept: Mapping[str, int]
 ) -> dict[str, str]:
-    """What is left for pods: capacity without reservations and the eviction threshold."""
+    """What is left for pods: capacity without reservations and what eviction keeps free (`kept`, in bytes).
+
+    Huge pages are taken from memory, too ("Node Allocatable" of "Reserve Compute Resources").
+    """
     left = dict(capacity)
     taken = dict(reserved)
-    if "memory" in capacity and evict_memory:
-        taken["memory"] = quantity.add(taken.get("memory", "0"), quantity.from_bytes(evict_memory))
+    more = dict(kept)
+    if huge := hugepages.total(capacity):
+        more["memory"] = more.get("memory", 0) + huge
+    for resource, size in more.items():
+        if resource in capacity and size:
+            taken[resource] = quantity.add(taken.get(resource, "0"), quantity.from_bytes(size))
     for resource, amount in taken.items():
         if resource in left:
             rest = quantity.parse(left[resource]) - quantity.parse(amount)

@@ -1,7 +1,7 @@
 """emptyDir: a directory that lives as long as its pod (step 4 of the pod's walk).
 
-On the node's disk, or in memory (`medium: Memory`), where sizeLimit is the file system's size. On
-disk a sizeLimit is watched by eviction, not enforced here.
+On the node's disk, in memory (`medium: Memory`) or in huge pages, where sizeLimit is the file system's
+size. On disk a sizeLimit is watched by eviction, not enforced here.
 """
 
 from __future__ import annotations
@@ -9,10 +9,12 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from agent.resources import hugepages
 from agent.volumes.base import VolumeContext, VolumeError
 from agent.volumes.mounts import remove_tree
 from api import quantity
 from api.core import EmptyDirVolumeSource
+from api.pods import pod_requests
 
 
 async def set_up(context: VolumeContext) -> Path:
@@ -22,7 +24,8 @@ async def set_up(context: VolumeContext) -> Path:
     if source.medium == "Memory":
         context.mounter.tmpfs(path, size=_size(context))
     elif source.medium:
-        raise VolumeError(f'emptyDir medium "{source.medium}" is not supported by this agent yet')
+        limit = quantity.value(source.size_limit) if source.size_limit else 0
+        context.mounter.huge_pages(path, page=_page(context, source.medium), size=limit)
     own(path, context.group)
     return path
 
@@ -36,6 +39,24 @@ def own(path: Path, group: int | None) -> None:
     if group is not None:
         os.chown(path, -1, group)
     path.chmod(0o777 if group is None else 0o2777)
+
+
+def _page(context: VolumeContext, medium: str) -> int:
+    """The page size of a medium: `HugePages-2Mi`, or `HugePages` where the pod asks for one size only.
+
+    Raises:
+        VolumeError: the pod asks for no such pages.
+    """
+    asked = hugepages.sizes(pod_requests(context.pod))
+    if medium == "HugePages" and len(asked) == 1:
+        return asked[0]
+    named = medium.removeprefix("HugePages-")
+    if medium.startswith("HugePages-") and quantity.value(named) in asked:
+        return quantity.value(named)
+    shown = ", ".join(quantity.from_bytes(size) for size in asked) or "none"
+    raise VolumeError(
+        f'emptyDir medium "{medium}" does not fit the huge pages that the pod requests: {shown}'
+    )
 
 
 def _size(context: VolumeContext) -> int:

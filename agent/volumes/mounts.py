@@ -55,6 +55,9 @@ class Mounter(Protocol):
     def tmpfs(self, target: Path, *, size: int = 0) -> None:
         """Mount memory at `target`, at most `size` bytes; nothing if something is mounted there."""
 
+    def huge_pages(self, target: Path, *, page: int, size: int = 0) -> None:
+        """Mount huge pages of `page` bytes at `target`; nothing if something is mounted there."""
+
     def bind(self, source: str, target: Path) -> None:
         """Make `source` also visible at `target`."""
 
@@ -96,6 +99,12 @@ class KernelMounter:
         options = f"size={size},mode=0777" if size else "mode=0777"
         flags = MS_NOSUID | MS_NODEV
         _mount("tmpfs", str(target), "tmpfs", flags, options)
+
+    def huge_pages(self, target: Path, *, page: int, size: int = 0) -> None:
+        if self.is_mounted(target):
+            return
+        options = f"pagesize={page},mode=0777" + (f",size={size}" if size else "")
+        _mount("hugetlbfs", str(target), "hugetlbfs", MS_NOSUID | MS_NODEV, options)
 
     def bind(self, source: str, target: Path) -> None:
         _mount(source, str(target), "", MS_BIND, "")
@@ -181,6 +190,9 @@ class FakeMounter:
 
     def tmpfs(self, target: Path, *, size: int = 0) -> None:
         self.mounted.setdefault(str(target), f"tmpfs:{size}")
+
+    def huge_pages(self, target: Path, *, page: int, size: int = 0) -> None:
+        self.mounted.setdefault(str(target), f"hugetlbfs:{page}:{size}")
 
     def bind(self, source: str, target: Path) -> None:
         self.mounted[str(target)] = source

@@ -79,12 +79,6 @@ POD_SPEC: tuple[NotYet, ...] = (
     *_below("containers[*]", _CONTAINER),
     *_below("initContainers[*]", _CONTAINER),
     NotYet("securityContext.seLinuxChangePolicy", "volumes are not given SELinux labels"),
-    NotYet(
-        "volumes[*].emptyDir.medium",
-        "the agent cannot make a volume of huge pages yet; the pod waits with a FailedMount event",
-        when="it is not `Memory`",
-        holds=lambda medium: medium.startswith("HugePages"),
-    ),
     *(
         NotYet(f"volumes[*].projected.sources[*].{source}", _NO_VOLUME)
         for source in ("clusterTrustBundle", "podCertificate")

@@ -37,6 +37,19 @@ def test_memory_is_bounded_and_gone_afterwards(workspace: Path) -> None:
     assert list(target.iterdir()) == []
 
 
+@pytest.mark.skipif("hugetlbfs" not in Path("/proc/filesystems").read_text(), reason="none here")
+def test_huge_pages_are_a_file_system_of_their_own(workspace: Path) -> None:
+    mounter, target = KernelMounter(), workspace / "huge"
+    target.mkdir()
+    for _ in range(2):
+        mounter.huge_pages(target, page=2 * 1024**2, size=4 * 1024**2)
+    try:
+        assert mounter.is_mounted(target)
+        assert os.statvfs(target).f_bsize == 2 * 1024**2
+    finally:
+        mounter.unmount(target)
+
+
 def test_a_refused_mount_says_where(workspace: Path) -> None:
     with pytest.raises(MountError, match="cannot mount tmpfs at"):
         KernelMounter().tmpfs(workspace / "missing")

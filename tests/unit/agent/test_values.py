@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from agent.node.identity import _kept
+from agent.resources import hugepages
+from agent.resources.cgroups import Cgroups, Layout
 from agent.resources.values import (
     CpuMemory,
     allocatable,
@@ -14,6 +19,7 @@ from agent.resources.values import (
     pod_values,
     sum_shares,
 )
+from agent.settings import load
 from api.core import Container, ResourceRequirements
 from tests.unit.agent.builders import container, make_pod
 
@@ -113,6 +119,52 @@ def test_oom_scores(qos: str, memory: str, node: int, lowest: int, score: int) -
 
 def test_allocatable() -> None:
     capacity = {"cpu": "4", "memory": "8Gi", "pods": "110"}
-    left = allocatable(capacity, {"cpu": "500m", "memory": "1Gi"}, 100 * MIB)
+    left = allocatable(capacity, {"cpu": "500m", "memory": "1Gi"}, {"memory": 100 * MIB})
     assert left == {"cpu": "3500m", "memory": "7068Mi", "pods": "110"}
-    assert allocatable(capacity, {"memory": "9Gi"}, 0)["memory"] == "0"
+    assert allocatable(capacity, {"memory": "9Gi"}, {})["memory"] == "0"
+    disk = {"ephemeral-storage": "100Gi", "memory": "8Gi"}
+    left = allocatable(disk, {"ephemeral-storage": "1Gi"}, {"ephemeral-storage": 10 * 1024 * MIB})
+    assert left["ephemeral-storage"] == "89Gi"
+    huge = {"memory": "8Gi", "hugepages-2Mi": "1Gi", "hugepages-1Gi": "2Gi"}
+    assert allocatable(huge, {}, {}) == huge | {"memory": "5Gi"}
+
+
+def test_what_the_hard_thresholds_keep() -> None:
+    settings = load(
+        ["--eviction-hard=memory.available<1Gi", "--eviction-hard=nodefs.available<10%"], {}
+    )
+    kept = _kept(settings, {"memory": "8Gi", "ephemeral-storage": "100Gi"})
+    assert kept == {"memory": 1024 * MIB, "ephemeral-storage": 10 * 1024 * MIB}
+    assert _kept(load(["--eviction-hard=pid.available<5%"], {}), {"memory": "8Gi"}) == {"memory": 0}
+
+
+# Huge pages.
+
+
+def test_huge_pages_of_the_machine(tmp_path: Path) -> None:
+    for size, count in (("2048", "16"), ("1048576", "0")):
+        folder = tmp_path / f"hugepages-{size}kB"
+        folder.mkdir()
+        (folder / "nr_hugepages").write_text(f"{count}\n")
+    found = hugepages.read(tmp_path)
+    assert found == {"hugepages-2Mi": "32Mi", "hugepages-1Gi": "0"}
+    assert hugepages.total(found | {"memory": "9Gi"}) == 32 * MIB
+    limits = hugepages.limits(found, {"hugepages-2Mi": 4 * MIB, "memory": 1})
+    assert limits == {"2MB": 4 * MIB, "1GB": 0}, "what was not asked for may not be used"
+    assert hugepages.read(tmp_path / "none") == {}
+    assert hugepages.cgroup_size(64 * 1024) == "64KB"
+
+
+@pytest.mark.parametrize(("version", "file"), [(1, "limit_in_bytes"), (2, "max")])
+def test_a_pod_is_kept_to_its_huge_pages(tmp_path: Path, version: int, file: str) -> None:
+    cgroups = Cgroups(Layout(version=version, mount=tmp_path))
+    cgroups.limit_huge_pages("u", "Burstable", {"2MB": 4})  # without the controller: nothing
+    tree = tmp_path / "hugetlb" if version == 1 else tmp_path
+    path = tree / "kubepods" / "burstable" / "podu"
+    assert version == 2 or not path.exists()
+    path.mkdir(parents=True, exist_ok=True)
+    for size in ("2MB", "1GB"):
+        (path / f"hugetlb.{size}.{file}").write_text("max")
+    cgroups.limit_huge_pages("u", "Burstable", {"2MB": 4 * MIB, "1GB": 0, "64KB": 1})
+    assert (path / f"hugetlb.2MB.{file}").read_text() == str(4 * MIB)
+    assert (path / f"hugetlb.1GB.{file}").read_text() == "0"

@@ -39,6 +39,7 @@ from api.core import (
     PodSecurityContext,
     ProjectedVolumeSource,
     ResourceFieldSelector,
+    ResourceRequirements,
     Secret,
     SecretProjection,
     SecretVolumeSource,
@@ -48,7 +49,7 @@ from api.core import (
 from api.meta import ObjectMeta
 from api.node import RuntimeClass
 from base.errors import TemporaryError
-from tests.unit.agent.builders import UID, make_pod
+from tests.unit.agent.builders import UID, container, make_pod
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 PLACE = Place(node="n", host_ip="192.0.2.1", allocatable={"cpu": "2"})
@@ -265,7 +266,7 @@ REFUSED = [
     ),
     (
         {"empty_dir": EmptyDirVolumeSource(medium="HugePages")},
-        'emptyDir medium "HugePages" is not supported',
+        'emptyDir medium "HugePages" does not fit the huge pages that the pod requests: none',
     ),
     ({"host_path": HostPathVolumeSource(path="relative")}, "must be absolute"),
     ({"host_path": HostPathVolumeSource(path="/x/../y")}, "must be absolute"),
@@ -329,6 +330,32 @@ async def test_an_api_that_is_away_leaves_what_was_written(world: World, tmp_pat
 async def test_an_empty_directory_in_memory_is_bounded(world: World) -> None:
     path = await world.set_up(empty_dir=EmptyDirVolumeSource(medium="Memory", size_limit="1Mi"))
     assert world.mounter.mounted == {str(path): f"tmpfs:{1024**2}"}
+
+
+HUGE = [
+    # medium, what the pod asks for, what is mounted
+    ("HugePages", ["2Mi"], f"hugetlbfs:{2 * 1024**2}:{1024**2}"),
+    ("HugePages-2Mi", ["2Mi", "1Gi"], f"hugetlbfs:{2 * 1024**2}:{1024**2}"),
+    ("HugePages-1Gi", ["2Mi", "1Gi"], f"hugetlbfs:{1024**3}:{1024**2}"),
+    ("HugePages", ["2Mi", "1Gi"], ""),
+    ("HugePages-1Gi", ["2Mi"], ""),
+]
+
+
+@pytest.mark.parametrize(("medium", "asked", "mounted"), HUGE)
+async def test_an_empty_directory_of_huge_pages(
+    world: World, medium: str, asked: list[str], mounted: str
+) -> None:
+    amounts = {f"hugepages-{size}": size for size in asked} | {"memory": "1Mi"}
+    spec = container(resources=ResourceRequirements(requests=amounts, limits=amounts))
+    source = EmptyDirVolumeSource(medium=medium, size_limit="1Mi")
+    pod = make_pod(spec, volumes=[Volume(name="v", empty_dir=source)])
+    if mounted:
+        await world.volumes.set_up(pod, PLACE)
+        assert world.mounter.mounted == {str(world.volumes.paths["v"]): mounted}
+        return
+    with pytest.raises(VolumeError, match="does not fit the huge pages that the pod requests"):
+        await world.volumes.set_up(pod, PLACE)
 
 
 async def test_an_empty_directory_is_everybodys(world: World) -> None:
