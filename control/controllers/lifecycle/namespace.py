@@ -70,6 +70,8 @@ class NamespaceController(Controller):
         if remains.empty and now < settled:
             return settled - now
         if remains.empty:
+            if namespace.spec.finalizers != [FINALIZER] and await self._tell(namespace, remains):
+                return AGAIN_SECONDS  # others hold it: they see that nothing is left
             await self._finalize(namespace)
             return None
         await self._tell(namespace, remains)
@@ -134,10 +136,11 @@ class NamespaceController(Controller):
             if not is_not_found(error):
                 raise
 
-    async def _tell(self, namespace: Namespace, remains: Remains) -> None:
+    async def _tell(self, namespace: Namespace, remains: Remains) -> bool:
+        """Whether the conditions say anything else from now on."""
         told = told_conditions(namespace, remains, self.clock.now())
         if told == namespace.status.conditions:
-            return
+            return False
         status = msgspec.structs.replace(namespace.status, conditions=told)
         try:
             await self.client.update(
@@ -146,6 +149,7 @@ class NamespaceController(Controller):
         except PodwrightError as error:
             if not (is_not_found(error) or is_conflict(error)):
                 raise
+        return True
 
 
 def deletion_sequence(catalogue: Catalogue) -> list[Resource]:

@@ -100,6 +100,25 @@ async def test_a_namespace_loses_its_pods_first(plane: Plane) -> None:
     await eventually(lambda: _is_gone(plane, "shop"))
 
 
+async def test_a_namespace_that_others_hold_says_that_it_is_empty(plane: Plane) -> None:
+    await plane.client.create(Namespace(metadata=ObjectMeta(name="held")))
+    held = await plane.client.get(Namespace, "held")
+    held.spec.finalizers = [*held.spec.finalizers, "example.com/mine"]
+    await plane.client.update(held, subresource="finalize")
+    await plane.client.delete(Namespace, "held")
+
+    async def let_go() -> Namespace | None:
+        found = await plane.client.get(Namespace, "held")
+        return found if found.spec.finalizers == ["example.com/mine"] else None
+
+    left = await eventually(let_go)
+    told = {one.type: one.status for one in left.status.conditions}
+    assert len(told) == 5 and set(told.values()) == {"False"}
+    left.spec.finalizers = []
+    await plane.client.update(left, subresource="finalize")
+    await eventually(lambda: _is_gone(plane, "held"))
+
+
 async def test_a_namespace_says_how_much_is_left_and_why_it_cannot_be_deleted(
     plane: Plane, monkeypatch: pytest.MonkeyPatch
 ) -> None:
