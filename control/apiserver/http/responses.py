@@ -29,6 +29,9 @@ _GZIP_WINDOW = 31  # a gzip header around the deflate stream
 SERVER = "podwright"
 UNKEPT = "no-cache, private"
 """Nobody between us and the client keeps answers: they hold what only this client may see."""
+_MOST_WARNINGS = 64
+_MOST_WARNED = 4096
+_LONGEST_WARNING = 256
 STREAM_CHUNK = 256 * 1024
 _YAML_IN_THREAD = 16 * 1024
 STALL_SECONDS = 30.0
@@ -78,11 +81,21 @@ def encode(value: object) -> bytes:
 
 
 def add_warnings(headers: CIMultiDict[str], warnings: Iterable[str]) -> None:
-    """`Warning: 299 - "text"`, one header each; control characters cannot stand in a header."""
-    for text in warnings:
-        clean = "".join(char if char.isprintable() else " " for char in text)
+    """`Warning: 299 - "text"`, one header each; control characters cannot stand in a header.
+
+    Many are cut, and of very many some are told: clients refuse an answer of more than a hundred
+    headers (Python's), or whose headers are large. The limits of the text are Kubernetes'.
+    """
+    texts = list(warnings)
+    longest = None if sum(map(len, texts)) <= _MOST_WARNED else _LONGEST_WARNING
+    written = 0
+    for text in texts[:_MOST_WARNINGS]:
+        if written >= _MOST_WARNED:
+            break
+        clean = "".join(char if char.isprintable() else " " for char in text[:longest])
         quoted = clean.replace("\\", "\\\\").replace('"', '\\"')
         headers.add("Warning", f'299 - "{quoted}"')
+        written += len(clean)
 
 
 class Pieces(web.StreamResponse):

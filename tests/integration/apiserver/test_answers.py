@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import http.client
 import json
 from typing import Any
 
@@ -107,6 +109,24 @@ async def test_fields_on_their_way_out(api: Api, namespace: str) -> None:
     assert words in api.warnings
     await api.patch(f"{path}/p", {"metadata": {"labels": {"a": "b"}}})
     assert words in api.warnings
+
+
+@pytest.mark.parametrize("length", [1, 200])
+async def test_a_thousand_warnings_are_told_in_part(
+    server: Server, api: Api, maps: str, length: int
+) -> None:
+    """Python's clients read no answer of more than a hundred headers."""
+    unknown = {f"{'x' * length}{number}": 1 for number in range(1000)}
+    await api.ok("POST", maps, config_map("a", **unknown))
+    told = api.warnings
+    assert len(told) == (64 if length == 1 else 19)
+    assert 1000 < sum(map(len, told)) < 6000
+    assert all("unknown field" in one for one in told)
+    connection = http.client.HTTPSConnection("127.0.0.1", server.port, context=server.context())
+    body = json.dumps(config_map("b", **unknown))
+    await asyncio.to_thread(connection.request, "POST", maps, body)
+    assert connection.getresponse().status == 201
+    connection.close()
 
 
 # -- options that are wrong --------------------------------------------------------------------------
