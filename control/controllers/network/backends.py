@@ -5,7 +5,7 @@ and while it is not being deleted, *serving* as the condition says, *terminating
 deleted (API reference, EndpointConditions). `publishNotReadyAddresses` makes every pod ready.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from api import pods
@@ -21,6 +21,7 @@ class Backend:
 
     ip: str
     node: str
+    zone: str
     hostname: str
     pod: tuple[str, str, str]
     """(namespace, name, uid)."""
@@ -29,8 +30,13 @@ class Backend:
     terminating: bool
 
 
-def backends(service: Service, candidates: Iterable[Pod]) -> dict[Ports, list[Backend]]:
-    """The Service's pods, grouped by what its ports resolve to (named ports differ per pod)."""
+def backends(
+    service: Service, candidates: Iterable[Pod], *, zone_of: Callable[[str], str] = lambda node: ""
+) -> dict[Ports, list[Backend]]:
+    """The Service's pods, grouped by what its ports resolve to (named ports differ per pod).
+
+    `zone_of` tells the zone of a node, by name.
+    """
     groups: dict[Ports, list[Backend]] = {}
     for pod in candidates:
         if not _counts(pod):
@@ -38,7 +44,7 @@ def backends(service: Service, candidates: Iterable[Pod]) -> dict[Ports, list[Ba
         ports = resolve_ports(service.spec.ports, pod)
         if service.spec.ports and not ports:
             continue
-        groups.setdefault(ports, []).append(_backend(service, pod))
+        groups.setdefault(ports, []).append(_backend(service, pod, zone_of(pod.spec.node_name)))
     for group in groups.values():
         group.sort(key=lambda backend: backend.pod)
     return groups
@@ -58,13 +64,14 @@ def resolve_ports(ports: Sequence[ServicePort], pod: Pod) -> Ports:
     return tuple(resolved)
 
 
-def _backend(service: Service, pod: Pod) -> Backend:
+def _backend(service: Service, pod: Pod, zone: str) -> Backend:
     serving = pods.is_ready(pod) or service.spec.publish_not_ready_addresses
     terminating = pods.is_terminating(pod)
     named = pod.spec.hostname and pod.spec.subdomain == service.metadata.name
     return Backend(
         ip=pod.status.pod_ip,
         node=pod.spec.node_name,
+        zone=zone,
         hostname=pod.spec.hostname if named else "",
         pod=(pod.metadata.namespace, pod.metadata.name, pod.metadata.uid),
         ready=service.spec.publish_not_ready_addresses or (serving and not terminating),

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from api import objects
-from api.core import ObjectReference, Service
+from api.core import Node, ObjectReference, Service
 from api.discovery import Endpoint, EndpointConditions, EndpointPort, EndpointSlice
 from api.errors import is_not_found
 from api.meta import ObjectMeta
@@ -26,6 +26,7 @@ SERVICE_LABEL = "kubernetes.io/service-name"
 MANAGED_BY_LABEL = "endpointslice.kubernetes.io/managed-by"
 MANAGED_BY = "endpointslice-controller.k8s.io"
 HEADLESS_LABEL = "service.kubernetes.io/headless"
+ZONE_LABEL = "topology.kubernetes.io/zone"
 MAX_PER_SLICE = 100
 
 
@@ -106,6 +107,7 @@ def endpoint_of(backend: Backend) -> Endpoint:
         ),
         hostname=backend.hostname or None,
         node_name=backend.node or None,
+        zone=backend.zone or None,
         target_ref=ObjectReference(kind="Pod", namespace=namespace, name=name, uid=uid),
     )
 
@@ -164,6 +166,8 @@ class EndpointSliceController(BackendController):
         self._slices = context.informers.of(EndpointSlice)
         self._slices.add_index("endpointslice-controller", _service_of)
         self._slices.subscribe(self._on_slice)
+        self._nodes = context.informers.of(Node)
+        self._nodes.subscribe(self._on_node)
         self._written: dict[str, int] = {}
         self._expected: Expectations[Key] = Expectations(context.clock)
 
@@ -175,6 +179,17 @@ class EndpointSliceController(BackendController):
                 self.queue.add(key)
         if new is None and old is not None:
             self._written.pop(old.metadata.uid, None)
+
+    def _on_node(self, old: Node | None, new: Node | None) -> None:
+        """A node's zone is told with each of its pods; it comes late, or changes, very seldom."""
+        if new is None or not self._nodes.has_synced or _zone(old) == _zone(new):
+            return
+        for service in self.services.items():
+            if has_backends(service):
+                self.enqueue(service)
+
+    def _zone_of(self, node: str) -> str:
+        return _zone(self._nodes.get(node))
 
     async def reconcile(self, key: Key) -> float | None:
         if not self._expected.met(key):
@@ -191,7 +206,8 @@ class EndpointSliceController(BackendController):
         if service.metadata.deletion_timestamp:
             return None
         existing = self._fresh(existing)
-        changes = repartition(service, backends(service, self.selected(service)), existing)
+        groups = backends(service, self.selected(service), zone_of=self._zone_of)
+        changes = repartition(service, groups, existing)
         for piece in changes.create:
             created = await self.client.create(piece)
             if not self._slices.shows(created.metadata.resource_version):
@@ -229,6 +245,10 @@ class EndpointSliceController(BackendController):
             except PodwrightError as error:
                 if not is_not_found(error):
                     raise
+
+
+def _zone(node: Node | None) -> str:
+    return node.metadata.labels.get(ZONE_LABEL, "") if node is not None else ""
 
 
 def _is_managed(piece: EndpointSlice) -> bool:

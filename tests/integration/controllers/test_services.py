@@ -1,6 +1,6 @@
 """Services in unusual company: without a selector, with a foreign name, changing their mind."""
 
-from api.core import EndpointAddress, EndpointPort, Endpoints, EndpointSubset, Service
+from api.core import EndpointAddress, EndpointPort, Endpoints, EndpointSubset, Node, Service
 from api.discovery import EndpointSlice
 from api.meta import ObjectMeta
 from tests.integration.controllers.conftest import Plane, eventually
@@ -93,3 +93,20 @@ async def test_a_selector_that_is_taken_away_leaves_the_endpoints_to_people(plan
     await _reaches(plane, ("192.0.2.7", True), ("192.0.2.99", False))
     await plane.client.patch(Service, "web", "default", {"spec": {"selector": {"app": "web"}}})
     await _reaches(plane, (pod.status.pod_ip, True))
+
+
+async def test_endpoints_tell_the_zone_of_their_node(plane: Plane) -> None:
+    await plane.agents.add_node("n1", labels={"topology.kubernetes.io/zone": "west"})
+    await plane.deploy(replicas=2)
+    await _create(plane, service(selector={"app": "web"}))
+
+    async def zones() -> list[str | None]:
+        return [e.zone for piece in await _slices(plane) for e in piece.endpoints]
+
+    async def are(zone: str) -> bool:
+        return await zones() == [zone] * 2
+
+    await eventually(lambda: are("west"))
+    moved = {"metadata": {"labels": {"topology.kubernetes.io/zone": "east"}}}
+    await plane.client.patch(Node, "n1", "", moved)
+    await eventually(lambda: are("east"))

@@ -100,3 +100,12 @@ def test_one_pod_more_changes_one_slice() -> None:
     slices, _ = applied(pods, [])
     _, writes = applied([*pods, pod("p999")], slices)
     assert writes == 1
+
+
+def test_an_endpoint_tells_the_zone_of_its_node() -> None:
+    pods = [pod("a", node="n1"), pod("b", node="n2"), pod("c", node="")]
+    zones = {"n1": "west"}
+    groups = backends(service(), pods, zone_of=lambda node: zones.get(node, ""))
+    (made,) = repartition(service(), groups, []).create
+    told = {e.target_ref.name: (e.node_name, e.zone) for e in made.endpoints if e.target_ref}
+    assert told == {"a": ("n1", "west"), "b": ("n2", None), "c": (None, None)}
