@@ -407,6 +407,7 @@ class LogCursor:
             self._rest = b""
             self.malformed += 1
         found: Pieces = []
+        channel, texts = Channel.STDOUT, list[str]()
         for raw in lines:
             entry = parse(raw)
             if entry is None:
@@ -414,7 +415,13 @@ class LogCursor:
             elif self._skip:
                 self._skip -= entry.ends_line
             elif self._is_wanted(entry):
-                self._add(found, entry)
+                if entry.channel is not channel and texts:
+                    found.append((channel, _joined(texts)))
+                    texts = []
+                channel = entry.channel
+                texts.append(self._text(entry, channel))
+        if texts:
+            found.append((channel, _joined(texts)))
         return found
 
     def _is_wanted(self, entry: Entry) -> bool:
@@ -422,15 +429,17 @@ class LogCursor:
             return False
         return not self._since or fixed(entry.time) >= self._since
 
-    def _add(self, found: Pieces, entry: Entry) -> None:
-        channel, text = entry.channel, entry.log.encode("utf-8", "replace")
-        if self._options.timestamps and channel not in self._within:
-            text = f"{fixed(entry.time)} ".encode() + text
+    def _text(self, entry: Entry, channel: Channel) -> str:
+        """What is shown of a piece; only the first one of a line has its moment before it."""
+        begins = channel not in self._within
         if entry.ends_line:
             self._within.discard(channel)
         else:
             self._within.add(channel)
-        if found and found[-1][0] is channel:
-            found[-1] = (channel, found[-1][1] + text)
-        else:
-            found.append((channel, text))
+        return (
+            f"{fixed(entry.time)} {entry.log}" if begins and self._options.timestamps else entry.log
+        )
+
+
+def _joined(texts: list[str]) -> bytes:
+    return "".join(texts).encode("utf-8", "replace")
