@@ -5,6 +5,9 @@ the status is looked at every 10 s, and told when it changed, or every five minu
 that is away is no reason to do anything but try again. A Node that somebody deleted is registered
 anew.
 
+What others write into the Node's capacity (`kubectl patch`, for a resource that no machine counts) is
+copied to allocatable, so that pods may ask for it.
+
 Intervals are measured on the monotonic clock: a jump of the wall clock must not silence a node.
 """
 
@@ -60,6 +63,8 @@ class Heartbeat:
         self._observe = observe
         self._clock = clock
         self._alarm = Alarm("node status", clock=clock, guard=guard)
+        self._declared: dict[str, str] = {}
+        """Resources that others have declared."""
         self._told: NodeStatus | None = None
         self._told_at = 0.0
         self._uid = ""
@@ -76,10 +81,17 @@ class Heartbeat:
         told = self._told
         if node.metadata.name != self._identity.name or told is None:
             return
+        if (declared := self._declared_on(node)) != self._declared:
+            self._declared = declared
+            self.wake()
         stands = {each.type: each.status for each in node.status.conditions}
         if any(stands.get(each.type) != each.status for each in told.conditions):
             self._told = node.status
             self.wake()
+
+    def _declared_on(self, node: Node) -> dict[str, str]:
+        own = self._identity.capacity
+        return {name: text for name, text in node.status.capacity.items() if name not in own}
 
     async def register(self) -> Node:
         """Make the Node, or bring the labels of an existing one up to date."""
@@ -102,7 +114,7 @@ class Heartbeat:
             meta = {"labels": dict(identity.labels), "annotations": dict(identity.annotations)}
             made = await self._client.patch(Node, identity.name, "", {"metadata": meta})
         self._uid = made.metadata.uid
-        self._told = made.status
+        self._told, self._declared = made.status, self._declared_on(made)
         await self.tell(force=True)
         return made
 
@@ -139,6 +151,7 @@ class Heartbeat:
             previous=() if before is None else before.conditions,
             now=self._clock.now(),
         )
+        status.allocatable |= self._declared
         recent = self._clock.monotonic() - self._told_at < TELL_AT_LEAST
         if not force and recent and before is not None and same_but_for_heartbeats(before, status):
             return
@@ -146,7 +159,7 @@ class Heartbeat:
             Node,
             self._identity.name,
             "",
-            {"status": _body(status)},
+            {"status": _body(status, before)},
             patch_type=PatchType.STRATEGIC,
             subresource="status",
         )
@@ -205,8 +218,10 @@ class Heartbeat:
         )
 
 
-def _body(status: NodeStatus) -> dict[str, Any]:
+def _body(status: NodeStatus, before: NodeStatus | None) -> dict[str, Any]:
     """The status as a patch: conditions merge by type, the rest is replaced."""
     body: dict[str, Any] = msgspec.to_builtins(status)
+    gone = set(before.allocatable if before is not None else ()) - set(status.allocatable)
+    body["allocatable"] = dict(status.allocatable) | dict.fromkeys(gone)
     body["addresses"] = [{"$patch": "replace"}, *body.get("addresses", [])]
     return body

@@ -98,6 +98,7 @@ class RealNode:
         self.api = FakeApi()
         self.recorder = FakeRecorder()
         self.network = FakeNetwork()
+        self.cpus = CpuManager()
         self.runtime: DockerRuntime
         self.guard: TaskGuard
         self.manager: PodManager
@@ -194,7 +195,7 @@ class RealNode:
             clock=self.clock,
             guard=self.guard,
             exec_turns=ExecTurns(clock=self.clock, guard=self.guard),
-            cpus=CpuManager(),
+            cpus=self.cpus,
             node=facts,
         )
 

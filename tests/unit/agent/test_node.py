@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from copy import deepcopy
 from dataclasses import replace
 from datetime import timedelta
 from ipaddress import IPv4Address, IPv4Network
@@ -181,6 +182,44 @@ async def test_a_node_registers_and_keeps_quiet() -> None:
     await beating.clock.run_for(20)
     assert beating.count("patch", "Node") == told + 1, "five minutes are over"
     assert beating.count("update", "Lease") == 31
+    await beating.guard.close()
+
+
+async def test_a_resource_that_somebody_declares_can_be_asked_for() -> None:
+    beating = Beating()
+    await beating.start()
+    node = deepcopy(beating.node())
+    node.status.capacity["example.org/dongle"] = "4"
+    beating.api.put(node)
+    beating.heartbeat.seen(node)
+    await beating.clock.run_for(1)
+    found = beating.node().status
+    assert found.allocatable == {**IDENTITY.allocatable, "example.org/dongle": "4"}
+    assert found.capacity["example.org/dongle"] == "4"
+
+    told = beating.count("patch", "Node")
+    beating.heartbeat.seen(beating.node())
+    await beating.clock.run_for(60)
+    assert beating.count("patch", "Node") == told
+
+    again = Heartbeat(
+        beating.api,
+        IDENTITY,
+        observe=NodeObserved,
+        clock=beating.clock,
+        guard=beating.guard,
+    )
+    await again.register()
+    assert beating.node().status.allocatable["example.org/dongle"] == "4", (
+        "an agent forgets nothing"
+    )
+
+    node = deepcopy(beating.node())
+    del node.status.capacity["example.org/dongle"]
+    beating.api.put(node)
+    beating.heartbeat.seen(node)
+    await beating.clock.run_for(1)
+    assert beating.node().status.allocatable == IDENTITY.allocatable
     await beating.guard.close()
 
 
