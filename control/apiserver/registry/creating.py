@@ -18,6 +18,7 @@ from control.apiserver.registry.apart import worked
 from control.apiserver.registry.call import Call, Stored
 from control.apiserver.registry.kinds import Kind
 from control.apiserver.registry.metadata import (
+    cautions,
     clear_server_owned,
     generated_name,
     keep_server_owned,
@@ -103,7 +104,7 @@ async def _prepare(
         admitted.metadata.generation = 1
     await worked(call.large, lambda: _check(kind, call, admitted))
     await registry.admission.validate(request)
-    for text in strategy.warnings(admitted):
+    for text in (*strategy.warnings(admitted), *cautions(admitted.metadata)):
         call.warn(text)
     return request
 

@@ -26,6 +26,8 @@ ORPHAN = "orphan"
 FOREGROUND = "foregroundDeletion"
 _FINALIZERS_WITHOUT_DOMAIN = frozenset({ORPHAN, FOREGROUND, "kubernetes"})
 
+_OF_KUBERNETES = _FINALIZERS_WITHOUT_DOMAIN | {"customresourcecleanup.apiextensions.k8s.io"}
+
 NameRule = Callable[[str], list[str]]
 
 _METADATA = Path("metadata")
@@ -188,6 +190,17 @@ def _validate_finalizers(finalizers: list[str], *, of_our_own: bool) -> Iterator
             )
     if ORPHAN in finalizers and FOREGROUND in finalizers:
         yield invalid(path, finalizers, f"finalizer {ORPHAN} and {FOREGROUND} cannot be both set")
+
+
+def cautions(new: ObjectMeta, old: ObjectMeta | None = None) -> Iterator[str]:
+    """What is allowed, and not wise: finalizers whose name another may use, too."""
+    known = old.finalizers if old is not None else []
+    for name in new.finalizers:
+        if "/" not in name and name not in known and name not in _OF_KUBERNETES:
+            yield (
+                f'metadata.finalizers: "{name}": prefer a domain-qualified finalizer name including '
+                "a path (/) to avoid accidental conflicts with other finalizer writers"
+            )
 
 
 def _go_strings(values: list[str]) -> str:

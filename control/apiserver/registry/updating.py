@@ -22,7 +22,7 @@ from control.apiserver.registry.admitting import attributes
 from control.apiserver.registry.apart import LARGE, worked
 from control.apiserver.registry.call import Call, Stored
 from control.apiserver.registry.kinds import Kind
-from control.apiserver.registry.metadata import keep_server_owned, validate_change
+from control.apiserver.registry.metadata import cautions, keep_server_owned, validate_change
 from control.apiserver.registry.registry import Registry
 from control.store.errors import ConflictError
 from control.store.interface import Delete, KeyValue, Put
@@ -176,7 +176,7 @@ async def prepare(
     if not admitted:
         await registry.admission.validate(request)
     if subresource in _WARNED:
-        for text in strategy.warnings(new):
+        for text in (*strategy.warnings(new), *cautions(new.metadata, metadata)):
             call.warn(text)
     return request
 

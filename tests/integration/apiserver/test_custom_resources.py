@@ -206,6 +206,7 @@ async def test_apply_where_more_is_kept_than_is_named(api: Api, namespace: str) 
     head = {"metadata": {"name": "one", "finalizers": ["mine"]}}
     code, made = await apply(spec, "me", **head)
     assert (code, made["spec"]) == (201, spec)
+    assert len(api.warnings) == 1 and "prefer a domain-qualified finalizer" in api.warnings[0]
     owned = made["metadata"]["managedFields"][0]["fieldsV1"]["f:spec"]
     assert {"f:replicas", "f:cron", "f:ports", "f:template"} <= owned.keys()
     assert owned["f:template"]["f:metadata"] == {"f:name": {}}

@@ -15,6 +15,7 @@ from api.meta import DeleteOptions, ObjectMeta, OwnerReference
 from api.scheme import resource_of
 from control.apiserver.registry.deleting import deletion_finalizers
 from control.apiserver.registry.metadata import (
+    cautions,
     clear_server_owned,
     generated_name,
     keep_server_owned,
@@ -142,3 +143,11 @@ def test_what_becomes_of_dependents(
     before: list[str], options: DeleteOptions, after: list[str]
 ) -> None:
     assert deletion_finalizers(before, options) == after
+
+
+def test_finalizers_that_another_may_use_are_told_once() -> None:
+    old = ObjectMeta(finalizers=["before", "example.com/mine"])
+    new = ObjectMeta(finalizers=["before", "mine", "example.com/other", "orphan", "kubernetes"])
+    assert [text.split(":")[1].strip() for text in cautions(new, old)] == ['"mine"']
+    assert len(list(cautions(new))) == 2
+    assert not list(cautions(ObjectMeta(finalizers=["customresourcecleanup.apiextensions.k8s.io"])))
