@@ -19,13 +19,15 @@ _UNTRACKED = frozenset({"binding"})
 
 
 def created(kind: Kind[Any], call: Call, obj: Any, now: str) -> None:
-    """Write down who made the object."""
+    """Write down who made the object. The status it begins with is the server's, and nobody's."""
     entries = managing.base(obj.metadata.managed_fields, [])
     view = spoken(kind, call)
     manager = Manager(call.manager, api_version=view.api_version)
-    codec = view.codec
+    codec, tree = view.codec, view.tree(obj)
+    if kind.strategy.has_status:
+        tree.pop("status", None)
     obj.metadata.managed_fields = managing.updated(
-        entries, codec.blank, view.tree(obj), codec.schema, manager, now
+        entries, codec.blank, tree, codec.schema, manager, now
     )
 
 

@@ -254,3 +254,12 @@ async def test_marks_are_applied_with_a_status(api: Api, namespace: str) -> None
     marks = {"f:annotations": {"f:a": {}}}
     assert owned(changed, "controller") == {"f:metadata": marks, "f:status": {"f:replicas": {}}}
     await api.delete(path)
+
+
+async def test_the_status_that_an_object_begins_with_is_nobodys(api: Api, namespace: str) -> None:
+    spec = {"containers": [{"name": "c", "image": "i"}]}
+    body = {"metadata": {"name": "p"}, "spec": spec, "status": {"message": "sent along"}}
+    made = await api.ok("POST", f"/api/v1/namespaces/{namespace}/pods", body)
+    assert made["status"]["phase"] == "Pending"
+    (entry,) = made["metadata"]["managedFields"]
+    assert entry["fieldsV1"].keys() == {"f:spec"}
