@@ -101,11 +101,12 @@ class ByHand:
         return identifier
 
 
-def pod(name: str) -> Pod:
+def pod(name: str, restart_policy: str = "Always") -> Pod:
     return Pod(
         metadata=ObjectMeta(name=name, namespace=NAMESPACE),
         spec=PodSpec(
             termination_grace_period_seconds=5,
+            restart_policy=restart_policy,
             containers=[
                 Container(
                     name="app",
@@ -118,13 +119,15 @@ def pod(name: str) -> Pod:
     )
 
 
-async def start_pods(client: HttpClient, watched: Watched, names: Sequence[str]) -> list[float]:
+async def start_pods(
+    client: HttpClient, watched: Watched, names: Sequence[str], *, restart_policy: str = "Always"
+) -> list[float]:
     """Create pods at once; the seconds until each was seen Ready."""
     began: dict[str, float] = {}
 
     async def create(name: str) -> None:
         began[name] = time.perf_counter()
-        await client.create(pod(name))
+        await client.create(pod(name, restart_policy))
 
     await asyncio.gather(*(create(name) for name in names))
     await watched.until(lambda: all(name in watched.ready for name in names))

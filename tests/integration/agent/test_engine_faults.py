@@ -14,14 +14,14 @@ from pathlib import Path
 
 import pytest
 
+from agent.containers.records import ContainerId
+from agent.probes.handlers import ask_exec
 from agent.volumes.mounts import KernelMounter
 from api.core import (
     ConfigMap,
     ConfigMapVolumeSource,
     Container,
-    ExecAction,
     Pod,
-    Probe,
     Volume,
     VolumeMount,
 )
@@ -128,15 +128,15 @@ async def test_containers_removed_by_hand(node: RealNode, engine: Engine) -> Non
 async def test_a_paused_container_fails_its_probe_and_can_be_deleted(
     node: RealNode, engine: Engine
 ) -> None:
-    alive = Probe(exec=ExecAction(command=["true"]), period_seconds=1, failure_threshold=2)
-    node.api.put(make_pod(shell(FOREVER, liveness_probe=alive), shell(FOREVER, "other")))
-    await node.until(node.ready)
-    ids = [
-        (s := node.status(name)) and s.container_id.rpartition("/")[2] for name in ("web", "other")
-    ]
-    for id in ids:
-        await asyncio.to_thread(engine.docker, "pause", str(id))
-    await node.until(lambda: restarts(node) == [1, 0], seconds=60)
+    await two_run(node)
+    for name in ("web", "other"):
+        status = node.status(name)
+        assert status is not None
+        id = ContainerId(status.container_id.rpartition("/")[2])
+        await asyncio.to_thread(engine.docker, "pause", id)
+        verdict = await ask_exec(["true"], id, node.runtime, timeout=5)
+        assert (verdict.passed, verdict.unknown) == (False, False)
+        assert verdict.message == 'command "true" cannot run: the container is paused'
     await delete(node, grace=2)
     await node.until(lambda: node.manager.workers == {}, seconds=60)
     assert await node.containers() == []
