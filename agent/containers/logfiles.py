@@ -302,6 +302,8 @@ class LogCursor:
         self._waited = False
         self._complete = False
         """The engine has turned to another file, and this one was read since."""
+        self._newest = ""
+        """When what was read last, or passed over at the beginning, was written."""
         self._within: set[Channel] = set()
         """Streams whose last piece did not end its line."""
         self._last: tuple[LogFile, int] | None = None
@@ -345,6 +347,7 @@ class LogCursor:
             self._last = (there[0], there[0].size)
         self._turn_to(there[start.file], start.offset)
         self._skip = start.skip
+        self._newest = next((file.since for file in there[start.file :] if file.since), "")
         _close([file for file in there if file not in self._held()])
 
     def _held(self) -> list[LogFile]:
@@ -383,11 +386,20 @@ class LogCursor:
             _close(there)
             self._complete = True
             return True
-        self.gaps += place is None
+        if place is None:
+            self.gaps += bool(file.first)
+            after = self._unread(there)
+        else:
+            after = there[place - 1]
         self._rest = b""
-        self._turn_to(there[-1] if place is None else there[place - 1], 0)
+        self._turn_to(after, 0)
         _close([other for other in there if other not in self._held()])
         return True
+
+    def _unread(self, there: list[LogFile]) -> LogFile:
+        """The oldest file that begins after what was read last."""
+        later = [file for file in there if not file.since or file.since > self._newest]
+        return later[-1] if later else there[0]
 
     def _follow_cut(self, file: LogFile) -> None:
         """It was emptied: what is left of it stands in the copy that was made before, if one was."""
@@ -408,6 +420,7 @@ class LogCursor:
             self.malformed += 1
         found: Pieces = []
         channel, texts = Channel.STDOUT, list[str]()
+        entry: Entry | None = None
         for raw in lines:
             entry = parse(raw)
             if entry is None:
@@ -422,6 +435,8 @@ class LogCursor:
                 texts.append(self._text(entry, channel))
         if texts:
             found.append((channel, _joined(texts)))
+        if entry is not None:
+            self._newest = fixed(entry.time)
         return found
 
     def _is_wanted(self, entry: Entry) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import shutil
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -12,6 +13,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from agent.containers import logfiles
 from agent.containers.logfiles import LogCursor
@@ -355,3 +358,43 @@ def test_rotation_under_load_loses_and_repeats_nothing(tmp_path: Path, compress:
         assert (cursor.gaps, cursor.malformed) == (0, 0)
         cursor.close()
     assert engine.rotations > 20
+
+
+STEPS = st.lists(
+    st.sampled_from(["line", "piece", "rotate", "read", "tail", "half", "copy"]), max_size=40
+)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(STEPS, st.booleans())
+def test_whatever_happens_in_whatever_order(steps: list[str], compress: bool) -> None:
+    """A follower sees all that was written once, and a reader of the end sees the end."""
+    with tempfile.TemporaryDirectory() as folder:
+        engine = Engine(Path(folder) / "log", keep=100, compress=compress)
+        cursor = LogCursor(engine.path, LogOptions(follow=True))
+        written, seen = "", b""
+        for number, step in enumerate(steps):
+            match step:
+                case "line":
+                    engine.write(f"{number}\n")
+                    written += f"{number}\n"
+                case "piece":
+                    engine.write(f"{number} ")
+                    written += f"{number} "
+                case "rotate":
+                    engine.rotate()
+                case "read" if (pieces := cursor.read()) is not None:
+                    seen += b"".join(data for _, data in pieces)
+                case "tail":
+                    lines = written.splitlines(keepends=True)
+                    for tail in (0, 1, 2, 5):
+                        expected = "".join(lines[len(lines) - min(tail, len(lines)) :])
+                        assert read(engine, tail_lines=tail) == expected
+                case "half":  # an engine that was killed, and the next one
+                    engine._file.write(b'{"log":"ha')
+                case "copy" if not compress:  # somebody looks into the folder meanwhile
+                    shutil.copy(engine.path, Path(folder) / "log.copy")
+        assert (seen + rest(cursor)).decode() == written
+        assert cursor.gaps == 0
+        cursor.close()
+        assert read(engine) == written
