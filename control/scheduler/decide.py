@@ -95,7 +95,8 @@ def decide(
         if not candidates.any():
             message = unavailable_message(total, [refusal for _, refusal in refusals])
             return Decision(None, message, names, tuple(refusals))
-    candidates = _some(candidates, profile.enough(total), choose)
+    if (enough := profile.enough(total)) < total:
+        candidates = _some(candidates, enough, choose)
     rows = np.flatnonzero(candidates)
     parts = {
         name: weight * score(request, snapshot, candidates)[rows]

@@ -47,7 +47,7 @@ CPU_AND_MEMORY = (Weight("cpu"), Weight("memory"))
 
 def least_allocated(weights: Sequence[Weight] = CPU_AND_MEMORY) -> Score:
     """The more is left after the pod, the better."""
-    return partial(_weighed, weights, lambda used: MAX_SCORE * np.maximum(1.0 - used, 0.0))
+    return partial(_weighed, weights, lambda used: MAX_SCORE * (1.0 - np.minimum(used, 1.0)))
 
 
 def most_allocated(weights: Sequence[Weight] = CPU_AND_MEMORY) -> Score:
@@ -65,9 +65,9 @@ def requested_to_capacity(
     def valued(used: Scores) -> Scores:
         percent = np.minimum(used, 1.0) * MAX_UTILIZATION
         values: Scores = np.interp(percent, utilizations, scores)
-        return np.where(values > 0, values, np.nan)
+        return values
 
-    return partial(_weighed, weights, valued)
+    return partial(_weighed, weights, valued, worthless=True)
 
 
 def balanced_allocation(weights: Sequence[Weight] = CPU_AND_MEMORY) -> Score:
@@ -81,15 +81,26 @@ def _weighed(
     request: Request,
     snapshot: Snapshot,
     candidates: Mask,
+    *,
+    worthless: bool = False,
 ) -> Scores:
     """The mean of what each resource's use is worth, as far as it counts."""
     total, weighed = np.zeros(len(candidates)), np.zeros(len(candidates))
+    everywhere = 0.0
     for one in weights:
-        used = _used(one.resource, request, snapshot)
-        values = value(used)
-        counts = ~(np.isnan(used) | np.isnan(values))
-        total += np.where(counts, one.weight * values, 0.0)
-        weighed += one.weight * counts
+        found = _used(one.resource, request, snapshot)
+        if found is None:
+            continue
+        values, counts = value(found[0]), found[1]
+        if worthless:
+            counts = counts & (values > 0)
+        if (counts | ~candidates).all():
+            total += one.weight * values
+            everywhere += one.weight
+        else:
+            total += np.where(counts, one.weight * values, 0.0)
+            weighed += one.weight * counts
+    weighed += everywhere
     scores: Scores = np.divide(total, weighed, out=np.zeros(len(total)), where=weighed > 0)
     return scores
 
@@ -97,21 +108,27 @@ def _weighed(
 def _balanced(
     resources: Sequence[str], request: Request, snapshot: Snapshot, candidates: Mask
 ) -> Scores:
-    used = np.minimum([_used(name, request, snapshot) for name in resources], 1.0)
-    counts = ~np.isnan(used)
+    found = [one for name in resources if (one := _used(name, request, snapshot)) is not None]
+    used = [np.minimum(fraction, 1.0) for fraction, _ in found]
+    if len(used) == 2 and all((counts | ~candidates).all() for _, counts in found):
+        scores: Scores = MAX_SCORE * (1.0 - np.abs(used[0] - used[1]) / 2.0)
+        return scores
+    if not used:
+        return np.full(len(candidates), MAX_SCORE)
+    counts = np.array([counts for _, counts in found])
     number = np.maximum(counts.sum(axis=0), 1)
     mean = np.where(counts, used, 0.0).sum(axis=0) / number
     deviation = np.sqrt((np.where(counts, used - mean, 0.0) ** 2).sum(axis=0) / number)
-    scores: Scores = MAX_SCORE * (1.0 - deviation)
+    scores = MAX_SCORE * (1.0 - deviation)
     return scores
 
 
-def _used(resource: str, request: Request, snapshot: Snapshot) -> Scores:
-    """The used fraction with the pod by node, above 1 where it is overcommitted; NaN: does not count."""
+def _used(resource: str, request: Request, snapshot: Snapshot) -> tuple[Scores, Mask] | None:
+    """The used fraction with the pod by node, above 1 where it is overcommitted, and where it counts."""
     column = snapshot.resources.get(resource)
     wanted = request.resources.get(resource, 0)
     if column is None or (not wanted and resource not in _OWN):
-        return np.full(len(snapshot.present), np.nan)
+        return None
     if resource in _LIKELY:
         place = _LIKELY.index(resource)
         taken, wanted = snapshot.likely_use[:, place], request.likely_use[place]
@@ -119,4 +136,4 @@ def _used(resource: str, request: Request, snapshot: Snapshot) -> Scores:
         taken = snapshot.taken[:, column]
     capacity = snapshot.allocatable[:, column]
     used: Scores = (taken + min(wanted, TOO_MUCH)) / np.maximum(capacity, 1)
-    return np.where(capacity > 0, used, np.nan)
+    return used, capacity > 0

@@ -61,11 +61,13 @@ def preferred_taints(request: Request, snapshot: Snapshot, candidates: Mask) -> 
 
 def image_locality(request: Request, snapshot: Snapshot, candidates: Mask) -> Scores:
     """The larger the pod's images that a node has, the better; what few nodes have counts less."""
-    images, nodes = snapshot.images, max(int(snapshot.present.sum()), 1)
-    sums = np.zeros(len(candidates))
-    for name in request.images:
-        if there := images.nodes(name):
-            sums += images.sizes(name, len(candidates)) * (there / nodes)
+    images, sums = snapshot.images, np.zeros(len(candidates))
+    known = [name for name in request.images if images.nodes(name)]
+    if not known:
+        return sums
+    nodes = int(snapshot.present.sum())
+    for name in known:
+        sums += images.sizes(name, len(candidates)) * (images.nodes(name) / nodes)
     most = MOST_PER_CONTAINER * len(request.spec.init_containers + request.spec.containers)
     scores: Scores = MAX_SCORE * (np.clip(sums, LEAST_WORTH, most) - LEAST_WORTH)
     return scores / (most - LEAST_WORTH)
