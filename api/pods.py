@@ -33,6 +33,7 @@ __all__ = [
     "ephemeral_containers",
     "find_port",
     "get_condition",
+    "held_requests",
     "host_ports",
     "is_active",
     "is_available",
@@ -108,7 +109,37 @@ def spec_requests(spec: PodSpec) -> Amounts:
     the sidecars started before it, so the largest of those moments counts. Requests of the pod as a
     whole, where given, replace that sum. The runtime's overhead comes on top.
     """
-    total = _together(spec, lambda container: container.resources.requests)
+    return _requests(spec, lambda container: amounts(container.resources.requests))
+
+
+def held_requests(pod: Pod) -> Amounts:
+    """What a pod takes of its node: what it asks for, or what it was given as long as that is more.
+
+    The two differ while it is resized in place. What the node could never give does not count.
+    """
+    listed = (*pod.status.init_container_statuses, *pod.status.container_statuses)
+    statuses = {one.name: one for one in listed if one.allocated_resources or one.resources}
+    if not statuses:
+        return pod_requests(pod)
+    resize = condition(pod, "PodResizePending")
+    infeasible = resize is not None and resize.reason == "Infeasible"
+
+    def held(container: Container) -> Amounts:
+        status = statuses.get(container.name)
+        asked = amounts(container.resources.requests)
+        if status is None:
+            return asked
+        given = amounts(status.allocated_resources)
+        raise_to(given, amounts(status.resources.requests) if status.resources else {})
+        if not infeasible or not given:
+            raise_to(given, asked)
+        return given
+
+    return _requests(pod.spec, held)
+
+
+def _requests(spec: PodSpec, of: Callable[[Container], Amounts]) -> Amounts:
+    total = _together(spec, of)
     _override(total, spec.resources.requests if spec.resources else {})
     add(total, amounts(spec.overhead))
     return total
@@ -124,21 +155,21 @@ def spec_limits(spec: PodSpec) -> Amounts:
 
     Overhead raises only limits that exist: it does not make one.
     """
-    total = _together(spec, lambda container: container.resources.limits)
+    total = _together(spec, lambda container: amounts(container.resources.limits))
     _override(total, spec.resources.limits if spec.resources else {})
     add(total, {name: more for name, more in amounts(spec.overhead).items() if name in total})
     return total
 
 
-def _together(spec: PodSpec, of: Callable[[Container], Mapping[str, str]]) -> Amounts:
+def _together(spec: PodSpec, of: Callable[[Container], Amounts]) -> Amounts:
     """The most that is needed at any moment of the pod's life."""
     running: Amounts = {}
     for container in spec.containers:
-        add(running, amounts(of(container)))
+        add(running, of(container))
     sidecars: Amounts = {}
     starting: Amounts = {}
     for container in spec.init_containers:
-        own = amounts(of(container))
+        own = of(container)
         if is_restartable_init(container):
             add(running, own)
             add(sidecars, own)

@@ -21,7 +21,7 @@ DEFAULT_MEMORY = 200 * 1024 * 1024
 class Request:
     """A pod as placement sees it.
 
-    `resources` is in the units of `api.pods.pod_requests`: milli-CPU under `cpu`, bytes or counts
+    `resources` is in the units of `api.pods.held_requests`: milli-CPU under `cpu`, bytes or counts
     under every other name; `pods` is not among them (every pod takes one).
     `owner` is the UID of the controlling owner, for spreading; a pod that is being deleted has none,
     or its successor would shun the node that is just becoming free.
@@ -72,7 +72,7 @@ def request_of(pod: Pod) -> Request:
         labels=pod.metadata.labels,
         leaving=bool(pod.metadata.deletion_timestamp),
         spec=pod.spec,
-        resources=pods.pod_requests(pod),
+        resources=pods.held_requests(pod),
         host_ports=frozenset(pods.host_ports(pod)),
         owner="" if owner is None or pod.metadata.deletion_timestamp else owner.uid,
         terms=terms_of(pod),

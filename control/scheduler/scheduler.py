@@ -421,12 +421,21 @@ def _names(old: ApiStruct | None, new: ApiStruct | None) -> Key:
 
 
 def _matters(old: Pod, new: Pod) -> bool:
-    """Whether a pod on a node asks for something else than before; most updates are of a status."""
+    """Whether a pod asks for something else than before, or holds it; most updates are of a status."""
     return (
         old.spec != new.spec
         or old.metadata.labels != new.metadata.labels
         or old.metadata.deletion_timestamp != new.metadata.deletion_timestamp
+        or _held(old) != _held(new)
     )
+
+
+def _held(pod: Pod) -> list[object]:
+    """What `api.pods.held_requests` reads of a status."""
+    listed = (*pod.status.init_container_statuses, *pod.status.container_statuses)
+    resize = pods.condition(pod, "PodResizePending")
+    given = [(one.name, one.allocated_resources, one.resources) for one in listed]
+    return [given, resize.reason if resize is not None else ""]
 
 
 def _waits(pod: Pod) -> bool:

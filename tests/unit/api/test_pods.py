@@ -64,6 +64,36 @@ def test_requests_of_several_resources() -> None:
     }
 
 
+RESIZING = [
+    # (asked, set aside, in force, the node's answer, held)
+    ("1", "2", "2", "", 2000),
+    ("2", "1", "1", "", 2000),
+    ("1", "1", "2", "", 2000),
+    ("8", "1", "1", "Infeasible", 1000),
+    ("8", "1", "1", "Deferred", 8000),
+    ("1", "", "", "", 1000),
+]
+
+
+@pytest.mark.parametrize(("asked", "aside", "force", "answer", "held"), RESIZING)
+def test_a_pod_that_is_resized_holds_the_larger(
+    asked: str, aside: str, force: str, answer: str, held: int
+) -> None:
+    status: dict[str, Any] = {"name": "c", "image": "i", "imageID": "", "ready": True}
+    status |= {"restartCount": 0, "state": {}}
+    if aside:
+        status["allocatedResources"] = {"cpu": aside}
+        status["resources"] = {"requests": {"cpu": force}}
+    waiting = [{"type": "PodResizePending", "status": "True", "reason": answer}] if answer else []
+    body = {
+        "metadata": {"name": "p"},
+        "spec": {"containers": [cpu(asked)], "overhead": {"cpu": "10m"}},
+        "status": {"containerStatuses": [status], "conditions": waiting},
+    }
+    made = msgspec.convert(body, Pod)
+    assert pods.held_requests(made) == {"cpu": held + 10}
+
+
 def test_limits() -> None:
     made = pod(
         containers=[container(limits={"cpu": "1"}), container()],

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from api.core import Namespace, Node, PersistentVolume, PersistentVolumeClaim, Pod
+from api.core import ContainerStatus, Namespace, Node, PersistentVolume, PersistentVolumeClaim, Pod
 from api.events import EventRecorder
 from api.storage import CSINode, StorageClass
 from base.clock import SystemClock
@@ -237,6 +237,31 @@ async def test_a_pod_that_left_wakes_those_who_fit_and_no_others() -> None:
         assert world.of[Pod].get("fits", "default").spec.node_name == "n1"
         world.put(full("n2"), full("n3"))
         assert await world.tries() == 3
+
+
+def holding(name: str, *, asked: str, held: str) -> Pod:
+    """A pod on the node that is being resized."""
+    made = there(name, cpu=asked)
+    status = {
+        "name": "c", "image": "i", "imageID": "", "ready": True, "restartCount": 0, "state": {},
+        "allocatedResources": {"cpu": held}, "resources": {"requests": {"cpu": held}},
+    }  # fmt: skip
+    made.status.container_statuses = [msgspec.convert(status, type=ContainerStatus)]
+    return made
+
+
+async def test_a_pod_that_shrinks_leaves_room_when_it_has_shrunk() -> None:
+    world = World()
+    world.put(full(), holding("big", asked="2", held="2"))
+    async with TaskGuard("test") as guard:
+        guard.start(world.scheduler.run(), name="scheduler")
+        world.put(pod("p", cpu="1"))
+        assert await world.tries() == 1
+        world.put(holding("big", asked="1", held="2"))
+        assert await world.tries() == 1
+        world.put(holding("big", asked="1", held="1"))
+        assert await world.tries() == 2
+        assert world.of[Pod].get("p", "default").spec.node_name == "n1"
 
 
 async def test_without_nodes_any_node_is_news() -> None:
