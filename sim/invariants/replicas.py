@@ -12,9 +12,9 @@ be expected, until as many are available again as there should be.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
@@ -39,9 +39,23 @@ class _Watched:
     """What is remembered of one Deployment or StatefulSet."""
 
     bounds: _Bounds
-    count: int = 0
+    active: dict[str, Pod] = field(default_factory=dict)
+    """Pods that are here to stay, by UID."""
+    ready: int = 0
     lost: int = 0
     """Pods that became unavailable through nobody's decision about replicas."""
+
+    def put(self, pod: Pod) -> None:
+        """Follow a pod that is there."""
+        self.take(pod.metadata.uid)
+        if pods.is_active(pod):
+            self.active[pod.metadata.uid] = pod
+            self.ready += pods.is_ready(pod)
+
+    def take(self, uid: str) -> None:
+        """A pod is not, or no longer, one of these."""
+        known = self.active.pop(uid, None)
+        self.ready -= known is not None and pods.is_ready(known)
 
 
 class Replicas:
@@ -56,16 +70,18 @@ class Replicas:
         if isinstance(step.object, Deployment | StatefulSet):
             self._follow(step.object, gone=step.new is None)
         elif isinstance(step.object, Pod):
-            owner = self._owner_of(step.object)
-            if owner is not None:
-                yield from self._judge(owner, step)
+            yield from self._follow_pod(step)
         elif isinstance(step.object, ReplicaSet):
-            owner = self._world.owner(step.object)
-            if owner is not None:
+            for owner in filter(None, (self._above(step.old), self._above(step.new))):
+                if self._above(step.old) is not self._above(step.new):
+                    self._recount(owner)
                 self._narrow(owner)
 
-    def _owner_of(self, pod: Pod) -> Deployment | StatefulSet | None:
-        owner = self._world.owner(pod)
+    def _above(self, one: ReplicaSet | None) -> Any | None:
+        return None if one is None else self._world.owner(one)
+
+    def _owner_of(self, pod: Pod | None) -> Deployment | StatefulSet | None:
+        owner = None if pod is None else self._world.owner(pod)
         if isinstance(owner, ReplicaSet):
             owner = self._world.owner(owner)
         return owner if isinstance(owner, Deployment | StatefulSet) else None
@@ -81,34 +97,55 @@ class Replicas:
         watched.bounds.least = min(watched.bounds.least, asked.least)
         self._narrow(owner)
 
+    def _recount(self, owner: Any) -> None:
+        """A whole ReplicaSet came or went."""
+        watched = self._watched.get(owner.metadata.uid)
+        if watched is None:
+            return
+        for uid in list(watched.active):
+            watched.take(uid)
+        for pod in self._world.active_pods(owner.metadata.uid):
+            watched.put(pod)
+
     def _narrow(self, owner: Deployment | StatefulSet) -> None:
         """Let only the newest bounds count, once everything that was asked before is over."""
         watched = self._watched.get(owner.metadata.uid)
         if watched is None or not self._is_caught_up(owner):
             return
         asked = bounds_of(owner)
-        active = self._world.active_pods(owner.metadata.uid)
-        if len(active) <= asked.most:
+        if len(watched.active) <= asked.most:
             watched.bounds.most = asked.most
-        if _available(owner, active, None) >= asked.least:
+        if watched.ready >= asked.least:
             watched.bounds.least = asked.least
 
     def _is_caught_up(self, owner: Deployment | StatefulSet) -> bool:
         if (owner.status.observed_generation or 0) < owner.metadata.generation:
             return False
+        if isinstance(owner, StatefulSet):
+            return True
         sets = [one for one in self._world.owned(owner.metadata.uid) if isinstance(one, ReplicaSet)]
         return all(one.status.observed_generation >= one.metadata.generation for one in sets)
 
-    def _judge(self, owner: Deployment | StatefulSet, step: Step) -> Iterator[str]:
-        watched = self._watched.get(owner.metadata.uid)
-        if watched is None:
-            return
-        active = self._world.active_pods(owner.metadata.uid)
+    def _follow_pod(self, step: Step) -> Iterator[str]:
+        before, after = self._owner_of(step.old), self._owner_of(step.new)
+        if before is not None and before is not after:
+            watched = self._watched.get(before.metadata.uid)
+            if watched is not None:
+                watched.take(step.object.metadata.uid)
+        owner = after or before
+        watched = None if owner is None else self._watched.get(owner.metadata.uid)
+        if owner is not None and watched is not None:
+            count = len(watched.active)
+            if after is not None:
+                watched.put(step.new)
+            yield from self._judge(owner, watched, step, count)
+
+    def _judge(self, owner: Any, watched: _Watched, step: Step, before: int) -> Iterator[str]:
         name = f"{type(owner).__name__} {owner.metadata.namespace}/{owner.metadata.name}"
-        if len(active) > watched.bounds.most and len(active) > watched.count:
-            yield f"{name}: {len(active)} pods, where there may be {watched.bounds.most}"
-        watched.count = len(active)
-        available = _available(owner, active, step.at)
+        count = len(watched.active)
+        if count > watched.bounds.most and count > before:
+            yield f"{name}: {count} pods, where there may be {watched.bounds.most}"
+        available = _available(owner, watched, step.at)
         if available >= bounds_of(owner).least:
             watched.lost = 0
         if not _was_available(step.old):
@@ -126,20 +163,27 @@ class Daemons:
 
     def __init__(self, world: World) -> None:
         self._world = world
+        self._on: dict[tuple[str, str], set[str]] = defaultdict(set)
+        """Pods that are here to stay, by DaemonSet and node."""
 
     def step(self, step: Step) -> Iterator[str]:
         """What is wrong after a change."""
-        pod = step.new
-        if not isinstance(pod, Pod) or (step.old is not None and pods.is_active(step.old)):
+        if not isinstance(step.object, Pod):
             return
+        pod = step.object
         owner = self._world.owner(pod)
-        if not isinstance(owner, DaemonSet) or not pods.is_active(pod):
+        if not isinstance(owner, DaemonSet):
             return
-        counts = Counter(map(node_of, self._world.active_pods(owner.metadata.uid)))
+        here = self._on[owner.metadata.uid, node_of(pod)]
+        if step.new is None or not pods.is_active(pod):
+            here.discard(pod.metadata.uid)
+            return
+        came = pod.metadata.uid not in here
+        here.add(pod.metadata.uid)
         most = 2 if _surges(owner) else 1
-        if counts[node_of(pod)] > most:
+        if came and len(here) > most:
             name = f"DaemonSet {owner.metadata.namespace}/{owner.metadata.name}"
-            yield f"{name}: {counts[node_of(pod)]} pods on {node_of(pod)}, where there may be {most}"
+            yield f"{name}: {len(here)} pods on {node_of(pod)}, where there may be {most}"
 
 
 def bounds_of(owner: Deployment | StatefulSet) -> _Bounds:
@@ -168,9 +212,9 @@ def node_of(pod: Pod) -> str:
         else None
     )
     for term in required.node_selector_terms if required is not None else ():
-        for field in term.match_fields:
-            if field.key == "metadata.name" and field.values:
-                return field.values[0]
+        for one in term.match_fields:
+            if one.key == "metadata.name" and one.values:
+                return one.values[0]
     return pod.spec.node_name
 
 
@@ -183,11 +227,15 @@ def _surges(owner: DaemonSet) -> bool:
     return rolling is not None and rolling.max_surge not in (None, 0, "0%")
 
 
-def _available(owner: Any, active: list[Pod], at: float | None) -> int:
-    """Pods that are available; `at` None: that are ready."""
-    seconds = owner.spec.min_ready_seconds if at is not None else 0
-    now = BEGINNING + timedelta(seconds=at or 0.0)
-    return sum(pods.is_available(pod, min_ready_seconds=seconds, now=now) for pod in active)
+def _available(owner: Any, watched: _Watched, at: float) -> int:
+    if not owner.spec.min_ready_seconds:
+        return watched.ready
+    now = BEGINNING + timedelta(seconds=at)
+    seconds = owner.spec.min_ready_seconds
+    return sum(
+        pods.is_available(pod, min_ready_seconds=seconds, now=now)
+        for pod in watched.active.values()
+    )
 
 
 def _was_available(pod: Pod | None) -> bool:

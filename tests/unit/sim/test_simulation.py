@@ -7,6 +7,7 @@ import io
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -115,3 +116,13 @@ def test_time_leaps_and_a_standstill_is_told() -> None:
     assert loop.run(sleep) == pytest.approx(3600)
     with pytest.raises(loop.Standstill):
         loop.run(wait)
+
+
+def test_work_for_threads_is_done_at_once() -> None:
+    async def main() -> tuple[str, float]:
+        told = await asyncio.to_thread(threading.current_thread)
+        with pytest.raises(ZeroDivisionError):
+            await asyncio.to_thread(lambda: 1 / 0)
+        return told.name, asyncio.get_running_loop().time()
+
+    assert loop.run(main) == (threading.current_thread().name, 0.0)
