@@ -35,9 +35,13 @@ class Rates:
         self._last[key] = (at, before, rate)
         return rate
 
-    def keep(self, keys: set[str]) -> None:
+    def keep(self, keys: set[str], *, or_beginning: str) -> None:
         """Forget all others."""
-        self._last = {key: value for key, value in self._last.items() if key in keys}
+        self._last = {
+            key: value
+            for key, value in self._last.items()
+            if key in keys or key.startswith(or_beginning)
+        }
 
 
 def summary(
@@ -51,7 +55,7 @@ def summary(
     machine: Machine | None = None,
 ) -> dict[str, Any]:
     """The body of `/stats/summary` (Kubernetes' stats/v1alpha1 Summary)."""
-    stamp, machine = timestamps.format(now), machine or Machine()
+    stamp = timestamps.format(now)
 
     def usage(key: str, used: Usage) -> dict[str, Any]:
         rate = rates.update(key, used.cpu_nanoseconds, at)
@@ -96,14 +100,16 @@ def summary(
         return made
 
     keys = {f"{each.uid}/{name}" for each in pods for name in each.containers}
-    daemons = {f"daemon/{name}" for name in machine.daemons}
-    rates.keep({"", *keys, *daemons, *(each.uid for each in pods)})
-    told: dict[str, Any] = {"nodeName": node_name, **usage("", node), **_machine(stamp, machine)}
-    told["memory"]["availableBytes"] = machine.available_memory
-    told["systemContainers"] = [
-        *({"name": name, **usage(f"daemon/{name}", one)} for name, one in machine.daemons.items()),
-        {"name": "pods", "cpu": told["cpu"], "memory": told["memory"]},
-    ]
+    daemons = {f"daemon/{name}": one for name, one in (machine.daemons if machine else {}).items()}
+    rates.keep({"", *keys, *daemons, *(each.uid for each in pods)}, or_beginning="daemon/")
+    told: dict[str, Any] = {"nodeName": node_name, **usage("", node)}
+    if machine is not None:
+        told |= _machine(stamp, machine)
+        told["memory"]["availableBytes"] = machine.available_memory
+        told["systemContainers"] = [
+            *({"name": key.partition("/")[2], **usage(key, one)} for key, one in daemons.items()),
+            {"name": "pods", "cpu": told["cpu"], "memory": told["memory"]},
+        ]
     return {"node": told, "pods": [pod(p) for p in pods]}
 
 

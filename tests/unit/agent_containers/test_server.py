@@ -208,6 +208,11 @@ async def test_summary_and_metrics(client: Client) -> None:
     assert pod["podRef"] == {"name": "web", "namespace": "default", "uid": "uid"}
     assert pod["memory"]["workingSetBytes"] == 2
     assert pod["containers"][0]["cpu"]["usageCoreNanoSeconds"] == 3
+    assert {one["name"] for one in summary["node"]["systemContainers"]} == {"pods"}
+    _, body = await client.get("/stats/summary?only_cpu_and_memory=true")
+    less = json.loads(body)
+    assert less["pods"][0]["memory"] == pod["memory"] | {"time": less["pods"][0]["memory"]["time"]}
+    assert set(less["node"]) == {"nodeName", "cpu", "memory"}
     _, text = await client.get("/metrics")
     assert b"podwright_agent_runtime_containers 1.0" in text
     assert b"process_resident_memory_bytes" in text
