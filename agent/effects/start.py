@@ -280,7 +280,7 @@ def _mounts(
         if sub_path:
             source = _subpath(ctx, container, source, sub_path, position, fixed=fixed)
         if readonly.wanted(mount, possible=ctx.agent.node.engine.recursive_read_only):
-            place = ctx.directory / readonly.DIRECTORY / mount.name / container.name / str(position)
+            place = readonly.place(ctx.directory, mount, container.name, position)
             source = readonly.bind(source, place, ctx.agent.mounter)
         made = volume_mount(mount, source, container, fixed=fixed)
         sealed = mount.name in ctx.volumes.sealed

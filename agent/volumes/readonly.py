@@ -10,15 +10,18 @@ from __future__ import annotations
 from pathlib import Path
 
 from agent.volumes.mounts import Mounter
-from agent.volumes.subpath import make_place
+from agent.volumes.subpath import READ_ONLY_DIRECTORY, make_place
 from api.core import VolumeMount
-
-DIRECTORY = "volume-read-only"
 
 
 def wanted(mount: VolumeMount, *, possible: bool) -> bool:
     """Whether this mount gets it: asked for, and not only if it were possible."""
     return mount.read_only and possible and mount.recursive_read_only in ("Enabled", "IfPossible")
+
+
+def place(pod_directory: Path, mount: VolumeMount, container: str, position: int) -> Path:
+    """Where the view lies that one container has by one of its mounts."""
+    return pod_directory / READ_ONLY_DIRECTORY / mount.name / container / str(position)
 
 
 def bind(source: Path, target: Path, mounter: Mounter) -> Path:

@@ -15,6 +15,7 @@ from agent.volumes.base import VolumeError, check_writable
 from agent.volumes.mounts import Mounter, remove_tree
 
 SUBPATHS_DIRECTORY = "volume-subpaths"
+READ_ONLY_DIRECTORY = "volume-read-only"
 
 
 def bind_subpath(
@@ -38,10 +39,11 @@ def bind_subpath(
 
 
 def release_subpaths(pod_directory: Path, mounter: Mounter) -> None:
-    """Unmount every subPath of the pod."""
-    base = pod_directory / SUBPATHS_DIRECTORY
-    if base.is_dir():
-        remove_tree(base, mounter)
+    """Unmount every subPath of the pod, and what is shown of its volumes elsewhere."""
+    # Those that are read-only to the bottom may show a subPath, so they go first.
+    for base in (pod_directory / READ_ONLY_DIRECTORY, pod_directory / SUBPATHS_DIRECTORY):
+        if base.is_dir():
+            remove_tree(base, mounter)
 
 
 def _resolve(volume: Path, sub_path: str) -> PurePosixPath:
