@@ -32,7 +32,8 @@ They are accepted, and a `Warning` header (which kubectl prints) names each one 
 _REFUSED = """\
 ## Pods that an agent refuses
 
-The pod is not started; its containers wait with a reason that names the field, and an event says why.
+The pod is not started; its containers wait with a reason that names the field, and an event says why. Where
+Kubernetes documents it (sysctls, AppArmor, another operating system), the pod fails instead.
 `containers[*]` stands for init containers too."""
 
 _MISSING = """\

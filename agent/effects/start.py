@@ -17,7 +17,7 @@ from agent.containers.errors import (
     StartError,
 )
 from agent.containers.images import ImageEvent, ImageProblem, PullPolicy, Reason, default_policy
-from agent.containers.records import ContainerId, ImageRecord, Mount, RegistryAuth
+from agent.containers.records import ContainerId, Device, ImageRecord, Mount, RegistryAuth
 from agent.effects import loglinks, sandbox
 from agent.effects.context import PodContext, StepFailed
 from agent.pod import names
@@ -188,6 +188,7 @@ async def _create(ctx: PodContext, container: Container, action: CreateContainer
         image=found[1],
         environment=variables,
         mounts=_mounts(ctx, container, action.restarts, variables),
+        devices=_devices(ctx, container),
         sandbox=action.sandbox,
         cgroup_parent=agent.cgroups.parent(ctx.uid, str(qos_class(pod))),
         restarts=action.restarts,
@@ -286,6 +287,18 @@ def _mounts(
         sealed = mount.name in ctx.volumes.sealed
         mounts.append(replace(made, read_only=False) if sealed else made)
     return tuple(mounts)
+
+
+def _devices(ctx: PodContext, container: Container) -> tuple[Device, ...]:
+    """Block devices that volumes are."""
+    devices = []
+    for wanted in container.volume_devices:
+        source = ctx.volumes.paths.get(wanted.name)
+        if source is None:
+            raise ConfigError(f'volume "{wanted.name}" of {wanted.device_path} is not there')
+        may = "rm" if wanted.name in ctx.volumes.read_only else "rwm"
+        devices.append(Device(source=str(source), target=wanted.device_path, permissions=may))
+    return tuple(devices)
 
 
 def _subpath(

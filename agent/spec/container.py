@@ -15,6 +15,7 @@ from agent.containers.images import repository_digest
 from agent.containers.records import (
     ContainerCreate,
     ContainerId,
+    Device,
     ImageRecord,
     Mount,
     Propagation,
@@ -53,6 +54,7 @@ class Made:
     backoff_level: int
     target: ContainerId | None = None
     """The container whose processes an ephemeral one sees."""
+    devices: tuple[Device, ...] = ()
     known: Known = field(default_factory=Known)
     runtime: str = ""
     """That of the sandbox."""
@@ -135,6 +137,7 @@ def container_create(
         security_options=safe.options,
         stop_signal=stop_signal or "",
         log_limits=node.log_limits,
+        devices=made.devices,
         runtime=made.runtime,
     )
 

@@ -171,12 +171,6 @@ REFUSALS: tuple[Rule, ...] = (
         ),
         reason=REASON_POD,
     ),
-    Rule(
-        field="spec.containers[*].volumeDevices",
-        why="raw block volumes are not attached",
-        pod=lambda p, t: any(c.volume_devices for _, c in _containers(p)),
-        reason=REASON_POD,
-    ),
 )
 
 

@@ -60,6 +60,8 @@ async def _mount(context: VolumeContext, claim: str, *, owned: bool) -> Path:
     else:
         _remember(context, volume)
     kind = kind_of(volume)
+    if volume.spec.volume_mode == "Block":
+        return await _device(context, volume, kind)
     if kind not in SOURCES:
         raise VolumeError(
             f'persistent volume "{volume.metadata.name}": type {names.wire_name(kind)} '
@@ -93,11 +95,22 @@ async def _bound(context: VolumeContext, name: str, *, owned: bool) -> Persisten
     bound_to = volume.spec.claim_ref
     if bound_to is None or bound_to.uid != claim.metadata.uid:
         raise error(f"PV {volume.metadata.name} is bound to another claim")
-    if volume.spec.volume_mode == "Block":
-        raise VolumeError(
-            f"volume {context.volume.name} has volumeMode Block, but is specified in volumeMounts"
-        )
+    _check_mode(context, volume)
     return volume
+
+
+def _check_mode(context: VolumeContext, volume: PersistentVolume) -> None:
+    """A device is given to containers as such, a file system is mounted."""
+    name, mode = context.volume.name, volume.spec.volume_mode or "Filesystem"
+    spec = context.pod.spec
+    for container in (*spec.init_containers, *spec.containers):
+        mounted = any(mount.name == name for mount in container.volume_mounts)
+        if mode == "Block" and mounted:
+            words = f"volume {name} has volumeMode Block, but is specified in volumeMounts"
+            raise VolumeError(words)
+        if mode != "Block" and any(device.name == name for device in container.volume_devices):
+            words = f"volume {name} has volumeMode {mode}, but is specified in volumeDevices"
+            raise VolumeError(words)
 
 
 def _error(claim: str, why: str) -> VolumeError:
@@ -129,6 +142,21 @@ async def _nfs(context: VolumeContext, volume: PersistentVolume) -> Path:
     source = volume.spec.nfs
     assert source is not None
     return await nfs.mount(context, source, options=volume.spec.mount_options)
+
+
+async def _device(context: VolumeContext, volume: PersistentVolume, kind: str) -> Path:
+    source = volume.spec.local
+    if source is None:
+        raise VolumeError(
+            f'persistent volume "{volume.metadata.name}": type {names.wire_name(kind)} has no block '
+            "devices here, only local has"
+        )
+    check_writable(source.path)
+    path = Path(source.path)
+    if not await context.mounter.aside(path.is_block_device):
+        why = "is not a block device" if path.exists() else "does not exist"
+        raise VolumeError(f'path "{path}" {why}')
+    return path
 
 
 async def _local(context: VolumeContext, volume: PersistentVolume) -> Path:

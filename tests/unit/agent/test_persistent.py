@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from agent.containers.records import Device
 from agent.volumes.base import IssuedToken, VolumeError
 from agent.volumes.claim import SOURCES
 from agent.volumes.mounts import FakeMounter
@@ -17,6 +18,7 @@ from agent.volumes.ownership import own_tree
 from agent.volumes.registry import PodVolumes
 from api.core import (
     ConfigMap,
+    Container,
     EphemeralVolumeSource,
     HostPathVolumeSource,
     ISCSIPersistentVolumeSource,
@@ -34,13 +36,16 @@ from api.core import (
     PodSecurityContext,
     Secret,
     Volume,
+    VolumeDevice,
+    VolumeMount,
 )
 from api.meta import ObjectMeta, OwnerReference
 from api.names import wire_name
 from api.node import RuntimeClass
 from base.errors import TemporaryError
 from control.resources.compatibility import PERSISTENT
-from tests.unit.agent.builders import UID, make_pod
+from tests.unit.agent.builders import UID, container, make_pod
+from tests.unit.agent.node import Node
 from tests.unit.agent.test_volumes import PLACE
 
 
@@ -199,8 +204,18 @@ WAITS = [
     (bound(), volume(), 'persistent volume "pv" does not say where it is'),
     (
         bound(),
-        volume(volume_mode="Block", local=LocalVolumeSource(path="/dev/x")),
-        "volume v has volumeMode Block, but is specified in volumeMounts",
+        volume(volume_mode="Block", local=LocalVolumeSource(path="/nowhere")),
+        'path "/nowhere" does not exist',
+    ),
+    (
+        bound(),
+        volume(volume_mode="Block", local=LocalVolumeSource(path="/")),
+        'path "/" is not a block device',
+    ),
+    (
+        bound(),
+        volume(volume_mode="Block", nfs=NFSVolumeSource(server="a", path="/")),
+        "type nfs has no block devices here, only local has",
     ),
     (
         bound(),
@@ -226,6 +241,45 @@ async def test_what_is_waited_for(
         await world.set_up()
     assert caught.value.message.startswith('MountVolume.SetUp failed for volume "v" : ')
     assert words in caught.value.message
+
+
+DEVICE = VolumeDevice(name="v", device_path="/dev/xvda")
+MODES = [
+    ("Block", container(volume_mounts=[VolumeMount(name="v", mount_path="/v")]), "volumeMounts"),
+    ("Filesystem", container(volume_devices=[DEVICE]), "volumeDevices"),
+    (None, container(volume_devices=[DEVICE]), "volumeDevices"),
+]
+
+
+@pytest.mark.parametrize(("mode", "spec", "where"), MODES)
+async def test_a_device_is_no_folder(
+    world: World, mode: str | None, spec: Container, where: str
+) -> None:
+    world.objects.volumes["pv"] = volume(volume_mode=mode, local=LocalVolumeSource(path="/x"))
+    claim = PersistentVolumeClaimVolumeSource(claim_name="data")
+    pod = make_pod(spec, volumes=[Volume(name="v", persistent_volume_claim=claim)])
+    words = f"volume v has volumeMode {mode or 'Filesystem'}, but is specified in {where}"
+    with pytest.raises(VolumeError, match=words):
+        await world.volumes.set_up(pod, PLACE)
+
+
+@pytest.mark.parametrize(("read_only", "may"), [(False, "rwm"), (True, "rm")])
+async def test_a_device_of_the_node(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, read_only: bool, may: str
+) -> None:
+    monkeypatch.setattr(Path, "is_block_device", lambda self: str(self) == "/dev/disk")
+    node = Node(tmp_path)
+    await node.boot()
+    node.api.put(bound())
+    node.api.put(volume(volume_mode="Block", local=LocalVolumeSource(path="/dev/disk")))
+    claim = PersistentVolumeClaimVolumeSource(claim_name="data", read_only=read_only)
+    volumes = [Volume(name="v", persistent_volume_claim=claim)]
+    node.api.put(make_pod(container(volume_devices=[DEVICE]), volumes=volumes))
+    await node.run(5)
+    (made,) = node.containers("web")
+    given = Device(source="/dev/disk", target="/dev/xvda", permissions=may)
+    assert node.runtime.specs[made.id].devices == (given,)
+    await node.kill()
 
 
 async def test_a_pod_that_runs_goes_on_while_its_claim_is_deleted(

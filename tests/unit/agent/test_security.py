@@ -33,7 +33,6 @@ from api.core import (
     SecurityContext,
     SELinuxOptions,
     Sysctl,
-    VolumeDevice,
     VolumeMount,
     WindowsSecurityContextOptions,
 )
@@ -461,12 +460,6 @@ def test_the_container_is_named() -> None:
     refused = refusal(pod, FAKE_ENGINE)
     assert refused is not None
     assert refused.field == "spec.initContainers[0].securityContext.procMount"
-
-
-def test_block_devices() -> None:
-    devices = [VolumeDevice(name="x", device_path="/dev/x")]
-    refused = refusal(make_pod(container(volume_devices=devices)), FAKE_ENGINE)
-    assert refused is not None and refused.reason == "UnsupportedPodField"
 
 
 def test_writable_mounts_below_a_read_only_one_are_refused() -> None:
