@@ -33,6 +33,7 @@ from agent.spec.container import (
     own_mounts,
     volume_mount,
 )
+from agent.spec.envfile import LARGEST
 from agent.spec.environment import References
 from agent.spec.errors import ConfigError
 from agent.spec.expansion import expand, missing
@@ -42,7 +43,7 @@ from agent.spec.seccomp import localhost_profile, read_profile
 from agent.spec.security import Known, needs_accounts
 from agent.volumes import readonly
 from agent.volumes.base import VolumeError
-from agent.volumes.subpath import SUBPATHS_DIRECTORY, bind_subpath
+from agent.volumes.subpath import SUBPATHS_DIRECTORY, bind_subpath, read_inside
 from api.core import Container, ImageVolumeSource, Secret
 from api.imagereferences import InvalidReference
 from api.pods import qos_class
@@ -261,7 +262,23 @@ async def references(ctx: PodContext, container: Container) -> References:
     return References(
         config_maps={name: await objects.config_map(namespace, name) for name in maps},
         secrets={name: await objects.secret(namespace, name) for name in secrets},
+        files=_files(ctx, container),
     )
+
+
+def _files(ctx: PodContext, container: Container) -> dict[tuple[str, str], bytes | None]:
+    """Files of variables that init containers have written; None for those that are not there."""
+    own = {volume.name for volume in ctx.pod.spec.volumes if volume.empty_dir is not None}
+    found: dict[tuple[str, str], bytes | None] = {}
+    for variable in container.env:
+        ref = None if variable.value_from is None else variable.value_from.file_key_ref
+        if ref is None:
+            continue
+        if ref.volume_name not in own:
+            raise ConfigError(f'volume "{ref.volume_name}" of fileKeyRef is not an emptyDir')
+        volume = ctx.volumes.paths[ref.volume_name]
+        found[ref.volume_name, ref.path] = read_inside(volume, ref.path, limit=LARGEST)
+    return found
 
 
 def _mounts(

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from agent.spec.envfile import parse
 from agent.spec.errors import ConfigError
 from agent.spec.expansion import expand
 from agent.spec.fieldref import Place, resource_field
@@ -23,6 +24,8 @@ class References:
 
     config_maps: Mapping[str, ConfigMap | None] = field(default_factory=dict)
     secrets: Mapping[str, Secret | None] = field(default_factory=dict)
+    files: Mapping[tuple[str, str], bytes | None] = field(default_factory=dict)
+    """By volume and path."""
 
 
 def environment(
@@ -123,8 +126,18 @@ def _from(
             words = f"couldn't find key {secret_ref.key} in Secret {namespace}/{secret_ref.name}"
             return _absent(secret_ref.optional, words)
         return text(secret.data[secret_ref.key])
-    if source.file_key_ref is not None:
-        raise ConfigError("valueFrom.fileKeyRef is not supported by this agent yet")
+    if (file_ref := source.file_key_ref) is not None:
+        found = references.files.get((file_ref.volume_name, file_ref.path))
+        where = f"file {file_ref.path} of volume {file_ref.volume_name}"
+        if found is None:
+            return _absent(file_ref.optional, f"{where} not found")
+        try:
+            values = parse(text(found))
+        except ConfigError as error:
+            raise ConfigError(f"{where}: {error.message}") from error
+        if file_ref.key not in values:
+            return _absent(file_ref.optional, f"couldn't find key {file_ref.key} in {where}")
+        return values[file_ref.key]
     return ""
 
 

@@ -9,6 +9,7 @@ could have been replaced meanwhile) is bind-mounted to a place of ours. See CVE-
 from __future__ import annotations
 
 import os
+import stat
 from pathlib import Path, PurePosixPath
 
 from agent.volumes.base import VolumeError, check_writable
@@ -36,6 +37,27 @@ def bind_subpath(
     finally:
         os.close(handle)
     return target
+
+
+def read_inside(volume: Path, sub_path: str, *, limit: int) -> bytes | None:
+    """A small file of a volume, without following links; None when it is not there."""
+    check_writable(sub_path)
+    path = PurePosixPath(sub_path)
+    if path.is_absolute() or ".." in path.parts or not path.parts:
+        raise VolumeError(f'path "{sub_path}" must be relative, without ".."')
+    try:
+        handle = _open_inside(volume, path, create=False)
+    except VolumeError:
+        return None
+    try:
+        status = os.fstat(handle)
+        if not stat.S_ISREG(status.st_mode):
+            raise VolumeError(f'path "{sub_path}" is not a file')
+        if status.st_size > limit:
+            raise VolumeError(f'path "{sub_path}" is larger than {limit} bytes')
+        return Path(f"/proc/self/fd/{handle}").read_bytes()
+    finally:
+        os.close(handle)
 
 
 def release_subpaths(pod_directory: Path, mounter: Mounter) -> None:

@@ -66,18 +66,12 @@ PERSISTENT = ("hostPath", "local", "nfs")
 _NO_VOLUME = "the agent cannot mount it yet; the pod waits with a FailedMount event"
 _NO_BALANCER = "no load balancer is provisioned yet"
 
-_CONTAINER: tuple[NotYet, ...] = (
-    NotYet("env[*].valueFrom.fileKeyRef", "the container waits with CreateContainerConfigError"),
-)
-
 
 def _below(prefix: str, rows: tuple[NotYet, ...]) -> tuple[NotYet, ...]:
     return tuple(NotYet(f"{prefix}.{row.path}", row.missing, row.when, row.holds) for row in rows)
 
 
 POD_SPEC: tuple[NotYet, ...] = (
-    *_below("containers[*]", _CONTAINER),
-    *_below("initContainers[*]", _CONTAINER),
     NotYet("securityContext.seLinuxChangePolicy", "volumes are not given SELinux labels"),
     *(
         NotYet(f"volumes[*].projected.sources[*].{source}", _NO_VOLUME)

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 from api import quantity, validation
-from api.core import EnvFromSource, EnvVar, ResourceFieldSelector
+from api.core import EnvFromSource, EnvVar, FileKeySelector, ResourceFieldSelector
 from api.fielderrors import FieldError, Path, invalid, not_supported, required
 from control.resources.checks import check_one_source, check_text
 
@@ -68,6 +68,24 @@ def _variable_errors(variable: EnvVar, path: Path) -> Iterator[FieldError]:
             at = where.child(name)
             yield from check_text(at.child("name"), reference.name, validation.dns1123_subdomain)
             yield from check_text(at.child("key"), reference.key, validation.config_map_key)
+    if source.file_key_ref is not None:
+        yield from _file_errors(source.file_key_ref, where.child("fileKeyRef"))
+
+
+def _file_errors(reference: FileKeySelector, path: Path) -> Iterator[FieldError]:
+    """A file of variables: relative to its volume, and of a name that a variable may have."""
+    for name, value in (("volumeName", reference.volume_name), ("key", reference.key)):
+        if not value:
+            yield required(path.child(name), "")
+    if reference.key:
+        yield from check_text(path.child("key"), reference.key, validation.env_var_name)
+    where = path.child("path")
+    if not reference.path:
+        yield required(where, "")
+    elif reference.path.startswith("/"):
+        yield invalid(where, reference.path, "must be a relative path")
+    elif ".." in reference.path.split("/"):
+        yield invalid(where, reference.path, "must not contain '..'")
 
 
 def _source_errors(source: EnvFromSource, path: Path) -> Iterator[FieldError]:

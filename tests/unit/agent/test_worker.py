@@ -23,9 +23,11 @@ from api.core import (
     ConfigMap,
     ConfigMapKeySelector,
     ConfigMapVolumeSource,
+    EmptyDirVolumeSource,
     EnvVar,
     EnvVarSource,
     ExecAction,
+    FileKeySelector,
     HostPathVolumeSource,
     ImageVolumeSource,
     ISCSIVolumeSource,
@@ -413,6 +415,34 @@ async def test_a_container_with_a_profile_of_the_node(node: Node) -> None:
     (made,) = node.containers("web")
     options = node.runtime.specs[made.id].security_options
     assert options == ('seccomp={"defaultAction":"SCMP_ACT_ALLOW"}',)
+
+
+async def test_variables_of_a_file_that_an_init_container_wrote(node: Node) -> None:
+    def variable(name: str, path: str, *, optional: bool = False) -> EnvVar:
+        ref = FileKeySelector(volume_name="shared", path=path, key=name, optional=optional)
+        return EnvVar(name=name, value_from=EnvVarSource(file_key_ref=ref))
+
+    node.runtime.scripts["app:1"] = Script()
+    env = [
+        variable("A", "env"),
+        variable("B", "gone", optional=True),
+        EnvVar(name="C", value="$(A)"),
+    ]
+    volumes = [Volume(name="shared", empty_dir=EmptyDirVolumeSource())]
+    node.api.put(make_pod(container(env=env), volumes=volumes))
+    await node.run(5)
+    assert web(node).state.waiting.reason == "CreateContainerConfigError"
+    assert web(node).state.waiting.message == "file env of volume shared not found"
+    path = node.directory / "pods" / UID / "volumes/shared/env"
+    path.symlink_to("/etc/passwd")
+    await node.run(20)
+    assert node.names() == ["POD"], "a link out of the volume is not followed"
+    path.unlink()
+    path.write_text("# written before\nA='two\nlines'\n")
+    await node.run(20)
+    (made,) = node.containers("web")
+    given = node.runtime.specs[made.id].env
+    assert (given["A"], given["C"], "B" in given) == ("two\nlines", "two\nlines", False)
 
 
 async def test_a_volume_of_an_image(node: Node) -> None:

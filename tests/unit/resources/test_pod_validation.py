@@ -11,6 +11,7 @@ from tests.unit.resources.examples import REMOVE, Change, assert_says, complete,
 POD = strategy_of("Pod")
 C0 = "spec.containers[0]"
 INIT = "spec.initContainers[0]"
+FILE = {"volumeName": "data", "path": "env", "key": "A"}
 RESTART_RULE = {"action": "Restart", "exitCodes": {"operator": "In", "values": [42]}}
 V = "spec.volumes"
 AFFINITY = "spec.affinity.nodeAffinity"
@@ -21,6 +22,7 @@ HTTP_PROBE = f"{C0}.readinessProbe"
 
 GOOD: list[tuple[str, Change]] = [
     ("as it is", {}),
+    ("a variable of a file", {f"{C0}.env[0]": {"name": "a", "valueFrom": {"fileKeyRef": FILE}}}),
     (
         "restart rules",
         {
@@ -120,6 +122,26 @@ BROKEN: list[tuple[Change, str, str]] = [
         },
         f"{C0}.restartPolicyRules[0].exitCodes.values",
         "Too many: 256",
+    ),
+    (
+        {f"{C0}.env[0]": {"name": "a", "valueFrom": {"fileKeyRef": FILE | {"path": "/etc/env"}}}},
+        f"{C0}.env[0].valueFrom.fileKeyRef.path",
+        "must be a relative path",
+    ),
+    (
+        {f"{C0}.env[0]": {"name": "a", "valueFrom": {"fileKeyRef": FILE | {"path": "a/../b"}}}},
+        f"{C0}.env[0].valueFrom.fileKeyRef.path",
+        "must not contain '..'",
+    ),
+    (
+        {f"{C0}.env[0]": {"name": "a", "valueFrom": {"fileKeyRef": FILE | {"volumeName": ""}}}},
+        f"{C0}.env[0].valueFrom.fileKeyRef.volumeName",
+        "Required value",
+    ),
+    (
+        {f"{C0}.env[0]": {"name": "a", "valueFrom": {"fileKeyRef": FILE | {"key": "a=b"}}}},
+        f"{C0}.env[0].valueFrom.fileKeyRef.key",
+        "Invalid value",
     ),
     # init containers
     (

@@ -51,16 +51,6 @@ QUIET: list[tuple[str, Change]] = [
 LOUD: list[tuple[str, Change, str]] = [
     (
         "Pod",
-        {
-            f"{C0}.env[0]": {
-                "name": "a",
-                "valueFrom": {"fileKeyRef": {"volumeName": "v", "path": "p", "key": "k"}},
-            }
-        },
-        f"{C0}.env[0].valueFrom.fileKeyRef",
-    ),
-    (
-        "Pod",
         {"spec.volumes": [{"name": "a", "flocker": {"datasetName": "s"}}]},
         "spec.volumes[0].flocker",
     ),
