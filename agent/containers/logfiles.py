@@ -253,7 +253,9 @@ def _tail(several: list[LogFile], wanted: int) -> Start:
     ends, last = 0, True
     for place, file in enumerate(several):
         if file.compressed:
-            there, last = _count(file), False
+            there, unended = _count(file)
+            there += last and unended
+            last = last and not there
             if ends + there > wanted:
                 return Start(place, 0, there - (wanted - ends))
             ends += there
@@ -269,11 +271,15 @@ def _tail(several: list[LogFile], wanted: int) -> Start:
     return Start(len(several) - 1)
 
 
-def _count(file: LogFile) -> int:
-    """How many lines end in a compressed file."""
-    ends = sum(1 for raw in _forward(file) if (entry := parse(raw)) and entry.ends_line)
+def _count(file: LogFile) -> tuple[int, bool]:
+    """How many lines end in a compressed file, and whether another one begins and does not."""
+    ends, unended = 0, False
+    for raw in _forward(file):
+        if (entry := parse(raw)) is not None:
+            ends += entry.ends_line
+            unended = not entry.ends_line
     file.seek(0)
-    return ends
+    return ends, unended
 
 
 def _forward(file: LogFile) -> Iterator[bytes]:
