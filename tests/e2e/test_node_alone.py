@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from local.agents import Agent
 from local.cluster import Cluster
+from local.daemons import Join
 from tests.e2e.conftest import Kubectl
 from tests.e2e.manifests import pod
 
@@ -17,30 +20,39 @@ Eventually = Callable[..., Any]
 NODE = "node-3"
 
 
+@dataclass(frozen=True)
+class Alone:
+    """A node whose agent has static pods, and takes its own end for that of the machine."""
+
+    directory: Path
+    agent: Agent
+
+
 @pytest.fixture
-def static(cluster: Cluster, tmp_path: Path) -> Iterator[Path]:
-    """The directory of static pods of an agent that also ends its pods when it is told to end."""
+def alone(cluster: Cluster, tmp_path: Path) -> Iterator[Alone]:
+    usual = cluster.node(NODE).agent
     directory = tmp_path / "static"
-    agent = cluster.node(NODE).agent
-    before = agent.options
-    agent.kill()
-    agent.options = (
-        *before,
+    options = (
         f"--static-pod-path={directory}",
         "--shutdown-grace-period=10s",
         "--shutdown-on-term=true",
     )
+    agent = replace(usual, options=(*usual.options, *options))
+    usual.kill()
     try:
-        cluster.start_agent(NODE)
-        yield directory
+        agent.start(_joined)
+        yield Alone(directory, agent)
     finally:
         agent.kill()
-        agent.options = before
         cluster.start_agent(NODE)
+
+
+def _joined() -> Join:
+    raise AssertionError(f"{NODE} has joined before")
 
 
 def test_static_pods_and_a_shutdown(
-    cluster: Cluster, kubectl: Kubectl, namespace: str, static: Path, eventually: Eventually
+    cluster: Cluster, kubectl: Kubectl, namespace: str, alone: Alone, eventually: Eventually
 ) -> None:
     def found(name: str) -> dict[str, Any]:
         text = kubectl("get", "pod", name, "-o", "json", "--ignore-not-found")
@@ -53,8 +65,8 @@ def test_static_pods_and_a_shutdown(
 
     manifest = pod("standing")
     manifest["metadata"]["namespace"] = namespace
-    eventually(static.is_dir)
-    (static / "standing.json").write_text(json.dumps(manifest))
+    eventually(alone.directory.is_dir)
+    (alone.directory / "standing.json").write_text(json.dumps(manifest))
     name = f"standing-{NODE}"
     eventually(lambda: container(name))
     first, uid = container(name), found(name)["metadata"]["uid"]
@@ -65,7 +77,7 @@ def test_static_pods_and_a_shutdown(
 
     kubectl.apply(pod("guest", nodeName=NODE))
     kubectl("wait", "--for=condition=Ready", "pod/guest", "--timeout=60s", timeout=70)
-    cluster.node(NODE).agent.stop()
+    alone.agent.stop()
     status = found("guest")["status"]
     assert (status["phase"], status["reason"]) == ("Failed", "Terminated")
     assert status["message"] == "Pod was terminated in response to imminent node shutdown."
@@ -73,7 +85,7 @@ def test_static_pods_and_a_shutdown(
     ready = next(each for each in conditions if each["type"] == "Ready")
     assert (ready["status"], ready["message"]) == ("False", "node is shutting down")
 
-    (static / "standing.json").unlink()
+    (alone.directory / "standing.json").unlink()
     cluster.start_agent(NODE)
     eventually(lambda: not found(name)["metadata"])
     kubectl("wait", "--for=condition=Ready", f"node/{NODE}", "--timeout=60s", timeout=70)
