@@ -14,7 +14,6 @@ import asyncio
 import logging
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
-from pathlib import Path
 
 from agent.containers import pause
 from agent.containers.errors import RuntimeFailure
@@ -30,11 +29,12 @@ from agent.node.housekeeping import Housekeeper, Limits
 from agent.node.identity import identity
 from agent.node.inhibitor import Inhibitor
 from agent.node.join import Access
-from agent.node.network import LateNetwork, NetworkFeed, PluginNetwork, range_problem
+from agent.node.network import LateNetwork, NetworkFeed, PluginNetwork
 from agent.node.objects import ReferencedObjects
 from agent.node.observer import NodeObserver
 from agent.node.pages import Pages
 from agent.node.pinning import Pinning
+from agent.node.podrange import PodRange
 from agent.node.shutdown import NodeShutdown
 from agent.pod.checkpoint import Checkpoints
 from agent.pod.lookup import Pods
@@ -60,7 +60,6 @@ from api.informer import Informer
 from base import pki
 from base.clock import Clock
 from base.errors import PermanentError, PodwrightError
-from base.files import atomic_write
 from base.pki import KeyPair
 from base.tasks import TaskGuard
 from netplugin.node import NodeNetwork
@@ -69,7 +68,6 @@ from netplugin.records import Mode, NetworkConfig
 log = logging.getLogger(__name__)
 
 RETRY = 2.0
-POD_CIDR_FILE = "pod-cidr"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -336,7 +334,9 @@ class Agent:
     # Network.
 
     async def _bring_up_network(self) -> None:
-        pod_cidr = await self._pod_cidr()
+        settings, nodes = self.parts.settings, self.informers.nodes
+        pod_range = PodRange(self.parts.name, settings.state_dir, nodes)
+        pod_cidr = await pod_range.get()
         config = _network_config(self.parts, pod_cidr)
         while True:
             self.network = network = NodeNetwork(config, self.parts.clock)
@@ -354,60 +354,20 @@ class Agent:
         self.network_feed = NetworkFeed(
             network,
             own=self.parts.name,
-            nodes=self.informers.nodes,
+            nodes=nodes,
             services=self.informers.services,
             slices=self.informers.slices,
             clock=self.parts.clock,
             guard=self.parts.guard,
         )
         self.network_feed.start()
-        self._mind_range(pod_cidr)
+        pod_range.mind(pod_cidr, self._range_told)
         self.manager.wake_all("network")
         self.heartbeat.wake()
 
-    async def _pod_cidr(self) -> str:
-        """This node's pod range: given once by the control plane, then remembered."""
-        file = self._range_file
-        if file.exists():
-            return file.read_text().strip()
-        given: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-
-        def changed(old: Node | None, new: Node | None) -> None:
-            if new is None or new.metadata.name != self.parts.name or given.done():
-                return
-            if new.spec.pod_cidr:
-                given.set_result(new.spec.pod_cidr)
-
-        self.informers.nodes.subscribe(changed)
-        pod_cidr = await given
-        self._remember_range(pod_cidr)
-        return pod_cidr
-
-    def _remember_range(self, pod_cidr: str) -> None:
-        try:
-            atomic_write(self._range_file, f"{pod_cidr}\n")
-        except OSError as error:  # a full disk: the next start asks the API again
-            log.error("the pod range is not kept: %s", error)
-
-    def _mind_range(self, pod_cidr: str) -> None:
-        """Say so when the control plane has given this node another range than it works with."""
-
-        def changed(old: Node | None, new: Node | None) -> None:
-            if new is None or new.metadata.name != self.parts.name:
-                return
-            problem = range_problem(new, pod_cidr)
-            if problem != self.observer.range_error:
-                log.error("%s", problem or f"the pod range is {pod_cidr} again")
-                self.observer.range_error = problem
-                if new.spec.pod_cidr:  # the next start shall not believe in the old one
-                    self._remember_range(new.spec.pod_cidr)
-                self.heartbeat.wake()
-
-        self.informers.nodes.subscribe(changed)
-
-    @property
-    def _range_file(self) -> Path:
-        return self.parts.settings.state_dir / POD_CIDR_FILE
+    def _range_told(self, problem: str) -> None:
+        self.observer.range_error = problem
+        self.heartbeat.wake()
 
     # Server.
 

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import time
+from collections.abc import Iterator
 from typing import Any
+
+import pytest
 
 from tests.integration.apiserver.conftest import Api, Server
 
@@ -132,3 +136,30 @@ def test_kubectl_autoscales(server: Server) -> None:
     )
     assert run("get", "hpa", "web", "-o", "jsonpath={.spec.maxReplicas}") == "6"
     run("delete", "hpa", "web")
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """With controllers."""
+    made = Server(tmp_path_factory.mktemp("autoscaling"))
+    made.start(whole=True)
+    yield made
+    made.stop()
+
+
+def test_kubectl_describes_what_an_autoscaler_waits_for(whole: Server) -> None:
+    whole.kubectl("create", "deployment", "web", "--image=i")
+    whole.kubectl("autoscale", "deployment", "web", "--cpu-percent=30", "--min=1", "--max=5")
+    deadline = time.monotonic() + 20
+    while "FailedComputeMetricsReplicas" not in (said := described(whole)):
+        assert time.monotonic() < deadline, said
+        time.sleep(0.1)
+    rows = {line.split()[0]: line.split()[1:] for line in said.splitlines() if line.split()}
+    assert rows["AbleToScale"][:2] == ["True", "SucceededGetScale"]
+    assert rows["ScalingActive"][:2] == ["False", "FailedGetResourceMetric"]
+    assert "the HPA was unable to compute the replica count: failed to get cpu utilization" in said
+    assert "<unknown> / 30%" in said
+
+
+def described(server: Server) -> str:
+    return server.kubectl("describe", "hpa", "web").stdout

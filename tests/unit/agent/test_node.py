@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import replace
 from datetime import timedelta
@@ -15,7 +17,7 @@ import pytest
 from agent.containers.records import ImageId, ImageRecord, LogLimits
 from agent.containers.script import FAKE_ENGINE
 from agent.node import engine as engine_module
-from agent.node import join, machine
+from agent.node import join, machine, podrange
 from agent.node.engine import EngineHealth, EngineState
 from agent.node.heartbeat import Heartbeat
 from agent.node.identity import limitations
@@ -26,6 +28,7 @@ from agent.node.nodestatus import (
     node_status,
     same_but_for_heartbeats,
 )
+from agent.node.podrange import PodRange
 from agent.settings import AgentSettings, load
 from api.certificates import CertificateSigningRequest, CertificateSigningRequestStatus
 from api.coordination import Lease
@@ -440,6 +443,48 @@ def test_a_node_that_says_nonsense_of_itself_is_left_out() -> None:
         dual,
     ]
     assert [(p.node, str(p.address)) for p in peers(nodes, own="own")] == [("dual", "192.0.2.5")]
+
+
+class Nodes:
+    """An informer of nodes, of which tests say what changes."""
+
+    def __init__(self) -> None:
+        self.handlers: list[Callable[[Node | None, Node | None], None]] = []
+
+    def subscribe(self, handler: Callable[[Node | None, Node | None], None]) -> None:
+        self.handlers.append(handler)
+
+    def show(self, made: Node) -> None:
+        for handler in self.handlers:
+            handler(None, made)
+
+
+@pytest.mark.parametrize("full", [False, True])
+async def test_the_range_is_remembered_and_minded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, full: bool
+) -> None:
+    def refuse(path: Path, data: str) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    if full:  # which must end nothing: the next start asks again
+        monkeypatch.setattr(podrange, "atomic_write", refuse)
+    nodes = Nodes()
+    kept = PodRange("own", tmp_path, nodes)  # type: ignore[arg-type]
+    asked = asyncio.ensure_future(kept.get())
+    await asyncio.sleep(0)
+    nodes.show(node("other", "10.244.9.0/24"))
+    nodes.show(node("own"))
+    assert not asked.done()
+    nodes.show(node("own", "10.244.1.0/24"))
+    assert await asked == "10.244.1.0/24"
+    told: list[str] = []
+    kept.mind("10.244.1.0/24", told.append)
+    nodes.show(node("own", "10.244.2.0/24"))
+    nodes.show(node("own", "10.244.2.0/24"))
+    nodes.show(node("own", "10.244.1.0/24"))
+    assert len(told) == 2 and "10.244.2.0/24" in told[0] and told[1] == ""
+    if not full:
+        assert await PodRange("own", tmp_path, Nodes()).get() == "10.244.1.0/24"  # type: ignore[arg-type]
 
 
 def test_a_node_notices_that_it_was_given_another_range() -> None:
