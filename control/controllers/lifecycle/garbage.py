@@ -243,11 +243,16 @@ class GarbageCollector(Controller):
     async def _live(
         self, resource: Resource, owner: OwnerReference, namespace: str
     ) -> ApiStruct | None:
-        """The owner as the store has it; None when it is gone or was replaced by a namesake."""
+        """The owner as the store has it; None when it is gone or was replaced by a namesake.
+
+        The cache is good enough to say that it stays, which deletes nobody.
+        """
         informer = self._informers.get(resource.type)  # kinds that expire have none
         cached: ApiStruct | None = informer.get(owner.name, namespace) if informer else None
-        if cached is not None and objects.meta(cached).uid == owner.uid:
-            return cached
+        if cached is not None:
+            metadata = objects.meta(cached)
+            if metadata.uid == owner.uid and not waits_for_dependents(metadata):
+                return cached
         try:
             live: ApiStruct = await self.client.get(resource.type, owner.name, namespace)
         except PodwrightError as error:
@@ -306,14 +311,32 @@ class GarbageCollector(Controller):
         blocked = False
         for type_, informer in self._informers.items():
             for dependent in informer.by_index(INDEX, uid):
-                reference = next(
-                    o for o in objects.meta(dependent).owner_references if o.uid == uid
-                )
-                blocked = blocked or bool(reference.block_owner_deletion)
+                blocks = _blocks(dependent, node, uid) and not self._waits_for(dependent, uid)
+                blocked = blocked or blocks
                 if not objects.meta(dependent).deletion_timestamp:
                     self._nodes.add(Node(self._rows[type_], objects.key(dependent)))
         if not blocked:
             await self._remove_finalizer(node, obj, FOREGROUND)
+
+    def _waits_for(self, obj: ApiStruct, uid: str) -> bool:
+        """Whether an object waits in the foreground for the one with this UID, perhaps for others
+        that do: in such a circle, or alone with itself, nobody would ever go.
+        """
+        seen: set[str] = set()
+        waiting = [obj]
+        while waiting:
+            metadata = objects.meta(waiting.pop())
+            if metadata.uid in seen or not waits_for_dependents(metadata):
+                continue
+            if metadata.uid == uid:
+                return True
+            seen.add(metadata.uid)
+            waiting += [
+                dependent
+                for informer in self._informers.values()
+                for dependent in informer.by_index(INDEX, metadata.uid)
+            ]
+        return False
 
     def _check_sight(self) -> None:
         """Somebody's dependents may be of a kind that was never listed yet."""
@@ -350,6 +373,15 @@ def _stands_as_before(old: ObjectMeta, new: ObjectMeta) -> bool:
         new.owner_references,
         new.finalizers,
         new.deletion_timestamp,
+    )
+
+
+def _blocks(dependent: ApiStruct, owner: Node, uid: str) -> bool:
+    """Whether the owner must wait for this one, which names it rightly (else it means nobody)."""
+    return any(
+        one.block_owner_deletion
+        and (one.uid, one.kind, one.name) == (uid, owner.resource.kind, owner.key.name)
+        for one in objects.meta(dependent).owner_references
     )
 
 

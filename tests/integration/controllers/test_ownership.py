@@ -57,6 +57,14 @@ async def test_a_circle_of_owners_is_deleted_in_the_foreground(plane: Plane) -> 
     await eventually(lambda: _gone(plane, "two"))
 
 
+async def test_what_owns_itself_does_not_wait_for_itself(plane: Plane) -> None:
+    alone = await _make(plane, "alone")
+    back = {"ownerReferences": [{**_reference(alone), "blockOwnerDeletion": True}]}
+    await plane.client.patch(ConfigMap, "alone", "default", {"metadata": back})
+    await plane.client.delete(ConfigMap, "alone", "default", propagation_policy="Foreground")
+    await eventually(lambda: _gone(plane, "alone"))
+
+
 def _reference(owner: ConfigMap) -> dict[str, object]:
     return {
         "apiVersion": "v1",

@@ -1,146 +1,34 @@
 """A Deployment's controllers at work, in slow motion: the real ones, over the real API in memory.
 
 Nothing happens by itself. `World.step` lets chance decide what is next: a cache hears of some more of
-what has happened (each kind on its own, so that caches show different moments), controllers look at
-some of their keys, side by side, an agent gets on with a pod, or the controllers are killed: between
-two looks, or in the middle of one, before or after a write. After every write the pods that really
-exist are counted. The same seed makes the same run.
+what has happened, controllers look at some of their keys, side by side, an agent gets on with a pod,
+or the controllers are killed: between two looks, or in the middle of one (`slowmotion`). After every
+write the pods that really exist are counted. The same seed makes the same run.
 """
 
 from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass, field
 from typing import Any
 
-from api import errors, pods
+from api import pods
 from api.apps import Deployment, ReplicaSet
 from api.client import PatchType
 from api.core import Namespace, Pod
-from api.interface import WatchEvent
 from api.meta import ObjectMeta
 from api.objects import Key
 from base.clock import FakeClock
 from base.errors import PodwrightError
 from base.tasks import TaskGuard
 from control.apiserver.local import LocalClient
-from control.controllers.context import Context, Informers
+from control.controllers.context import Informers
 from control.controllers.controller import Controller
 from control.controllers.workloads.deployment import DeploymentController
 from control.controllers.workloads.replicaset import ReplicaSetController
+from tests.unit.controllers.slowmotion import Fate, KilledError, Process, QuietContext, idle
 
-WRITES = frozenset({"create", "update", "patch", "delete"})
 NAMESPACE = "ns"
-SETTLE_TURNS = 40
-"""Turns of the event loop until everybody who was woken has done what can be done."""
-
-
-class KilledError(Exception):
-    """The process is gone."""
-
-
-@dataclass(slots=True)
-class Fate:
-    """What becomes of the controllers' next writes: this many succeed, then one of four ends."""
-
-    writes: int
-    end: str
-    """Lost before or after it was done, or the process killed before or after."""
-
-
-class Gate:
-    """Lets events of one kind through, so many at a time."""
-
-    def __init__(self) -> None:
-        self._left = 0
-        self._opened = asyncio.Event()
-
-    async def enter(self) -> None:
-        while self._left <= 0:
-            self._opened.clear()
-            await self._opened.wait()
-        self._left -= 1
-
-    def set(self, number: int) -> None:
-        self._left = number
-        self._opened.set()
-
-
-class Process:
-    """The client that one life of the controllers uses: it can lag, lose answers, and die."""
-
-    def __init__(self, client: LocalClient, wrote: Callable[[], Awaitable[None]]) -> None:
-        self._client = client
-        self._wrote = wrote
-        self._gates: dict[type[Any], Gate] = {}
-        self.fate: Fate | None = None
-        self.dead = False
-
-    def __getattr__(self, name: str) -> Any:
-        method = getattr(self._client, name)
-        if name not in WRITES:
-            return method
-
-        async def write(*arguments: Any, **more: Any) -> Any:
-            end = self._next()
-            if end in ("killed before", "lost before"):
-                raise self._error(end)
-            answer = await method(*arguments, **more)
-            await self._wrote()
-            if end or self.dead:
-                raise self._error(end or "killed after")
-            return answer
-
-        return write
-
-    def _next(self) -> str:
-        if self.dead:
-            return "killed before"
-        if self.fate is None:
-            return ""
-        if self.fate.writes:
-            self.fate.writes -= 1
-            return ""
-        end, self.fate = self.fate.end, None
-        self.dead = end.startswith("killed")
-        return end
-
-    def _error(self, end: str) -> Exception:
-        return KilledError() if end.startswith("killed") else errors.unavailable(end)
-
-    async def watch(self, type_: type[Any], *args: Any, **more: Any) -> AsyncIterator[Any]:
-        gate = self._gates.setdefault(type_, Gate())
-        events: AsyncIterator[WatchEvent[Any]] = self._client.watch(type_, *args, **more)
-        async for event in events:
-            await gate.enter()
-            yield event
-
-    async def deliver(self, type_: type[Any], number: int) -> None:
-        """Let so many more events of a kind through, as far as there are any."""
-        gate = self._gates.setdefault(type_, Gate())
-        gate.set(number)
-        await _settle()
-        gate.set(0)
-
-
-class Recorder:
-    """Takes the place of an event recorder; remembers what it is told."""
-
-    def __init__(self, told: list[str]) -> None:
-        self._told = told
-
-    def event(self, obj: Any, type_: str, reason: str, message: str) -> None:
-        self._told.append(f"{type_} {reason} {message}")
-
-
-@dataclass(frozen=True, kw_only=True)
-class QuietContext(Context):
-    told: list[str] = field(default_factory=list)
-
-    def recorder(self, component: str) -> Any:
-        return Recorder(self.told)
 
 
 class World:
@@ -185,7 +73,7 @@ class World:
         self._informers = informers
         informers.start(self._guard)
         await informers.synced()
-        await _settle()
+        await idle()
 
     async def _revive(self) -> None:
         await self._guard.close()
@@ -321,8 +209,3 @@ class World:
                 if (status.updated_replicas, status.available_replicas) == (replicas, replicas):
                     return  # what was asked for is there, and the status says so
         raise AssertionError("the rollout never ends")
-
-
-async def _settle() -> None:
-    for _ in range(SETTLE_TURNS):
-        await asyncio.sleep(0)

@@ -11,16 +11,10 @@ from typing import Any
 import pytest
 
 from base.clock import FakeClock
-from base.tasks import TaskGuard
-from control.apiserver.agents.webhooks import Webhooks
-from control.apiserver.build import make_registry
-from control.apiserver.local import LocalClient
-from control.auth.user import in_process
 from control.controllers.workloads import rollout
-from control.settings import ControlSettings
-from control.store.memory import MemoryStore
 from tests.unit.controllers.making import deployment, rolling
-from tests.unit.controllers.rolloutworld import Fate, World
+from tests.unit.controllers.rolloutworld import World
+from tests.unit.controllers.slowmotion import Fate, api_in_memory
 
 
 class Scenario:
@@ -34,31 +28,13 @@ class Scenario:
         spec = {"strategy": strategy, "revisionHistoryLimit": source.randint(0, 2), **spec}
         self.wanted = deployment(replicas=self.replicas, **spec)
         self.wanted.spec.template.spec.node_name = "n1"
-        self._clock = FakeClock()
-        settings = ControlSettings(
-            state_dir=folder,
-            pki_dir=folder,
-            kubeconfig_out=folder / "kubeconfig",
-            disable_admission_plugins=("ServiceAccount",),
-        )
-        self._registry = make_registry(
-            settings=settings,
-            store=MemoryStore(),
-            clock=self._clock,
-            source=source,
-            caller=Webhooks(),
-        )
+        self._clock, self._folder = FakeClock(), folder
 
     def play(self, act: Callable[[World], Awaitable[None]]) -> World:
         """Let it come up, then do with it what `act` does; the world as it was left."""
 
         async def playing() -> World:
-            async with TaskGuard("caches") as guard:
-                for kind in self._registry.kinds:
-                    guard.start(kind.cache.run(), name=kind.resource.plural)
-                for kind in self._registry.kinds:
-                    await kind.cache.synced()
-                client = LocalClient(self._registry, in_process("test"))
+            async with api_in_memory(self._folder, self._clock, self.source) as client:
                 world = World(client, self._clock, self.source)
                 await world.begin(self.wanted)
                 await world.settle("web:1", self.replicas)
