@@ -256,7 +256,7 @@ def special(node: Callable[[int], Node], nodes: int) -> tuple[Shape, ...]:
             before=100, placed=lambda number: pod(f"there-{number}"), every=0.2, churn=come_large,
         ),
         Shape(
-            name="many fit nowhere", threshold=270, measured=plain, nodes=nodes, node=node,
+            name="many fit nowhere", threshold=None, measured=plain, nodes=nodes, node=node,
             waiting=2000, idle=large,
         ),
         Shape(

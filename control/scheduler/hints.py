@@ -71,7 +71,7 @@ class Hints:
             return True
         if rejected_by & _NEIGHBOURS and self._neighbours(request):
             return True
-        if self._could_take(request):
+        if self.could_take(request):
             return True
         if not (changes.storage and request.claims and rejected_by & _VOLUMES):
             return False
@@ -98,7 +98,7 @@ class Hints:
             for other in changes.pods.values()
         )
 
-    def _could_take(self, request: Request) -> bool:
+    def could_take(self, request: Request) -> bool:
         """Whether one of the nodes that have changed could take the pod now."""
         snapshot, rows = self._snapshot, self._rows()
         if not rows.size:

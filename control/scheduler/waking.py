@@ -6,6 +6,7 @@ once (`control/scheduler/hints.py`). While nothing changes, nothing runs.
 """
 
 import asyncio
+from dataclasses import replace
 
 from base.clock import Clock
 from control.scheduler.hints import Changes, Hints
@@ -84,9 +85,13 @@ class Waker:
         changes, self._changes = self._changes, Changes()
         hints = Hints(changes, self._snapshot)
         for request in self._nominations.on(changes.nodes):
-            self._woken += self._queue.activate([(request.namespace, request.name)])
+            with self._nominations.seen_by(request):
+                helps = hints.could_take(request)
+            if helps:
+                self._woken += self._queue.activate([(request.namespace, request.name)])
         for number, sort in enumerate(self._queue.parked(), start=1):
-            with self._nominations.seen_by(sort.request):
+            # The room that is kept for one of them helps the others nothing.
+            with self._nominations.seen_by(replace(sort.request, uid="")):
                 helps = hints.help(sort.request, sort.rejected_by)
             if helps:
                 self._woken += self._queue.activate(sort.keys)

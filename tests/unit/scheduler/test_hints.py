@@ -122,7 +122,8 @@ class World:
         clock, client, feeds = SystemClock(), self, list(self.of.values())
         self.scheduler = Scheduler(
             client, *feeds[:3], lambda name: EventRecorder(client, name, clock=clock),  # type: ignore[arg-type]
-            clock=clock, configuration=Configuration(first_backoff=0.001, longest_backoff=0.001),
+            clock=clock, choose=lambda rows: rows[0],
+            configuration=Configuration(first_backoff=0.001, longest_backoff=0.001),
         )  # fmt: skip
         self.scheduler.follow_storage(*feeds[3:])  # type: ignore[arg-type]
 
@@ -133,6 +134,9 @@ class World:
 
     async def patch(self, *_: Any, **__: Any) -> None:
         """What is said of a pod is of no interest here."""
+
+    async def delete(self, *_: Any, **__: Any) -> None:
+        """Who has to leave, leaves when the test says so."""
 
     def put(self, *objects: Any) -> None:
         for one in objects:
@@ -262,6 +266,22 @@ async def test_a_pod_that_shrinks_leaves_room_when_it_has_shrunk() -> None:
         world.put(holding("big", asked="1", held="1"))
         assert await world.tries() == 2
         assert world.of[Pod].get("p", "default").spec.node_name == "n1"
+
+
+async def test_room_that_is_kept_for_one_wakes_nobody_else() -> None:
+    world = World()
+    low = [pod(f"low-{name}", cpu="2", nodeName=name, priority=1) for name in ("n1", "n2")]
+    world.put(full("n1"), full("n2"), *low)
+    async with TaskGuard("test") as guard:
+        guard.start(world.scheduler.run(), name="scheduler")
+        world.put(*(pod(f"high-{number}", cpu="2", priority=9) for number in range(2)))
+        assert await world.tries() == 2
+        assert world.scheduler.statistics()["nominated"] == 2
+        world.of[Pod].remove(low[0])
+        assert await world.tries() == 3
+        world.of[Pod].remove(low[1])
+        assert await world.tries() == 4
+        assert world.scheduler.statistics()["placed"] == 2
 
 
 async def test_without_nodes_any_node_is_news() -> None:
