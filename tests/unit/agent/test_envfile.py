@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.spec.envfile import parse
@@ -49,6 +49,7 @@ NAMES = st.from_regex(r"[A-Z_]{1,5}", fullmatch=True)
 VALUES = st.text().filter(lambda text: "'" not in text)
 
 
+@settings(deadline=None)
 @given(st.dictionaries(NAMES, VALUES))
 def test_what_is_written_is_read(values: dict[str, str]) -> None:
     assert parse("".join(f"{name}='{value}'\n" for name, value in values.items())) == values

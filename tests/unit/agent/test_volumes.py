@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.spec.fieldref import Place
@@ -184,6 +184,7 @@ def test_what_a_killed_writer_left_is_cleaned_up(tmp_path: Path) -> None:
 SETS = st.dictionaries(st.text("abc", min_size=1, max_size=3), st.binary(max_size=8), max_size=5)
 
 
+@settings(deadline=None)  # a disk takes the time that it takes
 @given(sets=st.lists(SETS, min_size=1, max_size=6))
 def test_the_last_set_is_what_is_there(
     tmp_path_factory: pytest.TempPathFactory, sets: list[Mapping[str, bytes]]
