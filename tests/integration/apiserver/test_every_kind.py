@@ -240,13 +240,13 @@ async def test_deleted_together(api: Api, resource: Resource) -> None:
     await gone(api, path)
 
 
-WITH_STATUS = [one for one in STORED if one.subresource("status")]
+STATUSES = tuple(one for one in STORED if one.subresource("status"))
 
 
-@pytest.mark.parametrize("resource", WITH_STATUS, ids=name_of)
+@pytest.mark.parametrize("resource", STATUSES, ids=name_of)
 async def test_the_status_is_a_resource_of_its_own(api: Api, resource: Resource) -> None:
     """Read, patched and replaced by itself; metadata's labels and the spec stay as they are."""
-    body = sample(resource, "marked")
+    body = sample(resource, "status")
     collection, path = path_of(resource, body)
     await api.ok("POST", collection, body)
     for _ in range(5):  # whoever sets conditions may come between
@@ -264,7 +264,6 @@ async def test_the_status_is_a_resource_of_its_own(api: Api, resource: Resource)
     await gone(api, path)
 
 
-STATUSES = tuple(one for one in STORED if one.subresource("status"))
 UNMARKED = (
     "APIService", "CustomResourceDefinition", "FlowSchema", "PriorityLevelConfiguration",
     "VolumeAttachment",
