@@ -134,6 +134,6 @@ def _used(resource: str, request: Request, snapshot: Snapshot) -> tuple[Scores, 
         taken, wanted = snapshot.likely_use[:, place], request.likely_use[place]
     else:
         taken = snapshot.taken[:, column]
-    capacity = snapshot.allocatable[:, column]
-    used: Scores = (taken + min(wanted, TOO_MUCH)) / np.maximum(capacity, 1)
-    return used, capacity > 0
+    inverse = snapshot.inverse[:, column]
+    used: Scores = (taken + min(wanted, TOO_MUCH)) * inverse
+    return used, inverse > 0

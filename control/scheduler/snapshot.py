@@ -95,6 +95,8 @@ class Snapshot:
         # Columns are contiguous: they are what a decision reads.
         shape = (FIRST_ROWS, len(self.resources))
         self.allocatable: Amounts = np.zeros(shape, dtype=np.int64, order="F")
+        self.inverse: NDArray[np.float64] = np.zeros(shape, order="F")
+        """One over `allocatable`, for scores: a product costs a third of a quotient. 0: there is none."""
         self.taken: Amounts = np.zeros(shape, dtype=np.int64, order="F")
         self.likely_use: Amounts = np.zeros((FIRST_ROWS, 2), dtype=np.int64, order="F")
         """Of CPU and memory; unlike `taken`, pods without requests count (`Request.likely_use`)."""
@@ -248,6 +250,8 @@ class Snapshot:
         row.node, row.labels, row.taints = node, labels, taints
         self.present[number] = True
         self.allocatable[number] = allocatable
+        self.inverse[number] = 0.0
+        np.divide(1.0, allocatable, out=self.inverse[number], where=allocatable > 0)
         self.unschedulable[number] = node.spec.unschedulable
         self.taint_class[number] = self._taint_class(taints)
         self.images.set(number, node.status.images)
@@ -344,6 +348,7 @@ class Snapshot:
         self.resources[name] = len(self.resources)
         column = np.zeros((len(self.present), 1), dtype=np.int64)
         self.allocatable = np.hstack([self.allocatable, column])
+        self.inverse = np.hstack([self.inverse, column.astype(np.float64)])
         self.taken = np.hstack([self.taken, column])
 
     def _row_of(self, name: str) -> int:
@@ -365,6 +370,7 @@ class Snapshot:
     def _grow(self) -> None:
         more = len(self.present)
         self.allocatable = np.pad(self.allocatable, ((0, more), (0, 0)))
+        self.inverse = np.pad(self.inverse, ((0, more), (0, 0)))
         self.taken = np.pad(self.taken, ((0, more), (0, 0)))
         self.likely_use = np.pad(self.likely_use, ((0, more), (0, 0)))
         self.present = np.pad(self.present, (0, more))
@@ -382,6 +388,7 @@ class Snapshot:
         del self._by_name[row.name]
         self.rows[number] = None
         self.allocatable[number] = 0
+        self.inverse[number] = 0.0
         self.taken[number] = 0
         self.likely_use[number] = 0
         self.unschedulable[number] = False
