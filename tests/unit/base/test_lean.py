@@ -56,3 +56,17 @@ import netplugin.node, sys
 print([name for name in ("pyroute2.ndb", "pyroute2.ipdb", "sqlite3") if name in sys.modules])
 """
     assert fresh(script) == "[]"
+
+
+def test_nobody_loads_the_library_for_tests() -> None:
+    script = """
+from base import lean
+lean.prepare()
+import sys
+import netplugin.node
+from pyroute2.netlink.rtnl.iprsocket import IPRSocket, NotLocal
+NotLocal.msg_queue.put_nowait(0, b"").anything()
+IPRSocket().close()
+print("unittest.case" in sys.modules)
+"""
+    assert fresh(script) == "False"
