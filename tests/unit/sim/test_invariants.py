@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from control.controllers.expectations import Expectations
+from control.controllers.workloads import stateful
+from control.controllers.workloads.jobs import counting
 from control.scheduler.snapshot import Snapshot
 from sim import report
 from sim.driver import Outcome, play
@@ -29,6 +31,22 @@ LOSSES = """
 
 def run(seed: int, text: str | None = None) -> Outcome:
     return play(read((text or TROUBLE.read_text()).encode(), str(TROUBLE)), seed=seed)
+
+
+OTHERWISE = (
+    (
+        "maxSurge: 2\n              maxUnavailable: 1",
+        "maxSurge: 0\n              maxUnavailable: 30%",
+    ),
+    ("replicas: 10\n", "replicas: 10\n          minReadySeconds: 2\n"),
+    ("serviceName: db\n", "podManagementPolicy: Parallel\n          minReadySeconds: 1\n"),
+    (
+        "spec:\n          selector:\n            matchLabels:\n              app: log\n",
+        "spec:\n          updateStrategy: {rollingUpdate: {maxSurge: 50%, maxUnavailable: 0}}\n"
+        "          selector:\n            matchLabels:\n              app: log\n",
+    ),
+)
+"""The same workloads with other settings: what is written, and what instead."""
 
 
 def check(outcome: Outcome) -> None:
@@ -52,6 +70,16 @@ def test_nor_where_calls_and_nodes_are_lost(seed: int) -> None:
     outcome = run(seed, TROUBLE.read_text() + LOSSES.lstrip("\n"))
     assert outcome.faults.keys() >= {"APIOutage", "LostCalls", "NodeLoss"}
     check(outcome)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("seed", SEEDS[: len(SEEDS) // 2])
+def test_nor_with_other_settings(seed: int) -> None:
+    text = TROUBLE.read_text()
+    for written, instead in OTHERWISE:
+        assert written in text
+        text = text.replace(written, instead, 1)
+    check(run(seed, text))
 
 
 def test_trouble_is_the_same_in_every_process() -> None:
@@ -85,3 +113,17 @@ def test_a_scheduler_that_counts_nothing_is_found_out(monkeypatch: pytest.Monkey
     monkeypatch.setattr(Snapshot, "add_pod", lambda self, request, node: None)
     text = TROUBLE.read_text().replace("    count: 6\n", "    capacity: {cpu: 500m}\n", 1)
     assert any("of cpu given, of 500" in one.what for one in run(1, text).violations)
+
+
+def test_a_stateful_set_in_a_hurry_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stateful, "_most_missing", lambda owner: 99)
+    text = TROUBLE.read_text().replace("serviceName: db", "podManagementPolicy: Parallel", 1)
+    told = " ".join(one.what for one in run(1, text).violations)
+    assert "StatefulSet default/db: 2 pods available, where there must be 3" in told
+
+
+def test_a_job_that_counts_too_early_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    settle = counting.settle
+    monkeypatch.setattr(counting, "settle", lambda status, held: settle(status, ()))
+    told = " ".join(one.what for one in run(1).violations)
+    assert "pods counted as succeeded, where" in told
