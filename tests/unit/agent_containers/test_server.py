@@ -214,8 +214,12 @@ async def test_summary_and_metrics(client: Client) -> None:
     assert less["pods"][0]["memory"] == pod["memory"] | {"time": less["pods"][0]["memory"]["time"]}
     assert set(less["node"]) == {"nodeName", "cpu", "memory"}
     _, text = await client.get("/metrics")
-    assert b"podwright_agent_runtime_containers 1.0" in text
-    assert b"process_resident_memory_bytes" in text
+    assert b"\npodwright_agent_runtime_containers 1\n" in text
+    found = dict(line.split() for line in text.decode().splitlines() if line.startswith("process_"))
+    assert float(found["process_resident_memory_bytes"]) > 10_000_000
+    assert 0 < float(found["process_start_time_seconds"]) < SystemClock().now().timestamp() + 1
+    assert float(found["process_cpu_seconds_total"]) > 0
+    assert 0 < float(found["process_open_fds"]) <= float(found["process_max_fds"])
 
 
 async def test_logs(client: Client) -> None:
