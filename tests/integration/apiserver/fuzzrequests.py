@@ -323,12 +323,15 @@ _SERVER_ERRORS = (501, 504)
 _NO_REPLICAS = b"the spec replicas field"
 # Of a control plane that runs nothing but its API server: nobody is there who could say why.
 _NO_REPORTS = b"runs no controllers and no scheduler"
+# To a read that waited for a version of the future while its definition was changed: it is to come again.
+_MADE_ANEW = b"are no longer served here"
+_EXPECTED = (_NO_REPLICAS, _NO_REPORTS, _MADE_ANEW)
 
 
 def fault(request: Request, answer: Answer) -> str:
     """What is wrong with an answer, or ""."""
     kind = answer.headers.get("content-type", "").partition(";")[0]
-    if _NO_REPLICAS in answer.body or _NO_REPORTS in answer.body:
+    if any(words in answer.body for words in _EXPECTED):
         return ""
     if request.method == "HEAD" and "/scale" in request.target:
         return ""
