@@ -1,7 +1,7 @@
 """The command lines of the control plane and the agents of a local cluster.
 
 Serves the start of every daemon on the walk. The settings themselves are documented where they
-live, in control/settings.py and agent/settings.py; here stands only how a local cluster sets them.
+live, in control/settings.py and agent/settings/table.py; here stands only how a local cluster sets them.
 Secrets travel in the environment, which only root can read, never in arguments, which all can.
 """
 

@@ -34,7 +34,7 @@ def settings_page() -> str:
     lines = [
         "# Settings",
         "",
-        "Generated from `control/settings.py` and `agent/settings.py`; a test keeps it equal.",
+        "Generated from `control/settings.py` and `agent/settings/table.py`; a test keeps it equal.",
         "",
         "A flag wins over the environment, the environment over the TOML file (`--config FILE`, one",
         '`name = "value"` per line), the file over the default. Durations are numbers with units, such as',

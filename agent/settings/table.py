@@ -1,34 +1,27 @@
-"""Every setting of the node agent in one table: flags, environment, file and docs come from it.
-
-`SETTINGS` is read once at start by `load`, which also checks what only makes sense together; the
-rest of the process sees the frozen `AgentSettings`.
-"""
+"""The table itself: flags, environment, file and docs of the agent come from it."""
 
 from __future__ import annotations
 
-import ipaddress
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 
 from agent.containers.pause import DEFAULT_IMAGE
 from agent.containers.pulls import PARALLEL
-from agent.containers.records import LogLimits
-from agent.node import eviction, imagegc
-from agent.node.eviction import Threshold
-from agent.node.shutdownorder import Period, periods
-from agent.pod.backoff import Backoff
-from agent.resources import cpusets
+from agent.settings.values import (
+    amount,
+    any_number,
+    cpu_list,
+    hard_threshold,
+    label,
+    percent,
+    priority_period,
+    reclaim,
+    several,
+    size,
+    soft_threshold,
+)
 from agent.spec import runtimes, sysctls
-from agent.spec.facts import DeadLimits
-from api import quantity
 from base import log, settings
-from base.settings import Setting, SettingsError
-
-PREFIX = "PODWRIGHT_AGENT_"
-PROGRAM = "podwright agent"
-DESCRIPTION = "The node agent: runs this machine's pods on its Docker Engine."
-DEFAULT_CONFIG = Path("/etc/podwright/agent.toml")
+from base.settings import Setting
 
 _JOIN = "cluster"
 _NODE = "node"
@@ -49,85 +42,6 @@ EVICTION_HARD = (
 """Kubernetes' own, and one for processes."""
 
 REGISTRY_CONFIG = (Path("/var/lib/podwright/config.json"), Path("/root/.docker/config.json"))
-
-
-def amount(text: str) -> str:
-    """a resource and its amount such as cpu=2 or memory=4Gi"""
-    name, equals, value = text.partition("=")
-    if not (name and equals):
-        raise ValueError(text)
-    return f"{name}={quantity.canonical(value)}"
-
-
-def hard_threshold(text: str) -> str:
-    """a threshold such as memory.available<100Mi or nodefs.available<10%"""
-    eviction.threshold(text)
-    return text
-
-
-def soft_threshold(text: str) -> str:
-    """a threshold and how long it must be met, such as memory.available<200Mi=1m30s"""
-    limit, _, grace = text.rpartition("=")
-    eviction.threshold(limit)
-    settings.duration(grace)
-    return text
-
-
-def reclaim(text: str) -> str:
-    """a signal and an amount such as memory.available=100Mi"""
-    signal, _, value = text.partition("=")
-    eviction.threshold(f"{signal}<{quantity.canonical(value)}")
-    return text
-
-
-def priority_period(text: str) -> str:
-    """a priority and a duration such as 10000=20s"""
-    priority, _, seconds = text.partition("=")
-    int(priority)
-    settings.duration(seconds)
-    return text
-
-
-def percent(text: str) -> int:
-    """a whole number of percent, 0 to 100"""
-    number = int(text)
-    if not 0 <= number <= 100:
-        raise ValueError(text)
-    return number
-
-
-def size(text: str) -> str:
-    """a size such as 10Mi"""
-    if quantity.value(text) < 1:
-        raise ValueError(text)
-    return quantity.canonical(text)
-
-
-def any_number(text: str) -> int:
-    """a whole number, or -1"""
-    if (number := int(text)) < -1:
-        raise ValueError(text)
-    return number
-
-
-def several(text: str) -> int:
-    """a whole number above 1"""
-    if (number := int(text)) < 2:
-        raise ValueError(text)
-    return number
-
-
-def cpu_list(text: str) -> str:
-    """CPUs such as 0-1 or 0,4"""
-    return cpusets.written(cpusets.parse(text))
-
-
-def label(text: str) -> str:
-    """a label such as topology.kubernetes.io/zone=cellar"""
-    name, equals, _ = text.partition("=")
-    if not (name and equals):
-        raise ValueError(text)
-    return text
 
 
 SETTINGS: tuple[Setting, ...] = (
@@ -569,182 +483,3 @@ SETTINGS: tuple[Setting, ...] = (
         help="How it is logged.",
     ),
 )
-
-
-@dataclass(frozen=True, kw_only=True)
-class AgentSettings:
-    """The settings of one agent. Field by field as in `SETTINGS`; durations in seconds."""
-
-    join: str | None = None
-    token: str | None = None
-    ca_hash: str | None = None
-    kubeconfig: Path | None = None
-    node_name: str | None = None
-    node_ip: str | None = None
-    static_pod_path: Path | None = None
-    node_label: tuple[str, ...] = ()
-    state_dir: Path
-    run_dir: Path
-    listen_address: str = "0.0.0.0"
-    port: int = 10250
-    capacity: tuple[str, ...] = ()
-    system_reserved: tuple[str, ...] = ()
-    cpu_manager_policy: str = "none"
-    reserved_cpus: str | None = None
-    max_pods: int = 110
-    shutdown_grace_period: float = 0.0
-    shutdown_grace_period_critical_pods: float = 0.0
-    shutdown_grace_period_by_pod_priority: tuple[str, ...] = ()
-    shutdown_on_term: bool = False
-    crash_loop_back_off: float = 10.0
-    max_container_restart_period: float = 300.0
-    crash_loop_reset: float = 600.0
-    eviction_hard: tuple[str, ...] = EVICTION_HARD
-    eviction_soft: tuple[str, ...] = ()
-    eviction_minimum_reclaim: tuple[str, ...] = ()
-    eviction_pressure_transition_period: float = 300.0
-    eviction_max_pod_grace_period: float = 0.0
-    maximum_dead_containers_per_container: int = 1
-    maximum_dead_containers: int = -1
-    minimum_container_ttl_duration: float = 0.0
-    image_gc_high_threshold: int = 85
-    image_gc_low_threshold: int = 80
-    minimum_image_ttl: float = 120.0
-    image_maximum_gc_age: float = 0.0
-    docker_host: str = "unix:///var/run/docker.sock"
-    pause_image: str = DEFAULT_IMAGE
-    seccomp_profile_root: Path = Path("/var/lib/podwright/seccomp")
-    allowed_unsafe_sysctls: tuple[str, ...] = ()
-    runtime_handlers: tuple[str, ...] = ()
-    registry_config: tuple[Path, ...] = REGISTRY_CONFIG
-    serialize_image_pulls: bool = False
-    max_parallel_image_pulls: int = PARALLEL
-    container_log_max_size: str = "10Mi"
-    container_log_max_files: int = 5
-    container_log_root: Path = Path("/var/log")
-    cgroup_root: str = "/"
-    cluster_cidr: str = "10.244.0.0/16"
-    service_cidr: str = "10.96.0.0/12"
-    cluster_dns: str = "10.96.0.10"
-    cluster_domain: str = "cluster.local"
-    resolv_conf: Path = Path("/etc/resolv.conf")
-    network_mode: str = "auto"
-    bridge: str = "pwbr0"
-    api_patience: float = 5.0
-    log_level: str = "info"
-    log_format: str = "text"
-
-    @property
-    def pki_dir(self) -> Path:
-        return self.state_dir / "pki"
-
-    def amounts(self, given: tuple[str, ...]) -> dict[str, str]:
-        """`("cpu=2", …)` as a mapping."""
-        return dict(one.split("=", 1) for one in given)
-
-    def reserved(self) -> dict[str, str]:
-        """What is kept from pods, by resource."""
-        found = self.amounts(self.system_reserved)
-        if self.reserved_cpus:
-            found["cpu"] = str(len(cpusets.parse(self.reserved_cpus)))
-        return found
-
-    def thresholds(self) -> list[Threshold]:
-        """All thresholds with their graces and what is to be reclaimed."""
-        found = [eviction.threshold(text) for text in self.eviction_hard]
-        for text in self.eviction_soft:
-            limit, _, grace = text.rpartition("=")
-            found.append(replace(eviction.threshold(limit), grace=settings.duration(grace)))
-        more = self.amounts(self.eviction_minimum_reclaim)
-        return [replace(one, reclaim=quantity.value(more.get(one.signal, "0"))) for one in found]
-
-    @property
-    def parallel_pulls(self) -> int:
-        """How many images are pulled at a time."""
-        return 1 if self.serialize_image_pulls else self.max_parallel_image_pulls
-
-    def log_limits(self) -> LogLimits:
-        """How large a container's log may become."""
-        return LogLimits(
-            max_size=quantity.value(self.container_log_max_size),
-            max_files=self.container_log_max_files,
-        )
-
-    def shutdown_periods(self) -> tuple[Period, ...]:
-        """Who gets how long when the machine shuts down."""
-        given = self.amounts(self.shutdown_grace_period_by_pod_priority)
-        return periods(
-            total=self.shutdown_grace_period,
-            critical=self.shutdown_grace_period_critical_pods,
-            by_priority=[Period(int(p), settings.duration(s)) for p, s in given.items()],
-        )
-
-    def backoff(self) -> Backoff:
-        """How long containers that end wait."""
-        return Backoff(
-            first=self.crash_loop_back_off,
-            longest=self.max_container_restart_period,
-            reset_after=self.crash_loop_reset,
-        )
-
-    def dead_limits(self) -> DeadLimits:
-        """How many containers that ended are kept."""
-        return DeadLimits(
-            each=self.maximum_dead_containers_per_container,
-            in_all=self.maximum_dead_containers,
-            least_age=self.minimum_container_ttl_duration,
-        )
-
-    def image_policy(self) -> imagegc.Policy:
-        """When images are removed."""
-        return imagegc.Policy(
-            high=self.image_gc_high_threshold,
-            low=self.image_gc_low_threshold,
-            least_age=self.minimum_image_ttl,
-            unused_age=self.image_maximum_gc_age,
-        )
-
-    def __repr__(self) -> str:
-        return f"AgentSettings(node_name={self.node_name!r}, state_dir={str(self.state_dir)!r})"
-
-
-def load(argv: Sequence[str], environ: Mapping[str, str]) -> AgentSettings:
-    """Read and check all settings. Raises SettingsError, which names the source of the mistake."""
-    values = settings.load(
-        SETTINGS,
-        argv,
-        program=PROGRAM,
-        description=DESCRIPTION,
-        environ=environ,
-        prefix=PREFIX,
-        default_config=DEFAULT_CONFIG,
-    )
-    loaded = values.into(AgentSettings)
-    if loaded.join and loaded.kubeconfig:
-        raise SettingsError("--join and --kubeconfig exclude each other", hint="Give one of them.")
-    if loaded.image_gc_low_threshold >= loaded.image_gc_high_threshold:
-        raise SettingsError(
-            f"--image-gc-low-threshold {loaded.image_gc_low_threshold} is not below"
-            f" --image-gc-high-threshold {loaded.image_gc_high_threshold}"
-        )
-    _check_shutdown(loaded)
-    dns = ipaddress.ip_address(loaded.cluster_dns)
-    if dns not in ipaddress.ip_network(loaded.service_cidr):
-        raise SettingsError(
-            f"--cluster-dns {loaded.cluster_dns} is outside of --service-cidr {loaded.service_cidr}"
-        )
-    return loaded
-
-
-def _check_shutdown(loaded: AgentSettings) -> None:
-    total, critical = loaded.shutdown_grace_period, loaded.shutdown_grace_period_critical_pods
-    if critical > total:
-        raise SettingsError(
-            f"--shutdown-grace-period-critical-pods {critical:g}s is longer than"
-            f" --shutdown-grace-period {total:g}s, of which it is a part"
-        )
-    if total and loaded.shutdown_grace_period_by_pod_priority:
-        raise SettingsError(
-            "--shutdown-grace-period and --shutdown-grace-period-by-pod-priority exclude each other",
-            hint="Give one of them.",
-        )

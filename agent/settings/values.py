@@ -1,0 +1,88 @@
+"""What settings of the agent may say: each function reads one value, or raises ValueError with what was
+expected."""
+
+from __future__ import annotations
+
+from agent.node import eviction
+from agent.resources import cpusets
+from api import quantity
+from base import settings
+
+
+def amount(text: str) -> str:
+    """a resource and its amount such as cpu=2 or memory=4Gi"""
+    name, equals, value = text.partition("=")
+    if not (name and equals):
+        raise ValueError(text)
+    return f"{name}={quantity.canonical(value)}"
+
+
+def hard_threshold(text: str) -> str:
+    """a threshold such as memory.available<100Mi or nodefs.available<10%"""
+    eviction.threshold(text)
+    return text
+
+
+def soft_threshold(text: str) -> str:
+    """a threshold and how long it must be met, such as memory.available<200Mi=1m30s"""
+    limit, _, grace = text.rpartition("=")
+    eviction.threshold(limit)
+    settings.duration(grace)
+    return text
+
+
+def reclaim(text: str) -> str:
+    """a signal and an amount such as memory.available=100Mi"""
+    signal, _, value = text.partition("=")
+    eviction.threshold(f"{signal}<{quantity.canonical(value)}")
+    return text
+
+
+def priority_period(text: str) -> str:
+    """a priority and a duration such as 10000=20s"""
+    priority, _, seconds = text.partition("=")
+    int(priority)
+    settings.duration(seconds)
+    return text
+
+
+def percent(text: str) -> int:
+    """a whole number of percent, 0 to 100"""
+    number = int(text)
+    if not 0 <= number <= 100:
+        raise ValueError(text)
+    return number
+
+
+def size(text: str) -> str:
+    """a size such as 10Mi"""
+    if quantity.value(text) < 1:
+        raise ValueError(text)
+    return quantity.canonical(text)
+
+
+def any_number(text: str) -> int:
+    """a whole number, or -1"""
+    if (number := int(text)) < -1:
+        raise ValueError(text)
+    return number
+
+
+def several(text: str) -> int:
+    """a whole number above 1"""
+    if (number := int(text)) < 2:
+        raise ValueError(text)
+    return number
+
+
+def cpu_list(text: str) -> str:
+    """CPUs such as 0-1 or 0,4"""
+    return cpusets.written(cpusets.parse(text))
+
+
+def label(text: str) -> str:
+    """a label such as topology.kubernetes.io/zone=cellar"""
+    name, equals, _ = text.partition("=")
+    if not (name and equals):
+        raise ValueError(text)
+    return text
