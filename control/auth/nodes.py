@@ -54,7 +54,7 @@ class NodeAuthorizer:
 
     async def authorize(self, access: Access, node: str) -> Decision:
         if (access.group, access.resource) in _READ_ALL and access.verb in _READ:
-            return ALLOWED
+            return NO_OPINION if access.subresource else ALLOWED  # to read is not to connect
         if access.group == "" and access.resource in _REFERENCED:
             return await self._authorize_reference(access, node)
         if (access.group, access.resource) == ("", "persistentvolumes"):

@@ -21,6 +21,7 @@ V1, V1BETA1 = "v1", "v1beta1"
 VERSIONS = (V1, V1BETA1)
 """The versions of the review that are spoken here. The older one demands less of an answer."""
 GROUP, KIND = "admission.k8s.io", "AdmissionReview"
+_MOST_WARNINGS = 100
 _UNUSABLE = "received invalid webhook response: "
 
 
@@ -49,7 +50,7 @@ def read(name: str, body: bytes, *, uid: str, mutating: bool, version: str = V1)
     return Verdict(
         denial=None if response.allowed else _denial(name, response.status),
         patch=patch if response.allowed else b"",
-        warnings=tuple(response.warnings),
+        warnings=tuple(response.warnings[:_MOST_WARNINGS]),
     )
 
 

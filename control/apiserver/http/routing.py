@@ -81,7 +81,7 @@ def _resolve_in(resources: Mapping[str, Resource], rest: list[str], watch: bool)
         return None
     if len(rest) < 3:
         return Target(resource, namespace, rest[1] if len(rest) == 2 else "", watch=watch)
-    if resource.subresource(rest[2]) is None:
+    if not rest[1] or resource.subresource(rest[2]) is None:
         return None
     return Target(resource, namespace, rest[1], rest[2], "/".join(rest[3:]), watch=watch)
 

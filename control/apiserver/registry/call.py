@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from control.apiserver.registry.versions import Version
 
 
+MAX_WARNINGS = 200
+"""More than an answer has room for: each is compared with all before it."""
+
+
 @dataclass(slots=True, kw_only=True)
 class Call:
     """One request to the registry."""
@@ -40,7 +44,7 @@ class Call:
         return self.field_manager or self.agent or "unknown"
 
     def warn(self, text: str) -> None:
-        if text not in self.warnings:
+        if len(self.warnings) < MAX_WARNINGS and text not in self.warnings:
             self.warnings.append(text)
 
 

@@ -155,6 +155,8 @@ LEASES = {"group": "coordination.k8s.io", "resource": "leases"}
         (NODE, "patch", {"resource": "nodes", "subresource": "proxy", "name": "n1"}, False),
         (NODE, "watch", {"resource": "services"}, True),
         (NODE, "create", {"resource": "services"}, False),
+        (NODE, "get", {"resource": "services", "namespace": "ns", "name": "s"}, True),
+        (NODE, "get", {"resource": "services", "subresource": "proxy", "name": "s"}, False),
         (NODE, "get", {"resource": "secrets", "namespace": "ns", "name": "volume"}, True),
         (NODE, "get", {"resource": "secrets", "namespace": "ns", "name": "other"}, False),
         (NODE, "get", {"resource": "secrets", "namespace": "else", "name": "volume"}, False),

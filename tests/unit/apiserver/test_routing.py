@@ -50,6 +50,9 @@ def test_paths_of_resources(path: str, expected: tuple[str, ...]) -> None:
         "/api/v1/pods/p",  # a namespaced object without its namespace
         "/api/v1/namespaces/ns/nodes/n",
         "/api/v1/namespaces/ns/pods/p/nonsense",
+        "/api/v1/namespaces/ns/pods//status",  # of nobody: or a DELETE would be of all of them
+        "/api/v1/namespaces/ns/pods//binding",
+        "/api/v1/nodes//status",
         "/apis/apps/v1/namespaces/ns",
         "/metrics",
     ],
