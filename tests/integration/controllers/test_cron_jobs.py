@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import msgspec
 
@@ -154,6 +155,17 @@ async def test_of_what_was_missed_only_the_last_is_made_up_for(plane: Plane) -> 
         return "TooManyMissedTimes" in await reasons(plane)
 
     assert await eventually(told)
+
+
+async def test_a_zone_of_its_own(plane: Plane) -> None:
+    next_minute = plane.clock.now() + timedelta(minutes=1)
+    there = next_minute.astimezone(ZoneInfo("Asia/Kolkata"))
+    schedule = f"{there.minute} {there.hour} * * *"
+    await create(plane, schedule=schedule, timeZone="Asia/Kolkata", jobTemplate=THEIRS)
+    await pass_minute(plane)
+    (job,) = await jobs(plane)
+    told = job.metadata.annotations[cronplan.SCHEDULED_AT]
+    assert told == there.replace(second=0, microsecond=0).isoformat()
 
 
 async def test_too_late(plane: Plane) -> None:

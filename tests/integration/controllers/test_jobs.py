@@ -330,6 +330,59 @@ async def test_more_and_less_parallelism(working: Plane) -> None:
     assert (await get(working)).status.failed == 0
 
 
+async def test_an_indexed_job_grows_and_shrinks(working: Plane) -> None:
+    """What an index achieved that is not wanted any more does not count, even if it is again."""
+    done = {"0", "3"}
+    working.agents.ends = lambda pod: (
+        succeeds(pod) if pod.metadata.annotations[INDEX] in done else None
+    )
+    await working.client.create(job(completions=4, parallelism=4, completionMode="Indexed"))
+
+    def reached(active: int, indexes: str) -> Any:
+        async def check() -> bool:
+            status = (await get(working)).status
+            found = (status.ready, status.completed_indexes)
+            return found == (active, indexes) and status.succeeded == len(indexes.split(","))
+
+        return check
+
+    await eventually(reached(2, "0,3"))
+    size = {"completions": 2, "parallelism": 2}
+    await working.client.patch(Job, "sums", "default", {"spec": size})
+    await eventually(reached(1, "0"))
+    done.clear()
+    size = {"completions": 5, "parallelism": 5}
+    await working.client.patch(Job, "sums", "default", {"spec": size})
+    await eventually(reached(4, "0"))
+    done.update("01234")
+    found = await over(working)
+    assert (found.status.completed_indexes, found.status.succeeded) == ("0-4", 5)
+
+
+async def test_a_replacement_waits_for_the_end_where_it_is_asked_to(working: Plane) -> None:
+    free = False
+    working.agents.ends = lambda pod: succeeds(pod) if free else None
+    await working.client.create(job(podReplacementPolicy="Failed"))
+
+    async def running() -> list[Pod]:
+        return [pod for pod in await working.pods() if pod.status.phase == "Running"]
+
+    (first,) = await eventually(running)
+    working.agents.silent.add("n1")
+    await working.client.delete(Pod, first.metadata.name, "default")
+
+    async def terminating() -> bool:
+        status = (await get(working)).status
+        return (status.terminating, status.active, status.failed) == (1, 0, 0)
+
+    await eventually(terminating)
+    assert len(await working.pods()) == 1
+    free = True
+    working.agents.silent.clear()
+    done = await over(working, seconds=30)
+    assert (done.status.succeeded, done.status.failed, done.status.terminating) == (1, 1, 0)
+
+
 async def test_a_finished_job_is_not_written_again(working: Plane) -> None:
     await working.client.create(job(completions=2))
     done = await over(working)

@@ -216,6 +216,33 @@ async def _comes_back(plane: Plane, name: str, with_image: str) -> bool:
     return found.spec.containers[0].image == with_image and not found.metadata.deletion_timestamp
 
 
+async def test_several_at_once_where_several_may_be_missing(plane: Plane) -> None:
+    await made(plane, replicas=4, updateStrategy={"rollingUpdate": {"maxUnavailable": 2}})
+    await settled(plane, 4)
+    lowest = 4
+
+    def watch(old: Pod | None, new: Pod | None) -> None:
+        nonlocal lowest
+        there = [pod for pod in plane.agents.pods.items() if not pod.metadata.deletion_timestamp]
+        lowest = min(lowest, sum(map(_ready, there)))
+
+    plane.agents.pods.subscribe(watch)
+    await change(plane, template=image("web:2"))
+    await settled(plane, 4)
+    assert lowest == 2
+    assert set((await images(plane)).values()) == {"web:2"}
+
+
+async def test_the_first_ordinal_may_be_another(plane: Plane) -> None:
+    """Moving it makes pods at one end and ends those at the other, as when a set moves elsewhere."""
+    await made(plane, replicas=2, ordinals={"start": 3}, minReadySeconds=1)
+    await settled(plane, 2)
+    assert await names(plane) == ["web-3", "web-4"]
+    await change(plane, ordinals={"start": 4})
+    await settled(plane, 2)
+    assert await names(plane) == ["web-4", "web-5"]
+
+
 async def test_on_delete_waits(plane: Plane) -> None:
     await made(plane, replicas=2, updateStrategy={"type": "OnDelete"})
     await settled(plane, 2)

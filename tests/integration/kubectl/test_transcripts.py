@@ -40,8 +40,12 @@ class Agents(FakeAgents):
     slow: set[str] = field(default_factory=set)
     """Namespaces whose pods become ready only when they are named."""
     named: set[str] = field(default_factory=set)
+    broken: set[str] = field(default_factory=set)
+    """Images whose pods never become ready."""
 
     def is_ready(self, pod: Pod) -> bool:
+        if pod.spec.containers[0].image in self.broken:
+            return False
         return pod.metadata.namespace not in self.slow or pod.metadata.name in self.named
 
 

@@ -181,6 +181,8 @@ OLD = {number: pod(number, revision="old") for number in range(3)}
         (stateful_set(**rolling(maxUnavailable="34%")), {}, [2, 1]),
         (stateful_set(**rolling(maxUnavailable="1%")), {}, [2]),
         (stateful_set(updateStrategy={"type": "OnDelete"}), {}, []),
+        (stateful_set(minReadySeconds=7200), {2: pod(2)}, []),
+        (ORDERED, {0: pod(0), 1: pod(1), 2: pod(2, "unready", revision="old")}, []),
         (PARALLEL, {2: pod(2, "unready")}, []),
         (PARALLEL, {1: pod(1, "unready", revision="old")}, [2]),
     ],
