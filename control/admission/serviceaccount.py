@@ -34,6 +34,7 @@ from api.core import (
 from api.scheme import Resource
 from base.clock import Clock
 from control.admission.chain import Attributes, Operation, Plugin, Reader
+from control.auth.nodes import references
 
 DEFAULT = "default"
 MOUNT_PATH = "/var/run/secrets/kubernetes.io/serviceaccount"
@@ -158,9 +159,9 @@ def mirror_fault(pod: Pod) -> str:
     """What the mirror of a static pod may not have: nobody could give it that."""
     if pod.spec.service_account_name:
         return "a mirror pod may not reference service accounts"
+    if any(resource == "secrets" for resource, _ in references(pod)):
+        return "a mirror pod may not reference secrets"
     for volume in pod.spec.volumes:
-        if volume.secret is not None:
-            return "a mirror pod may not reference secrets"
         sources = volume.projected.sources if volume.projected is not None else []
         if any(source.service_account_token is not None for source in sources):
             return "a mirror pod may not use ServiceAccountToken volume projections"

@@ -9,6 +9,7 @@ identity may not change, and of their metadata only labels and annotations count
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
@@ -26,7 +27,7 @@ TIMEOUT = 30.0
 """Seconds a webhook may take for one review."""
 
 _REVIEW = "apiextensions.k8s.io/v1"
-_BATCH = 500  # objects in one review
+_BATCH = 500  # objects in one review, and in one turn of the loop
 
 Tree = dict[str, Any]
 
@@ -171,8 +172,13 @@ class BetweenVersions:
         return not body.startswith(self._served.head)
 
     async def to_served(self, bodies: Sequence[bytes]) -> Sequence[bytes]:
-        trees = [msgspec.json.decode(body) for body in bodies]
-        return [_encode(tree) for tree in await self._convert(trees, self._served)]
+        shown: list[bytes] = []
+        for start in range(0, len(bodies), _BATCH):
+            if start:
+                await asyncio.sleep(0)  # others want the loop, too
+            trees = [msgspec.json.decode(body) for body in bodies[start : start + _BATCH]]
+            shown += map(_encode, await self._convert(trees, self._served))
+        return shown
 
     async def to_stored(self, obj: Custom, old: Any | None) -> Custom:
         if self._served is self._stored:

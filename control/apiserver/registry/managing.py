@@ -276,9 +276,12 @@ def capped(entries: Entries) -> Entries:
         return entries
     # One place more is for the entry that they become.
     old = updates[: too_many + 1]
-    kept = [one for one in entries if not any(one is gone for gone in old)]
-    for version in sorted({one.api_version for one in old}):
-        of_version = [one for one in old if one.api_version == version]
+    gone = set(map(id, old))
+    kept = [one for one in entries if id(one) not in gone]
+    by_version: dict[str, Entries] = {}
+    for one in old:
+        by_version.setdefault(one.api_version, []).append(one)
+    for version, of_version in sorted(by_version.items()):
         fields: FieldSet = {}
         for one in of_version:
             fields = fieldset.union(fields, one.fields_v1 or {})

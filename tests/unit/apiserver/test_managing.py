@@ -134,6 +134,15 @@ def test_the_oldest_updates_become_one() -> None:
     assert everything == {".data", *(f".data.{key}" for key in data)}
 
 
+def test_very_many_entries_are_not_compared_with_each_other() -> None:
+    many = [
+        ManagedFieldsEntry(manager=f"m{number}", operation="Update", fields_v1={"f:data": {}})
+        for number in range(50_000)
+    ]
+    kept = managing.capped(many)  # half a minute, when each is looked for among the others
+    assert len(kept) == managing.MAX_UPDATE_MANAGERS
+
+
 keys = st.dictionaries(st.sampled_from("abc"), st.sampled_from("12"), max_size=3)
 writers = st.sampled_from(["one", "two", "three"])
 steps = st.lists(st.tuples(st.booleans(), writers, keys), max_size=8)

@@ -235,6 +235,21 @@ def with_variable(kind: type[Any] = Container) -> Any:
     return kind(name="c", image="i", env=[EnvVar(name="E", value_from=source)])
 
 
+async def test_mirror_pods_have_no_secrets_in_their_environment() -> None:
+    for made in (
+        pod(with_variable(), annotations=MIRROR),
+        pod(annotations=MIRROR, ephemeral_containers=[with_variable(EphemeralContainer)]),
+    ):
+        with pytest.raises(ApiError, match="a mirror pod may not reference secrets"):
+            await admit(made)
+
+
+async def test_mirror_pods_have_no_pull_secrets() -> None:
+    made = pod(annotations=MIRROR, image_pull_secrets=[LocalObjectReference(name="s")])
+    with pytest.raises(ApiError, match="a mirror pod may not reference secrets"):
+        await admit(made)
+
+
 FROM = [
     EnvFromSource(config_map_ref=ConfigMapEnvSource(name="c")),
     EnvFromSource(secret_ref=SecretEnvSource(name="s")),

@@ -12,9 +12,10 @@ import pytest
 from api.custom import Custom, custom_type
 from api.errors import ApiError
 from api.fielderrors import FieldError
+from api.scheme import Resource
 from base.errors import TemporaryError
 from control.apiserver.custom.codec import CustomCodec
-from control.apiserver.custom.conversion import Hook, rename
+from control.apiserver.custom.conversion import BetweenVersions, Hook, rename
 
 WIDGET = custom_type("Widget")
 Answer = Callable[[dict[str, Any]], Any]
@@ -190,3 +191,25 @@ def test_there_is_no_protobuf_form() -> None:
     with pytest.raises(ApiError) as caught:
         V1.decode_body(b"k8s\0", "application/vnd.kubernetes.protobuf", "Warn")
     assert caught.value.code == 415
+
+
+async def test_many_objects_leave_others_their_turn() -> None:
+    row = Resource("example.com", "v2", "Widget", "widgets", WIDGET, True, "widget")
+    between = BetweenVersions(row, V1, V2, rename)
+    turns = 0
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    bodies = [msgspec.json.encode(widget(f"w{number}")) for number in range(3000)]
+    other = asyncio.create_task(others())
+    shown = await between.to_served(bodies)
+    other.cancel()
+    assert [msgspec.json.decode(body)["metadata"]["name"] for body in shown] == [
+        f"w{number}" for number in range(3000)
+    ]
+    assert all(body.startswith(V2.head) for body in shown)
+    assert turns >= 5
