@@ -57,8 +57,12 @@ async def _mount(context: VolumeContext, claim: str, *, owned: bool) -> Path:
         if remembered is None:
             raise
         volume = remembered
-    else:
-        _remember(context, volume)
+    path = await _make(context, volume)
+    _remember(context, volume)
+    return path
+
+
+async def _make(context: VolumeContext, volume: PersistentVolume) -> Path:
     kind = kind_of(volume)
     if volume.spec.volume_mode == "Block":
         return await _device(context, volume, kind)
@@ -167,7 +171,9 @@ async def _local(context: VolumeContext, volume: PersistentVolume) -> Path:
     if not path.is_absolute() or ".." in path.parts:
         raise VolumeError(f'local path "{source.path}" must be absolute, without ".."')
     claim = context.volume.persistent_volume_claim
-    group = None if claim is not None and claim.read_only else context.group
+    read_only = claim is not None and claim.read_only
+    # What an earlier agent made ready is the programs', which may have set other modes since.
+    group = None if read_only or _memo(context).exists() else context.group
     # It may hold millions of files, and lie on a disk that does not answer.
     await context.mounter.aside(partial(_ready, path, group, context.group_policy))
     return path

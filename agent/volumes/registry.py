@@ -144,17 +144,19 @@ class PodVolumes:
         self._live: set[str] = set()
 
     async def set_up(self, pod: Pod, place: Place) -> None:
-        """Make every volume; several that need the API are read side by side."""
-        kinds = [volume_type(volume) for volume in pod.spec.volumes]
+        """Make every volume; several that need the API are read side by side.
+
+        May run again: those that follow the API are made current, all others are left as they are. By
+        now a program may have given its files other modes and owners than they had in the beginning.
+        """
+        kinds = [(volume_type(volume), volume) for volume in pod.spec.volumes]
+        due = [(kind, v) for kind, v in kinds if kind.live or v.name not in self.paths]
         # An exception of one must not leave the others running unseen.
         results = await asyncio.gather(
-            *(
-                kind.set_up(self._context(pod, volume, place))
-                for kind, volume in zip(kinds, pod.spec.volumes, strict=True)
-            ),
+            *(kind.set_up(self._context(pod, volume, place)) for kind, volume in due),
             return_exceptions=True,
         )
-        for kind, volume, result in zip(kinds, pod.spec.volumes, results, strict=True):
+        for (kind, volume), result in zip(due, results, strict=True):
             if isinstance(result, VolumeError):
                 words = f'MountVolume.SetUp failed for volume "{volume.name}" : {result.message}'
                 raise VolumeError(words) from result

@@ -155,9 +155,25 @@ async def test_a_local_volume_belongs_to_the_group(world: World, tmp_path: Path)
     assert stat.S_IMODE(disk.stat().st_mode) == 0o2770
     assert stat.S_IMODE((disk / "file").stat().st_mode) == 0o660
     (disk / "file").chmod(0o600)
+    await world.tear_down()
     context.fs_group_change_policy = "OnRootMismatch"
     await world.set_up(pod={"security_context": context})
     assert stat.S_IMODE((disk / "file").stat().st_mode) == 0o600
+
+
+async def test_a_program_keeps_the_modes_that_it_gave(world: World, tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    world.objects.volumes["pv"] = volume(local=LocalVolumeSource(path=str(disk)))
+    owned = {"security_context": PodSecurityContext(fs_group=os.getgid())}
+    await world.set_up(pod=owned)
+    key = disk / "key"
+    key.touch(0o600)
+    await world.set_up(pod=owned)  # as when volumes beside it are made current
+    assert stat.S_IMODE(key.stat().st_mode) == 0o600
+    world.restart()
+    await world.set_up(pod=owned)
+    assert stat.S_IMODE(key.stat().st_mode) == 0o600
 
 
 async def test_a_claim_of_a_file_server(world: World) -> None:
