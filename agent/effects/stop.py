@@ -84,12 +84,12 @@ async def remove(ctx: PodContext, action: RemoveContainer) -> None:
 async def release(ctx: PodContext, action: ReleaseSandbox) -> None:
     """Of a pod that has finished: the address, the volumes and, last, the pause container."""
     ctx.agent.cpus.release(ctx.uid)
+    ctx.memory.volumes_ready = False
     try:
         for record in ctx.memory.sandboxes():
             await ctx.agent.network.detach(record.id)
             release_subpaths(ctx.directory, ctx.agent.mounter)
             await ctx.volumes.tear_down(ctx.pod, ctx.place())
-            ctx.memory.volumes_ready = False
             await ctx.agent.runtime.remove(record.id)
             ctx.memory.forget(record.id)
     except PodwrightError as error:

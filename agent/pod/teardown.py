@@ -7,7 +7,15 @@ itself gives back its sandbox and keeps its dead containers, for their logs, unt
 
 from __future__ import annotations
 
-from agent.pod.actions import Action, DeletePod, Plan, ReleaseSandbox, StopContainer, TearDown
+from agent.pod.actions import (
+    Action,
+    DeletePod,
+    Plan,
+    PrepareVolumes,
+    ReleaseSandbox,
+    StopContainer,
+    TearDown,
+)
 from agent.pod.observed import PodObserved, Seen, sidecars
 from api.core import Pod
 
@@ -51,7 +59,7 @@ def plan_finished(pod: Pod, observed: PodObserved) -> Plan:
     stops = _stops(pod, observed, pod_grace(pod) if evicted is None else evicted.grace)
     if stops:
         return Plan(actions=tuple(stops))
-    if observed.sandboxes:
+    if observed.sandboxes and PrepareVolumes.key not in observed.busy:
         return Plan(actions=(ReleaseSandbox(),))
     return Plan()
 

@@ -374,7 +374,8 @@ class PodWorker:
         waits = [float("inf") if decision.wake_in is None else decision.wake_in]
         if self._stale:
             waits.append(1.0)
-        if self._volumes_due is not None and not self._stopping():
+        shown = self.context.memory.volumes_ready and not self._stopping()
+        if self._volumes_due is not None and shown:
             left = self._volumes_due - self.context.agent.clock.monotonic()
             if left <= 0 and PrepareVolumes.key not in self._busy:
                 self._volumes_due = None

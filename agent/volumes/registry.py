@@ -183,6 +183,7 @@ class PodVolumes:
                 continue
             await kind.tear_down(self._context(pod, volume, place))
         self.paths.clear()
+        self._live.clear()
         self._tokens.clear()
 
     def follows_api(self, pod: Pod) -> bool:

@@ -380,6 +380,22 @@ async def test_a_config_map_volume_follows_its_object(node: Node) -> None:
     assert web(node).restart_count == 0
 
 
+async def test_volumes_of_a_finished_pod_are_not_made_again(node: Node) -> None:
+    node.api.put(ConfigMap(metadata=ObjectMeta(name="c", namespace="ns"), data={"k": "v"}))
+    volume = Volume(name="config", config_map=ConfigMapVolumeSource(name="c"))
+    node.api.put(make_pod(volumes=[volume], policy="Never"))
+    await node.run()
+    directory = node.directory / "pods" / UID / "volumes" / "config"
+    assert directory.exists()
+    node.runtime.end(node.containers("web")[0].id)
+    await node.run()
+    assert node.api.pod().status.phase == "Succeeded"
+    assert not directory.exists()
+    await node.run(120.0)
+    assert not directory.exists()
+    assert "AgentError" not in node.recorder.reasons()
+
+
 async def test_a_volume_of_an_unknown_type_says_so(node: Node) -> None:
     iscsi = ISCSIVolumeSource(target_portal="192.0.2.9", iqn="x", lun=0)
     node.api.put(make_pod(volumes=[Volume(name="data", iscsi=iscsi)]))
