@@ -6,13 +6,14 @@ from typing import Any
 
 import pytest
 
-from api import conditions
-from api.apps import Deployment
+from api import conditions, objects
+from api.apps import Deployment, ReplicaSet, StatefulSet
 from api.autoscalingv2 import HorizontalPodAutoscaler
 from api.codec import decode
-from api.core import Event
+from api.core import Event, ReplicationController
 from control.controllers.workloads.autoscaling import controller
 from tests.integration.controllers.conftest import Plane, eventually
+from tests.unit.controllers.making import replica_set, replication_controller, stateful_set
 
 NAME = "web"
 AT_ONCE = {"scaleDown": {"stabilizationWindowSeconds": 0}}
@@ -205,6 +206,30 @@ async def test_metrics_without_a_source_are_named_and_told(
 
     await eventually(said)
     assert await size(plane) == 2
+
+
+@pytest.mark.parametrize(
+    "made", [replica_set("web", size=1), replication_controller(), stateful_set(replicas=1)]
+)
+async def test_whatever_has_a_scale(
+    plane: Plane, made: ReplicaSet | ReplicationController | StatefulSet
+) -> None:
+    plane.usage["cpu"] = "120m"
+    await plane.agents.add_node("n1")
+    owner = objects.copy(made)
+    owner.metadata.uid = ""
+    owner.spec.template.spec.containers[0].resources.requests = {"cpu": "100m"}
+    await plane.client.create(owner)
+    kind = type(made).__name__
+    version = "v1" if kind == "ReplicationController" else "apps/v1"
+    target = {"apiVersion": version, "kind": kind, "name": NAME}
+    await plane.client.create(autoscaler(scaleTargetRef=target))
+
+    async def grown() -> bool:
+        found = await plane.client.get(type(made), NAME, "default")
+        return found.spec.replicas == 3  # 120 % ÷ 50 %, rounded up
+
+    await eventually(grown)
 
 
 async def test_another_target_counts_at_once(plane: Plane) -> None:

@@ -3,6 +3,8 @@
 from collections import Counter
 from typing import Any
 
+import pytest
+
 from api.apps import ControllerRevision, DaemonSet
 from api.client import PatchType
 from api.core import Event, Node, Pod
@@ -63,6 +65,39 @@ async def test_every_node_has_one_and_new_nodes_get_one(plane: Plane) -> None:
         return sum(event.reason == "SuccessfulCreate" for event in events) == 3
 
     await eventually(told)
+
+
+@pytest.fixture
+def quick_collection(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("control.controllers.nodes.podgc.QUARANTINE_SECONDS", 0.2)
+    monkeypatch.setattr("control.controllers.nodes.podgc.PERIOD_SECONDS", 0.1)
+
+
+async def test_a_lost_node_has_its_pod_until_it_is_deleted(
+    quick_collection: None, plane: Plane
+) -> None:
+    """Nobody moves it to another node, and nobody evicts it."""
+    for name in ("n1", "n2"):
+        await plane.agents.add_node(name)
+    await made(plane)
+    await settled(plane, 2)
+    before = {pod.metadata.uid for pod in await plane.pods()}
+    plane.agents.silent.add("n1")
+
+    async def counted() -> bool:
+        status = (await plane.client.get(DaemonSet, "log", "default")).status
+        counts = (status.desired_number_scheduled, status.number_misscheduled, status.number_ready)
+        return counts == (1, 1, 1)
+
+    await eventually(counted)
+    assert await placed(plane) == {"n1": 1, "n2": 1}
+    assert {pod.metadata.uid for pod in await plane.pods()} == before
+    await plane.client.delete(Node, "n1")
+
+    async def gone() -> bool:
+        return await placed(plane) == {"n2": 1}
+
+    await eventually(gone)
 
 
 async def test_labels_of_nodes_decide(plane: Plane) -> None:

@@ -10,7 +10,8 @@ import pytest
 
 from api import conditions, errors
 from api.batch import Job
-from api.core import Event, Pod
+from api.core import Event, Pod, Toleration
+from control.controllers.nodes.health import UNREACHABLE
 from tests.integration.controllers.conftest import DEADLINE, Plane, eventually
 
 TRACKING = "batch.kubernetes.io/job-tracking"
@@ -266,6 +267,36 @@ async def test_a_deleted_pod_is_replaced_and_counts_as_failed(working: Plane) ->
     free = True
     done = await over(working)
     assert (done.status.succeeded, done.status.failed) == (1, 1)
+
+
+async def test_a_pod_of_a_lost_node_is_replaced_on_another(working: Plane) -> None:
+    free = False
+    working.agents.ends = lambda pod: succeeds(pod) if free else None
+    await working.agents.add_node("n2")
+    made = job()
+    made.spec.template.spec.tolerations = [
+        Toleration(key=UNREACHABLE, operator="Exists", effect="NoExecute", toleration_seconds=0)
+    ]
+    await working.client.create(made)
+
+    async def running() -> list[Pod]:
+        pods = [pod for pod in await working.pods() if not pod.metadata.deletion_timestamp]
+        return [pod for pod in pods if pod.status.phase == "Running"]
+
+    (first,) = await eventually(running)
+    working.agents.silent.add(first.spec.node_name)
+
+    async def replaced() -> bool:
+        there = {pod.spec.node_name for pod in await running()}
+        return there == {"n1", "n2"} - {first.spec.node_name}
+
+    await eventually(replaced)
+    free = True
+    enough = await over(working, "SuccessCriteriaMet")
+    assert not holds(enough, "Complete") and enough.status.terminating == 1
+    working.agents.silent.clear()
+    done = await over(working)
+    assert (done.status.succeeded, done.status.terminating) == (1, 0)
 
 
 async def test_a_finished_job_expires(working: Plane) -> None:

@@ -233,6 +233,17 @@ def test_failed_indexes() -> None:
     assert why(seen(job(**PER_INDEX, maxFailedIndexes=1), *lost)) == "MaxFailedIndexesExceeded"
 
 
+def test_a_rule_gives_up_an_index_or_spares_it() -> None:
+    made = job(
+        **PER_INDEX, podFailurePolicy={"rules": [rule("FailIndex"), rule("Ignore", values=(3,))]}
+    )
+    first = seen(made, pod("a", "Failed", index=0, code=42), pod("b", "Failed", index=1, code=1))
+    assert (str(first.given_up), first.failed) == ("0", 2)
+    again = {INDEX_FAILURES: "1"}
+    spared = seen(made, pod("a", "Failed", index=0, code=3, **again))
+    assert (str(spared.given_up), spared.failed) == ("", 0)
+
+
 @pytest.mark.parametrize(
     ("rules", "message"),
     [
