@@ -50,6 +50,7 @@ _IMPERSONATION = ("Impersonate-User", "Impersonate-Group", "Impersonate-Uid")
 # Subresources that last as long as they like.
 _STREAMS = frozenset({"log", "exec", "attach", "portforward", "proxy"})
 _SORTED_BY = ("X-Kubernetes-PF-FlowSchema-UID", "X-Kubernetes-PF-PriorityLevel-UID")
+_MANIFEST_SECONDS = 5.0
 REQUEST_TIMEOUT = 60.0
 """Seconds until a request that is no stream is given up, or earlier if its client says so (`timeout`);
 its write may still happen."""
@@ -281,8 +282,18 @@ async def _refuse_removed(http: web.BaseRequest, parts: list[str], user: User) -
     """Raises what to write instead, for a version that Kubernetes has ended."""
     found = removed.find(parts)
     if found is not None and AUTHENTICATED in user.groups:
-        read = http.can_read_body and (http.content_length or 0) <= refusing.MOST_READ
-        raise refusing.refuse(found, await http.read() if read else b"")
+        raise refusing.refuse(found, await _manifest(http))
+
+
+async def _manifest(http: web.BaseRequest) -> bytes:
+    """What was sent, if it is short and comes soon: the answer is the same, only less to the point."""
+    if not http.can_read_body or not 0 < (http.content_length or 0) <= refusing.MOST_READ:
+        return b""
+    try:
+        async with asyncio.timeout(_MANIFEST_SECONDS):
+            return await http.read()
+    except (TimeoutError, web.HTTPRequestEntityTooLarge, web.RequestPayloadError):
+        return b""
 
 
 def _path(http: web.BaseRequest) -> str:

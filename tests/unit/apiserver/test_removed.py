@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from types import SimpleNamespace
 from typing import Any
+from unittest.mock import AsyncMock
 
 import msgspec
 import pytest
+from aiohttp import web
 from multidict import CIMultiDict
 
+from api.errors import ApiError
 from api.scheme import SERVED, Catalogue
 from control.apiserver.discovery import groups
 from control.apiserver.discovery.documents import Document
+from control.apiserver.http import pipeline
 from control.apiserver.removed import changes, discovering, refusing, table
+from control.auth.user import AUTHENTICATED, User
 
 COMMAND = {"Kubectl-Command": "kubectl apply"}
 
@@ -158,3 +165,30 @@ def test_they_come_last_and_nothing_else_changes() -> None:
     form = Document.of(groups.aggregated(Catalogue(SERVED), "v2", core=False))
     items = msgspec.json.decode(discovering.aggregated(form).body)["items"]
     assert [one["metadata"]["name"] for one in items] == [one["name"] for one in after]
+
+
+@pytest.mark.parametrize(
+    "failing",
+    [
+        asyncio.Event().wait,  # the client says that there is a body, and sends none
+        AsyncMock(side_effect=web.HTTPRequestEntityTooLarge(max_size=1, actual_size=2)),
+        AsyncMock(side_effect=web.RequestPayloadError("not gzip")),
+    ],
+)
+async def test_a_body_that_cannot_be_read_keeps_nobody_from_the_answer(
+    failing: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pipeline, "_MANIFEST_SECONDS", 0.01)
+    http: Any = SimpleNamespace(can_read_body=True, content_length=10, read=failing)
+    user = User("jane", (AUTHENTICATED,))
+    where = path("/apis/extensions/v1beta1/namespaces/ns/ingresses")
+    async with asyncio.timeout(5):
+        with pytest.raises(ApiError, match="is not served since"):
+            await pipeline._refuse_removed(http, where, user)
+
+
+async def test_a_body_of_unknown_length_is_not_read() -> None:
+    http: Any = SimpleNamespace(can_read_body=True, content_length=None, read=None)
+    where = path("/apis/extensions/v1beta1/namespaces/ns/ingresses")
+    with pytest.raises(ApiError, match="is not served since"):
+        await pipeline._refuse_removed(http, where, User("jane", (AUTHENTICATED,)))
