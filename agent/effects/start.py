@@ -7,6 +7,7 @@ waits: ErrImagePull, CreateContainerConfigError, CreateContainerError, RunContai
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from agent.containers.errors import (
@@ -185,10 +186,12 @@ async def _create(ctx: PodContext, container: Container, action: CreateContainer
         references=await references(ctx, container),
         services=agent.services(),
     )
+    # Aside, because this looks into volumes, and a file server may be away.
+    mounts = await agent.mounter.aside(partial(_mounts, ctx, container, action.restarts, variables))
     made = Made(
         image=found[1],
         environment=variables,
-        mounts=_mounts(ctx, container, action.restarts, variables),
+        mounts=mounts,
         devices=_devices(ctx, container),
         sandbox=action.sandbox,
         cgroup_parent=agent.cgroups.parent(ctx.uid, str(qos_class(pod))),

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -497,6 +498,32 @@ async def test_an_engine_without_layers(node: Node) -> None:
     await node.run(5)
     (words,) = node.recorder.messages("FailedMount")[:1]
     assert "needs a container engine with the storage driver overlay2" in words
+
+
+async def test_a_disk_that_does_not_answer_holds_up_its_pod_only(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What looks into volumes is done aside: a file server may be away."""
+    aside: list[bool] = []
+    seen: list[bool] = []
+
+    async def run_aside(work: Callable[[], Any]) -> Any:
+        aside.append(True)
+        try:
+            return work()
+        finally:
+            aside.pop()
+
+    def bind(source: str, target: Path) -> None:
+        seen.append(bool(aside))
+
+    monkeypatch.setattr(node.mounter, "aside", run_aside)
+    monkeypatch.setattr(node.mounter, "bind", bind)
+    mount = VolumeMount(name="v", mount_path="/v", sub_path="part")
+    volume = Volume(name="v", empty_dir=EmptyDirVolumeSource())
+    node.api.put(make_pod(container(volume_mounts=[mount]), volumes=[volume]))
+    await node.run(5)
+    assert seen == [True]
 
 
 async def test_read_only_with_all_that_is_mounted_below(node: Node, tmp_path: Path) -> None:
