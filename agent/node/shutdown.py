@@ -11,6 +11,7 @@ that were ended until then stay ended.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
 
@@ -54,6 +55,7 @@ class NodeShutdown:
         self._changed = changed
         self._tell = tell
         self.active = False
+        self._over = asyncio.Event()
 
     @property
     def enabled(self) -> bool:
@@ -65,9 +67,20 @@ class NodeShutdown:
         return sum(period.seconds for period in self._periods) + TELLING
 
     async def perform(self) -> None:
-        """Say so, and end the pods, group by group. Returns when all have ended or had their time."""
-        if not self.enabled or self.active:
+        """Say so, and end the pods, group by group. Returns when all have ended or had their time; who
+        asks while that goes on waits with the first."""
+        if not self.enabled:
             return
+        if self.active:
+            await self._over.wait()
+            return
+        self._over.clear()
+        try:
+            await self._perform()
+        finally:
+            self._over.set()
+
+    async def _perform(self) -> None:
         log.warning("the machine shuts down: its pods are ended")
         self._set(True)
         self._tell("NodeShutdown", EVENT)

@@ -150,6 +150,19 @@ async def test_pods_end_in_order_and_are_told(machine: Machine) -> None:
     assert machine.recorder.messages("Evicted") == []
 
 
+async def test_who_comes_second_waits_for_the_end(machine: Machine) -> None:
+    """logind has told, and then systemd ends the agent before the pods have ended."""
+    machine.runtime.scripts = {"slow": Script(ignores_term=True)}
+    await machine.start(slow=0)
+    machine.guard.start(machine.shutdown.perform(), name="shutdown")
+    await machine.run(1)
+    second = machine.guard.start(machine.shutdown.perform(), name="shutdown")
+    await machine.run(5)
+    assert not second.done()
+    await machine.run(25)
+    assert second.done()
+
+
 async def test_nobody_gets_more_than_the_period_of_the_group(machine: Machine) -> None:
     stubborn = Script(ignores_term=True)
     machine.runtime.scripts = {"app": stubborn, "vital": stubborn, "quick": Script()}
