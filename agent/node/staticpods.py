@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -39,6 +39,7 @@ FILE = "file"
 LOOK_EVERY = 20.0
 
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?", re.ASCII)
+_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", re.ASCII)
 _encoder = msgspec.json.Encoder(order="sorted")
 
 
@@ -84,11 +85,16 @@ def _faults(pod: Pod) -> Iterator[str]:
     spec = pod.spec
     if not _NAME.fullmatch(pod.metadata.name):
         yield f'metadata.name: Invalid value: "{pod.metadata.name}"'
+    if (namespace := pod.metadata.namespace) and not _LABEL.fullmatch(namespace):
+        yield f'metadata.namespace: Invalid value: "{namespace}"'
     if not spec.containers:
         yield "spec.containers: Required value"
     for container in (*spec.init_containers, *spec.containers):
         if not (container.name and container.image):
             yield "a container needs a name and an image"
+    containers = [container.name for container in (*spec.init_containers, *spec.containers)]
+    yield from _name_faults("spec.containers", containers)
+    yield from _name_faults("spec.volumes", [volume.name for volume in spec.volumes])
     if spec.service_account_name or spec.service_account:
         yield "static pods may not reference service accounts"
     for volume in spec.volumes:
@@ -100,6 +106,15 @@ def _faults(pod: Pod) -> Iterator[str]:
         keys = [s for s in sources if s is not None and (s.secret_key_ref or s.config_map_key_ref)]
         if container.env_from or keys:
             yield f'static pods may not reference API objects (container "{container.name}")'
+
+
+def _name_faults(field: str, names: Sequence[str]) -> Iterator[str]:
+    """Names become those of folders and of containers."""
+    for position, name in enumerate(names):
+        if not _LABEL.fullmatch(name):
+            yield f'{field}: Invalid value: "{name}"'
+        if name in names[:position]:
+            yield f'{field}: Duplicate value: "{name}"'
 
 
 class StaticPods:

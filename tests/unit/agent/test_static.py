@@ -86,6 +86,11 @@ BROKEN = [
     (MANIFEST.replace('- {name: web, image: "app:1"}', ""), "spec.containers"),
     (MANIFEST.replace('image: "app:1"', ""), "needs a name and an image"),
     (MANIFEST + "  serviceAccountName: a\n", "may not reference service accounts"),
+    (MANIFEST.replace("name: web,", "name: web, namespace: ../x,"), "metadata.namespace"),
+    (MANIFEST.replace("{name: web, image", '{name: "..", image'), "containers: Invalid value"),
+    (MANIFEST + '  - {name: web, image: "app:2"}\n', 'containers: Duplicate value: "web"'),
+    (MANIFEST + "  volumes: [{name: ../../x}]\n", 'volumes: Invalid value: "../../x"'),
+    (MANIFEST + "  volumes: [{name: v}, {name: v}]\n", 'volumes: Duplicate value: "v"'),
     (
         MANIFEST + "  volumes: [{name: v, secret: {secretName: s}}]\n",
         "may not reference API objects",
