@@ -47,6 +47,8 @@ class Changes:
         self.pods[request.namespace, traits, request.leaving, request.terms] = request
         if left:
             self.nodes.add(left)
+            # What only one pod may have is free now for pods on any node, not on this one alone.
+            self.claims.update((request.namespace, name) for name in request.claims)
 
     def node(self, name: str, labels: Iterable[str]) -> None:
         """A node came, went, or has other labels, taints or amounts."""

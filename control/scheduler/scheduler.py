@@ -31,7 +31,7 @@ from api.core import (
     PersistentVolumeClaim,
     Pod,
 )
-from api.errors import ApiError, is_conflict, is_not_found
+from api.errors import is_conflict, is_not_found
 from api.events import EventRecorder
 from api.informer import Informer
 from api.meta import ObjectMeta
@@ -178,6 +178,9 @@ class Scheduler:
             key = await self._queue.get()
             try:
                 await self._try(key)
+            except Exception:  # as in Controller: one odd pod must not stop the control plane
+                log.exception("pod %s/%s: cannot be decided about, will retry", *key)
+                self._queue.retry(key)
             finally:
                 self._queue.done(key)
             await asyncio.sleep(0)  # a long queue must not keep the API from answering
@@ -287,8 +290,9 @@ class Scheduler:
             await self._client.create_subresource(Pod, key[1], key[0], "binding", binding)
         except PodwrightError as error:
             self._snapshot.storage.forget(picks)
-            self._snapshot.remove_pod(pod.metadata.uid)
-            self._waker.pod(request, left=node)
+            if not self._is_seen_on_a_node(pod):
+                self._snapshot.remove_pod(pod.metadata.uid)
+                self._waker.pod(request, left=node)
             if not (is_not_found(error) or is_conflict(error)):
                 log.warning("binding %s/%s to %s failed, will retry: %s", *key, node, error)
             # Even where the pod is gone or bound by someone else: the next try sees that and stops,
@@ -300,6 +304,13 @@ class Scheduler:
         self._recorders[pod.spec.scheduler_name].event(
             pod, "Normal", "Scheduled", f"Successfully assigned {key[0]}/{key[1]} to {node}"
         )
+
+    def _is_seen_on_a_node(self, pod: Pod) -> bool:
+        """Whether it was bound all the same: only the answer was lost, or somebody was faster."""
+        seen = self._pods.get(pod.metadata.name, pod.metadata.namespace)
+        if seen is None or seen.metadata.uid != pod.metadata.uid:
+            return False
+        return bool(seen.spec.node_name)
 
     async def _say_unschedulable(self, pod: Pod, message: str) -> None:
         recorder = self._recorders[pod.spec.scheduler_name]
@@ -335,7 +346,7 @@ class Scheduler:
                 patch_type=PatchType.STRATEGIC,
                 subresource="status",
             )
-        except ApiError as error:
+        except PodwrightError as error:
             if not is_not_found(error) and not is_conflict(error):
                 log.warning("cannot say on pod %s/%s why it is pending: %s", namespace, name, error)
 

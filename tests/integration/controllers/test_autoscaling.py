@@ -234,12 +234,13 @@ async def test_whatever_has_a_scale(
 
 async def test_another_target_counts_at_once(plane: Plane) -> None:
     await started(plane, replicas=2, cpu="60m")
-    await plane.client.create(autoscaler(metrics=[by_use("cpu", 60)]))
+    most = 4  # new pods use as much as the old ones, and ask for ever more
+    await plane.client.create(autoscaler(metrics=[by_use("cpu", 60)], maxReplicas=most))
     await told(plane, "ScalingActive", "ValidMetricFound")
     assert await size(plane) == 2
     change = {"spec": {"metrics": [by_use("cpu", 30)]}}
     await plane.client.patch(HorizontalPodAutoscaler, NAME, "default", change)
-    await becomes(plane, 4)
+    await becomes(plane, most)
 
 
 async def test_a_target_that_is_not_there(plane: Plane) -> None:

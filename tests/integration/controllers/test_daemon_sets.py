@@ -257,6 +257,7 @@ async def test_a_second_look_writes_nothing(plane: Plane) -> None:
     await plane.agents.add_node("n1")
     await made(plane)
     await settled(plane, 1)
+    controller = next(c for c in plane.manager.controllers if c.name == "daemonset-controller")
 
     async def versions() -> list[str]:
         everything = [
@@ -266,7 +267,16 @@ async def test_a_second_look_writes_nothing(plane: Plane) -> None:
         ]
         return [one.metadata.resource_version for one in everything]
 
+    async def still() -> bool:
+        """Whether the controller sees what there is, and has nothing to do."""
+        figures, seen = controller.statistics(), controller.context.informers
+        kinds = (DaemonSet, ControllerRevision, Pod)
+        shown = [seen.of(kind).items("default") for kind in kinds]
+        told = [one.metadata.resource_version for found in shown for one in found]
+        idle = not (figures["queued"] or figures["processing"] or figures["delayed"])
+        return idle and sorted(told) == sorted(await versions())
+
+    await eventually(still)
     before = await versions()
-    controller = next(c for c in plane.manager.controllers if c.name == "daemonset-controller")
     assert await controller.reconcile(Key("default", "log")) is None
     assert await versions() == before

@@ -329,3 +329,19 @@ async def test_a_place_that_is_no_more_evens_the_rest() -> None:
         world.of[Node].remove(west)
         assert await world.tries() == 2
         assert world.of[Pod].get("p", "default").spec.node_name == "n1"
+
+
+async def test_a_claim_for_one_pod_is_free_wherever_that_one_was() -> None:
+    """Its node is drained: it takes nobody, but the next pod may go to another one."""
+    alone = claim(spec__accessModes=["ReadWriteOncePod"], spec__volumeName="share")
+    alone.metadata.annotations["pv.kubernetes.io/bind-completed"] = "yes"
+    using = {"volumes": [{"name": "v", "persistentVolumeClaim": {"claimName": "data"}}]}
+    world, first = World(), there("first", **using)
+    world.put(alone, full("n1", unschedulable=True), full("n2"), first)
+    async with TaskGuard("test") as guard:
+        guard.start(world.scheduler.run(), name="scheduler")
+        world.put(pod("next", **using))
+        assert await world.tries() == 1
+        world.of[Pod].remove(first)
+        assert await world.tries() == 2
+        assert world.of[Pod].get("next", "default").spec.node_name == "n2"

@@ -7,13 +7,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from api import errors
+from api import errors, objects
 from api.core import Namespace, Node, Pod
 from api.events import EventRecorder
 from api.informer import Informer
 from api.interface import Listed, WatchEvent
 from api.scheme import resource_of
 from base.clock import SystemClock
+from base.errors import TemporaryError
 from base.tasks import TaskGuard
 from control.scheduler.decide import Decision
 from control.scheduler.journal import Journal
@@ -146,3 +147,50 @@ async def test_a_nomination_outlives_a_restart() -> None:
         assert made.statistics()["nominated"] == 1
     assert api.bound == []
     assert sum("a terminating pod on the nominated node" in words for words in api.said) == 1
+
+
+async def test_a_word_that_is_not_heard_stops_nobody() -> None:
+    """That the API is out of reach for a moment must not end the control plane."""
+
+    class Deaf(FakeApi):
+        async def patch(self, *_: Any, **__: Any) -> None:
+            raise TemporaryError("cannot reach the API: no answer in time")
+
+    api = Deaf(pod("huge", cpu="100"), pod("small", cpu="1"))
+    async with TaskGuard("test") as guard:
+        _scheduler(api, guard)
+
+        await _until(lambda: api.bound == ["small"])
+
+
+async def test_a_pod_that_nobody_can_decide_about_stops_no_others() -> None:
+    def choose(rows: Any) -> Any:
+        if not api.bound:
+            api.bound.append("")
+            raise ValueError("an odd pod")
+        return rows[0]
+
+    api = FakeApi(pod("odd", cpu="1"), pod("small", cpu="1"))
+    async with TaskGuard("test") as guard:
+        _scheduler(api, guard, choose=choose)
+
+        await _until(lambda: sorted(api.bound) == ["", "odd", "small"])
+
+
+async def test_a_binding_that_failed_forgets_no_pod_that_is_on_a_node() -> None:
+    """The answer was lost, or somebody else was faster: the pod takes its place all the same."""
+
+    class Lossy(FakeApi):
+        async def create_subresource(self, type_: type, name: str, *_: Any) -> None:
+            bound = pod(name, cpu="3", nodeName="n1")
+            bound.metadata.uid = self.objects[Pod][0].metadata.uid
+            scheduler._pods._put(objects.key(bound), bound)
+            self.bound.append(name)
+            raise TemporaryError("no answer in time")
+
+    api = Lossy(pod("p", cpu="3"))
+    async with TaskGuard("test") as guard:
+        scheduler = _scheduler(api, guard)
+        await _until(lambda: api.bound == ["p"])
+        await asyncio.sleep(0.1)
+    assert scheduler.statistics()["snapshot_pods"] == 1
