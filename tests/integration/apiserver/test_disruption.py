@@ -88,7 +88,10 @@ async def test_a_drain_respects_the_budget(server: Server, api: Api, namespace: 
     left = (await api.ok("GET", pods))["items"]
     assert [pod["metadata"]["name"] for pod in left] == ["r"]
     told = server.kubectl("describe", "pdb", "pdb", "-n", namespace).stdout
-    assert "Allowed disruptions:  0" in told
+    rows = [line.split() for line in told.splitlines()]
+    for name, number in ("Allowed", 0), ("Current:", 1), ("Desired:", 1), ("Total:", 1):
+        assert any(row[:1] == [name] and row[-1] == str(number) for row in rows), told
+    assert ["Min", "available:", "1"] in rows and ["Selector:", "app=web"] in rows
     shown = server.kubectl("get", "pdb", "-n", namespace, "--no-headers").stdout.split()
     assert shown[:4] == ["pdb", "1", "N/A", "0"]
 

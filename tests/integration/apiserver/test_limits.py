@@ -47,6 +47,20 @@ async def test_containers_get_the_defaults_at_once(api: Api, namespace: str) -> 
     assert made["status"]["qosClass"] == "Burstable"
 
 
+async def test_a_change_is_for_what_comes_later(api: Api, namespace: str) -> None:
+    path = f"/api/v1/namespaces/{namespace}"
+    await api.ok("POST", f"{path}/limitranges", BOUNDS)
+    before = await api.ok("POST", f"{path}/pods", pod("before"))
+    item = {"type": "Container", "max": {"cpu": "200m"}, "default": {"cpu": "200m"}}
+    code, _ = await api.patch(f"{path}/limitranges/bounds", {"spec": {"limits": [item]}})
+    assert code == 200
+    after = await api.ok("POST", f"{path}/pods", pod("after"))
+    amounts = {"limits": {"cpu": "200m"}, "requests": {"cpu": "200m"}}
+    assert after["spec"]["containers"][0]["resources"] == amounts
+    code, same = await api.patch(f"{path}/pods/before", {"metadata": {"labels": {"a": "b"}}})
+    assert code == 200 and same["spec"] == before["spec"]
+
+
 async def test_what_is_out_of_bounds_is_refused(api: Api, namespace: str) -> None:
     path = f"/api/v1/namespaces/{namespace}"
     await api.ok("POST", f"{path}/limitranges", BOUNDS)
