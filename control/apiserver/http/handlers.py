@@ -222,7 +222,8 @@ class ResourceHandlers:
     ) -> bytes | None:
         """Delete one that a list has shown; None if it is gone, or another by now."""
         metadata = version.kind.decode(body).metadata
-        preconditions = Preconditions(uid=metadata.uid)
+        wanted = options.preconditions or Preconditions()
+        preconditions = msgspec.structs.replace(wanted, uid=wanted.uid or metadata.uid)
         try:
             one = await deleting.delete(
                 self._registry,
@@ -233,7 +234,8 @@ class ResourceHandlers:
                 name=metadata.name,
             )
         except errors.ApiError as error:
-            if errors.is_not_found(error) or errors.is_conflict(error):
+            another = errors.is_conflict(error) and options.preconditions is None
+            if errors.is_not_found(error) or another:
                 return None
             raise
         return one.body

@@ -92,3 +92,13 @@ async def test_jobs_leave_their_pods_unless_the_caller_says_otherwise(
     code, left = await api.delete(f"{path}/j", options)
     assert (code, left["metadata"]["finalizers"]) == (200, finalizers)
     assert any("child pods are preserved by default" in text for text in api.warnings) == warned
+
+
+@pytest.mark.parametrize("wanted", [{"uid": "another"}, {"resourceVersion": "1"}])
+async def test_preconditions_hold_for_each_of_a_collection(
+    api: Api, maps: str, wanted: dict[str, str]
+) -> None:
+    await api.ok("POST", maps, config_map("kept"))
+    code, body = await api.delete(maps, {"preconditions": wanted})
+    assert (code, body["reason"]) == (409, "Conflict")
+    assert (await api.get(f"{maps}/kept"))[0] == 200
