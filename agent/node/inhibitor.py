@@ -101,8 +101,11 @@ class Inhibitor:
             log.warning("InhibitDelayMaxSec of logind is not raised: %s", error)
         try:
             while True:
-                await self._hold()
-                await self._listen()
+                try:
+                    await self._hold()
+                    await self._listen()
+                except OSError as error:  # systemd is being upgraded, or there is no memory to fork
+                    log.warning("logind cannot be asked now: %s", error)
                 await self._clock.sleep(AGAIN)
         finally:
             await self._let_go()

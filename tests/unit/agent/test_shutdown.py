@@ -352,6 +352,15 @@ async def test_a_delay_that_is_long_enough_stays(logind: Logind) -> None:
     assert not logind.drop_in.exists()
 
 
+async def test_programs_that_cannot_be_started_for_now(logind: Logind) -> None:
+    (logind.tools / "systemd-inhibit").write_text("#!/nowhere\n")
+    async with TaskGuard("test") as guard:
+        running = guard.start(logind.inhibitor(guard).run(), name="inhibitor")
+        await asyncio.wait((running,), timeout=0.5)
+        assert not running.done()
+        running.cancel()
+
+
 async def test_a_machine_without_systemd(logind: Logind) -> None:
     async with TaskGuard("test") as guard:
         logind.running.rmdir()
