@@ -18,7 +18,7 @@ from control.resources.podspec.ephemeral import (
 )
 from control.resources.podspec.resize import resize_errors, resized
 from control.resources.podspec.spec import pod_spec_errors
-from control.resources.podspec.updates import pod_update_errors
+from control.resources.podspec.updates import mirror_update_errors, pod_update_errors
 from control.resources.strategy import Column, Strategy
 
 
@@ -108,6 +108,7 @@ class PodStrategy(Strategy[Pod]):
         return [
             *pod_spec_errors(new.spec, path),
             *pod_update_errors(new.spec, old.spec, path),
+            *mirror_update_errors(new, old),
         ]
 
     def validate_subresource(self, subresource: str, new: Pod, old: Pod) -> list[FieldError]:
@@ -125,6 +126,7 @@ class PodStrategy(Strategy[Pod]):
         where = Path("status").child("nominatedNodeName")
         for why in validation.dns1123_subdomain(nominated) if nominated else ():
             errors.append(invalid(where, nominated, why))
+        errors += mirror_update_errors(new, old)
         return [*errors, *_restarted_backwards(new, old)]
 
     def fields(self, obj: Pod) -> dict[str, str]:

@@ -9,8 +9,9 @@ from collections.abc import Iterator
 
 import msgspec
 
-from api.core import Affinity, NodeSelectorTerm, PodSpec, Toleration
+from api.core import Affinity, NodeSelectorTerm, Pod, PodSpec, Toleration
 from api.fielderrors import FieldError, Path, forbidden, invalid
+from control.resources.podspec.ephemeral import MIRROR
 
 _REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
 _ALLOWED = (
@@ -34,6 +35,15 @@ def pod_update_errors(new: PodSpec, old: PodSpec, path: Path) -> Iterator[FieldE
         yield from _tightening_errors(new, old, path)
     if _comparable(new, old) != old:
         yield forbidden(path, f"pod updates may not change fields other than {_ALLOWED}")
+
+
+def mirror_update_errors(new: Pod, old: Pod) -> Iterator[FieldError]:
+    """Whether a pod is the mirror of a static one is said once, by the node that makes it."""
+    before, now = (pod.metadata.annotations.get(MIRROR) for pod in (old, new))
+    if before != now:
+        may_not = "add" if before is None else "remove or update"
+        where = Path("metadata", "annotations").key(MIRROR)
+        yield forbidden(where, f"may not {may_not} mirror pod annotation")
 
 
 def _comparable(new: PodSpec, old: PodSpec) -> PodSpec:

@@ -138,3 +138,32 @@ def test_a_running_pod_needs_a_node_that_can() -> None:
     assert errors == ["spec: Forbidden: Pod running on node without support for resize"]
     running.status.container_statuses[0].resources = running.spec.containers[0].resources
     assert change("resize", running, edit)[1] == []
+
+
+# Mirrors.
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "words"),
+    [
+        ("", "", ""),
+        ("uid-1", "uid-1", ""),
+        ("", "uid-1", "may not add mirror pod annotation"),
+        ("uid-1", "", "may not remove or update mirror pod annotation"),
+        ("uid-1", "uid-2", "may not remove or update mirror pod annotation"),
+    ],
+)
+@pytest.mark.parametrize("subresource", ["", "status"])
+def test_who_is_a_mirror_stays_one(before: str, after: str, words: str, subresource: str) -> None:
+    """A node does not look at mirrors as at pods: one that ran would be left alone."""
+    old, new = (pod(), pod())
+    for one, value in ((old, before), (new, after)):
+        if value:
+            one.metadata.annotations = {"kubernetes.io/config.mirror": value}
+    errors = (
+        STRATEGY.validate_subresource(subresource, new, old)
+        if subresource
+        else STRATEGY.validate_update(new, old)
+    )
+    where = "metadata.annotations[kubernetes.io/config.mirror]: Forbidden: "
+    assert [str(error) for error in errors] == ([where + words] if words else [])
