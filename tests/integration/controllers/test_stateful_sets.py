@@ -197,6 +197,11 @@ async def test_an_update_goes_down_to_the_partition_and_on(plane: Plane) -> None
     assert halfway.status.current_replicas == 2
     await plane.client.delete(Pod, "web-0", "default")
     await eventually(lambda: _comes_back(plane, "web-0", "web:1"))
+
+    async def ready_again() -> bool:
+        return order[-1:] == ["web-0"]
+
+    await eventually(ready_again)  # the status may still be that of before
     await settled(plane, 3, updated=1)
     order.clear()
     await change(plane, updateStrategy={"rollingUpdate": {"partition": 0}})
