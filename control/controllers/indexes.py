@@ -19,12 +19,18 @@ T = TypeVar("T", bound=ApiStruct)
 LABEL = "label"
 SELECTOR = "selector"
 CONTROLLER = "controller"
+NODE = "node"
 
 
 def index_pods(informer: Informer[Pod]) -> None:
     """File pods under their labels, and under who controls them."""
     informer.add_index(LABEL, _by_label)
     index_controlled(informer)
+
+
+def index_placed(informer: Informer[Pod]) -> None:
+    """File pods under the node that they are on."""
+    informer.add_index(NODE, lambda pod: [pod.spec.node_name] if pod.spec.node_name else [])
 
 
 def index_controlled(informer: Informer[T]) -> None:
@@ -52,6 +58,11 @@ def selected(informer: Informer[Pod], namespace: str, selector: Mapping[str, str
     found = [informer.by_index(LABEL, _filed(namespace, *pair)) for pair in selector.items()]
     fewest = min(found, key=len, default=[])
     return [pod for pod in fewest if selector.items() <= pod.metadata.labels.items()]
+
+
+def pods_on(informer: Informer[Pod], node: str) -> list[Pod]:
+    """The pods of a node."""
+    return informer.by_index(NODE, node)
 
 
 def free_pods(informer: Informer[Pod], namespace: str, labels: Mapping[str, str]) -> list[Pod]:

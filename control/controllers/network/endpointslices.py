@@ -16,6 +16,7 @@ from api.errors import is_not_found
 from api.meta import ObjectMeta
 from api.objects import Key
 from base.errors import PodwrightError
+from control.controllers import indexes
 from control.controllers.context import Context
 from control.controllers.controller import Behind
 from control.controllers.expectations import LAPSE_SECONDS, Expectations
@@ -167,6 +168,7 @@ class EndpointSliceController(BackendController):
         self._slices.add_index("endpointslice-controller", _service_of)
         self._slices.subscribe(self._on_slice)
         self._nodes = context.informers.of(Node)
+        indexes.index_placed(self.pods)
         self._nodes.subscribe(self._on_node)
         self._written: dict[str, int] = {}
         self._expected: Expectations[Key] = Expectations(context.clock)
@@ -184,8 +186,8 @@ class EndpointSliceController(BackendController):
         """A node's zone is told with each of its pods; it comes late, or changes, very seldom."""
         if new is None or not self._nodes.has_synced or _zone(old) == _zone(new):
             return
-        for service in self.services.items():
-            if has_backends(service):
+        for pod in indexes.pods_on(self.pods, new.metadata.name):
+            for service in indexes.services_selecting(self.services, pod):
                 self.enqueue(service)
 
     def _zone_of(self, node: str) -> str:

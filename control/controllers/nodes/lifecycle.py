@@ -23,6 +23,7 @@ from api.errors import is_conflict, is_not_found
 from api.objects import Key
 from base.errors import PodwrightError
 from base.tasks import TaskGuard
+from control.controllers import indexes
 from control.controllers.context import Context
 from control.controllers.controller import Controller
 from control.controllers.nodes import health
@@ -30,7 +31,6 @@ from control.controllers.nodes.tainted import TaintAges
 from control.controllers.nodes.zones import Zones, ZoneState, in_turn
 
 LEASE_NAMESPACE = "kube-node-lease"
-BY_NODE = "node-lifecycle-controller"
 SLICE = 200
 """Nodes looked at before others get the loop: one or two milliseconds."""
 
@@ -54,7 +54,7 @@ class NodeLifecycleController(Controller):
         self._waiting = 0
         self._changed: dict[str, None] = {}
         self._wake = asyncio.Event()
-        self._pods.add_index(BY_NODE, lambda pod: [pod.spec.node_name])
+        indexes.index_placed(self._pods)
         self._nodes.subscribe(self._on_node)
         self._pods.subscribe(self._on_pod)
 
@@ -88,7 +88,7 @@ class NodeLifecycleController(Controller):
             self._changed[new.metadata.name] = None
             self._wake.set()
         if old is None or old.spec.taints != new.spec.taints:
-            for pod in self._pods.by_index(BY_NODE, new.metadata.name):
+            for pod in indexes.pods_on(self._pods, new.metadata.name):
                 self.enqueue(pod)
 
     def _tell(self, node: Node, reason: str, words: str) -> None:
@@ -176,6 +176,9 @@ class NodeLifecycleController(Controller):
             if not (is_conflict(error) or is_not_found(error)):
                 self.log.warning("node %s: %s", node.metadata.name, error)
             return None
+        except Exception:  # as in Controller: one odd node must not stop the control plane
+            self.log.exception("node %s: cannot be looked at", node.metadata.name)
+            return None
 
     async def _look_at(self, node: Node, *, evicts: bool) -> Node:
         name = node.metadata.name
@@ -215,7 +218,7 @@ class NodeLifecycleController(Controller):
                 f"Node {node.metadata.name} status is now: NodeNotReady"
                 f" (no sign of life for {self.context.nodes.monitor_grace:.0f} s)",
             )
-        for pod in self._pods.by_index(BY_NODE, node.metadata.name):
+        for pod in indexes.pods_on(self._pods, node.metadata.name):
             await self._mark_pod_not_ready(pod, now)
         return node
 

@@ -4,9 +4,11 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 import msgspec
+import pytest
 
 from api import conditions
-from api.core import Event, Node
+from api.core import Event, Node, Taint
+from control.controllers.nodes import health
 from control.controllers.nodes.health import NOT_READY, UNREACHABLE
 from control.controllers.nodes.lifecycle import NodeLifecycleController
 from control.controllers.nodes.zones import ZONE_LABEL, Zones
@@ -213,3 +215,24 @@ async def test_who_tolerates_the_silence_stays(plane: Plane) -> None:
 
 async def _running(plane: Plane, count: int) -> bool:
     return sum(one.status.phase == "Running" for one in await plane.pods()) == count
+
+
+async def test_an_odd_node_stops_no_look_at_others(
+    plane: Plane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = health.wanted_taints
+
+    def taints(node: Node, now: str, *, evicts: bool) -> list[Taint]:
+        if node.metadata.name == "odd":
+            raise ValueError("nobody has thought of this")
+        return known(node, now, evicts=evicts)
+
+    monkeypatch.setattr(health, "wanted_taints", taints)
+    await plane.agents.add_node("odd")
+    await plane.agents.add_node("well")
+    await plane.client.patch(Node, "well", "", {"spec": {"unschedulable": True}})
+
+    async def tainted() -> bool:
+        return bool((await plane.client.get(Node, "well")).spec.taints)
+
+    await eventually(tainted)

@@ -110,3 +110,32 @@ async def test_endpoints_tell_the_zone_of_their_node(plane: Plane) -> None:
     moved = {"metadata": {"labels": {"topology.kubernetes.io/zone": "east"}}}
     await plane.client.patch(Node, "n1", "", moved)
     await eventually(lambda: are("east"))
+
+
+async def test_a_node_that_comes_with_a_zone_concerns_no_service_yet(plane: Plane) -> None:
+    """Ten thousand Services are not looked at anew for each of many nodes that join."""
+    zone = {"topology.kubernetes.io/zone": "west"}
+    await plane.agents.add_node("n1", labels=zone)
+    await plane.deploy(replicas=1)
+    await plane.complete("web", replicas=1)
+    await _create(plane, service(selector={"app": "web"}))
+    (pod,) = await plane.pods()
+    await _reaches(plane, (pod.status.pod_ip, True))
+    controller = next(c for c in plane.manager.controllers if c.name == "endpointslice-controller")
+    seen: list[str] = []
+    controller.enqueue = lambda obj: seen.append(obj.metadata.name)  # type: ignore[method-assign, attr-defined]
+    await plane.agents.add_node("n2", labels=zone)
+    nodes = controller.context.informers.of(Node)
+
+    async def known() -> bool:
+        return nodes.get("n2") is not None
+
+    await eventually(known)
+    assert not seen
+    moved = {"metadata": {"labels": {"topology.kubernetes.io/zone": "east"}}}
+    await plane.client.patch(Node, "n1", "", moved)
+
+    async def told() -> bool:
+        return seen == ["web"]
+
+    await eventually(told)
