@@ -11,7 +11,7 @@ import io
 import json
 import re
 import tarfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -50,6 +50,8 @@ Json = dict[str, Any]
 PREFERRED_API = (1, 47)
 """The newest engine API these functions were written for; older and newer engines negotiate."""
 
+LARGEST_ARCHIVE = 4 * 1024 * 1024
+"""Bytes of a file that is read from an image."""
 CAP_SYS_RESOURCE = 24
 """Its bit in the masks of /proc/PID/status, see capabilities(7)."""
 
@@ -385,6 +387,16 @@ def readable(message: str) -> str:
         if found:
             return after
     return text
+
+
+def archive_of(pieces: Iterable[bytes], path: str) -> bytes:
+    """A small archive as a whole. How large it is, an image's author has said. Raises EngineError."""
+    held = bytearray()
+    for piece in pieces:
+        held += piece
+        if len(held) > LARGEST_ARCHIVE:
+            raise EngineError(f"{path} of the image is larger than {LARGEST_ARCHIVE} bytes")
+    return bytes(held)
 
 
 def file_of_archive(archive: bytes) -> tuple[bytes | None, str]:

@@ -69,6 +69,8 @@ DEFAULT_URL = "unix:///var/run/docker.sock"
 WORKERS = 8
 CALL_TIMEOUT = 120
 """Seconds for one short call, its turn in the pool included: what kubelets allow a runtime."""
+LINKS = 8
+"""Links that are followed to a file of an image, one after the other."""
 LOOKERS = 16
 """Threads for questions about one container."""
 LIST_PATIENCE = 10.0
@@ -236,17 +238,23 @@ class DockerRuntime:
                 raise
 
     async def read_file(self, id: ContainerId, path: str) -> bytes | None:
+        for _ in range(LINKS):
+            content, link = await self._read_file(id, path)
+            if not link:
+                return content
+            path = posixpath.normpath(posixpath.join(posixpath.dirname(path), link))
+        return None
+
+    async def _read_file(self, id: ContainerId, path: str) -> tuple[bytes | None, str]:
         try:
-            found = await self._call(lambda c: b"".join(c.get_archive(id, path)[0]))
+            found = await self._call(
+                lambda c: engine_json.archive_of(c.get_archive(id, path)[0], path)
+            )
         except NotFound as error:
             if "No such container:" in error.message:
                 raise
-            return None
-        content, link = engine_json.file_of_archive(found)
-        if not link:
-            return content
-        where = posixpath.normpath(posixpath.join(posixpath.dirname(path), link))
-        return None if where == path else await self.read_file(id, where)
+            return None, ""
+        return engine_json.file_of_archive(found)
 
     # Processes inside.
 

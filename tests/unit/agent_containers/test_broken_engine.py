@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
+import tarfile
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 from pathlib import Path
 
 import pytest
 
+from agent.containers import engine_json
 from agent.containers import runtime as engine
-from agent.containers.errors import PullError
+from agent.containers.errors import EngineError, PullError
 from agent.containers.records import ContainerId, ContainerState, EventKind, PullProgress
 from agent.containers.runtime import DockerRuntime
 from base.clock import SystemClock
@@ -45,6 +48,7 @@ class Engine:
         self.questions = 0
         self.events = b""
         self.progress = 0
+        self.archive = b""
         self._open: set[asyncio.StreamWriter] = set()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -76,6 +80,11 @@ class Engine:
         if path.endswith("/events"):
             writer.write(b"HTTP/1.0 200 OK\r\n\r\n" + self.events)
             return None
+        if path.endswith("/archive"):
+            self.questions += 1
+            head = b"HTTP/1.0 200 OK\r\nX-Docker-Container-Path-Stat: e30=\r\n\r\n"
+            writer.write(head + self.archive)
+            return await writer.drain()
         id = path.split("/")[-2]
         if id in self.hung:
             self.questions += 1
@@ -159,3 +168,27 @@ async def test_a_pull_that_stops_in_the_middle_is_given_up(
         async with asyncio.timeout(10):
             await runtime.pull("app:1", progress=steps.append)
     assert len(steps) == 8
+
+
+async def test_a_file_of_an_image_that_is_larger_than_any(
+    broken: tuple[Engine, DockerRuntime], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What lies in an image is its author's word."""
+    monkeypatch.setattr(engine_json, "LARGEST_ARCHIVE", 4096)
+    broken[0].archive = bytes(100_000)
+    with pytest.raises(EngineError, match="is larger than 4096 bytes"):
+        await broken[1].read_file(ContainerId("a"), "/etc/passwd")
+
+
+async def test_links_of_an_image_that_lead_in_a_circle(
+    broken: tuple[Engine, DockerRuntime],
+) -> None:
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as opened:
+        link = tarfile.TarInfo("passwd")
+        link.type, link.linkname = tarfile.SYMTYPE, "x/passwd"
+        opened.addfile(link)
+    broken[0].archive = packed.getvalue()
+    async with asyncio.timeout(5):
+        assert await broken[1].read_file(ContainerId("a"), "/etc/passwd") is None
+    assert broken[0].questions < 20
