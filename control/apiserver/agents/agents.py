@@ -20,6 +20,7 @@ from base.pki import KeyPair
 from control.admission.chain import Reader
 from control.apiserver.agents.location import Agent, agent_of
 
+MAX_ANSWER = 16 * 1024 * 1024
 CONNECT_TIMEOUT = 10.0
 
 
@@ -59,6 +60,7 @@ class Agents:
                 agent.url + path,
                 params=query,
                 ssl=self._verified if verify else self._unverified,
+                allow_redirects=False,  # with our certificate, it would read what others may not
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT),
             )
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
@@ -86,6 +88,16 @@ class Agents:
                 connector=aiohttp.TCPConnector(limit=0), auto_decompress=False
             )
         return self._session
+
+
+async def body_of(answer: aiohttp.ClientResponse) -> bytes:
+    """All of a short answer. Raises 500 for one without end: agents may be anybody's."""
+    body = bytearray()
+    async for piece in answer.content.iter_any():
+        body += piece
+        if len(body) > MAX_ANSWER:
+            raise errors.internal("the agent's answer is too large")
+    return bytes(body)
 
 
 def unreachable(agent: Agent, error: BaseException) -> ApiError:

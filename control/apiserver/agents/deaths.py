@@ -16,7 +16,7 @@ from api.core import Pod
 from api.errors import ApiError
 from api.struct import ApiStruct
 from api.why import Death
-from control.apiserver.agents.agents import Agents
+from control.apiserver.agents.agents import Agents, body_of
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ async def deaths_of(agents: Agents, pod: Pod) -> list[Death]:
             async with response:
                 if response.status != 200:
                     return []
-                return _decoder.decode(await response.read()).deaths
+                return _decoder.decode(await body_of(response)).deaths
     except (ApiError, aiohttp.ClientError, OSError, TimeoutError, msgspec.DecodeError) as error:
         log.info("how containers of %s died is not known: %s", pod.metadata.name, error)
         return []

@@ -18,7 +18,7 @@ from api.core import Pod, PodAttachOptions, PodExecOptions, PodPortForwardOption
 from api.struct import ApiStruct
 from control.admission.chain import Operation
 from control.apiserver.agents import logoptions
-from control.apiserver.agents.agents import Agents
+from control.apiserver.agents.agents import Agents, body_of
 from control.apiserver.agents.location import Agent, choose_container
 from control.apiserver.agents.tunnel import tunnel
 from control.apiserver.http import responses
@@ -64,7 +64,7 @@ class PodStreams:
         async with answer:
             if answer.status != 200:
                 return responses.json_response(
-                    await answer.read(),
+                    await body_of(answer),
                     code=answer.status,
                     content_type=answer.headers.get("Content-Type", "application/json"),
                 )

@@ -22,11 +22,14 @@ from api.core import Node
 from api.errors import ApiError
 from base.clock import Clock
 from control.admission.chain import Reader
-from control.apiserver.agents.agents import Agents
+from control.apiserver.agents.agents import Agents, body_of
 from control.apiserver.agents.location import agent_of
 
 log = logging.getLogger(__name__)
 
+_NONSENSE = (LookupError, TypeError, ValueError, OverflowError, msgspec.MsgspecError)
+"""An agent that says what nobody understands is left out, and the others are not."""
+_LARGEST = 2**63
 FRESH = 10.0
 """Seconds for which an answer is good."""
 FORGOTTEN = 120.0
@@ -72,7 +75,10 @@ def reading(summary: Any, at: float) -> Reading:
     """From the body of an agent's `/stats/summary`."""
 
     def counters(of: Any) -> tuple[int, int]:
-        return int(of["cpu"]["usageCoreNanoSeconds"]), int(of["memory"]["workingSetBytes"])
+        cpu, memory = int(of["cpu"]["usageCoreNanoSeconds"]), int(of["memory"]["workingSetBytes"])
+        if not (0 <= cpu < _LARGEST and 0 <= memory < _LARGEST):
+            raise ValueError("a counter is out of range")
+        return cpu, memory
 
     found = {("", ""): counters(summary["node"])}
     for pod in summary["pods"]:
@@ -149,9 +155,9 @@ class UsageCollector:
                 async with response:
                     if response.status != 200:
                         raise errors.internal(f"its agent answered {response.status}")
-                    body = msgspec.json.decode(await response.read())
+                    body = msgspec.json.decode(await body_of(response))
             return name, reading(body, self._clock.monotonic())
-        except (ApiError, aiohttp.ClientError, OSError, TimeoutError, LookupError) as error:
+        except (ApiError, aiohttp.ClientError, OSError, TimeoutError, *_NONSENSE) as error:
             why = "no answer in time" if isinstance(error, TimeoutError) else error
             log.warning("what node %s uses is not known: %s", name, why)
             return name, None
