@@ -253,6 +253,8 @@ class NodeLifecycleController(Controller):
         remaining = seconds - self._taints.seconds_for(pod, taints)
         if remaining > 0:
             return remaining
+        if not self._zones.states():  # a restart: are others well? The first look will tell
+            return self.context.nodes.monitor_period
         if self._is_cut_off(taints):
             return self.context.nodes.monitor_grace
         await self._evict(pod, taints)
