@@ -18,7 +18,7 @@ from api.struct import ApiStruct
 from base.errors import PodwrightError
 from control.admission.storage import PROTECTIONS
 from control.controllers.context import Context
-from control.controllers.controller import Controller
+from control.controllers.controller import Behind, Controller
 
 _CLAIMS = "volume-claims"
 
@@ -88,7 +88,10 @@ class ClaimProtection(_Protection):
             return True
         # A pod that was bound a moment ago is not in the cache yet, and this cannot be taken back.
         listed = await self.client.list(Pod, obj.metadata.namespace)
-        return any(name in _mounted(pod) for pod in listed.items)
+        if any(name in _mounted(pod) for pod in listed.items):
+            # Its end is perhaps never told: it may be gone before a list begins anew.
+            raise Behind(f"a pod that mounts the claim {name} is not seen yet")
+        return False
 
 
 class VolumeProtection(_Protection):
