@@ -69,6 +69,9 @@ class Engine:
         argv = Path(f"/proc/{daemon.pid}/cmdline").read_text().rstrip("\0").split("\0")
         daemon.signal(signal_number)
         assert wait_for(lambda: not daemon.alive(), timeout=60)
+        (self.directory / "run" / "docker.pid").unlink(
+            missing_ok=True
+        )  # nobody may have reaped it yet
         processes.spawn(
             [*argv, *options],
             marker=f"{self.daemons.marker}/dockerd",

@@ -114,6 +114,7 @@ def test_no_second_pod_while_the_first_may_still_run(
         assert [one["metadata"]["uid"] for one in found] == [before["metadata"]["uid"]]
     finally:
         cluster.heal(node)
+    kubectl("wait", "--for=condition=Ready", f"node/{node}", "--timeout=90s", timeout=100)
     eventually(
         lambda: kubectl.json("get", "pod", "one-0")["metadata"]["uid"] != before["metadata"]["uid"],
         90,
