@@ -72,7 +72,7 @@ def _event(event: Event) -> str:
     return f"{about.kind}/{about.name} x{event.count} {event.reason}: {event.message}"
 
 
-def _deployment(one: Deployment) -> str:
+def _rollout(one: Deployment | StatefulSet) -> str:
     status = one.status
     return _counts(
         wanted=one.spec.replicas,
@@ -86,16 +86,6 @@ def _replica_set(one: ReplicaSet) -> str:
     status = one.status
     return _counts(
         wanted=one.spec.replicas, pods=status.replicas, available=status.available_replicas
-    )
-
-
-def _stateful_set(one: StatefulSet) -> str:
-    status = one.status
-    return _counts(
-        wanted=one.spec.replicas,
-        pods=status.replicas,
-        updated=status.updated_replicas,
-        available=status.available_replicas,
     )
 
 
@@ -121,11 +111,11 @@ def _counts(**counts: int | None) -> str:
 
 _TOLD: dict[type[Any], Callable[[Any], str]] = {
     DaemonSet: _daemon_set,
-    Deployment: _deployment,
+    Deployment: _rollout,
     Event: _event,
     Job: _job,
     Node: _node,
     Pod: _pod,
     ReplicaSet: _replica_set,
-    StatefulSet: _stateful_set,
+    StatefulSet: _rollout,
 }

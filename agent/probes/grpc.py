@@ -19,6 +19,7 @@ from h2.connection import H2Connection
 from h2.exceptions import H2Error, ProtocolError
 
 from agent.probes import http
+from api.codec.wire import encoded_varint
 
 MAX_ANSWER = 16 * 1024
 _PATH = "/grpc.health.v1.Health/Check"
@@ -154,7 +155,7 @@ def _text(value: str | bytes) -> str:
 def request(service: str) -> bytes:
     """A HealthCheckRequest: the service is field 1; an empty one asks about the server as a whole."""
     name = service.encode()
-    return b"\n" + _varint(len(name)) + name if name else b""
+    return b"\n" + encoded_varint(len(name)) + name if name else b""
 
 
 def framed(message: bytes) -> bytes:
@@ -198,12 +199,3 @@ def _status(body: bytes) -> int:
 
 def _failed(code: str, why: str) -> str:
     return f"error: health rpc probe failed: rpc error: code = {code} desc = {why}"
-
-
-def _varint(number: int) -> bytes:
-    encoded = bytearray()
-    while number > 0x7F:
-        encoded.append(number & 0x7F | 0x80)
-        number >>= 7
-    encoded.append(number)
-    return bytes(encoded)

@@ -55,6 +55,16 @@ def _varint(data: bytes, position: int) -> tuple[int, int]:
     raise ValueError("proto: integer overflow")
 
 
+def encoded_varint(number: int) -> bytes:
+    """A number that is not negative, as it is written."""
+    encoded = bytearray()
+    while number > 0x7F:
+        encoded.append(number & 0x7F | 0x80)
+        number >>= 7
+    encoded.append(number)
+    return bytes(encoded)
+
+
 def varints(data: bytes) -> Iterator[int]:
     """Packed numbers."""
     position = 0

@@ -3,17 +3,18 @@
 import asyncio
 from datetime import datetime, timedelta
 
-from api import objects, timestamps
+from api import timestamps
 from api.certificates import CertificateSigningRequest
 from api.client import Client
 from api.core import Event, Secret
-from api.errors import is_conflict, is_not_found
+from api.errors import is_conflict
 from api.objects import Key
 from api.struct import ApiStruct
 from base.errors import PodwrightError
 from base.tasks import TaskGuard
 from control.controllers.context import Context
 from control.controllers.controller import Controller
+from control.controllers.deletion import delete_if_there
 
 EVENT_TTL = timedelta(hours=1)
 DECIDED_CSR_TTL = timedelta(hours=1)
@@ -96,15 +97,8 @@ def request_expired(request: CertificateSigningRequest, now: datetime) -> bool:
 
 async def delete_quietly(client: Client, obj: ApiStruct) -> None:
     """Delete an object as it was seen; one that is gone, or has changed since, is left alone."""
-    metadata = objects.meta(obj)
     try:
-        await client.delete(
-            type(obj),
-            metadata.name,
-            metadata.namespace,
-            uid=metadata.uid,
-            resource_version=metadata.resource_version,
-        )
+        await delete_if_there(client, obj, unchanged=True)
     except PodwrightError as error:
-        if not (is_not_found(error) or is_conflict(error)):
+        if not is_conflict(error):
             raise

@@ -34,6 +34,7 @@ from base.tasks import TaskGuard
 from base.workqueue import WorkQueue
 from control.controllers.context import Context
 from control.controllers.controller import Controller
+from control.controllers.deletion import delete_if_there
 from control.controllers.lifecycle.ownership import (
     FOREGROUND,
     ORPHAN,
@@ -201,7 +202,7 @@ class GarbageCollector(Controller):
         elif verdict.unblock and any(o.block_owner_deletion for o in metadata.owner_references):
             await self._unblock_owners(node, obj)
         else:
-            await self._delete(node, obj, verdict.policy)
+            await self._delete(obj, verdict.policy)
 
     async def _standing(self, obj: ApiStruct, owner: OwnerReference) -> Standing:
         resource = self._catalogue.stored_by_kind(owner.api_version, owner.kind)
@@ -271,20 +272,9 @@ class GarbageCollector(Controller):
         freed = [msgspec.structs.replace(o, block_owner_deletion=False) for o in owners]
         await self._patch_metadata(node, obj, {"ownerReferences": msgspec.to_builtins(freed)})
 
-    async def _delete(self, node: Node, obj: ApiStruct, policy: str) -> None:
-        metadata = objects.meta(obj)
-        try:
-            await self.client.delete(
-                node.resource.type,
-                metadata.name,
-                metadata.namespace,
-                uid=metadata.uid,
-                resource_version=metadata.resource_version,
-                propagation_policy=policy,
-            )
-        except PodwrightError as error:
-            if not is_not_found(error):
-                raise
+    async def _delete(self, obj: ApiStruct, policy: str) -> None:
+        """Only the version that was judged: one that has changed since is judged again."""
+        await delete_if_there(self.client, obj, unchanged=True, propagation_policy=policy)
 
     async def _keep_owners(self, node: Node, obj: ApiStruct, uids: set[str]) -> None:
         metadata = objects.meta(obj)

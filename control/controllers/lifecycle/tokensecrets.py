@@ -16,6 +16,7 @@ from base.errors import PodwrightError
 from control.auth.tokens import claims
 from control.controllers.context import Context
 from control.controllers.controller import Controller
+from control.controllers.deletion import delete_if_there
 
 TYPE = "kubernetes.io/service-account-token"
 NAME, UID = "kubernetes.io/service-account.name", "kubernetes.io/service-account.uid"
@@ -78,11 +79,7 @@ class TokenSecretController(Controller):
             metadata.name,
             metadata.annotations.get(NAME, ""),
         )
-        try:
-            await self.client.delete(Secret, metadata.name, metadata.namespace, uid=metadata.uid)
-        except PodwrightError as error:
-            if not is_not_found(error):
-                raise
+        await delete_if_there(self.client, secret)
 
     def _missing(self, secret: Secret, account: ServiceAccount) -> Mapping[str, bytes]:
         """What has to be written into it."""

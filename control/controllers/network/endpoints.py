@@ -11,11 +11,12 @@ from api.core import (
     ObjectReference,
     Service,
 )
-from api.errors import is_already_exists, is_not_found
+from api.errors import is_already_exists
 from api.meta import ObjectMeta
 from api.objects import Key
 from base.errors import PodwrightError
 from control.controllers.context import Context
+from control.controllers.deletion import delete_if_there
 from control.controllers.network.backends import Backend, Ports, backends
 from control.controllers.network.watching import BackendController, has_backends
 
@@ -107,7 +108,7 @@ class EndpointsController(BackendController):
         known = self._endpoints.get(key.name, key.namespace)
         if service is None:
             if known is not None and self._is_left_over(key, known):
-                await self._delete(known)
+                await delete_if_there(self.client, known)
             self._bereft.discard(key)
             return None
         if service.metadata.deletion_timestamp or not has_backends(service):
@@ -138,12 +139,3 @@ class EndpointsController(BackendController):
         if LEADER_ANNOTATION in known.metadata.annotations:
             return False  # not made for a Service, but for an election of old clients
         return key in self._bereft or known.metadata.labels.get(MANAGED_BY_LABEL) == MANAGED_BY
-
-    async def _delete(self, known: Endpoints) -> None:
-        try:
-            await self.client.delete(
-                Endpoints, known.metadata.name, known.metadata.namespace, uid=known.metadata.uid
-            )
-        except PodwrightError as error:
-            if not is_not_found(error):
-                raise

@@ -12,13 +12,12 @@ import msgspec
 from api import objects
 from api.core import Node, ObjectReference, Service
 from api.discovery import Endpoint, EndpointConditions, EndpointPort, EndpointSlice
-from api.errors import is_not_found
 from api.meta import ObjectMeta
 from api.objects import Key
-from base.errors import PodwrightError
 from control.controllers import indexes
 from control.controllers.context import Context
 from control.controllers.controller import Behind
+from control.controllers.deletion import delete_if_there
 from control.controllers.expectations import LAPSE_SECONDS, Expectations
 from control.controllers.network.backends import Backend, Ports, backends
 from control.controllers.network.watching import BackendController, has_backends
@@ -237,16 +236,7 @@ class EndpointSliceController(BackendController):
     async def _delete(self, pieces: Iterable[EndpointSlice]) -> None:
         for piece in pieces:
             self._written.pop(piece.metadata.uid, None)
-            try:
-                await self.client.delete(
-                    EndpointSlice,
-                    piece.metadata.name,
-                    piece.metadata.namespace,
-                    uid=piece.metadata.uid,
-                )
-            except PodwrightError as error:
-                if not is_not_found(error):
-                    raise
+            await delete_if_there(self.client, piece)
 
 
 def _zone(node: Node | None) -> str:

@@ -16,12 +16,13 @@ import msgspec
 from api import objects
 from api.core import EndpointAddress, Endpoints, EndpointSubset, Service
 from api.discovery import Endpoint, EndpointConditions, EndpointPort, EndpointSlice
-from api.errors import is_already_exists, is_not_found
+from api.errors import is_already_exists
 from api.meta import ObjectMeta
 from api.objects import Key
 from base.errors import PodwrightError
 from control.controllers.context import Context
 from control.controllers.controller import Behind, Controller
+from control.controllers.deletion import delete_if_there
 from control.controllers.network.endpointslices import (
     MANAGED_BY_LABEL,
     MAX_PER_SLICE,
@@ -137,7 +138,7 @@ class EndpointSliceMirroringController(Controller):
                 await self._create(piece)
         for name, piece in known.items():
             if name not in wanted:
-                await self._delete(piece)
+                await delete_if_there(self.client, piece)
         return None
 
     async def _create(self, piece: EndpointSlice) -> None:
@@ -160,16 +161,6 @@ class EndpointSliceMirroringController(Controller):
         )
         if changed != known:
             await self.client.update(changed)
-
-    async def _delete(self, piece: EndpointSlice) -> None:
-        metadata = piece.metadata
-        try:
-            await self.client.delete(
-                EndpointSlice, metadata.name, metadata.namespace, uid=metadata.uid
-            )
-        except PodwrightError as error:
-            if not is_not_found(error):
-                raise
 
 
 def _is_mirror(piece: EndpointSlice) -> bool:

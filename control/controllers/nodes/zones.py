@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 from api import conditions
 from api.core import Node
+from api.nodes import is_ready
 from base.clock import Clock
 from control.controllers.context import NodeSettings
 
@@ -46,11 +47,6 @@ def zone_of(node: Node) -> Zone:
     """The zone that a node's labels name."""
     labels = node.metadata.labels
     return Zone(labels.get(REGION_LABEL, ""), labels.get(ZONE_LABEL, ""))
-
-
-def is_ready(node: Node) -> bool:
-    """Whether the node says, or is believed, to be ready."""
-    return conditions.is_true(node.status.conditions, "Ready")
 
 
 def state_of(ready: int, not_ready: int, threshold: float) -> ZoneState:

@@ -24,6 +24,7 @@ from control.controllers import indexes
 from control.controllers.claims import adopt, claim, release
 from control.controllers.context import Context
 from control.controllers.controller import Controller
+from control.controllers.deletion import delete_if_there
 from control.controllers.sight import Sight
 from control.controllers.workloads import progress, rollout
 
@@ -241,13 +242,7 @@ class DeploymentController(Controller):
 
     async def _clean_up(self, deployment: Deployment, old: Sequence[ReplicaSet]) -> None:
         for rs in rollout.surplus_history(deployment, old):
-            try:
-                await self.client.delete(
-                    ReplicaSet, rs.metadata.name, rs.metadata.namespace, uid=rs.metadata.uid
-                )
-            except PodwrightError as error:
-                if not is_not_found(error):
-                    raise
+            await delete_if_there(self.client, rs)
 
     async def _report(
         self, deployment: Deployment, new: ReplicaSet | None, old: Sequence[ReplicaSet]

@@ -18,13 +18,14 @@ from api import objects
 from api.apps import ControllerRevision, DaemonSet, StatefulSet
 from api.codec import decode
 from api.core import PodTemplateSpec
-from api.errors import is_already_exists, is_not_found
+from api.errors import is_already_exists
 from api.meta import ObjectMeta
 from api.selectors import from_label_selector
 from base.errors import PodwrightError
 from control.controllers import indexes
 from control.controllers.claims import adopt, claim, release
 from control.controllers.context import Context
+from control.controllers.deletion import delete_if_there
 from control.controllers.workloads.rollout import template_hash
 
 HASH = "controller.kubernetes.io/hash"
@@ -159,16 +160,7 @@ class Histories:
         """Delete the history beyond the owner's limit; `live` names the revisions in use."""
         used = {*live, present.revision.metadata.name}
         for one in surplus(present.ordered, used, owner.spec.revision_history_limit):
-            try:
-                await self._client.delete(
-                    ControllerRevision,
-                    one.metadata.name,
-                    one.metadata.namespace,
-                    uid=one.metadata.uid,
-                )
-            except PodwrightError as error:
-                if not is_not_found(error):
-                    raise
+            await delete_if_there(self._client, one)
 
 
 def _controls(owner: Owner, revision: ControllerRevision) -> bool:

@@ -16,6 +16,8 @@ from typing import Any
 
 import msgspec
 
+from tests.protobuf import varint
+
 Tree = Any
 Schemas = dict[str, Any]
 
@@ -265,18 +267,18 @@ class Bodies:
             inner = b"".join(self._record(depth + 1) for _ in range(self.random.randrange(4)))
             return self._field(number, inner)
         if kind == 0:
-            return _varint(number << 3) + _varint(self.random.getrandbits(64))
+            return varint(number << 3) + varint(self.random.getrandbits(64))
         if kind == 1:
-            return _varint(number << 3 | 1) + self.random.randbytes(8)
+            return varint(number << 3 | 1) + self.random.randbytes(8)
         if kind == 2:
             return self._field(number, self.text().encode())
         if kind == 5:
-            return _varint(number << 3 | 5) + self.random.randbytes(4)
-        return _varint(number << 3 | kind) + self.random.randbytes(self.random.randrange(6))
+            return varint(number << 3 | 5) + self.random.randbytes(4)
+        return varint(number << 3 | kind) + self.random.randbytes(self.random.randrange(6))
 
     def _field(self, number: int, content: bytes) -> bytes:
         size = len(content) if self.chance(98) else self.random.getrandbits(63)
-        return _varint(number << 3 | 2) + _varint(size) + content
+        return varint(number << 3 | 2) + varint(size) + content
 
     def noise(self) -> bytes:
         what = self.random.randrange(7)
@@ -361,12 +363,3 @@ def bomb(levels: int) -> bytes:
         references = b",".join([b"*a%d" % (level - 1)] * 9)
         lines.append(b"a%d: &a%d [%b]" % (level, level, references))
     return b"\n".join(lines) + b"\n"
-
-
-def _varint(number: int) -> bytes:
-    out = bytearray()
-    while number > 0x7F:
-        out.append(number & 0x7F | 0x80)
-        number >>= 7
-    out.append(number)
-    return bytes(out)

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import msgspec
 import pytest
 
-from api import errors, pods, timestamps
+from api import errors, nodes, pods, timestamps
 from api.apps import Deployment
 from api.client import Client, PatchType
 from api.coordination import Lease, LeaseSpec
@@ -283,4 +283,4 @@ async def plane(tmp_path: Path, scheduling: Configuration) -> AsyncIterator[Plan
 
 async def ready_node(client: Client, name: str) -> bool:
     found = await client.get(Node, name)
-    return any(c.type == "Ready" and c.status == "True" for c in found.status.conditions)
+    return nodes.is_ready(found)

@@ -9,8 +9,7 @@ from api import errors
 from api.apps import ReplicaSet
 from api.core import ConfigMap, Event, Namespace, ObjectReference, PersistentVolume, Pod
 from api.meta import ObjectMeta, OwnerReference
-from api.objects import Key
-from control.controllers.lifecycle.garbage import GarbageCollector, Node
+from control.controllers.lifecycle.garbage import GarbageCollector
 from tests.integration.controllers.conftest import Plane, eventually
 from tests.unit.controllers.making import replica_set
 
@@ -252,7 +251,6 @@ async def test_a_dependent_that_changed_is_judged_again(plane: Plane) -> None:
     seen = await _make(plane, "child")
     adopted = {"metadata": {"ownerReferences": [_reference(stays)]}}
     await plane.client.patch(ConfigMap, "child", "default", adopted)
-    node = Node(collector._rows[ConfigMap], Key("default", "child"))
     with pytest.raises(errors.ApiError) as caught:
-        await collector._delete(node, seen, "Background")
+        await collector._delete(seen, "Background")
     assert errors.is_conflict(caught.value)

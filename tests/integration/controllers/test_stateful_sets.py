@@ -9,6 +9,7 @@ from api.apps import ControllerRevision, StatefulSet
 from api.client import PatchType
 from api.core import Event, PersistentVolumeClaim, Pod
 from api.objects import Key
+from api.pods import is_ready
 from control.controllers.workloads import ordinals
 from tests.integration.controllers.conftest import Plane, eventually
 from tests.unit.controllers.making import stateful_set
@@ -70,15 +71,11 @@ def note_order(plane: Plane) -> list[str]:
             order.append(f"+{new.metadata.name}")
         elif new is None and old is not None:
             order.append(f"-{old.metadata.name}")
-        elif new is not None and old is not None and _ready(new) and not _ready(old):
+        elif new is not None and old is not None and is_ready(new) and not is_ready(old):
             order.append(new.metadata.name)
 
     plane.agents.pods.subscribe(told)
     return order
-
-
-def _ready(pod: Pod) -> bool:
-    return any(c.type == "Ready" and c.status == "True" for c in pod.status.conditions)
 
 
 async def test_pods_come_and_go_in_order(plane: Plane) -> None:
@@ -229,7 +226,7 @@ async def test_several_at_once_where_several_may_be_missing(plane: Plane) -> Non
     def watch(old: Pod | None, new: Pod | None) -> None:
         nonlocal lowest
         there = [pod for pod in plane.agents.pods.items() if not pod.metadata.deletion_timestamp]
-        lowest = min(lowest, sum(map(_ready, there)))
+        lowest = min(lowest, sum(map(is_ready, there)))
 
     plane.agents.pods.subscribe(watch)
     await change(plane, template=image("web:2"))

@@ -17,6 +17,8 @@ from typing import Any
 
 import msgspec
 
+from api.codec.wire import encoded_varint
+
 Encode = Callable[[Any], bytes]
 
 _EXTENSION = "x-"
@@ -31,29 +33,20 @@ def encode(document: Mapping[str, Any]) -> bytes:
 # -- the wire -------------------------------------------------------------------------------------
 
 
-def _number(value: int) -> bytes:
-    made = bytearray()
-    while value > 0x7F:
-        made.append(value & 0x7F | 0x80)
-        value >>= 7
-    made.append(value)
-    return bytes(made)
-
-
 def _block(number: int, value: bytes) -> bytes:
-    return _number(number << 3 | _BYTES) + _number(len(value)) + value
+    return encoded_varint(number << 3 | _BYTES) + encoded_varint(len(value)) + value
 
 
 def _flag(number: int, value: bool) -> bytes:
-    return _number(number << 3 | _VARINT) + bytes([value])
+    return encoded_varint(number << 3 | _VARINT) + bytes([value])
 
 
 def _count(number: int, value: int) -> bytes:
-    return _number(number << 3 | _VARINT) + _number(int(value) & 2**64 - 1)
+    return encoded_varint(number << 3 | _VARINT) + encoded_varint(int(value) & 2**64 - 1)
 
 
 def _double(number: int, value: float) -> bytes:
-    return _number(number << 3 | _FIXED) + struct.pack("<d", value)
+    return encoded_varint(number << 3 | _FIXED) + struct.pack("<d", value)
 
 
 # -- kinds of fields: each makes an encoder of (number, value) -------------------------------------

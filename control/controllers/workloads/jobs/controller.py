@@ -10,11 +10,11 @@ import msgspec
 
 from api import conditions, timestamps
 from api.batch import Job, JobStatus
-from api.errors import is_not_found
 from api.objects import Key
 from base.errors import PodwrightError
 from control.controllers.context import Context
 from control.controllers.controller import Behind
+from control.controllers.deletion import delete_if_there
 from control.controllers.expectations import LAPSE_SECONDS
 from control.controllers.workloads.jobs import counting
 from control.controllers.workloads.jobs.plan import Plan, plan
@@ -95,18 +95,7 @@ class JobController(JobPodOwner):
             return None
         if left > 0:
             return left
-        try:
-            await self.client.delete(
-                Job,
-                job.metadata.name,
-                job.metadata.namespace,
-                propagation_policy="Foreground",
-                uid=job.metadata.uid,
-                resource_version=job.metadata.resource_version,
-            )
-        except PodwrightError as error:
-            if not is_not_found(error):
-                raise
+        await delete_if_there(self.client, job, unchanged=True, propagation_policy="Foreground")
         return None
 
     async def sync(self, job: Job, key: Key) -> float | None:
