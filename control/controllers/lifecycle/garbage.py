@@ -7,6 +7,10 @@ the finalizer `orphan` has its dependents' references to it removed, and then go
 The graph is an index kept by the informers of every kind: UID of an owner → its dependents. The
 graph may lag, so an owner is called gone only after a live read says so, an object is deleted only in
 the version that was judged, and nobody is said to have no dependents before every kind was listed.
+A kind that came at run time may never be listed (its conversion webhook is down): it is waited for
+during `PATIENCE` seconds, as in Kubernetes, and then collection goes on without it, which the log, an
+event on whoever had its dependents looked for, and `kinds_not_seen` tell. Its objects are judged by
+their owners when they can be seen again.
 Owners of a namespaced object live in its namespace or are cluster-scoped; an owner in another
 namespace counts as gone, and an object of the cluster that names one in a namespace is never
 collected. Both are told in an event, OwnerRefInvalidNamespace. One queue; its keys name the kind as
@@ -46,6 +50,8 @@ from control.controllers.lifecycle.ownership import (
 
 INDEX = "garbage-collector"
 _EXPIRING = frozenset({"Event"})
+PATIENCE = 30.0
+"""Seconds that everybody waits for the first list of a kind that came at run time."""
 
 
 class Node(NamedTuple):
@@ -71,6 +77,8 @@ class GarbageCollector(Controller):
         self._informers: dict[type[Any], Informer[Any]] = {}
         self._rows: dict[type[Any], Resource] = {}
         self._running: dict[type[Any], asyncio.Task[None]] = {}
+        self._since: dict[type[Any], float] = {}
+        self._given_up: frozenset[str] = frozenset()
         self._guard: TaskGuard | None = None
         for resource in RESOURCES:
             if resource.kind in _EXPIRING or "watch" not in resource.verbs:
@@ -85,7 +93,11 @@ class GarbageCollector(Controller):
             guard.start(self._collect(), name=f"{self.name} worker {number}")
 
     def statistics(self) -> dict[str, float]:
-        return {**self._nodes.statistics(), "reconcile_failures": self._failures}
+        return {
+            **self._nodes.statistics(),
+            "reconcile_failures": self._failures,
+            "kinds_not_seen": len(self._blind()),
+        }
 
     async def reconcile(self, key: Key) -> float | None:
         raise NotImplementedError("the garbage collector's keys name a kind: see _collect")
@@ -104,12 +116,13 @@ class GarbageCollector(Controller):
         }
         for type_ in self._running.keys() - defined.keys():
             self._running.pop(type_).cancel()
-            del self._informers[type_], self._rows[type_]
+            del self._informers[type_], self._rows[type_], self._since[type_]
         for type_, resource in defined.items():
             if type_ in self._running:
                 continue
             informer = self._shared.another(type_)
             self._follow(resource, informer)
+            self._since[type_] = self.clock.monotonic()
             self._running[type_] = self._guard.start(
                 informer.run(), name=f"informer {resource.qualified_name}"
             )
@@ -286,7 +299,7 @@ class GarbageCollector(Controller):
         )
 
     async def _orphan_dependents(self, node: Node, obj: ApiStruct) -> None:
-        self._check_sight()
+        self._check_sight(obj)
         uid = objects.meta(obj).uid
         for type_, informer in list(self._informers.items()):
             for dependent in informer.by_index(INDEX, uid):
@@ -296,7 +309,7 @@ class GarbageCollector(Controller):
         await self._remove_finalizer(node, obj, ORPHAN)
 
     async def _delete_in_foreground(self, node: Node, obj: ApiStruct) -> None:
-        self._check_sight()
+        self._check_sight(obj)
         uid = objects.meta(obj).uid
         blocked = False
         for type_, informer in self._informers.items():
@@ -328,15 +341,33 @@ class GarbageCollector(Controller):
             ]
         return False
 
-    def _check_sight(self) -> None:
-        """Somebody's dependents may be of a kind that was never listed yet."""
-        blind = [
-            resource.qualified_name
-            for type_, resource in self._rows.items()
-            if not self._informers[type_].has_synced
-        ]
-        if blind:
-            raise TemporaryError(f"cannot see yet what depends on it among: {', '.join(blind)}")
+    def _blind(self) -> list[type[Any]]:
+        return [type_ for type_, one in self._informers.items() if not one.has_synced]
+
+    def _check_sight(self, obj: ApiStruct) -> None:
+        """The object's dependents may be of a kind that was never listed yet: wait, but not for ever."""
+        now = self.clock.monotonic()
+        blind = {
+            self._rows[type_].qualified_name: self._since.get(type_) for type_ in self._blind()
+        }
+        awaited = [name for name, at in blind.items() if at is None or now < at + PATIENCE]
+        if awaited:
+            raise TemporaryError(f"cannot see yet what depends on it among: {', '.join(awaited)}")
+        self._go_on_without(obj, frozenset(blind))
+
+    def _go_on_without(self, obj: ApiStruct, names: frozenset[str]) -> None:
+        listed = ", ".join(sorted(names))
+        if names != self._given_up:
+            self._given_up = names
+            if names:
+                self.log.warning("cannot list %s: collecting garbage without them", listed)
+        if names:
+            self._recorder.event(
+                obj,
+                "Warning",
+                "DependentsNotSeen",
+                f"dependents were looked for without {listed}, which cannot be listed",
+            )
 
     async def _remove_finalizer(self, node: Node, obj: ApiStruct, finalizer: str) -> None:
         kept = [name for name in objects.meta(obj).finalizers if name != finalizer]
