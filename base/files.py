@@ -30,6 +30,12 @@ def atomic_write(path: Path, data: bytes | str, mode: int = 0o644) -> None:
     _sync_directory(path.parent)
 
 
+def remove_unfinished(directory: Path) -> None:
+    """Remove what writers that were killed have left. Nobody may be writing there now."""
+    for path in directory.glob(".*.tmp"):
+        path.unlink(missing_ok=True)
+
+
 def make_directory(path: Path, mode: int = 0o755) -> Path:
     """Ensure a directory with exactly this mode; parents that are missing are made as well."""
     path.mkdir(parents=True, exist_ok=True)

@@ -19,7 +19,7 @@ import msgspec
 
 from api.core import Pod
 from base.clock import Clock
-from base.files import atomic_write, make_directory
+from base.files import atomic_write, make_directory, remove_unfinished
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +42,8 @@ class Checkpoints:
         self._unsaved: dict[str, Pod] = {}
         self._noted = asyncio.Event()
         self._writing = asyncio.Lock()
+        self._under_way = ""
+        """Which pod's file a thread writes now; empty once the pod was removed meanwhile."""
         self._written = 0
 
     def save(self, pod: Pod) -> None:
@@ -52,6 +54,8 @@ class Checkpoints:
     def remove(self, uid: str) -> None:
         """Forget the pod. May be called twice."""
         self._unsaved.pop(uid, None)
+        if uid == self._under_way:
+            self._under_way = ""
         self._path(uid).unlink(missing_ok=True)
 
     async def run(self) -> None:
@@ -69,7 +73,8 @@ class Checkpoints:
                 await self._write(*self._unsaved.popitem())
 
     def load(self) -> list[Pod]:
-        """All pods that were wanted when this agent last heard of the API."""
+        """All pods that were wanted when this agent last heard of the API. Before the first `save`."""
+        remove_unfinished(self._directory)
         pods = []
         for path in sorted(self._directory.glob("*.json")):
             try:
@@ -83,10 +88,13 @@ class Checkpoints:
         return {"checkpoints_written": self._written, "checkpoints_unsaved": len(self._unsaved)}
 
     async def _write(self, uid: str, pod: Pod) -> None:
+        self._under_way = uid
         try:
             await asyncio.to_thread(atomic_write, self._path(uid), _encoder.encode(pod), 0o600)
         except OSError as error:  # a full disk must not stop pods
             log.warning("checkpoint of pod %s is not written: %s", uid, error)
+        if not self._under_way:
+            self._path(uid).unlink(missing_ok=True)
         self._written += 1
 
     def _path(self, uid: str) -> Path:

@@ -304,6 +304,7 @@ class PodManager:
             await self.agent.clock.sleep(retry_delay(crashes, longest=MAX_CRASH_DELAY))
             worker = await self._replace(uid, worker)
         del self.workers[uid]
+        self.agent.checkpoints.remove(uid)  # what was told of its end has saved it once more
         if not worker.context.memory.removed:
             self._finished.add(uid)
         if worker.static:

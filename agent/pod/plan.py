@@ -241,10 +241,14 @@ def _may_create(container: Container, observed: PodObserved) -> bool:
 
 
 def _may_start(pod: Pod, container: Container, observed: PodObserved) -> bool:
-    """The sandbox has its address, and no earlier container's postStart hook is outstanding."""
+    """The sandbox has its address, and no earlier container's postStart hook is outstanding.
+
+    Init and ephemeral containers wait for no hook: that of a main container, which may itself wait
+    for them, would never come.
+    """
     if not (observed.sandbox_running and observed.network_ready and observed.volumes_ready):
         return False
-    if any(added.name == container.name for added in pod.spec.ephemeral_containers):
+    if all(main.name != container.name for main in pod.spec.containers):
         return True
     for earlier in pod.spec.containers:
         if earlier.name == container.name:

@@ -374,6 +374,14 @@ def test_the_next_container_starts_after_the_post_start_hook(first: list[Seen], 
     assert ("b" in [a.container for a in starts]) is not held
 
 
+def test_init_containers_wait_for_no_hook_of_a_main_container() -> None:
+    pod = make_pod(container("a", lifecycle=post_start()), inits=[I1, S1])
+    made = {"i1": [seen(I1, unstarted=True)]}
+    assert kinds(plan(pod, observe(made))) == ["StartContainer"]
+    made = {"i1": [seen(I1)], "s1": [seen(S1, unstarted=True)]}
+    assert kinds(plan(pod, observe(made))) == ["StartContainer"]
+
+
 def test_a_container_that_cannot_be_made_holds_up_nobody() -> None:
     pod = make_pod(container("a", lifecycle=post_start()), container("b"))
     observed = observe(

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
+from threading import Event
+from typing import Any
 
 import pytest
 
@@ -22,6 +25,7 @@ from api.core import (
 from api.errors import ApiError
 from api.meta import ObjectMeta
 from base.clock import FakeClock
+from base.files import atomic_write
 from tests.unit.agent.builders import UID, container, make_pod
 from tests.unit.agent.node import Node
 
@@ -198,6 +202,40 @@ async def test_a_broken_checkpoint_is_set_aside(tmp_path: Path) -> None:
     await node.run(5)
     assert node.names() == ["POD", "web"]
     assert (tmp_path / "checkpoints" / f"{UID}.broken").exists()
+
+
+async def test_a_checkpoint_that_is_written_as_its_pod_goes_does_not_stay(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a next agent without the control plane would start a pod that was deleted."""
+    node = await settled(tmp_path, make_pod())
+    checkpoints, entered, leave = node.manager.agent.checkpoints, Event(), Event()
+
+    def slow_write(path: Path, *arguments: Any) -> None:
+        entered.set()
+        leave.wait(10)
+        atomic_write(path, *arguments)
+
+    monkeypatch.setattr("agent.pod.checkpoint.atomic_write", slow_write)
+    checkpoints.save(node.api.pod())
+    writing = asyncio.create_task(checkpoints.flush())
+    while not entered.is_set():
+        await asyncio.sleep(0)
+    checkpoints.remove(UID)
+    leave.set()
+    await writing
+    assert list((tmp_path / "checkpoints").iterdir()) == []
+    await node.kill()
+
+
+async def test_a_deleted_pod_has_no_checkpoint(tmp_path: Path) -> None:
+    node = await settled(tmp_path, make_pod())
+    node.api.delete_gracefully("pod", "ns", stamp="2026-01-01T00:01:00Z", grace=1)
+    await node.run(5)
+    await node.manager.agent.checkpoints.flush()
+    assert node.manager.workers == {}
+    assert list((tmp_path / "checkpoints").iterdir()) == []
+    await node.kill()
 
 
 async def test_orphans_of_another_node_are_not_ours(tmp_path: Path) -> None:
