@@ -13,13 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from control.scheduler.filters import FILTERS, Filter
+from control.scheduler.fitting import Scores
 from control.scheduler.profile import Profile
 from control.scheduler.request import Request
 from control.scheduler.snapshot import Mask, Snapshot
 from control.scheduler.verdict import Refusal
 
 Choose = Callable[[Sequence[int]], int]
-"""Picks one of several rows that score the same (`random.choice`, or the first in a test)."""
+"""Picks one of several that are as good (`random.choice`, or the first in a test)."""
 
 NO_NODES = "no nodes available to schedule pods"
 DEFAULT = Profile()
@@ -83,29 +84,30 @@ def decide(
 ) -> Decision:
     """Choose a node for the pod, spreading fairly over equal scores."""
     candidates = snapshot.present
-    total = int(candidates.sum())
+    total = int(np.count_nonzero(candidates))
     if total == 0:
         return Decision(None, NO_NODES, nothing_to_try=True)
     names = snapshot.names()
     refusals: list[tuple[Filter, Refusal]] = []
     for name, check in FILTERS:
         verdict = check(request, snapshot, candidates)
+        if verdict.passes is candidates:
+            continue
         refusals += [(name, refusal) for refusal in verdict.refusals]
         candidates = verdict.passes
-        if not candidates.any():
+        if not np.count_nonzero(candidates):
             message = unavailable_message(total, [refusal for _, refusal in refusals])
             return Decision(None, message, names, tuple(refusals))
     if (enough := profile.enough(total)) < total:
         candidates = _some(candidates, enough, choose)
     rows = np.flatnonzero(candidates)
-    parts = {
-        name: weight * score(request, snapshot, candidates)[rows]
+    parts = [
+        (name, weight, score(request, snapshot, candidates))
         for name, weight, score in profile.scores
-    }
-    sums = np.zeros(len(rows))
-    for values in parts.values():
-        sums += values
-    chosen = choose(rows[sums.max() - sums < 1e-9].tolist())
+    ]
+    sums = _summed(parts, len(candidates))[rows]
+    equal = rows[sums > sums.max() - 1e-9]
+    chosen = int(equal[choose(range(len(equal)))])
     return Decision(
         names[chosen],
         "",
@@ -115,6 +117,24 @@ def decide(
         sums.astype(np.float32),
         _best(names, rows, sums, parts, chosen),
     )
+
+
+_Parts = Sequence[tuple[str, float, Scores | float]]
+
+
+def _summed(parts: _Parts, rows: int) -> Scores:
+    """The weighted sums of all scores by row; most are the same for all nodes."""
+    sums, everywhere = np.zeros(rows), 0.0
+    for _, weight, values in parts:
+        if isinstance(values, float):
+            everywhere += weight * values
+        else:
+            sums += values if weight == 1.0 else weight * values
+    return sums + everywhere
+
+
+def _part(weight: float, values: Scores | float, row: int) -> float:
+    return weight * (values if isinstance(values, float) else float(values[row]))
 
 
 def _some(candidates: Mask, enough: int, choose: Choose) -> Mask:
@@ -132,7 +152,7 @@ def _best(
     names: tuple[str, ...],
     rows: NDArray[np.intp],
     sums: NDArray[np.float64],
-    parts: dict[str, NDArray[np.float64]],
+    parts: _Parts,
     chosen: int,
 ) -> tuple[Scored, ...]:
     """The chosen node first, then the next best, each with its single scores."""
@@ -141,13 +161,10 @@ def _best(
     while len(order) < min(EXPLAINED, len(rows)):
         left[order[-1]] = -np.inf
         order.append(int(left.argmax()))
+    found = [(int(rows[place]), float(sums[place])) for place in order]
     return tuple(
-        Scored(
-            names[rows[place]],
-            float(sums[place]),
-            {name: float(values[place]) for name, values in parts.items()},
-        )
-        for place in order
+        Scored(names[row], total, {name: _part(by, values, row) for name, by, values in parts})
+        for row, total in found
     )
 
 

@@ -11,6 +11,7 @@ from enum import Enum
 import numpy as np
 from numpy.typing import NDArray
 
+from control.scheduler.columns import Rows
 from control.scheduler.interpod import inter_pod_affinity
 from control.scheduler.reachable import (
     claims_in_order,
@@ -23,7 +24,7 @@ from control.scheduler.request import Request
 from control.scheduler.snapshot import PODS, Mask, Snapshot
 from control.scheduler.spreading import pod_topology_spread
 from control.scheduler.taints import blocking, tolerated, tolerates
-from control.scheduler.verdict import Lacking, Refusal, Verdict, verdict
+from control.scheduler.verdict import Lacking, Refusal, Verdict, missing, verdict
 
 PORTS_TAKEN = "node(s) didn't have free ports for the requested pod ports"
 UNSCHEDULABLE_TAINT = ("node.kubernetes.io/unschedulable", "", "NoSchedule")
@@ -48,9 +49,10 @@ class Filter(Enum):
 
 def node_unschedulable(request: Request, snapshot: Snapshot, candidates: Mask) -> Verdict:
     """Cordoned nodes take only pods that tolerate the cordon (DaemonSet pods do)."""
-    if tolerates(request.spec.tolerations, UNSCHEDULABLE_TAINT):
+    cordoned = snapshot.unschedulable
+    if not cordoned.any() or tolerates(request.spec.tolerations, UNSCHEDULABLE_TAINT):
         return Verdict(candidates)
-    passes = candidates & ~snapshot.unschedulable
+    passes = candidates & ~cordoned
     return verdict(candidates, passes, "node(s) were unschedulable")
 
 
@@ -67,8 +69,11 @@ def node_name(request: Request, snapshot: Snapshot, candidates: Mask) -> Verdict
 
 def taint_toleration(request: Request, snapshot: Snapshot, candidates: Mask) -> Verdict:
     """Every NoSchedule or NoExecute taint must be tolerated; checked once per class of taints."""
-    passes, in_the_way = candidates & tolerated(request, snapshot), blocking(request, snapshot)
-    left_out = np.flatnonzero(candidates & ~passes)
+    in_the_way = blocking(request, snapshot)
+    if not any(in_the_way):
+        return Verdict(candidates)
+    passes = candidates & tolerated(request, snapshot)
+    left_out = missing(candidates, passes)
     classes = snapshot.taint_class[left_out]
     return Verdict(
         passes,
@@ -109,46 +114,48 @@ def node_resources_fit(request: Request, snapshot: Snapshot, candidates: Mask) -
     """
     demand = snapshot.demand(request)
     wanted = {name: column for name, column in snapshot.resources.items() if demand[column] > 0}
+
+    def fits(rows: Rows) -> Mask:
+        enough = np.ones(len(snapshot.present[rows]), dtype=np.bool_)
+        for column in wanted.values():
+            free = snapshot.allocatable[rows, column] - snapshot.taken[rows, column]
+            enough &= free >= demand[column]
+        return enough
+
+    key = (node_resources_fit, frozenset(request.resources.items()))
+    passes = candidates & snapshot.columns.get(key, fits)
+    left_out = missing(candidates, passes)
+    if not left_out.size:
+        return Verdict(candidates)
     free = {
-        name: snapshot.allocatable[:, column] - snapshot.taken[:, column]
+        name: snapshot.allocatable[left_out, column] - snapshot.taken[left_out, column]
         for name, column in wanted.items()
     }
-    short = {name: free[name] < demand[column] for name, column in wanted.items()}
-    passes = candidates & ~np.logical_or.reduce(list(short.values()))
-    left_out = np.flatnonzero(candidates & ~passes)
-    if not left_out.size:
-        return Verdict(passes)
     needed = {name: int(demand[column]) for name, column in wanted.items()}
-    return Verdict(passes, tuple(_alike(left_out, short, free, needed)))
+    return Verdict(passes, tuple(_alike(left_out, free, needed)))
 
 
 def _alike(
-    rows: NDArray[np.intp],
-    short: dict[str, Mask],
-    free: dict[str, NDArray[np.int64]],
-    needed: dict[str, int],
+    rows: NDArray[np.intp], free: dict[str, NDArray[np.int64]], needed: dict[str, int]
 ) -> Iterator[Refusal]:
     """The refused nodes by what they lack; thousands of them lack the same few things."""
-    names = list(short)
-    shortages = np.column_stack([short[name][rows] for name in names])
+    names = list(needed)
+    left = np.column_stack([free[name] for name in names])
+    shortages = left < np.array([needed[name] for name in names])
     while rows.size:
         same = (shortages == shortages[0]).all(axis=1)
-        lacks = tuple(names[int(place)] for place in np.flatnonzero(shortages[0]))
-        those = rows[same]
-        lacking = Lacking(
-            lacks,
-            tuple(needed[name] for name in lacks),
-            np.column_stack([free[name][those] for name in lacks]),
-        )
-        yield Refusal(tuple(shortage(name) for name in lacks), those, lacking)
-        rows, shortages = rows[~same], shortages[~same]
+        places = np.flatnonzero(shortages[0])
+        lacks = tuple(names[int(place)] for place in places)
+        lacking = Lacking(lacks, tuple(needed[name] for name in lacks), left[same][:, places])
+        yield Refusal(tuple(shortage(name) for name in lacks), rows[same], lacking)
+        rows, shortages, left = rows[~same], shortages[~same], left[~same]
 
 
 def feasible(request: Request, snapshot: Snapshot, among: Mask | None = None) -> Mask:
     """The nodes, of some or of all, that pass every filter."""
     candidates = snapshot.present if among is None else among
     for _, check in FILTERS:
-        if not candidates.any():
+        if not np.count_nonzero(candidates):
             break
         candidates = check(request, snapshot, candidates).passes
     return candidates

@@ -5,18 +5,20 @@ NodeResourcesBalancedAllocation: a node counts the resources that it has, an ext
 that ask for it; CPU and memory count as pods are likely to use them (`Request.likely_use`).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
+from control.scheduler.columns import Rows
 from control.scheduler.request import Request
 from control.scheduler.snapshot import TOO_MUCH, Mask, Snapshot
 
 Scores = NDArray[np.float64]
-Score = Callable[[Request, Snapshot, Mask], Scores]
+Score = Callable[[Request, Snapshot, Mask], Scores | float]
+"""By row, of which only those of candidates count, or what all nodes get."""
 
 MAX_SCORE = 100.0
 MAX_UTILIZATION = 100.0
@@ -85,45 +87,62 @@ def _weighed(
     worthless: bool = False,
 ) -> Scores:
     """The mean of what each resource's use is worth, as far as it counts."""
-    total, weighed = np.zeros(len(candidates)), np.zeros(len(candidates))
-    everywhere = 0.0
-    for one in weights:
-        found = _used(one.resource, request, snapshot)
-        if found is None:
-            continue
-        values, counts = value(found[0]), found[1]
-        if worthless:
-            counts = counts & (values > 0)
-        if (counts | ~candidates).all():
-            total += one.weight * values
-            everywhere += one.weight
-        else:
-            total += np.where(counts, one.weight * values, 0.0)
-            weighed += one.weight * counts
-    weighed += everywhere
-    scores: Scores = np.divide(total, weighed, out=np.zeros(len(total)), where=weighed > 0)
-    return scores
+
+    def compute(rows: Rows) -> Scores:
+        present = snapshot.present[rows]
+        total, weighed = np.zeros(len(present)), np.zeros(len(present))
+        everywhere = 0.0
+        for one in weights:
+            found = _used(one.resource, request, snapshot, rows)
+            if found is None:
+                continue
+            values, counts = value(found[0]), found[1]
+            if worthless:
+                counts = counts & (values > 0)
+            if (counts | ~present).all():
+                total += one.weight * values
+                everywhere += one.weight
+            else:
+                total += np.where(counts, one.weight * values, 0.0)
+                weighed += one.weight * counts
+        weighed += everywhere
+        scores: Scores = np.divide(total, weighed, out=np.zeros(len(total)), where=weighed > 0)
+        return scores
+
+    return snapshot.columns.get((value, tuple(weights), _asked(request)), compute)
 
 
 def _balanced(
-    resources: Sequence[str], request: Request, snapshot: Snapshot, candidates: Mask
+    resources: tuple[str, ...], request: Request, snapshot: Snapshot, candidates: Mask
 ) -> Scores:
-    found = [one for name in resources if (one := _used(name, request, snapshot)) is not None]
-    used = [np.minimum(fraction, 1.0) for fraction, _ in found]
-    if len(used) == 2 and all((counts | ~candidates).all() for _, counts in found):
-        scores: Scores = MAX_SCORE * (1.0 - np.abs(used[0] - used[1]) / 2.0)
+    def compute(rows: Rows) -> Scores:
+        present = snapshot.present[rows]
+        every = (_used(name, request, snapshot, rows) for name in resources)
+        found = [one for one in every if one is not None]
+        used = [np.minimum(fraction, 1.0) for fraction, _ in found]
+        if len(used) == 2 and all((counts | ~present).all() for _, counts in found):
+            scores: Scores = MAX_SCORE * (1.0 - np.abs(used[0] - used[1]) / 2.0)
+            return scores
+        if not used:
+            return np.full(len(present), MAX_SCORE)
+        counts = np.array([counts for _, counts in found])
+        number = np.maximum(counts.sum(axis=0), 1)
+        mean = np.where(counts, used, 0.0).sum(axis=0) / number
+        deviation = np.sqrt((np.where(counts, used - mean, 0.0) ** 2).sum(axis=0) / number)
+        scores = MAX_SCORE * (1.0 - deviation)
         return scores
-    if not used:
-        return np.full(len(candidates), MAX_SCORE)
-    counts = np.array([counts for _, counts in found])
-    number = np.maximum(counts.sum(axis=0), 1)
-    mean = np.where(counts, used, 0.0).sum(axis=0) / number
-    deviation = np.sqrt((np.where(counts, used - mean, 0.0) ** 2).sum(axis=0) / number)
-    scores = MAX_SCORE * (1.0 - deviation)
-    return scores
+
+    return snapshot.columns.get((resources, _asked(request)), compute)
 
 
-def _used(resource: str, request: Request, snapshot: Snapshot) -> tuple[Scores, Mask] | None:
+def _asked(request: Request) -> Hashable:
+    """All that these scores read of a pod."""
+    return frozenset(request.resources.items())
+
+
+def _used(
+    resource: str, request: Request, snapshot: Snapshot, rows: Rows
+) -> tuple[Scores, Mask] | None:
     """The used fraction with the pod by node, above 1 where it is overcommitted, and where it counts."""
     column = snapshot.resources.get(resource)
     wanted = request.resources.get(resource, 0)
@@ -131,9 +150,9 @@ def _used(resource: str, request: Request, snapshot: Snapshot) -> tuple[Scores, 
         return None
     if resource in _LIKELY:
         place = _LIKELY.index(resource)
-        taken, wanted = snapshot.likely_use[:, place], request.likely_use[place]
+        taken, wanted = snapshot.likely_use[rows, place], request.likely_use[place]
     else:
-        taken = snapshot.taken[:, column]
-    inverse = snapshot.inverse[:, column]
+        taken = snapshot.taken[rows, column]
+    inverse = snapshot.inverse[rows, column]
     used: Scores = (taken + min(wanted, TOO_MUCH)) * inverse
     return used, inverse > 0

@@ -3,8 +3,8 @@
 Kubernetes' default set: LeastAllocated and BalancedAllocation over CPU and memory, spreading of one
 owner's pods and by soft constraints, preferred affinity to nodes and pods, PreferNoSchedule taints,
 and where the images are.
-Each is an array over all rows; only candidates' rows count. A profile may weigh them otherwise
-(`control/scheduler/profile.py`).
+Each is an array over all rows, of which only candidates' count, or one number where all nodes get the
+same. A profile may weigh them otherwise (`control/scheduler/profile.py`).
 """
 
 import numpy as np
@@ -27,45 +27,47 @@ MOST_PER_CONTAINER = 1000.0 * 2**20
 """Bytes of images: less is as good as nothing, more no better."""
 
 
-def owner_spread(request: Request, snapshot: Snapshot, candidates: Mask) -> Scores:
+def owner_spread(request: Request, snapshot: Snapshot, candidates: Mask) -> Scores | float:
     """The fewer pods of the same owner a node has, the better."""
-    scores = np.full(len(candidates), MAX_SCORE)
     if not request.owner:
-        return scores
+        return MAX_SCORE
     counts = snapshot.owners.count(request.owner).counts
     most = counts[candidates].max(initial=0)
-    return scores if most == 0 else MAX_SCORE * (most - counts) / most
+    return MAX_SCORE if most == 0 else MAX_SCORE * (most - counts) / most
 
 
-def preferred_affinity(request: Request, snapshot: Snapshot, candidates: Mask) -> Scores:
+def preferred_affinity(request: Request, snapshot: Snapshot, candidates: Mask) -> Scores | float:
     """The sum of the weights of the preferred terms that match, scaled to the best node."""
+    if not request.node_preference:
+        return 0.0
     sums = snapshot.preference(request)
     best = sums[candidates].max(initial=0)
-    return sums if best == 0 else MAX_SCORE * sums / best
+    return 0.0 if best == 0 else MAX_SCORE * sums / best
 
 
-def preferred_taints(request: Request, snapshot: Snapshot, candidates: Mask) -> Scores:
+def preferred_taints(request: Request, snapshot: Snapshot, candidates: Mask) -> Scores | float:
     """The fewer untolerated PreferNoSchedule taints, the better; counted once per class."""
-    counts = np.array(
-        [
-            sum(
-                taint[2] == "PreferNoSchedule" and not tolerates(request.spec.tolerations, taint)
-                for taint in taints
-            )
-            for taints in snapshot.taint_classes
-        ]
-    )[snapshot.taint_class]
+    by_class = [
+        sum(
+            taint[2] == "PreferNoSchedule" and not tolerates(request.spec.tolerations, taint)
+            for taint in taints
+        )
+        for taints in snapshot.taint_classes
+    ]
+    if not any(by_class):
+        return MAX_SCORE
+    counts = np.array(by_class)[snapshot.taint_class]
     most = counts[candidates].max(initial=0)
-    return np.full(len(counts), MAX_SCORE) if most == 0 else MAX_SCORE * (most - counts) / most
+    return MAX_SCORE if most == 0 else MAX_SCORE * (most - counts) / most
 
 
-def image_locality(request: Request, snapshot: Snapshot, candidates: Mask) -> Scores:
+def image_locality(request: Request, snapshot: Snapshot, candidates: Mask) -> Scores | float:
     """The larger the pod's images that a node has, the better; what few nodes have counts less."""
-    images, sums = snapshot.images, np.zeros(len(candidates))
+    images = snapshot.images
     known = [name for name in request.images if images.nodes(name)]
     if not known:
-        return sums
-    nodes = int(snapshot.present.sum())
+        return 0.0
+    sums, nodes = np.zeros(len(candidates)), np.count_nonzero(snapshot.present)
     for name in known:
         sums += images.sizes(name, len(candidates)) * (images.nodes(name) / nodes)
     most = MOST_PER_CONTAINER * len(request.spec.init_containers + request.spec.containers)

@@ -21,6 +21,7 @@ from api import nodes
 from api.core import Node, Taint
 from api.pods import HostPort
 from control.scheduler.census import Census, Owners
+from control.scheduler.columns import Columns
 from control.scheduler.disks import Disk
 from control.scheduler.images import Images
 from control.scheduler.request import Request
@@ -100,6 +101,8 @@ class Snapshot:
         self.taken: Amounts = np.zeros(shape, dtype=np.int64, order="F")
         self.likely_use: Amounts = np.zeros((FIRST_ROWS, 2), dtype=np.int64, order="F")
         """Of CPU and memory; unlike `taken`, pods without requests count (`Request.likely_use`)."""
+        self.columns = Columns()
+        """What follows from the arrays above, by row."""
         self.present: Mask = np.zeros(FIRST_ROWS, dtype=np.bool_)
         self.unschedulable: Mask = np.zeros(FIRST_ROWS, dtype=np.bool_)
         self.taint_class: NDArray[np.int32] = np.zeros(FIRST_ROWS, dtype=np.int32)
@@ -130,6 +133,7 @@ class Snapshot:
             "pods": len(self._placed),
             "resources": len(self.resources),
             "taint_classes": len(self.taint_classes),
+            **self.columns.statistics(),
             **self.census.statistics(),
             **self.images.statistics(),
         }
@@ -252,6 +256,7 @@ class Snapshot:
         self.allocatable[number] = allocatable
         self.inverse[number] = 0.0
         np.divide(1.0, allocatable, out=self.inverse[number], where=allocatable > 0)
+        self.columns.touch(number)
         self.unschedulable[number] = node.spec.unschedulable
         self.taint_class[number] = self._taint_class(taints)
         self.images.set(number, node.status.images)
@@ -286,6 +291,7 @@ class Snapshot:
             self.claims_used[request.namespace, claim] += 1
         self.taken[number] += demand
         self.likely_use[number] += np.minimum(request.likely_use, TOO_MUCH)
+        self.columns.touch(number)
         self._placed[request.uid] = number
 
     def remove_pod(self, uid: str) -> bool:
@@ -309,6 +315,7 @@ class Snapshot:
             del self.priorities[request.priority]
         self.taken[number] -= self.demand(request)
         self.likely_use[number] -= np.minimum(request.likely_use, TOO_MUCH)
+        self.columns.touch(number)
         self._release(number)
         return True
 
@@ -368,7 +375,8 @@ class Snapshot:
         return number
 
     def _grow(self) -> None:
-        more = len(self.present)
+        # By a quarter and not by all: a decision reads free rows like others.
+        more = max(FIRST_ROWS, len(self.present) // 4)
         self.allocatable = np.pad(self.allocatable, ((0, more), (0, 0)))
         self.inverse = np.pad(self.inverse, ((0, more), (0, 0)))
         self.taken = np.pad(self.taken, ((0, more), (0, 0)))
@@ -376,8 +384,9 @@ class Snapshot:
         self.present = np.pad(self.present, (0, more))
         self.unschedulable = np.pad(self.unschedulable, (0, more))
         self.taint_class = np.pad(self.taint_class, (0, more))
-        self.census.grow(2 * more)
-        self.owners.grow(2 * more)
+        self.census.grow(len(self.present))
+        self.owners.grow(len(self.present))
+        self.columns.clear()
         self.shape_version += 1
 
     def _release(self, number: int) -> None:
@@ -391,6 +400,7 @@ class Snapshot:
         self.inverse[number] = 0.0
         self.taken[number] = 0
         self.likely_use[number] = 0
+        self.columns.touch(number)
         self.unschedulable[number] = False
         self.taint_class[number] = 0
         self.shape_version += 1

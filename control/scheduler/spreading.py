@@ -38,13 +38,14 @@ def pod_topology_spread(request: Request, snapshot: Snapshot, candidates: Mask) 
     return Verdict(passes, tuple(refusals))
 
 
-def spread_preferred(request: Request, snapshot: Snapshot, candidates: Mask) -> NDArray[np.float64]:
+def spread_preferred(
+    request: Request, snapshot: Snapshot, candidates: Mask
+) -> NDArray[np.float64] | float:
     """The fewer of the counted pods a place has, the better; rare places weigh less than many."""
     soft = [spread for spread in request.terms.spread if not spread.hard]
-    costs = np.zeros(len(candidates))
     if not soft:
-        return costs
-    labelled = candidates & _labelled(soft, snapshot)
+        return 0.0
+    costs, labelled = np.zeros(len(candidates)), candidates & _labelled(soft, snapshot)
     for spread in soft:
         domains = snapshot.domains(spread.topology_key)
         counted = _counted(spread, soft, request, snapshot)
@@ -53,7 +54,7 @@ def spread_preferred(request: Request, snapshot: Snapshot, candidates: Mask) -> 
         costs += domains.spread(sums) * np.log(places + 2) + (spread.max_skew - 1)
     costs = np.round(costs)
     if not labelled.any():
-        return np.zeros(len(candidates))
+        return 0.0
     least, most = costs[labelled].min(), costs[labelled].max()
     scores = (
         np.full(len(costs), MAX_SCORE) if most == 0 else MAX_SCORE * (most + least - costs) / most

@@ -40,5 +40,15 @@ class Verdict:
 
 def verdict(candidates: Mask, passes: Mask, reason: str) -> Verdict:
     """A verdict with one reason for all that do not pass."""
-    rows = np.flatnonzero(candidates & ~passes)
-    return Verdict(passes, (Refusal((reason,), rows),) if rows.size else ())
+    rows = missing(candidates, passes)
+    return Verdict(passes, (Refusal((reason,), rows),)) if rows.size else Verdict(candidates)
+
+
+def missing(candidates: Mask, passes: Mask) -> NDArray[np.intp]:
+    """The candidates that do not pass; `passes` holds none but candidates."""
+    if np.count_nonzero(candidates) == np.count_nonzero(passes):  # most often, and fast
+        return NONE
+    return np.flatnonzero(candidates & ~passes)
+
+
+NONE = np.empty(0, dtype=np.intp)

@@ -3,8 +3,11 @@
 from typing import Any
 
 import msgspec
+import numpy as np
 
 from api.core import Node, NodeStatus, Pod
+from control.scheduler.fitting import Scores
+from control.scheduler.snapshot import Snapshot
 
 READY = {"type": "Ready", "status": "True"}
 _INFO = dict.fromkeys(
@@ -70,3 +73,8 @@ def pod(name: str, *, cpu: str = "", memory: str = "", owner: str = "", **spec: 
 
 def status(obj: Node) -> NodeStatus:
     return obj.status
+
+
+def by_row(scores: Scores | float, snapshot: Snapshot) -> Scores:
+    """A score of every row, though all get the same."""
+    return np.broadcast_to(scores, snapshot.present.shape)

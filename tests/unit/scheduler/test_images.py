@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -15,7 +16,7 @@ from control.scheduler.request import request_of
 from control.scheduler.scores import image_locality
 from control.scheduler.snapshot import Snapshot
 from tests.unit.scheduler import oracle
-from tests.unit.scheduler.making import node, pod
+from tests.unit.scheduler.making import by_row, node, pod
 
 MIB = 2**20
 DIGEST = "sha256:" + "a" * 64
@@ -57,7 +58,7 @@ def test_what_is_small_or_no_name_counts_nothing() -> None:
     snapshot = Snapshot()
     for each in (node("a"), having("b", {"nginx": 20 * MIB, "<none>:<none>": 900 * MIB})):
         snapshot.set_node(each)
-    assert not image_locality(request_of(using("nginx")), snapshot, snapshot.present).any()
+    assert not np.any(image_locality(request_of(using("nginx")), snapshot, snapshot.present))
     assert in_full("<none>:<none>") == "", "it is counted for no pod"
 
 
@@ -65,7 +66,7 @@ def test_init_containers_have_images_too() -> None:
     snapshot = Snapshot()
     snapshot.set_node(having("a", {"x": 500 * MIB, "y": 300 * MIB}))
     scores = image_locality(request_of(using("x", init=("y",))), snapshot, snapshot.present)
-    assert scores[0] == pytest.approx(100 * (800 - 23) / (2000 - 23))
+    assert by_row(scores, snapshot)[0] == pytest.approx(100 * (800 - 23) / (2000 - 23))
 
 
 def test_what_is_removed_is_forgotten() -> None:
@@ -103,7 +104,8 @@ def test_as_the_slow_one(before: Any, nodes: Any, images: list[str], init: list[
     made = [having(f"n{number}", sizes) for number, sizes in enumerate(nodes)]
     for each in made:
         snapshot.set_node(each)
-    found = image_locality(request_of(wanted), snapshot, snapshot.present)
+    scores = image_locality(request_of(wanted), snapshot, snapshot.present)
+    found = by_row(scores, snapshot)
     cluster = oracle.Cluster(made)
     for each in made:
         name = each.metadata.name

@@ -13,7 +13,7 @@ from control.scheduler.request import request_of
 from control.scheduler.snapshot import Snapshot
 from control.scheduler.spreading import pod_topology_spread, spread_preferred
 from tests.unit.scheduler import oracle
-from tests.unit.scheduler.making import node, pod
+from tests.unit.scheduler.making import by_row, node, pod
 
 NAMESPACES = {"one": {"team": "red"}, "two": {"team": "blue"}}
 LABELS = st.dictionaries(st.sampled_from(["app", "tier"]), st.sampled_from(["x", "y"]))
@@ -161,7 +161,8 @@ def test_who_is_refused_and_why(cluster: oracle.Cluster, wanted: Any, seed: int)
 @settings(max_examples=300, deadline=None)
 def test_preferences_rank_alike(cluster: oracle.Cluster, wanted: Any, seed: int) -> None:
     snapshot = snapshot_of(cluster, seed)
-    scores = preferred_neighbours(request_of(wanted), snapshot, snapshot.present)
+    found = preferred_neighbours(request_of(wanted), snapshot, snapshot.present)
+    scores = by_row(found, snapshot)
     raw = [oracle.preference(wanted, each.metadata.name, cluster) for each in cluster.nodes]
     reach = max(raw) - min(raw)
     for each, value in zip(cluster.nodes, raw, strict=True):
@@ -179,7 +180,7 @@ def test_soft_constraints_rank_alike(cluster: oracle.Cluster, wanted: Any, seed:
         if one.when_unsatisfiable == "ScheduleAnyway"
     ]
     snapshot = snapshot_of(cluster, seed)
-    scores = spread_preferred(request_of(wanted), snapshot, snapshot.present)
+    scores = by_row(spread_preferred(request_of(wanted), snapshot, snapshot.present), snapshot)
     if not soft:
         assert not np.any(scores)
         return

@@ -20,7 +20,7 @@ from control.scheduler.fitting import (
 )
 from control.scheduler.request import request_of
 from control.scheduler.snapshot import Snapshot
-from tests.unit.scheduler.making import node, pod
+from tests.unit.scheduler.making import by_row, node, pod
 
 GPU, DISK = "example.com/gpu", "ephemeral-storage"
 UNASKED = {"cpu": 0.1, "memory": 200.0 * 2**20}
@@ -130,12 +130,13 @@ def test_amounts_are_valued_alike(
         ),
     )
     for score, worth in cases:
-        found = score(request_of(wanted), snapshot, snapshot.present)
+        found = by_row(score(request_of(wanted), snapshot, snapshot.present), snapshot)
         for each in made:
             name = each.metadata.name
             expected = mean(weights, worth, wanted, each, pods[name])
             assert found[snapshot.index(name)] == pytest.approx(expected, abs=1e-6)
-    found = balanced_allocation(listed)(request_of(wanted), snapshot, snapshot.present)
+    balanced = balanced_allocation(listed)
+    found = by_row(balanced(request_of(wanted), snapshot, snapshot.present), snapshot)
     for each in made:
         name = each.metadata.name
         parts = [

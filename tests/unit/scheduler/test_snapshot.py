@@ -4,12 +4,17 @@ import numpy as np
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from numpy.typing import NDArray
 
+from api.core import Pod
+from control.scheduler.columns import ALL, REMEMBERED_CHANGES, Columns, Rows
+from control.scheduler.decide import decide
 from control.scheduler.request import request_of
 from control.scheduler.snapshot import PODS, Snapshot, effective_taints
 from tests.unit.scheduler.making import READY, node, pod
 
 NODES = st.sampled_from(["a", "b", "c", "d"])
+WANTED = [pod("new", cpu="500m", memory="1Gi"), pod("larger", cpu="2"), pod("asks for nothing")]
 PODS_OF = st.sampled_from([f"p{number}" for number in range(8)])
 
 
@@ -20,9 +25,9 @@ class SnapshotMachine(RuleBasedStateMachine):
         self.nodes: set[str] = set()
         self.placed: dict[str, tuple[str, int]] = {}
 
-    @rule(name=NODES)
-    def add_node(self, name: str) -> None:
-        self.snapshot.set_node(node(name))
+    @rule(name=NODES, cpu=st.sampled_from(["1", "4"]))
+    def add_node(self, name: str, cpu: str) -> None:
+        self.snapshot.set_node(node(name, cpu=cpu))
         self.nodes.add(name)
 
     @rule(name=NODES)
@@ -55,9 +60,45 @@ class SnapshotMachine(RuleBasedStateMachine):
         free = [row for row in self.snapshot.rows if row is None]
         assert len(self.snapshot.rows) - len(free) <= 4
 
+    @invariant()
+    def kept_columns_agree(self) -> None:
+        """A decision from what earlier ones have computed is one from nothing."""
+        kept = [self.decision(each) for each in WANTED]
+        columns, self.snapshot.columns = self.snapshot.columns, Columns()
+        assert kept == [self.decision(each) for each in WANTED]
+        self.snapshot.columns = columns
+
+    def decision(self, wanted: Pod) -> tuple[object, ...]:
+        made = decide(request_of(wanted), self.snapshot, lambda rows: rows[0])
+        return made.node, made.message, made.refused, made.scores, made.best
+
 
 TestSnapshot = SnapshotMachine.TestCase
 TestSnapshot.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+
+
+def test_a_column_that_missed_many_changes_is_computed_anew() -> None:
+    columns, values = Columns(), np.array([1, 2, 3])
+    asked: list[object] = []
+
+    def compute(rows: Rows) -> NDArray[np.int64]:
+        asked.append(rows)
+        return values[rows].copy()
+
+    def column() -> list[int]:
+        return [int(one) for one in columns.get("a", compute)]
+
+    assert (column(), column()) == ([1, 2, 3], [1, 2, 3])
+    assert asked == [ALL], "nothing has changed"
+    values[1] = 5
+    columns.touch(1)
+    assert column() == [1, 5, 3]
+    assert len(asked) == 2 and asked[1] != ALL
+    values[2] = 6
+    for _ in range(3 * REMEMBERED_CHANGES):
+        columns.touch(2)
+    assert column() == [1, 5, 6]
+    assert asked[2] == ALL
 
 
 def test_heartbeats_change_nothing() -> None:
