@@ -29,6 +29,7 @@ from api.meta import ObjectMeta
 from api.struct import ApiStruct
 from base.clock import Clock
 from base.errors import PodwrightError
+from base.tasks import persist
 
 log = logging.getLogger(__name__)
 
@@ -103,12 +104,14 @@ class EventRecorder:
 
     async def run(self) -> None:
         """Deliver events until cancelled."""
-        while True:
-            record = await self._queue.get()
-            try:
-                await self._deliver(record)
-            finally:
-                self._queue.task_done()
+        await persist(self._step, what=f"telling events of {self._component}", clock=self._clock)
+
+    async def _step(self) -> None:
+        record = await self._queue.get()
+        try:
+            await self._deliver(record)
+        finally:
+            self._queue.task_done()
 
     async def flush(self) -> None:
         """Wait until everything told so far was delivered or dropped."""

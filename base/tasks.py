@@ -5,6 +5,10 @@ own tasks opens one of its own. A task that ends by an exception fails its guard
 that error, and the process ends loudly (systemd starts it again) instead of living on without one
 of its parts. A task that returns, or is cancelled by its owner, is simply forgotten.
 
+A loop that goes over many things should not end with the whole process because one of them is odd:
+`persist` takes its steps, says what fails, and goes on after a while. What works through a queue
+puts the key back instead, with the queue's own back-off.
+
     async with TaskGuard("agent") as guard:
         guard.start(heartbeat(), name="heartbeat")
         await guard.failed()              # for ever, or until a task has failed
@@ -16,10 +20,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
+from base.clock import Clock
 from base.errors import PodwrightError
 
 log = logging.getLogger(__name__)
@@ -29,6 +34,10 @@ T = TypeVar("T")
 # Seconds that a cancelled task may take to clean up before it is cancelled once more: long enough
 # for a flush to a slow disk, short enough for the stop timeout of a service manager.
 _CLEANUP = 10.0
+
+FIRST_PAUSE = 1.0
+LONGEST_PAUSE = 60.0
+"""Seconds: the pause after a step that failed doubles from the one to the other."""
 
 
 class TaskGuard:
@@ -105,3 +114,24 @@ class TaskGuard:
         # A failure that nobody was waiting for must not get lost on the way out.
         if error is None and self._failure is not None:
             raise self._failure
+
+
+async def persist(step: Callable[[], Awaitable[None]], *, what: str, clock: Clock) -> None:
+    """Take one step after the other until cancelled; one that fails is told, and waited after.
+
+    Each step begins anew from what there is then, and waits by itself while there is nothing to do.
+    """
+    failures = 0
+    while True:
+        try:
+            await step()
+        except Exception as error:
+            pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(failures, 16))
+            failures += 1
+            if isinstance(error, PodwrightError):
+                log.warning("%s failed, next try in %.0f s: %s", what, pause, error)
+            else:
+                log.exception("%s failed, next try in %.0f s", what, pause)
+            await clock.sleep(pause)
+        else:
+            failures = 0

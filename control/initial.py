@@ -30,6 +30,7 @@ from api.meta import ObjectMeta
 from api.scheduling import PriorityClass
 from api.struct import ApiStruct
 from base.clock import Clock
+from base.tasks import persist
 from control.apiserver.fairness import defaults
 from control.resources.scheduling.priorityclass import SYSTEM_CLASSES, SystemClass
 from control.settings import ControlSettings
@@ -62,9 +63,13 @@ async def keep(
     client: Client, settings: ControlSettings, advertised: str, clock: Clock, *, made: bool = True
 ) -> None:
     """Ensure them for ever. What fails once (a namespace still going away) is tried again."""
-    while True:
+
+    async def step() -> None:
+        nonlocal made
         await clock.sleep(RESYNC_SECONDS if made else RETRY_SECONDS)
         made = await begin(client, settings, advertised)
+
+    await persist(step, what="keeping the initial objects", clock=clock)
 
 
 async def ensure(client: Client, settings: ControlSettings, advertised: str) -> None:

@@ -28,6 +28,7 @@ from base.clock import Clock
 from base.errors import PermanentError
 from base.files import make_directory
 from base.pki import KeyPair
+from base.tasks import persist
 from control.auth.tokens import keys as tokens
 from control.auth.tokens.keys import TokenKeys
 from control.auth.user import MASTERS
@@ -106,12 +107,16 @@ async def keep(
     renewed: Callable[[ControlKeys], None],
 ) -> None:
     """Renew certificates in time, for ever; `renewed` is told of new ones."""
-    while True:
+
+    async def step() -> None:
+        nonlocal current
         await clock.sleep(_CHECK_SECONDS)
         found = await asyncio.to_thread(ensure, settings, advertised, clock)
         if found != current:
             renewed(found)
             current = found
+
+    await persist(step, what="renewing certificates", clock=clock)
 
 
 def server_names(

@@ -16,7 +16,7 @@ nodes they are nominated for.
 import asyncio
 import logging
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -40,7 +40,7 @@ from api.storage import CSINode, StorageClass
 from api.struct import ApiStruct
 from base.clock import Clock
 from base.errors import PodwrightError
-from base.tasks import TaskGuard
+from base.tasks import TaskGuard, persist
 from control.scheduler.claims import ClaimBinder
 from control.scheduler.decide import Choose, Decision, decide
 from control.scheduler.eviction import Evictor
@@ -163,15 +163,15 @@ class Scheduler:
         await self._nodes.synced()
         await self._pods.synced()
         async with self._guard:
-            self._guard.start(self._flush(), name="flush parked pods")
+            flushing = persist(self._flush, what="flushing parked pods", clock=self._clock)
+            self._guard.start(flushing, name="flush parked pods")
             self._guard.start(self._waker.run(), name="wake parked pods")
             self._guard.start(self._schedule(), name="schedule")
             await self._guard.failed()
 
     async def _flush(self) -> None:
-        while True:
-            await self._clock.sleep(FLUSH_SECONDS)
-            self._queue.flush()
+        await self._clock.sleep(FLUSH_SECONDS)
+        self._queue.flush()
 
     async def _schedule(self) -> None:
         while True:
@@ -254,15 +254,24 @@ class Scheduler:
         """The node is this pod's from now on, as soon as its victims are gone."""
         for other in self._nominations.below(choice.node, request.priority):
             self._drop_nomination(other.uid)
-            self._guard.start(
-                self._end_nomination(other), name=f"nomination of {other.namespace}/{other.name}"
-            )
+            self._aside(self._end_nomination(other), other, "ending the nomination of")
         self._nominations.put(request, choice.node)
         self._preempted += len(choice.victims)
         self._evicting.add(request.uid)
-        self._guard.start(
-            self._evict(choice, request), name=f"evict for {request.namespace}/{request.name}"
-        )
+        self._aside(self._evict(choice, request), request, "evicting for")
+
+    def _aside(self, work: Coroutine[Any, Any, None], request: Request, doing: str) -> None:
+        """Do it in a task of its own; where that fails, the pod is tried again."""
+        name = f"{doing} {request.namespace}/{request.name}"
+
+        async def carefully() -> None:
+            try:
+                await work
+            except Exception:  # as in Controller: one odd pod must not stop the control plane
+                log.exception("%s failed, will retry", name)
+                self._queue.retry((request.namespace, request.name))
+
+        self._guard.start(carefully(), name=name)
 
     async def _evict(self, choice: Choice, request: Request) -> None:
         try:
@@ -288,22 +297,27 @@ class Scheduler:
             if picks:
                 await self._claim_binder.bind(request, picks, node)
             await self._client.create_subresource(Pod, key[1], key[0], "binding", binding)
-        except PodwrightError as error:
-            self._snapshot.storage.forget(picks)
-            if not self._is_seen_on_a_node(pod):
-                self._snapshot.remove_pod(pod.metadata.uid)
-                self._waker.pod(request, left=node)
-            if not (is_not_found(error) or is_conflict(error)):
+        except Exception as error:  # as in Controller: one odd pod must not stop the control plane
+            self._take_back(pod, request, node, picks)
+            if not isinstance(error, PodwrightError):
+                log.exception("binding %s/%s to %s failed, will retry", *key, node)
+            elif not (is_not_found(error) or is_conflict(error)):
                 log.warning("binding %s/%s to %s failed, will retry: %s", *key, node, error)
-            # Even where the pod is gone or bound by someone else: the next try sees that and stops,
-            # and one that only lost a race would be woken by nothing else.
-            self._queue.retry(key)
             return
         self._placed += 1
         self._queue.forget(key)
         self._recorders[pod.spec.scheduler_name].event(
             pod, "Normal", "Scheduled", f"Successfully assigned {key[0]}/{key[1]} to {node}"
         )
+
+    def _take_back(self, pod: Pod, request: Request, node: str, picks: Picks) -> None:
+        self._snapshot.storage.forget(picks)
+        if not self._is_seen_on_a_node(pod):
+            self._snapshot.remove_pod(pod.metadata.uid)
+            self._waker.pod(request, left=node)
+        # Even where the pod is gone or bound by someone else: the next try sees that and stops,
+        # and one that only lost a race would be woken by nothing else.
+        self._queue.retry((request.namespace, request.name))
 
     def _is_seen_on_a_node(self, pod: Pod) -> bool:
         """Whether it was bound all the same: only the answer was lost, or somebody was faster."""

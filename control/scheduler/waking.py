@@ -9,6 +9,7 @@ import asyncio
 from dataclasses import replace
 
 from base.clock import Clock
+from base.tasks import persist
 from control.scheduler.hints import Changes, Hints
 from control.scheduler.nominations import Nominations
 from control.scheduler.queue import SchedulingQueue
@@ -68,12 +69,22 @@ class Waker:
 
     async def run(self) -> None:
         """Look whenever there is something, until cancelled."""
-        while True:
-            await self._something.wait()
-            begun = self._clock.monotonic()
+        await persist(self._step, what="waking parked pods", clock=self._clock)
+
+    async def _step(self) -> None:
+        await self._something.wait()
+        begun = self._clock.monotonic()
+        try:
             await self._look()
-            took = self._clock.monotonic() - begun
-            await self._clock.sleep(max(APART_SECONDS, RESTS * took))
+        except Exception:
+            self._wake_all()  # whom the changes would help cannot be told any more
+            raise
+        took = self._clock.monotonic() - begun
+        await self._clock.sleep(max(APART_SECONDS, RESTS * took))
+
+    def _wake_all(self) -> None:
+        for sort in self._queue.parked():
+            self._woken += self._queue.activate(sort.keys)
 
     def _noted(self) -> Changes:
         self._something.set()

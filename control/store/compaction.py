@@ -10,6 +10,7 @@ import logging
 from collections import deque
 
 from base.clock import Clock
+from base.tasks import persist
 from control.store.errors import StoreError
 from control.store.interface import Store
 
@@ -43,7 +44,9 @@ async def run_compaction(store: Store, *, clock: Clock, policy: KeepByAge | None
     """Compact the store for ever as the policy says. Run it under the owner's task guard."""
     policy = policy or KeepByAge()
     done = 0
-    while True:
+
+    async def step() -> None:
+        nonlocal done
         target = policy.due(clock.monotonic(), store.revision())
         if target > done:
             try:
@@ -53,3 +56,5 @@ async def run_compaction(store: Store, *, clock: Clock, policy: KeepByAge | None
                 # A full disk, most likely. The next round tries again; nothing is lost by waiting.
                 log.warning("compaction to revision %d failed: %s", target, error)
         await clock.sleep(policy.interval)
+
+    await persist(step, what="compaction", clock=clock)

@@ -22,7 +22,7 @@ from api.flowcontrol import (
 )
 from api.timestamps import now_string
 from base.clock import Clock
-from base.tasks import TaskGuard
+from base.tasks import TaskGuard, persist
 from control.admission.chain import Reader
 from control.apiserver.fairness.book import Book, missing_level
 from control.apiserver.fairness.gate import Gate
@@ -58,7 +58,8 @@ class Following:
         self._read()
         for cache in self._caches:
             guard.start(self._watch(cache), name=f"changes of {cache.prefix}")
-        guard.start(self._run(), name="flow schemas")
+        following = persist(self._step, what="following flow schemas", clock=self._clock)
+        guard.start(following, name="flow schemas")
 
     async def _watch(self, cache: WatchCache) -> None:
         while True:
@@ -68,17 +69,16 @@ class Following:
             except CompactedError:
                 self._changed.set()
 
-    async def _run(self) -> None:
-        while True:
-            schemas, levels = self._read()
-            for schema in schemas:
-                await self._tell(schema, missing_level(schema, levels))
-            try:
-                async with asyncio.timeout(RESYNC_SECONDS):
-                    await self._changed.wait()
-            except TimeoutError:
-                pass
-            self._changed.clear()
+    async def _step(self) -> None:
+        schemas, levels = self._read()
+        for schema in schemas:
+            await self._tell(schema, missing_level(schema, levels))
+        try:
+            async with asyncio.timeout(RESYNC_SECONDS):
+                await self._changed.wait()
+        except TimeoutError:
+            pass
+        self._changed.clear()
 
     def _read(self) -> tuple[Sequence[FlowSchema], Sequence[PriorityLevelConfiguration]]:
         schemas = self._reader.list(FlowSchema)

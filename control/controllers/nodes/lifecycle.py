@@ -22,7 +22,7 @@ from api.core import Node, Pod, Taint
 from api.errors import is_conflict, is_not_found
 from api.objects import Key
 from base.errors import PodwrightError
-from base.tasks import TaskGuard
+from base.tasks import TaskGuard, persist
 from control.controllers import indexes
 from control.controllers.context import Context
 from control.controllers.controller import Controller
@@ -60,7 +60,8 @@ class NodeLifecycleController(Controller):
 
     def start(self, guard: TaskGuard) -> None:
         super().start(guard)
-        guard.start(self._monitor(), name=f"{self.name} monitor")
+        monitoring = persist(self._monitor, what="monitoring nodes", clock=self.clock)
+        guard.start(monitoring, name=f"{self.name} monitor")
 
     def statistics(self) -> dict[str, float]:
         return {
@@ -106,14 +107,13 @@ class NodeLifecycleController(Controller):
             self.enqueue(new)
 
     async def _monitor(self) -> None:
-        while True:
-            await self._evict_from(await self._look_at_each(self._nodes.items()))
-            self._looks += 1
-            until = asyncio.get_running_loop().time() + self.context.nodes.monitor_period
-            while await self._changed_before(until):
-                self._wake.clear()
-                names, self._changed = self._changed, {}
-                await self._look_at_each(filter(None, map(self._nodes.get, names)))
+        await self._evict_from(await self._look_at_each(self._nodes.items()))
+        self._looks += 1
+        until = asyncio.get_running_loop().time() + self.context.nodes.monitor_period
+        while await self._changed_before(until):
+            self._wake.clear()
+            names, self._changed = self._changed, {}
+            await self._look_at_each(filter(None, map(self._nodes.get, names)))
 
     async def _evict_from(self, nodes: Sequence[Node]) -> None:
         """Give nodes in trouble the taint that evicts, or take it from all if we are cut off."""

@@ -6,8 +6,9 @@ import asyncio
 
 import pytest
 
+from base.clock import FakeClock
 from base.errors import PermanentError
-from base.tasks import TaskGuard
+from base.tasks import TaskGuard, persist
 
 
 async def forever() -> None:
@@ -121,3 +122,42 @@ async def test_an_error_worded_for_people_is_told_without_a_trace(
     (told,) = [record for record in caplog.records if record.levelname == "ERROR"]
     assert "the token has expired" in told.getMessage()
     assert told.exc_info is None
+
+
+async def _persisting(clock: FakeClock, *outcomes: Exception | None) -> list[float]:
+    """When each step was taken; after the last outcome they go on for ever."""
+    at: list[float] = []
+    left = list(outcomes)
+
+    async def step() -> None:
+        at.append(clock.monotonic())
+        if left and (error := left.pop(0)) is not None:
+            raise error
+        await clock.sleep(10.0)
+
+    async with TaskGuard("test") as guard:
+        guard.start(persist(step, what="looking about", clock=clock), name="looking")
+        await clock.run_for(100.0)
+        assert guard.statistics()["running"] == 1
+    return [one - at[0] for one in at]
+
+
+async def test_a_loop_outlives_a_step_that_fails(caplog: pytest.LogCaptureFixture) -> None:
+    at = await _persisting(FakeClock(), None, RuntimeError("odd"), None)
+    assert at[:4] == [0.0, 10.0, 11.0, 21.0]
+    assert "looking about failed, next try in 1 s" in caplog.text
+    assert "RuntimeError: odd" in caplog.text
+
+
+async def test_it_pauses_longer_each_time_until_a_step_succeeds() -> None:
+    odd = RuntimeError("odd")
+    at = await _persisting(FakeClock(), odd, odd, odd, None, odd)
+    assert at[:7] == [0.0, 1.0, 3.0, 7.0, 17.0, 18.0, 28.0]
+
+
+async def test_what_is_worded_for_people_is_told_without_a_traceback(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    await _persisting(FakeClock(), PermanentError("no room"))
+    assert "looking about failed, next try in 1 s: no room" in caplog.text
+    assert "Traceback" not in caplog.text

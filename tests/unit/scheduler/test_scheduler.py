@@ -13,21 +13,28 @@ from api.events import EventRecorder
 from api.informer import Informer
 from api.interface import Listed, WatchEvent
 from api.scheme import resource_of
-from base.clock import SystemClock
+from base.clock import FakeClock, SystemClock
 from base.errors import TemporaryError
 from base.tasks import TaskGuard
 from control.scheduler.decide import Decision
+from control.scheduler.hints import Hints
 from control.scheduler.journal import Journal
+from control.scheduler.nominations import Nominations
+from control.scheduler.queue import SchedulingQueue
+from control.scheduler.request import request_of
 from control.scheduler.scheduler import Scheduler
+from control.scheduler.snapshot import Snapshot
+from control.scheduler.waking import Waker
 from tests.unit.scheduler.making import node, pod
 
 
 class FakeApi:
     """One node, some pods, and bindings that fail as often as told."""
 
-    def __init__(self, *pods: Pod, failures: int = 0) -> None:
+    def __init__(self, *pods: Pod, failures: int = 0, error: Exception | None = None) -> None:
         self.objects: dict[type, list[Any]] = {Namespace: [], Node: [node("n1")], Pod: list(pods)}
         self.failures = failures
+        self.error = error
         self.bound: list[str] = []
         self.said: list[str] = []
 
@@ -41,7 +48,7 @@ class FakeApi:
     async def create_subresource(self, type_: type, name: str, *_: Any) -> None:
         if self.failures:
             self.failures -= 1
-            raise errors.conflict(resource_of(Pod), name)
+            raise self.error or errors.conflict(resource_of(Pod), name)
         self.bound.append(name)
 
     async def patch(self, type_: type, name: str, namespace: str, body: Any, **_: Any) -> None:
@@ -75,6 +82,60 @@ async def test_a_binding_that_lost_a_race_is_tried_again() -> None:
         _scheduler(api, guard)
 
         await _until(lambda: api.bound == ["p"])
+
+
+async def test_a_binding_that_fails_as_nobody_foresaw_takes_only_its_pod_back(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    api = FakeApi(pod("p"), pod("q"), failures=1, error=RuntimeError("odd"))
+    async with TaskGuard("test") as guard:
+        scheduler = _scheduler(api, guard)
+
+        await _until(lambda: sorted(api.bound) == ["p", "q"])
+        assert scheduler.statistics()["placed"] == 2
+    assert "binding default/p to n1 failed, will retry" in caplog.text
+    assert "RuntimeError: odd" in caplog.text
+
+
+async def test_an_eviction_that_fails_as_nobody_foresaw_is_tried_again(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class Odd(FakeApi):
+        deleted = 0
+
+        async def delete(self, *_: Any, **__: Any) -> None:
+            self.deleted += 1
+            if self.deleted == 1:
+                raise RuntimeError("odd")
+
+    api = Odd(pod("low", cpu="4", nodeName="n1"), pod("high", cpu="4", priority=10))
+    async with TaskGuard("test") as guard:
+        _scheduler(api, guard)
+
+        await _until(lambda: api.deleted >= 2)
+    assert "evicting for default/high failed, will retry" in caplog.text
+
+
+async def test_when_it_cannot_be_told_whom_a_change_helps_everybody_is_tried(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fails(*_: Any) -> bool:
+        raise RuntimeError("odd")
+
+    monkeypatch.setattr(Hints, "help", fails)
+    clock = FakeClock()
+    queue, snapshot = SchedulingQueue(clock, lambda key: 0), Snapshot()
+    waker = Waker(queue, snapshot, Nominations(snapshot), clock)
+    queue.add(("default", "p"))
+    key = await queue.get()
+    queue.park(key, request_of(pod("p")), frozenset())
+    queue.done(key)
+    async with TaskGuard("test") as guard:
+        guard.start(waker.run(), name="waker")
+        waker.namespaces()
+        await clock.run_for(20.0)
+        assert queue.statistics()["active"] == 1
+        assert guard.statistics()["running"] == 1
 
 
 @pytest.mark.parametrize("amount", ["9223372036854775807", "100E"])
