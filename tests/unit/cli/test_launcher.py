@@ -198,5 +198,15 @@ def test_missing_packages_are_installed_in_one_go_and_named(checkout: Path) -> N
     assert " install --no-install-recommends " in install
     assert "kubernetes-client" in install
     assert "docker.io" not in install
+    assert "strace" not in install, "up needs nothing that only tests use"
     assert "installing system packages: " in done.stderr
     assert calls(checkout)[-1] == "-P -m cli up"
+
+
+@needs_root
+def test_what_tests_alone_need_is_installed_for_tests(checkout: Path) -> None:
+    add_environment(checkout)
+    add_tool(checkout, "mktemp", f"echo {checkout}/log")
+    add_tool(checkout, "apt-get", f'echo "$*" >>{checkout}/apt')
+    launch(checkout, "test")
+    assert " strace" in (checkout / "apt").read_text().splitlines()[1]
