@@ -7,12 +7,17 @@ Pure functions over typed values. Amounts are in the units of `api.resources`.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from api import conditions
 from api.core.node import Node
 from api.core.pod import PodSpec
-from api.core.scheduling import NodeSelector, NodeSelectorRequirement, NodeSelectorTerm
+from api.core.scheduling import (
+    NodeSelector,
+    NodeSelectorRequirement,
+    NodeSelectorTerm,
+    PreferredSchedulingTerm,
+)
 from api.resources import Amounts, amounts
 
 _INTEGER = re.compile(r"[+-]?[0-9]{1,19}", re.ASCII)
@@ -53,11 +58,12 @@ def preference(spec: PodSpec, node: Node) -> int:
     affinity = spec.affinity.node_affinity if spec.affinity else None
     if affinity is None:
         return 0
-    return sum(
-        term.weight
-        for term in affinity.preferred_during_scheduling_ignored_during_execution
-        if matches_term(term.preference, node)
-    )
+    return preferred(affinity.preferred_during_scheduling_ignored_during_execution, node)
+
+
+def preferred(terms: Iterable[PreferredSchedulingTerm], node: Node) -> int:
+    """The weights of those that the node meets, summed."""
+    return sum(term.weight for term in terms if matches_term(term.preference, node))
 
 
 def matches_selector(selector: NodeSelector, node: Node) -> bool:

@@ -1,6 +1,15 @@
 """Starts the controllers and the scheduler, in one process with the API server."""
 
-from api.core import Namespace, Node, PersistentVolume, PersistentVolumeClaim, Pod
+from api.apps import ReplicaSet, StatefulSet
+from api.core import (
+    Namespace,
+    Node,
+    PersistentVolume,
+    PersistentVolumeClaim,
+    Pod,
+    ReplicationController,
+    Service,
+)
 from api.policy import PodDisruptionBudget
 from api.storage import CSINode, StorageClass
 from base.tasks import TaskGuard
@@ -89,6 +98,12 @@ class Manager:
             context.informers.of(PersistentVolume),
             context.informers.of(StorageClass),
             context.informers.of(CSINode),
+        )
+        self.scheduler.follow_selectors(
+            context.informers.of(Service),
+            context.informers.of(ReplicaSet),
+            context.informers.of(StatefulSet),
+            context.informers.of(ReplicationController),
         )
 
     def statistics(self) -> dict[str, dict[str, float]]:

@@ -15,8 +15,6 @@ from control.controllers.volumes.matching import SELECTED_NODE
 from control.scheduler.request import Request
 from control.scheduler.storage import ClaimKey, Picks, Storage, is_bound
 
-LONGEST_SECONDS = 600.0
-"""As Kubernetes' VolumeBindingArgs.bindTimeoutSeconds."""
 LOOK_SECONDS = 0.1
 
 
@@ -28,8 +26,8 @@ class ClaimBinder:
         self._storage = storage
         self._clock = clock
 
-    async def bind(self, request: Request, picks: Picks, node: str) -> None:
-        """Returns when all of them are bound.
+    async def bind(self, request: Request, picks: Picks, node: str, patience: float) -> None:
+        """Returns when all of them are bound, which may take `patience` seconds.
 
         Raises:
             TemporaryError: they are not, and will not be for now.
@@ -43,7 +41,7 @@ class ClaimBinder:
                 await self._offer(claim, volume)
             else:
                 await self._ask_for(claim, node)
-        ends = self._clock.monotonic() + LONGEST_SECONDS
+        ends = self._clock.monotonic() + patience
         while not all(self._is_done(key, node) for key in picks):
             if self._clock.monotonic() > ends:
                 raise TemporaryError(f"the claims of {request.name} were not bound in time")

@@ -12,10 +12,11 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from control.scheduler.filters import FILTERS, Filter
+from control.scheduler.filters import feasible, filters_of
 from control.scheduler.fitting import Scores
 from control.scheduler.profile import Profile
 from control.scheduler.request import Request
+from control.scheduler.rules import Filter
 from control.scheduler.snapshot import Mask, Snapshot
 from control.scheduler.verdict import Refusal
 
@@ -80,16 +81,25 @@ class Decision:
 
 
 def decide(
-    request: Request, snapshot: Snapshot, choose: Choose, profile: Profile = DEFAULT
+    request: Request,
+    snapshot: Snapshot,
+    choose: Choose,
+    profile: Profile = DEFAULT,
+    nominated: str = "",
 ) -> Decision:
-    """Choose a node for the pod, spreading fairly over equal scores."""
+    """Choose a node for the pod, spreading fairly over equal scores.
+
+    `nominated`: the node that others have left for it; if it fits there, no other is looked at.
+    """
     candidates = snapshot.present
     total = int(np.count_nonzero(candidates))
     if total == 0:
         return Decision(None, NO_NODES, nothing_to_try=True)
     names = snapshot.names()
+    if nominated and (own := _alone(nominated, request, snapshot)) is not None:
+        candidates = own
     refusals: list[tuple[Filter, Refusal]] = []
-    for name, check in FILTERS:
+    for name, check in filters_of(request):
         verdict = check(request, snapshot, candidates)
         if verdict.passes is candidates:
             continue
@@ -135,6 +145,16 @@ def _summed(parts: _Parts, rows: int) -> Scores:
 
 def _part(weight: float, values: Scores | float, row: int) -> float:
     return weight * (values if isinstance(values, float) else float(values[row]))
+
+
+def _alone(node: str, request: Request, snapshot: Snapshot) -> Mask | None:
+    """This node and no other, if the pod fits there."""
+    row = snapshot.index(node)
+    if row is None:
+        return None
+    here = np.zeros_like(snapshot.present)
+    here[row] = True
+    return here if feasible(request, snapshot, here).any() else None
 
 
 def _some(candidates: Mask, enough: int, choose: Choose) -> Mask:

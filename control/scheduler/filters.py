@@ -5,8 +5,7 @@ pass, and the reasons of those that do not. They run in one fixed order and each
 nodes that passed before, so a node is refused for the first reason that holds, as in Kubernetes.
 """
 
-from collections.abc import Callable, Iterator
-from enum import Enum
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,30 +20,17 @@ from control.scheduler.reachable import (
     volume_zone,
 )
 from control.scheduler.request import Request
+from control.scheduler.rules import Filter
 from control.scheduler.snapshot import PODS, Mask, Snapshot
 from control.scheduler.spreading import pod_topology_spread
 from control.scheduler.taints import blocking, tolerated, tolerates
 from control.scheduler.verdict import Lacking, Refusal, Verdict, missing, verdict
 
+Check = Callable[[Request, Snapshot, Mask], Verdict]
+
+NOT_ENFORCED = "node(s) didn't match scheduler-enforced node affinity"
 PORTS_TAKEN = "node(s) didn't have free ports for the requested pod ports"
 UNSCHEDULABLE_TAINT = ("node.kubernetes.io/unschedulable", "", "NoSchedule")
-
-
-class Filter(Enum):
-    """The filters by the names of Kubernetes' scheduling plugins, in the order they run."""
-
-    NODE_UNSCHEDULABLE = "NodeUnschedulable"
-    NODE_NAME = "NodeName"
-    TAINT_TOLERATION = "TaintToleration"
-    NODE_AFFINITY = "NodeAffinity"
-    NODE_PORTS = "NodePorts"
-    NODE_RESOURCES_FIT = "NodeResourcesFit"
-    VOLUME_RESTRICTIONS = "VolumeRestrictions"
-    NODE_VOLUME_LIMITS = "NodeVolumeLimits"
-    VOLUME_BINDING = "VolumeBinding"
-    VOLUME_ZONE = "VolumeZone"
-    POD_TOPOLOGY_SPREAD = "PodTopologySpread"
-    INTER_POD_AFFINITY = "InterPodAffinity"
 
 
 def node_unschedulable(request: Request, snapshot: Snapshot, candidates: Mask) -> Verdict:
@@ -87,11 +73,15 @@ def taint_toleration(request: Request, snapshot: Snapshot, candidates: Mask) -> 
 
 
 def node_affinity(request: Request, snapshot: Snapshot, candidates: Mask) -> Verdict:
-    """nodeSelector and required node affinity must both hold."""
+    """What the profile adds, the pod's nodeSelector and its required node affinity must all hold."""
+    enforced = Verdict(candidates)
+    if request.rules.required is not None:
+        enforced = verdict(candidates, candidates & snapshot.enforced(request.rules), NOT_ENFORCED)
     if not request.node_rule:
-        return Verdict(candidates)
-    passes = candidates & snapshot.reachable(request)
-    return verdict(candidates, passes, "node(s) didn't match Pod's node affinity/selector")
+        return enforced
+    passes = enforced.passes & snapshot.reachable(request)
+    own = verdict(enforced.passes, passes, "node(s) didn't match Pod's node affinity/selector")
+    return Verdict(own.passes, (*enforced.refusals, *own.refusals))
 
 
 def node_ports(request: Request, snapshot: Snapshot, candidates: Mask) -> Verdict:
@@ -112,7 +102,7 @@ def node_resources_fit(request: Request, snapshot: Snapshot, candidates: Mask) -
 
     A node may be over-committed in a resource that the pod does not ask for.
     """
-    demand = snapshot.demand(request)
+    demand = snapshot.needs(request)
     wanted = {name: column for name, column in snapshot.resources.items() if demand[column] > 0}
 
     def fits(rows: Rows) -> Mask:
@@ -122,7 +112,7 @@ def node_resources_fit(request: Request, snapshot: Snapshot, candidates: Mask) -
             enough &= free >= demand[column]
         return enough
 
-    key = (node_resources_fit, frozenset(request.resources.items()))
+    key = (node_resources_fit, demand.tobytes())
     passes = candidates & snapshot.columns.get(key, fits)
     left_out = missing(candidates, passes)
     if not left_out.size:
@@ -154,11 +144,17 @@ def _alike(
 def feasible(request: Request, snapshot: Snapshot, among: Mask | None = None) -> Mask:
     """The nodes, of some or of all, that pass every filter."""
     candidates = snapshot.present if among is None else among
-    for _, check in FILTERS:
+    for _, check in filters_of(request):
         if not np.count_nonzero(candidates):
             break
         candidates = check(request, snapshot, candidates).passes
     return candidates
+
+
+def filters_of(request: Request) -> Sequence[tuple[Filter, Check]]:
+    """The filters that a pod has to pass, in their order."""
+    skips = request.rules.skips
+    return [one for one in FILTERS if one[0] not in skips] if skips else FILTERS
 
 
 def shortage(resource: str) -> str:
@@ -166,7 +162,7 @@ def shortage(resource: str) -> str:
     return "Too many pods" if resource == PODS else f"Insufficient {resource}"
 
 
-FILTERS: tuple[tuple[Filter, Callable[[Request, Snapshot, Mask], Verdict]], ...] = (
+FILTERS: tuple[tuple[Filter, Check], ...] = (
     (Filter.VOLUME_BINDING, claims_in_order),
     (Filter.NODE_UNSCHEDULABLE, node_unschedulable),
     (Filter.NODE_NAME, node_name),

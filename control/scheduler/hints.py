@@ -17,8 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from control.scheduler.census import Carries
-from control.scheduler.filters import Filter, feasible
+from control.scheduler.filters import feasible
 from control.scheduler.request import Request
+from control.scheduler.rules import Filter
 from control.scheduler.snapshot import Snapshot
 from control.scheduler.storage import ClaimKey
 from control.scheduler.terms import PodTerms
@@ -105,7 +106,7 @@ class Hints:
         snapshot, rows = self._snapshot, self._rows()
         if not rows.size:
             return False
-        demand = snapshot.demand(request)
+        demand = snapshot.needs(request)
         free = snapshot.allocatable[rows] - snapshot.taken[rows]
         rows = rows[((free >= demand) | (demand == 0)).all(axis=1)]
         if not rows.size:

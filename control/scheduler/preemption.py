@@ -13,7 +13,8 @@ in its DefaultPreemption plugin:
 
 Pure: a node is tried by taking pods out of the snapshot and putting them back. Most pods ask for
 amounts and ports alone, which is arithmetic on one node; only those that mind their neighbours are
-tried with the filters. At 5,000 nodes not all of them are tried: the first tenth that would do.
+tried with the filters. At 5,000 nodes not all of them are tried: the first tenth that would do (the
+profile says which share).
 """
 
 from collections import Counter
@@ -25,37 +26,29 @@ import numpy as np
 from api.policy import PodDisruptionBudget
 from api.selectors import Selector, from_label_selector
 from control.scheduler.census import Carries
-from control.scheduler.decide import Decision, worded
-from control.scheduler.filters import PORTS_TAKEN, Filter, shortage
-from control.scheduler.interpod import NOT_NEAR, inter_pod_affinity
-from control.scheduler.reachable import (
-    in_use,
-    node_volume_limits,
-    volume_binding,
-    volume_restrictions,
-    volume_zone,
-)
+from control.scheduler.decide import DEFAULT, Decision, worded
+from control.scheduler.filters import PORTS_TAKEN, filters_of, shortage
+from control.scheduler.interpod import NOT_NEAR
+from control.scheduler.profile import Profile
+from control.scheduler.reachable import in_use
 from control.scheduler.request import Request
+from control.scheduler.rules import Filter
 from control.scheduler.snapshot import PODS, TOO_MUCH, Snapshot
-from control.scheduler.spreading import NO_LABEL, pod_topology_spread
-
-LEAST_TRIED = 100
-SHARE_TRIED = 10
-"""Nodes that would do are enough when they are 100, or one in ten of all."""
+from control.scheduler.spreading import NO_LABEL
+from control.scheduler.verdict import Refusal
 
 NEVER = "not eligible due to preemptionPolicy=Never."
 LEAVING = "not eligible due to a terminating pod on the nominated node."
 NOT_HELPFUL = "Preemption is not helpful for scheduling"
 NO_VICTIMS = "No preemption victims found for incoming pod"
 
-_CURABLE = (
-    Filter.NODE_PORTS,
-    Filter.NODE_RESOURCES_FIT,
+_OF_NEIGHBOURS = (
     Filter.VOLUME_RESTRICTIONS,
     Filter.NODE_VOLUME_LIMITS,
     Filter.POD_TOPOLOGY_SPREAD,
     Filter.INTER_POD_AFFINITY,
 )
+_CURABLE = (Filter.NODE_PORTS, Filter.NODE_RESOURCES_FIT, *_OF_NEIGHBOURS)
 _INCURABLE = (NOT_NEAR, NO_LABEL)
 _LIFT = 1 << 31
 """Added to each priority before they are summed up: more victims are worse even below zero."""
@@ -116,13 +109,17 @@ def preempt(
     budgets: Iterable[Budget],
     started: Started,
     first: int = 0,
+    profile: Profile = DEFAULT,
 ) -> Outcome:
-    """Find room for a pod that `decision` found none for. `first`: the row where the search begins."""
+    """Find room for a pod that `decision` found none for.
+
+    `first`: the row where the search begins; it ends when the profile has enough nodes that would do.
+    """
     if request.spec.preemption_policy == "Never":
         return Outcome(None, NEVER)
     total = int(snapshot.present.sum())
     rows = _curable(request, snapshot, decision)
-    enough = max(LEAST_TRIED, total // SHARE_TRIED)
+    enough = profile.tries(total)
     found: list[Choice] = []
     refused: Counter[str] = Counter({NOT_HELPFUL: total - len(rows)})
     if not any(priority < request.priority for priority in snapshot.priorities):
@@ -143,10 +140,15 @@ def preempt(
     return Outcome(None, worded(total, +refused))
 
 
-def is_expected(request: Request, snapshot: Snapshot, node: str) -> bool:
-    """Whether less important pods are just leaving a node that this one waits for."""
+def is_expected(request: Request, snapshot: Snapshot, node: str, decision: Decision) -> bool:
+    """Whether less important pods are just leaving a node that this one waits for, and not in vain."""
     row = snapshot.index(node)
-    return row is not None and any(
+    if row is None or any(
+        row in refusal.rows and not _is_curable(filter_, refusal)
+        for filter_, refusal in decision.refusals
+    ):
+        return False
+    return any(
         pod.leaving and pod.priority < request.priority for pod in snapshot.row(row).pods.values()
     )
 
@@ -185,21 +187,23 @@ def violating(pods: Iterable[Request], budgets: Sequence[Budget]) -> set[str]:
 
 def _curable(request: Request, snapshot: Snapshot, decision: Decision) -> Sequence[int]:
     """Nodes that were refused for something that pods leave with, in the order of their rows."""
-    rows = [
-        refusal.rows
-        for filter_, refusal in decision.refusals
-        if filter_ in _CURABLE and not set(refusal.reasons) & set(_INCURABLE)
-    ]
+    rows = [refusal.rows for filter_, refusal in decision.refusals if _is_curable(filter_, refusal)]
     if not rows:
         return ()
     joined = np.sort(np.concatenate(rows))
     here = np.zeros_like(snapshot.present)
     here[joined] = True
-    for check in (volume_binding, volume_zone):
-        here = check(request, snapshot, here).passes
+    for filter_, check in filters_of(request):
+        if filter_ in (Filter.VOLUME_BINDING, Filter.VOLUME_ZONE):
+            here = check(request, snapshot, here).passes
     joined = np.flatnonzero(here)
-    enough = (snapshot.allocatable[joined] >= snapshot.demand(request)).all(axis=1)
+    enough = (snapshot.allocatable[joined] >= snapshot.needs(request)).all(axis=1)
     return [int(row) for row in joined[enough]]
+
+
+def _is_curable(filter_: Filter, refusal: Refusal) -> bool:
+    """Whether it could be gone together with some pods."""
+    return filter_ in _CURABLE and not set(refusal.reasons) & set(_INCURABLE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,7 +227,7 @@ class Wish:
 
 def wish_of(request: Request, snapshot: Snapshot) -> Wish:
     """What the pod needs."""
-    demand = snapshot.demand(request)
+    demand = snapshot.needs(request)
     wanted = [(name, at) for name, at in snapshot.resources.items() if demand[at] > 0]
     terms = request.terms
     minds = bool(
@@ -309,6 +313,8 @@ class Room:
         ]:
             return tuple(short)
         wanted = wish.request.host_ports
+        if Filter.NODE_PORTS in wish.request.rules.skips:
+            wanted = frozenset()
         if wanted and any(port.conflicts(taken) for port in wanted for taken in self._ports):
             return (PORTS_TAKEN,)
         return self._unwelcome() if wish.minds else ()
@@ -336,12 +342,9 @@ class Room:
     def _unwelcome(self) -> tuple[str, ...]:
         here = np.zeros_like(self._snapshot.present)
         here[self._row] = True
-        for check in (
-            volume_restrictions,
-            node_volume_limits,
-            pod_topology_spread,
-            inter_pod_affinity,
-        ):
+        for filter_, check in filters_of(self._wish.request):
+            if filter_ not in _OF_NEIGHBOURS:
+                continue
             for refusal in check(self._wish.request, self._snapshot, here).refusals:
                 return refusal.reasons
         return ()

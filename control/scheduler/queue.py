@@ -17,8 +17,8 @@ from dataclasses import dataclass, field
 
 from base.clock import Clock
 from base.workqueue import WorkQueue
-from control.scheduler.filters import Filter
 from control.scheduler.request import Request, sort_of
+from control.scheduler.rules import Filter
 
 Key = tuple[str, str]
 """(namespace, name) of a pod."""

@@ -10,7 +10,8 @@ from api.core import Pod, PodSpec
 from api.pods import HostPort
 from control.scheduler import images
 from control.scheduler.disks import Disk, disks_of
-from control.scheduler.terms import PodTerms, terms_of
+from control.scheduler.rules import NO_RULES, Rules
+from control.scheduler.terms import PodSet, PodTerms, terms_of
 
 DEFAULT_MILLI_CPU = 100
 DEFAULT_MEMORY = 200 * 1024 * 1024
@@ -29,7 +30,8 @@ class Request:
     is `leaving`, that is, being deleted. `node_rule` is equal for pods whose nodeSelector and required
     node affinity are equal, `node_preference` for those with the same preferred node affinity; empty
     without any. `claims` are the names of its PersistentVolumeClaims, `images` those of its containers;
-    `disks` are named in the pod itself.
+    `disks` are named in the pod itself. `rules` are those of its profile; `siblings` are the pods of its
+    services and its controller, as far as anybody has looked.
     """
 
     uid: str
@@ -47,6 +49,8 @@ class Request:
     claims: tuple[str, ...] = ()
     images: tuple[str, ...] = ()
     disks: frozenset[Disk] = frozenset()
+    rules: Rules = NO_RULES
+    siblings: PodSet | None = None
 
     @property
     def priority(self) -> int:
@@ -62,7 +66,7 @@ class Request:
         )
 
 
-def request_of(pod: Pod) -> Request:
+def request_of(pod: Pod, rules: Rules = NO_RULES, siblings: PodSet | None = None) -> Request:
     """The placement request of a pod; `spec.node_name` is empty while it is not bound."""
     owner = objects.controller_of(pod)
     return Request(
@@ -75,12 +79,14 @@ def request_of(pod: Pod) -> Request:
         resources=pods.held_requests(pod),
         host_ports=frozenset(pods.host_ports(pod)),
         owner="" if owner is None or pod.metadata.deletion_timestamp else owner.uid,
-        terms=terms_of(pod),
+        terms=terms_of(pod, rules.spread if siblings is not None else (), siblings),
         node_rule=_node_rule(pod.spec),
-        node_preference=_node_preference(pod.spec),
+        node_preference=_node_preference(pod.spec, rules),
         claims=tuple(pods.claims(pod)),
         images=images.wanted(pod.spec),
         disks=disks_of(pod.spec),
+        rules=rules,
+        siblings=siblings,
     )
 
 
@@ -96,6 +102,7 @@ def sort_of(request: Request) -> Hashable:
         request.claims,
         request.disks,
         request.priority,
+        request.rules,
         msgspec.json.encode(request.spec.tolerations),
     )
 
@@ -108,7 +115,8 @@ def _node_rule(spec: PodSpec) -> bytes:
     return msgspec.json.encode((spec.node_selector, required))
 
 
-def _node_preference(spec: PodSpec) -> bytes:
+def _node_preference(spec: PodSpec, rules: Rules) -> bytes:
     affinity = spec.affinity.node_affinity if spec.affinity else None
     preferred = affinity.preferred_during_scheduling_ignored_during_execution if affinity else []
-    return msgspec.json.encode(preferred) if preferred else b""
+    wished = [*preferred, *rules.preferred]
+    return msgspec.json.encode(wished) if wished else b""

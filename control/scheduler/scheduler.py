@@ -21,6 +21,7 @@ from dataclasses import replace
 from typing import Any
 
 from api import objects, pods, timestamps
+from api.apps import ReplicaSet, StatefulSet
 from api.client import Client, PatchType
 from api.core import (
     Binding,
@@ -30,6 +31,8 @@ from api.core import (
     PersistentVolume,
     PersistentVolumeClaim,
     Pod,
+    ReplicationController,
+    Service,
 )
 from api.errors import is_conflict, is_not_found
 from api.events import EventRecorder
@@ -58,6 +61,8 @@ from control.scheduler.profile import Configuration
 from control.scheduler.queue import Key, SchedulingQueue
 from control.scheduler.remedies import remedies
 from control.scheduler.request import Request, request_of
+from control.scheduler.rules import NO_RULES, Filter
+from control.scheduler.siblings import Siblings
 from control.scheduler.snapshot import Snapshot
 from control.scheduler.storage import Picks
 from control.scheduler.waking import Waker
@@ -99,6 +104,7 @@ class Scheduler:
         self._choose = choose
         self._budgets = budgets
         self._snapshot = Snapshot()
+        self._siblings = Siblings()
         self._nominations = Nominations(self._snapshot)
         self._evictor = Evictor(client, pod_informer, self._recorders, clock)
         self._evicting: set[str] = set()
@@ -147,15 +153,33 @@ class Scheduler:
         classes.subscribe(lambda old, new: self._waker.storage())
         drivers.subscribe(lambda old, new: self._waker.room(_names(old, new)[1]))
 
+    def follow_selectors(
+        self,
+        services: Informer[Service],
+        replica_sets: Informer[ReplicaSet],
+        stateful_sets: Informer[StatefulSet],
+        replication_controllers: Informer[ReplicationController],
+    ) -> None:
+        """Know which pods are alike: those of a service are kept apart, too."""
+        self._siblings.follow(services, replica_sets, stateful_sets, replication_controllers)
+
     def last_decision(self, pod: Pod) -> Entry | None:
         """What was last decided about a pod, as long as it is remembered."""
         return self._journal.last(pod.metadata.uid)
 
     def remedies(self, pod: Pod) -> list[str]:
         """What would let a pending pod be placed, tried out on the cluster as it is now."""
-        request = request_of(pod)
+        request = self._request(pod)
         with self._nominations.seen_by(request):
             return remedies(request, self._snapshot)
+
+    def _request(self, pod: Pod) -> Request:
+        """What one of our pods asks for, and what its profile adds."""
+        profile = self._profiles.get(pod.spec.scheduler_name)
+        rules = NO_RULES if profile is None else profile.rules
+        alone = objects.controller_of(pod) is None
+        siblings = self._siblings.of(pod) if alone or rules.spread else None
+        return request_of(pod, rules, siblings)
 
     async def run(self) -> None:
         """Schedule until cancelled."""
@@ -195,9 +219,10 @@ class Scheduler:
             self._queue.forget(key)
             return
         self._attempts += 1
-        request, profile = request_of(pod), self._profiles[pod.spec.scheduler_name]
+        request, profile = self._request(pod), self._profiles[pod.spec.scheduler_name]
+        nominated = self._nominations.node_of(request.uid)
         with self._nominations.seen_by(request):
-            decision = decide(request, self._snapshot, self._choose, profile)
+            decision = decide(request, self._snapshot, self._choose, profile, nominated)
             outcome = None if decision.node else self._find_victims(request, decision)
         if outcome is not None and outcome.message:
             message = f"{decision.message} preemption: {outcome.message}"
@@ -211,16 +236,19 @@ class Scheduler:
             return
         self._drop_nomination(request.uid)
         self._snapshot.add_pod(request, decision.node)
-        picks = self._snapshot.pick_volumes(request, decision.node)
+        picks: Picks = {}
+        if Filter.VOLUME_BINDING not in request.rules.skips:
+            picks = self._snapshot.pick_volumes(request, decision.node)
         self._guard.start(
             self._bind(pod, request, decision.node, picks), name=f"bind {key[0]}/{key[1]}"
         )
 
     def _find_victims(self, request: Request, decision: Decision) -> Outcome:
-        if decision.nothing_to_try or not self._profiles[request.spec.scheduler_name].preempts:
+        profile = self._profiles[request.spec.scheduler_name]
+        if decision.nothing_to_try or not profile.preempts:
             return Outcome(None)
         node = self._nominations.node_of(request.uid)
-        if request.uid in self._evicting or is_expected(request, self._snapshot, node):
+        if request.uid in self._evicting or is_expected(request, self._snapshot, node, decision):
             return Outcome(None, LEAVING)
         return preempt(
             request,
@@ -229,6 +257,7 @@ class Scheduler:
             map(budget_of, self._budgets()),
             self._started,
             self._choose(range(len(self._snapshot.rows))),
+            profile,
         )
 
     def _vacated(self, request: Request, outcome: Outcome | None) -> Choice | None:
@@ -295,7 +324,8 @@ class Scheduler:
         )
         try:
             if picks:
-                await self._claim_binder.bind(request, picks, node)
+                patience = self._profiles[pod.spec.scheduler_name].bind_seconds
+                await self._claim_binder.bind(request, picks, node, patience)
             await self._client.create_subresource(Pod, key[1], key[0], "binding", binding)
         except Exception as error:  # as in Controller: one odd pod must not stop the control plane
             self._take_back(pod, request, node, picks)
@@ -428,7 +458,7 @@ class Scheduler:
         before = "" if old is None else old.status.nominated_node_name
         node = pod.status.nominated_node_name if waits else ""
         if node and node != before:
-            self._nominations.put(request_of(pod), node)
+            self._nominations.put(self._request(pod), node)
         elif (before or not waits) and not node:
             self._drop_nomination(pod.metadata.uid)
 

@@ -7,7 +7,10 @@ Each is an array over all rows, of which only candidates' count, or one number w
 same. A profile may weigh them otherwise (`control/scheduler/profile.py`).
 """
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 
 from control.scheduler.fitting import (
     MAX_SCORE,
@@ -22,16 +25,34 @@ from control.scheduler.snapshot import Mask, Snapshot
 from control.scheduler.spreading import spread_preferred
 from control.scheduler.taints import tolerates
 
+ZONE = "topology.kubernetes.io/zone"
+ZONE_WEIGHT = 2.0
 LEAST_WORTH = 23.0 * 2**20
 MOST_PER_CONTAINER = 1000.0 * 2**20
 """Bytes of images: less is as good as nothing, more no better."""
 
 
 def owner_spread(request: Request, snapshot: Snapshot, candidates: Mask) -> Scores | float:
-    """The fewer pods of the same owner a node has, the better."""
-    if not request.owner:
+    """The fewer pods of the same owner a node and its zone have, the better; zones count twice.
+
+    Without an owner, it is the pods of the same services. As Kubernetes' SelectorSpread.
+    """
+    if request.owner:
+        counts = snapshot.owners.count(request.owner).counts
+    elif request.siblings is not None:
+        counts = snapshot.census.count(request.siblings).counts
+    else:
         return MAX_SCORE
-    counts = snapshot.owners.count(request.owner).counts
+    scores, zones = _fewest(counts, candidates), snapshot.domains(ZONE)
+    if isinstance(scores, float) or not zones.values:
+        return scores
+    by_zone = _fewest(zones.spread(zones.sums(counts, candidates)), candidates)
+    both = (scores + ZONE_WEIGHT * by_zone) / (1.0 + ZONE_WEIGHT)
+    return np.where(zones.known, both, scores)
+
+
+def _fewest(counts: NDArray[Any], candidates: Mask) -> Scores | float:
+    """100 for none, 0 for the most that a candidate has."""
     most = counts[candidates].max(initial=0)
     return MAX_SCORE if most == 0 else MAX_SCORE * (most - counts) / most
 

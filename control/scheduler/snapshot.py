@@ -25,6 +25,7 @@ from control.scheduler.columns import Columns
 from control.scheduler.disks import Disk
 from control.scheduler.images import Images
 from control.scheduler.request import Request
+from control.scheduler.rules import Filter, Rules
 from control.scheduler.storage import ClaimKey, Picks, Storage
 
 Mask = NDArray[np.bool_]
@@ -120,6 +121,7 @@ class Snapshot:
         self._names: tuple[int, tuple[str, ...]] = (-1, ())
         self._domains: dict[str, Domains] = {}
         self._reachable: dict[bytes, Mask] = {}
+        self._enforced: dict[Rules, Mask] = {}
         self._preference: dict[bytes, NDArray[np.float64]] = {}
         self._class_of: dict[tuple[TaintKey, ...], int] = {(): 0}
         self._by_name: dict[str, int] = {}
@@ -193,6 +195,17 @@ class Snapshot:
             known = self._reachable[request.node_rule] = self._reach(request)
         return known
 
+    def enforced(self, rules: Rules) -> Mask:
+        """The nodes that a profile's own required affinity allows; not to be changed."""
+        self.names()
+        known = self._enforced.get(rules)
+        if known is None:
+            known = self._enforced[rules] = self.present.copy()
+            if rules.required is not None:
+                for row in np.flatnonzero(known):
+                    known[row] = nodes.matches_selector(rules.required, self.node(int(row)))
+        return known
+
     def preference(self, request: Request) -> NDArray[np.float64]:
         """By row, the weights of the pod's preferred node affinity terms that the node meets, summed."""
         self.names()
@@ -202,7 +215,9 @@ class Snapshot:
                 self._preference.clear()
             known = np.zeros(len(self.present))
             for row in np.flatnonzero(self.present) if request.node_preference else ():
-                known[row] = nodes.preference(request.spec, self.node(int(row)))
+                node = self.node(int(row))
+                known[row] = nodes.preference(request.spec, node)
+                known[row] += nodes.preferred(request.rules.preferred, node)
             self._preference[request.node_preference] = known
         return known
 
@@ -210,6 +225,7 @@ class Snapshot:
         """What was derived from the nodes' names and labels is no longer true."""
         self._domains.clear()
         self._reachable.clear()
+        self._enforced.clear()
         self._preference.clear()
 
     def _divide(self, topology_key: str) -> Domains:
@@ -341,6 +357,15 @@ class Snapshot:
     def demand(self, request: Request) -> Amounts:
         """A request as a row of amounts; every pod takes one of `pods`."""
         return self._amounts({**request.resources, PODS: 1})
+
+    def needs(self, request: Request) -> Amounts:
+        """What of it a node must have left: all of it, unless the pod's profile says otherwise."""
+        demand, rules = self.demand(request), request.rules
+        if Filter.NODE_RESOURCES_FIT in rules.skips:
+            demand[:] = 0
+        for name in rules.passed_over(request.resources):
+            demand[self.resources[name]] = 0
+        return demand
 
     def _amounts(self, values: dict[str, int]) -> Amounts:
         for name in values:

@@ -5,7 +5,7 @@ counted by (`control/scheduler/census.py`). The rules are those of the API's doc
 PodAffinityTerm and TopologySpreadConstraint. Pure.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from api.core import Pod, PodAffinityTerm, TopologySpreadConstraint
@@ -80,12 +80,19 @@ class PodTerms:
 NO_TERMS = PodTerms()
 
 
-def terms_of(pod: Pod) -> PodTerms:
-    """The terms of a pod."""
+def terms_of(
+    pod: Pod,
+    defaults: Sequence[TopologySpreadConstraint] = (),
+    siblings: PodSet | None = None,
+) -> PodTerms:
+    """The terms of a pod. `defaults`: spread constraints for `siblings` if it has none of its own."""
     affinity, constraints = pod.spec.affinity, pod.spec.topology_spread_constraints
+    spread = tuple(_spread(pod, one, _counted(pod, one)) for one in constraints)
+    if not constraints and siblings is not None:
+        spread = tuple(_spread(pod, one, siblings) for one in defaults)
     near = affinity.pod_affinity if affinity else None
     far = affinity.pod_anti_affinity if affinity else None
-    if near is None and far is None and not constraints:
+    if near is None and far is None and not spread:
         return NO_TERMS
     required_near = near.required_during_scheduling_ignored_during_execution if near else []
     required_far = far.required_during_scheduling_ignored_during_execution if far else []
@@ -101,7 +108,7 @@ def terms_of(pod: Pod) -> PodTerms:
             _term(pod, one.pod_affinity_term, one.weight if at < attracting else -one.weight)
             for at, one in enumerate(preferred)
         ),
-        spread=tuple(_spread(pod, constraint) for constraint in constraints),
+        spread=spread,
     )
 
 
@@ -124,12 +131,17 @@ def _term(pod: Pod, term: PodAffinityTerm, weight: int = 0) -> Term:
     return Term(chosen, term.topology_key, weight)
 
 
-def _spread(pod: Pod, constraint: TopologySpreadConstraint) -> Spread:
-    labels = pod.metadata.labels
-    selector = _selector(
-        constraint.label_selector, labels, (constraint.match_label_keys, Operator.IN)
-    )
-    chosen = PodSet(frozenset([pod.metadata.namespace]), NOTHING, selector, leaving=False)
+def siblings_of(pod: Pod, selector: Selector) -> PodSet:
+    """Pods of a pod's namespace that are selected, but for those that are being deleted."""
+    return PodSet(frozenset([pod.metadata.namespace]), NOTHING, selector, leaving=False)
+
+
+def _counted(pod: Pod, constraint: TopologySpreadConstraint) -> PodSet:
+    keys = (constraint.match_label_keys, Operator.IN)
+    return siblings_of(pod, _selector(constraint.label_selector, pod.metadata.labels, keys))
+
+
+def _spread(pod: Pod, constraint: TopologySpreadConstraint, chosen: PodSet) -> Spread:
     return Spread(
         chosen,
         constraint.topology_key,
@@ -138,7 +150,7 @@ def _spread(pod: Pod, constraint: TopologySpreadConstraint) -> Spread:
         hard=constraint.when_unsatisfiable == "DoNotSchedule",
         honor_affinity=constraint.node_affinity_policy != "Ignore",
         honor_taints=constraint.node_taints_policy == "Honor",
-        itself=selector.matches(labels),
+        itself=chosen.selector.matches(pod.metadata.labels),
     )
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from api import validation
 from api.core import (
     Affinity,
+    NodeAffinity,
     NodeSelector,
     NodeSelectorRequirement,
     NodeSelectorTerm,
@@ -39,7 +40,7 @@ def placement_errors(spec: PodSpec, path: Path) -> Iterator[FieldError]:
         yield from _affinity_errors(spec.affinity, path.child("affinity"))
     for number, toleration in enumerate(spec.tolerations):
         yield from toleration_errors(toleration, path.child("tolerations").index(number))
-    yield from _spread_errors(
+    yield from spread_errors(
         spec.topology_spread_constraints, path.child("topologySpreadConstraints")
     )
     gates = [
@@ -82,20 +83,22 @@ def toleration_errors(toleration: Toleration, path: Path) -> Iterator[FieldError
     yield from check_enum(path.child("effect"), toleration.effect, TaintEffect)
 
 
+def node_affinity_errors(affinity: NodeAffinity, path: Path) -> Iterator[FieldError]:
+    """Which nodes a pod needs, and which it likes."""
+    wanted = affinity.required_during_scheduling_ignored_during_execution
+    if wanted is not None:
+        yield from node_selector_errors(wanted, path.child(_REQUIRED))
+    for number, preferred in enumerate(
+        affinity.preferred_during_scheduling_ignored_during_execution
+    ):
+        at = path.child(_PREFERRED).index(number)
+        yield from _weight_errors(preferred.weight, at)
+        yield from _node_term_errors(preferred.preference, at.child("preference"))
+
+
 def _affinity_errors(affinity: Affinity, path: Path) -> Iterator[FieldError]:
-    node = affinity.node_affinity
-    if node is not None:
-        where = path.child("nodeAffinity")
-        if node.required_during_scheduling_ignored_during_execution is not None:
-            yield from node_selector_errors(
-                node.required_during_scheduling_ignored_during_execution, where.child(_REQUIRED)
-            )
-        for number, preferred in enumerate(
-            node.preferred_during_scheduling_ignored_during_execution
-        ):
-            at = where.child(_PREFERRED).index(number)
-            yield from _weight_errors(preferred.weight, at)
-            yield from _node_term_errors(preferred.preference, at.child("preference"))
+    if affinity.node_affinity is not None:
+        yield from node_affinity_errors(affinity.node_affinity, path.child("nodeAffinity"))
     for name, pods in (
         ("podAffinity", affinity.pod_affinity),
         ("podAntiAffinity", affinity.pod_anti_affinity),
@@ -186,9 +189,10 @@ def _pod_term_errors(term: PodAffinityTerm, path: Path) -> Iterator[FieldError]:
         )
 
 
-def _spread_errors(
+def spread_errors(
     constraints: Sequence[TopologySpreadConstraint], path: Path
 ) -> Iterator[FieldError]:
+    """Each constraint by itself, and no two for the same places in the same way."""
     seen = set()
     for number, constraint in enumerate(constraints):
         where = path.index(number)

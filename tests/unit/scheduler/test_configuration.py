@@ -9,13 +9,17 @@ from typing import Any
 import pytest
 
 from api.core import Pod
+from api.selectors import from_labels
 from base.settings import SettingsError
 from control.scheduler.configuration import API_VERSION, KIND, parse, read
 from control.scheduler.decide import decide
+from control.scheduler.preemption import preempt
 from control.scheduler.profile import Configuration, Profile
 from control.scheduler.request import request_of
+from control.scheduler.rules import Filter
 from control.scheduler.scores import SCORES
 from control.scheduler.snapshot import Snapshot
+from control.scheduler.terms import siblings_of
 from tests.unit.scheduler.making import node, pod
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "scheduling.md"
@@ -33,6 +37,15 @@ def fit(strategy: str) -> str:
     )
 
 
+def spread(args: str) -> str:
+    return f"profiles: [{{pluginConfig: [{{name: PodTopologySpread, args: {{{args}}}}}]}}]"
+
+
+def only(text: str) -> Profile:
+    (profile,) = parsed(text).profiles.values()
+    return profile
+
+
 def weights(profile: Profile) -> dict[str, float]:
     return {name: weight for name, weight, _ in profile.scores}
 
@@ -44,7 +57,7 @@ def chosen(profile: Profile, wanted: Pod, *nodes: Any, placed: str = "") -> str 
         snapshot.set_node(each)
     if placed:
         snapshot.add_pod(request_of(pod("there", cpu="2", memory="4Gi")), placed)
-    return decide(request_of(wanted), snapshot, lambda rows: rows[0], profile).node
+    return decide(request_of(wanted, profile.rules), snapshot, lambda rows: rows[0], profile).node
 
 
 def test_an_empty_file_changes_nothing() -> None:
@@ -152,6 +165,132 @@ def test_some_of_many_nodes_are_enough() -> None:
     assert parsed("").profiles["default-scheduler"].enough(5000) == 5000
 
 
+LEFT_OUT = [
+    ("filter: {disabled: [{name: NodeResourcesFit}]}", {Filter.NODE_RESOURCES_FIT}),
+    ("multiPoint: {disabled: [{name: TaintToleration}]}", {Filter.TAINT_TOLERATION}),
+    ("preFilter: {disabled: [{name: NodePorts}]}, filter: {disabled: [{name: NodePorts}]}",
+     {Filter.NODE_PORTS}),
+    ("multiPoint: {disabled: [{name: '*'}], enabled: [{name: NodeName}]}",
+     {*Filter} - {Filter.NODE_NAME}),
+    ("filter: {disabled: [{name: '*'}], enabled: [{name: NodePorts}, {name: NodeName}]}",
+     {*Filter} - {Filter.NODE_NAME, Filter.NODE_PORTS}),
+    ("multiPoint: {disabled: [{name: NodePorts}]}, filter: {enabled: [{name: NodePorts}]}", set()),
+    ("queueSort: {enabled: [{name: PrioritySort}]}, bind: {enabled: [{name: DefaultBinder}]}", set()),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("plugins", "expected"), LEFT_OUT)
+def test_filters_that_are_left_out(plugins: str, expected: set[Filter]) -> None:
+    assert only(f"profiles: [{{plugins: {{{plugins}}}}}]").rules.skips == expected
+
+
+def test_left_out_everywhere_is_left_out_of_the_scores_too() -> None:
+    profile = only("profiles: [{plugins: {multiPoint: {disabled: [{name: InterPodAffinity}]}}}]")
+    assert "InterPodAffinity" not in weights(profile) and profile.preempts
+    profile = only("profiles: [{plugins: {multiPoint: {disabled: [{name: '*'}]}}}]")
+    assert not profile.scores and not profile.preempts
+    text = (
+        "multiPoint: {disabled: [{name: '*'}]}, postFilter: {enabled: [{name: DefaultPreemption}]}"
+    )
+    assert only(f"profiles: [{{plugins: {{{text}}}}}]").preempts
+
+
+def test_what_a_filter_would_refuse_is_taken_without_it() -> None:
+    tainted = node("a", taints=[{"key": "k", "effect": "NoSchedule"}])
+    for text, wanted, there in (
+        ("NodeResourcesFit", pod("p", cpu="9"), node("a")),
+        ("TaintToleration", pod("p"), tainted),
+        ("NodeUnschedulable", pod("p"), node("a", unschedulable=True)),
+        ("NodeAffinity", pod("p", nodeSelector={"no": "where"}), node("a")),
+    ):
+        without = only(f"profiles: [{{plugins: {{filter: {{disabled: [{{name: {text}}}]}}}}}}]")
+        assert chosen(Profile(), wanted, there) is None
+        assert chosen(without, wanted, there) == "a"
+
+
+def test_preemption_looks_for_no_more_than_the_filters_do() -> None:
+    """Without the filter for ports nobody has to go for them."""
+    without = only("profiles: [{plugins: {filter: {disabled: [{name: NodePorts}]}}}]")
+    snapshot = Snapshot()
+    snapshot.set_node(node("a", cpu="2"))
+    for name, more in (("web", {"host_ports": (80,)}), ("large", {"cpu": "2"})):
+        snapshot.add_pod(request_of(pod(name, **more)), "a")  # type: ignore[arg-type]
+    request = request_of(pod("p", cpu="1", host_ports=(80,), priority=5), without.rules)
+    decision = decide(request, snapshot, min, without)
+    choice = preempt(request, snapshot, decision, (), lambda one: "").choice
+    assert choice is not None and [one.name for one in choice.victims] == ["large"]
+
+
+def test_resources_that_need_not_be_there() -> None:
+    wanted = pod("p", cpu="1")
+    wanted.spec.containers[0].resources.requests |= {"example.com/gpu": "1", "other.org/x": "1"}
+    args = "{ignoredResources: [example.com/gpu], ignoredResourceGroups: [other.org]}"
+    text = f"profiles: [{{pluginConfig: [{{name: NodeResourcesFit, args: {args}}}]}}]"
+    assert chosen(only(text), wanted, node("a")) == "a"
+    assert chosen(only(text), wanted, node("a", cpu="500m")) is None
+    assert chosen(Profile(), wanted, node("a")) is None
+
+
+def test_affinity_that_is_added_to_every_pod() -> None:
+    added = """
+profiles:
+- pluginConfig:
+  - name: NodeAffinity
+    args:
+      addedAffinity:
+        requiredDuringSchedulingIgnoredDuringExecution:
+          nodeSelectorTerms:
+          - matchExpressions: [{key: pool, operator: In, values: [mine]}]
+        preferredDuringSchedulingIgnoredDuringExecution:
+        - {weight: 9, preference: {matchExpressions: [{key: disk, operator: Exists}]}}
+"""
+    profile, mine = only(added), {"pool": "mine"}
+    nodes = [node("a"), node("b", labels=mine), node("c", labels={**mine, "disk": "ssd"})]
+    assert chosen(profile, pod("p"), *nodes) == "c"
+    assert chosen(profile, pod("p"), *nodes[:2]) == "b"
+    snapshot = Snapshot()
+    snapshot.set_node(nodes[0])
+    refused = decide(request_of(pod("p"), profile.rules), snapshot, min, profile)
+    assert refused.message == (
+        "0/1 nodes are available: 1 node(s) didn't match scheduler-enforced node affinity."
+    )
+    snapshot.set_node(node("a", labels=mine))
+    assert decide(request_of(pod("p"), profile.rules), snapshot, min, profile).node == "a"
+
+
+def test_constraints_for_pods_without_any() -> None:
+    """Whom they count is told by the services and the controller of each pod."""
+    constraint = "{maxSkew: 1, topologyKey: zone, whenUnsatisfiable: DoNotSchedule}"
+    profile = only(spread(f"defaultingType: List, defaultConstraints: [{constraint}]"))
+    assert "SelectorSpread" not in weights(profile)
+    assert "SelectorSpread" not in weights(only(spread("defaultingType: List")))
+    assert "SelectorSpread" in weights(only(spread("defaultingType: System")))
+    snapshot = Snapshot()
+    for name in ("a", "b"):
+        snapshot.set_node(node(name, cpu="1" if name == "b" else "4", labels={"zone": name}))
+    web = {"app": "web"}
+    snapshot.add_pod(request_of(pod("there", labels=web)), "a")
+    wanted = pod("p", labels=web, cpu="2")
+    like = siblings_of(wanted, from_labels(web))
+    refused = decide(request_of(wanted, profile.rules, like), snapshot, min, profile)
+    assert refused.refused["a"] == ("node(s) didn't match pod topology spread constraints",)
+    assert decide(request_of(wanted, profile.rules), snapshot, min, profile).node == "a"
+    own = [{"maxSkew": 5, "topologyKey": "zone", "whenUnsatisfiable": "DoNotSchedule"}]
+    wanted = pod("p", labels=web, cpu="2", topologySpreadConstraints=own)
+    assert decide(request_of(wanted, profile.rules, like), snapshot, min, profile).node == "a"
+
+
+def test_how_many_nodes_preemption_thinks_through_and_how_long_claims_may_take() -> None:
+    args = "{minCandidateNodesPercentage: 50, minCandidateNodesAbsolute: 3}"
+    profile = only(
+        f"profiles: [{{pluginConfig: [{{name: DefaultPreemption, args: {args}}},"
+        " {name: VolumeBinding, args: {bindTimeoutSeconds: 5}}]}]"
+    )
+    assert [profile.tries(number) for number in (2, 100)] == [3, 50]
+    assert [Profile().tries(number) for number in (2, 5000)] == [100, 500]
+    assert (profile.bind_seconds, Profile().bind_seconds) == (5, 600)
+
+
 BAD = [
     ("profiles: {}", "profiles: Expected `array`, got `object`"),
     ("percentageOfNodes: 3", 'unknown field "percentageOfNodes"'),
@@ -169,19 +308,57 @@ BAD = [
     ("profiles: [{schedulerName: a}, {schedulerName: a}]",
      'profiles[1].schedulerName: Duplicate value: "a"'),
     ("extenders: [{urlPrefix: 'http://x'}]", "extenders: Forbidden: this scheduler calls none"),
-    ("profiles: [{plugins: {filter: {disabled: [{name: NodeName}]}}}]",
-     "profiles[0].plugins.filter: Forbidden: plugins can be chosen at multiPoint, score, "
-     "postFilter only"),
-    ("profiles: [{plugins: {multiPoint: {disabled: [{name: NodeName}]}}}]",
-     "profiles[0].plugins.multiPoint.disabled[0].name: Forbidden: only what scores alone can be "
-     "left out here, the rest at plugins.score"),
+    ("profiles: [{plugins: {filters: {disabled: [{name: NodeName}]}}}]",
+     "profiles[0].plugins.filters: Forbidden: there is no such point; there are multiPoint, filter, "
+     "score, postFilter, preFilter, preScore, reserve, preBind, preEnqueue, queueSort, permit, bind, "
+     "postBind"),
+    ("profiles: [{plugins: {multiPoint: {disabled: [{name: PrioritySort}]}}}]",
+     "profiles[0].plugins.multiPoint.disabled[0].name: Forbidden: it cannot be left out here"),
+    ("profiles: [{plugins: {bind: {disabled: [{name: NodeName}]}}}]",
+     "profiles[0].plugins.bind.disabled[0].name: Forbidden: it cannot be left out here"),
+    ("profiles: [{plugins: {preFilter: {disabled: [{name: NodePorts}]}}}]",
+     "profiles[0].plugins.preFilter.disabled[0].name: Forbidden: it can be left out at filter or "
+     "multiPoint only"),
     ("profiles: [{plugins: {postFilter: {enabled: [{name: Mine}]}}}]",
      'profiles[0].plugins.postFilter.enabled[0].name: Unsupported value: "Mine": supported values: '
      '"DefaultPreemption"'),
     ("profiles: [{plugins: {score: {enabled: [{name: NodeAffinity, weight: -1}]}}}]",
      "profiles[0].plugins.score.enabled[0].weight: Invalid value: -1: must not be negative"),
-    ("profiles: [{pluginConfig: [{name: NodeAffinity, args: {addedAffinity: {}}}]}]",
-     "profiles[0].pluginConfig[0].args.addedAffinity: Forbidden: it cannot be chosen here"),
+    ("profiles: [{pluginConfig: [{name: NodeAffinity, args: {addedAffinity: {"
+     "requiredDuringSchedulingIgnoredDuringExecution: {}, "
+     "preferredDuringSchedulingIgnoredDuringExecution: [{weight: 0, preference: {}}]}}}]}]",
+     "profiles[0].pluginConfig[0].args.addedAffinity.requiredDuringSchedulingIgnoredDuringExecution"
+     ".nodeSelectorTerms: Required value: must have at least one node selector term\n"
+     "profiles[0].pluginConfig[0].args.addedAffinity.preferredDuringSchedulingIgnoredDuringExecution"
+     "[0].weight: Invalid value: 0: must be in the range 1-100"),
+    ("profiles: [{pluginConfig: [{name: NodeAffinity, args: {addedAffinity: {podAffinity: {}}}}]}]",
+     'profiles[0].pluginConfig[0].args.addedAffinity: strict decoding error: unknown field "podAffinity"'),
+    (spread("defaultingType: List, defaultConstraints: [{maxSkew: 0, topologyKey: '', "
+            "whenUnsatisfiable: Never, labelSelector: {}}]"),
+     "profiles[0].pluginConfig[0].args.defaultConstraints[0].maxSkew: Invalid value: 0: must be "
+     "greater than zero\n"
+     "profiles[0].pluginConfig[0].args.defaultConstraints[0].topologyKey: Required value: can not be "
+     "empty\n"
+     "profiles[0].pluginConfig[0].args.defaultConstraints[0].whenUnsatisfiable: Unsupported value: "
+     '"Never": supported values: "DoNotSchedule", "ScheduleAnyway"\n'
+     "profiles[0].pluginConfig[0].args.defaultConstraints[0].labelSelector: Forbidden: constraint "
+     "must not define a selector, as they deduced for each pod"),
+    (spread("defaultConstraints: [{maxSkew: 1, topologyKey: zone, whenUnsatisfiable: DoNotSchedule}]"),
+     'profiles[0].pluginConfig[0].args.defaultingType: Invalid value: "System": when '
+     ".defaultConstraints are not empty"),
+    (spread("defaultingType: None"),
+     'profiles[0].pluginConfig[0].args.defaultingType: Unsupported value: "None": supported values: '
+     '"System", "List"'),
+    ("profiles: [{pluginConfig: [{name: DefaultPreemption, args: {minCandidateNodesPercentage: 0, "
+     "minCandidateNodesAbsolute: 0}}]}]",
+     "profiles[0].pluginConfig[0].args.minCandidateNodesAbsolute: Invalid value: 0: cannot be zero at "
+     "the same time as minCandidateNodesPercentage"),
+    ("profiles: [{pluginConfig: [{name: VolumeBinding, args: {bindTimeoutSeconds: -1}}]}]",
+     "profiles[0].pluginConfig[0].args.bindTimeoutSeconds: Invalid value: -1: invalid "
+     "BindTimeoutSeconds, should not be a negative value"),
+    ("profiles: [{pluginConfig: [{name: NodeResourcesFit, args: {ignoredResourceGroups: [a/b]}}]}]",
+     'profiles[0].pluginConfig[0].args.ignoredResourceGroups[0]: Invalid value: "a/b": resource group '
+     "name can't contain '/'"),
     ("profiles: [{pluginConfig: [{name: InterPodAffinity, args: {hardPodAffinityWeight: 101}}]}]",
      "profiles[0].pluginConfig[0].args.hardPodAffinityWeight: Invalid value: 101: not in valid "
      "range [0-100]"),

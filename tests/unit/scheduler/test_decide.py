@@ -7,8 +7,8 @@ import pytest
 
 from api.core import Node
 from control.scheduler.decide import Decision, decide
-from control.scheduler.filters import Filter
 from control.scheduler.request import request_of
+from control.scheduler.rules import Filter
 from control.scheduler.snapshot import Snapshot
 from tests.unit.scheduler.making import node, pod
 

@@ -206,9 +206,20 @@ def test_what_is_just_leaving_is_waited_for() -> None:
     leaving.metadata.deletion_timestamp = "2026-01-01T00:00:00Z"
     snapshot = cluster({"n1": [leaving], "n2": [low("b", 1)]})
     request = request_of(high())
-    assert is_expected(request, snapshot, "n1")
-    assert not is_expected(request, snapshot, "n2")
-    assert not is_expected(request, snapshot, "gone")
+    decision = decide(request, snapshot, min)
+    assert is_expected(request, snapshot, "n1", decision)
+    assert not is_expected(request, snapshot, "n2", decision)
+    assert not is_expected(request, snapshot, "gone", decision)
+
+
+def test_a_node_that_has_been_closed_meanwhile_is_waited_for_no_longer() -> None:
+    leaving = low("a", 1, "2")
+    leaving.metadata.deletion_timestamp = "2026-01-01T00:00:00Z"
+    snapshot = cluster({"n1": [leaving], "n2": [low("b", 1, "2")]})
+    snapshot.set_node(node("n1", cpu="2", unschedulable=True))
+    request = request_of(high())
+    assert not is_expected(request, snapshot, "n1", decide(request, snapshot, min))
+    assert victims(high(), snapshot) == ("n2", ["b"])
 
 
 def test_where_the_search_begins_and_that_it_ends() -> None:
@@ -291,6 +302,16 @@ def minimal(wanted: Pod, pods: list[Pod], choice: Choice) -> None:
     assert decide(request, cluster({"n": stay}), min).node
     for back in (one for one in pods if one.metadata.name in names):
         assert not decide(request, cluster({"n": [*stay, back]}), min).node
+
+
+def test_what_was_vacated_for_a_pod_is_taken_before_anything_better() -> None:
+    snapshot = cluster({"n1": [low("a", 1)], "n2": []})
+    request = request_of(high())
+    assert decide(request, snapshot, min).node == "n2"
+    small = request_of(high(cpu="500m"))
+    assert decide(small, snapshot, min, nominated="n1").node == "n1"
+    assert decide(request_of(high("2")), snapshot, min, nominated="n1").node == "n2"
+    assert decide(small, snapshot, min, nominated="gone").node == "n2"
 
 
 def test_room_is_kept_from_the_less_important_only() -> None:

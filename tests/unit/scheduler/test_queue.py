@@ -3,9 +3,9 @@
 import asyncio
 
 from base.clock import FakeClock
-from control.scheduler.filters import Filter
 from control.scheduler.queue import SchedulingQueue, backoff
 from control.scheduler.request import request_of
+from control.scheduler.rules import Filter
 from tests.unit.scheduler.making import pod
 
 KEY = ("default", "p")

@@ -13,10 +13,10 @@ from api.storage import CSINode, CSINodeDriver, CSINodeSpec, VolumeNodeResources
 from control.controllers.volumes.deciding import BIND_COMPLETED
 from control.controllers.volumes.matching import SELECTED_NODE
 from control.scheduler.decide import Decision, decide
-from control.scheduler.filters import Filter
 from control.scheduler.preemption import NOT_HELPFUL, Choice, preempt
 from control.scheduler.reachable import DISK_TAKEN, IN_USE, TOO_MANY
 from control.scheduler.request import request_of
+from control.scheduler.rules import Filter
 from control.scheduler.snapshot import Snapshot
 from control.scheduler.storage import UNBOUND
 from tests.unit.controllers.test_volumes import claim, class_, volume
