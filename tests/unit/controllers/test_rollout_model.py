@@ -68,12 +68,12 @@ def test_bounds_hold_over_stale_caches_and_through_crashes(tmp_path: Path, seed:
 
 @pytest.mark.parametrize("seed", range(20))
 def test_scaling_and_pausing_on_the_way(tmp_path: Path, seed: int) -> None:
-    """The largest size that was ever wanted bounds what exists, and the end is as it should be."""
+    """The sizes that were ever wanted bound what exists and what serves; the end is as it should be."""
     scenario = Scenario(tmp_path, seed)
-    largest = replicas = scenario.replicas
+    largest = smallest = replicas = scenario.replicas
 
     async def disturb(world: World) -> None:
-        nonlocal largest, replicas
+        nonlocal largest, smallest, replicas
         image = "web:1"
         for _ in range(world.source.randint(2, 5)):
             what = world.source.choice(("roll", "scale", "pause"))
@@ -82,7 +82,7 @@ def test_scaling_and_pausing_on_the_way(tmp_path: Path, seed: int) -> None:
                 await world.roll(image)
             elif what == "scale":
                 replicas = world.source.randint(1, 8)
-                largest = max(largest, replicas)
+                largest, smallest = max(largest, replicas), min(smallest, replicas)
                 await world.change(replicas=replicas)
             else:
                 await world.change(paused=world.source.random() < 0.5)
@@ -93,6 +93,7 @@ def test_scaling_and_pausing_on_the_way(tmp_path: Path, seed: int) -> None:
 
     world = scenario.play(disturb)
     assert world.most <= largest + rollout.max_surge(scenario.wanted), "too many pods"
+    assert world.fewest >= smallest - rollout.max_unavailable(scenario.wanted), "too few serve"
 
 
 @pytest.mark.parametrize("seed", range(20))
