@@ -3,6 +3,7 @@
 The names are those of Kubernetes' DNS specification, below `svc.<domain>`:
 
     web.default            A      the VIP; of a headless service every ready endpoint
+                           SRV    all its ports, as CoreDNS answers (`dig SRV` lists the members)
                            CNAME  of an ExternalName service
     db-0.web.default       A      the endpoint with that hostname (or 10-244-1-5 for one without)
     _http._tcp.web.default SRV    the port, at the service's name or at each endpoint's
@@ -24,8 +25,8 @@ from enum import Enum
 from functools import cached_property
 from ipaddress import AddressValueError, IPv4Address, IPv4Network
 
-from api.core import Service
-from api.discovery import Endpoint, EndpointSlice
+from api.core import Service, ServicePort
+from api.discovery import Endpoint, EndpointPort, EndpointSlice
 from netplugin.proxy.model import group_slices, is_ipv4, is_ready
 
 TTL = 5
@@ -141,6 +142,8 @@ class Zone:
         aliases = [record for record in found if isinstance(record, Cname)]
         if aliases and kind not in ("CNAME", "ANY"):
             return self._follow(aliases[0], kind)
+        if kind in ("SRV", "ANY"):
+            found = (*found, *self._every_port(_labels(name), name))
         wanted = _TYPES.get(kind)
         records = tuple(r for r in found if kind == "ANY" or (wanted and isinstance(r, wanted)))
         if not records:
@@ -217,20 +220,30 @@ class Zone:
         addresses = {endpoint.addresses[0] for endpoint in self._endpoints(service)}
         return tuple(A(name, address) for address in sorted(addresses))
 
-    def _ports(self, service: Service, port: str, protocol: str, name: str) -> tuple[Record, ...]:
+    def _every_port(self, labels: Labels, name: str) -> tuple[Record, ...]:
+        """What a service's own name has beside its addresses; made only for who asks for it."""
+        match labels[len(self._apex) :]:
+            case ("svc", namespace, service) if found := self._services.get((namespace, service)):
+                return self._ports(found, None, "", name.rstrip(".").lower())
+        return ()
+
+    def _ports(
+        self, service: Service, port: str | None, protocol: str, name: str
+    ) -> tuple[Record, ...]:
+        """The ports of that name and protocol; all of them where `port` is None."""
+
+        def meant(p: ServicePort | EndpointPort) -> bool:
+            same = (p.name or "").lower(), (p.protocol or "TCP").lower()
+            return port is None or same == (port, protocol)
+
         own_name = self._name_of(service)
         if is_ipv4(service.spec.cluster_ip):
-            return tuple(
-                Srv(name, p.port, own_name)
-                for p in service.spec.ports
-                if p.name.lower() == port and (p.protocol or "TCP").lower() == protocol
-            )
+            return tuple(Srv(name, p.port, own_name) for p in service.spec.ports if meant(p))
         found = {
             Srv(name, p.port, f"{_host(endpoint)}.{own_name}")
             for piece in self._slices_of(service)
             for p in piece.ports
-            if (p.name or "").lower() == port and (p.protocol or "TCP").lower() == protocol
-            if p.port is not None
+            if p.port is not None and meant(p)
             for endpoint in self._usable(service, piece.endpoints)
         }
         return tuple(sorted(found, key=lambda record: (record.target, record.port)))

@@ -143,6 +143,22 @@ def test_srv_of_a_headless_service_names_every_endpoint() -> None:
     }
 
 
+def test_srv_of_a_service_itself_lists_its_members() -> None:
+    """`dig SRV kubia.default.svc.cluster.local`: how members of a StatefulSet find each other."""
+    name = f"db.default.{BELOW}"
+    found = ask(name, "SRV")
+    assert found.records == (
+        Srv(name, 5432, f"10-244-2-3.{name}"),
+        Srv(name, 5432, f"db-0.{name}"),
+        Srv(name, 5432, f"db-1.{name}"),
+    )
+    assert A(f"db-0.{name}", "10.244.1.2") in found.additional
+    web = f"web.default.{BELOW}"
+    assert ask(web.upper(), "SRV").records == (Srv(web, 80, web), Srv(web, 53, web))
+    assert ask(f"empty.default.{BELOW}", "SRV") == Answer(Outcome.NO_DATA)
+    assert addresses(name) == ["10.244.1.2", "10.244.2.2", "10.244.2.3"]
+
+
 def test_external_names_are_aliases() -> None:
     away = ask(f"away.default.{BELOW}")
     assert away.records == (Cname(f"away.default.{BELOW}", "db.example.com"),)
