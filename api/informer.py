@@ -132,6 +132,10 @@ class Informer(Generic[T]):
         """The objects that the index `name` filed under `value`."""
         return list(self._indexes[name][1].get(value, {}).values())
 
+    def count(self, name: str, value: str) -> int:
+        """How many objects `by_index` would give."""
+        return len(self._indexes[name][1].get(value, ()))
+
     def statistics(self) -> dict[str, float]:
         return {
             "objects": len(self._objects),

@@ -17,14 +17,16 @@ from api.struct import ApiStruct
 T = TypeVar("T", bound=ApiStruct)
 
 LABEL = "label"
+FREE = "free"
 SELECTOR = "selector"
 CONTROLLER = "controller"
 NODE = "node"
 
 
 def index_pods(informer: Informer[Pod]) -> None:
-    """File pods under their labels, and under who controls them."""
+    """File pods under their labels (those that nobody controls once more), and under who does."""
     informer.add_index(LABEL, _by_label)
+    informer.add_index(FREE, lambda pod: [] if objects.controller_of(pod) else _by_label(pod))
     index_controlled(informer)
 
 
@@ -55,9 +57,7 @@ def index_selecting(informer: Informer[T], pairs: Callable[[T], Mapping[str, str
 
 def selected(informer: Informer[Pod], namespace: str, selector: Mapping[str, str]) -> list[Pod]:
     """The pods of a namespace whose labels have every pair of a selector; none if it is empty."""
-    found = [informer.by_index(LABEL, _filed(namespace, *pair)) for pair in selector.items()]
-    fewest = min(found, key=len, default=[])
-    return [pod for pod in fewest if selector.items() <= pod.metadata.labels.items()]
+    return _with_labels(informer, LABEL, namespace, selector)
 
 
 def pods_on(informer: Informer[Pod], node: str) -> list[Pod]:
@@ -68,8 +68,7 @@ def pods_on(informer: Informer[Pod], node: str) -> list[Pod]:
 def free_pods(informer: Informer[Pod], namespace: str, labels: Mapping[str, str]) -> list[Pod]:
     """Pods of a namespace that nobody controls; with all of `labels`, where any are given."""
     if labels:
-        found = selected(informer, namespace, labels)
-        return [pod for pod in found if objects.controller_of(pod) is None]
+        return _with_labels(informer, FREE, namespace, labels)
     return uncontrolled(informer, namespace)
 
 
@@ -104,6 +103,15 @@ def perhaps_selecting(informer: Informer[T], pod: Pod) -> list[T]:
     namespace = pod.metadata.namespace
     keys = [_filed(namespace, *pair) for pair in pod.metadata.labels.items()]
     return [one for key in (*keys, _free(namespace)) for one in informer.by_index(SELECTOR, key)]
+
+
+def _with_labels(
+    informer: Informer[Pod], index: str, namespace: str, labels: Mapping[str, str]
+) -> list[Pod]:
+    keys = [_filed(namespace, *pair) for pair in labels.items()]
+    rarest = min(keys, key=lambda key: informer.count(index, key), default=None)
+    fewest = [] if rarest is None else informer.by_index(index, rarest)
+    return [pod for pod in fewest if labels.items() <= pod.metadata.labels.items()]
 
 
 def _filed(namespace: str, key: str, value: str) -> str:

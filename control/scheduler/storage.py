@@ -18,7 +18,7 @@ from api.objects import controller_of, key
 from api.storage import CSINode, StorageClass
 from api.struct import ApiStruct
 from control.controllers.volumes.deciding import BIND_COMPLETED
-from control.controllers.volumes.matching import SELECTED_NODE, best
+from control.controllers.volumes.matching import SELECTED_NODE, best, class_of_volume, is_free
 from control.resources.core.persistentvolumeclaim import class_of
 from control.scheduler.request import Request
 
@@ -48,6 +48,8 @@ class Storage:
     def __init__(self) -> None:
         self.claims: dict[ClaimKey, PersistentVolumeClaim] = {}
         self.volumes: dict[str, PersistentVolume] = {}
+        self._for: dict[ClaimKey | str, dict[str, PersistentVolume]] = {}
+        """The volumes that a claim may find: those that name it, those that are free, by class."""
         self.classes: dict[str, StorageClass] = {}
         self.limits: dict[str, dict[str, int]] = {}
         """By node, how many volumes of a driver it takes, as far as the driver says so."""
@@ -88,10 +90,15 @@ class Storage:
 
     def set_volume(self, name: str, volume: PersistentVolume | None) -> None:
         """A volume as it is now; None: it is gone."""
-        if volume is None:
-            self.volumes.pop(name, None)
-        else:
+        before = self.volumes.pop(name, None)
+        if before is not None and (for_ := _found_by(before)) is not None:
+            self._for[for_].pop(name)
+            if not self._for[for_]:
+                del self._for[for_]
+        if volume is not None:
             self.volumes[name] = volume
+            if (for_ := _found_by(volume)) is not None:
+                self._for.setdefault(for_, {})[name] = volume
         if volume is None or volume.spec.claim_ref is not None:
             self.assumed.pop(name, None)
 
@@ -195,7 +202,8 @@ class Storage:
             taken = {one.metadata.name for one in picks.values() if one is not None}
             free = (
                 one
-                for name, one in self.volumes.items()
+                for for_ in (key, class_of(claim) or "")
+                for name, one in self._for.get(for_, {}).items()
                 if name not in taken and self.assumed.get(name, key) == key
             )
             found = best(claim, free, reaches=lambda volume: reaches(volume, node))
@@ -237,6 +245,14 @@ def in_zone(volume: PersistentVolume, node: Node) -> bool:
     return all(
         here.get(name) in labels[name].split(_ZONES_APART) for name in _ZONES if name in labels
     )
+
+
+def _found_by(volume: PersistentVolume) -> ClaimKey | str | None:
+    """The claim that the volume names, or the class whose claims may have it; None: nobody may."""
+    reference = volume.spec.claim_ref
+    if reference is not None:
+        return reference.namespace, reference.name
+    return class_of_volume(volume) if is_free(volume) else None
 
 
 def _either(old: ApiStruct | None, new: ApiStruct | None) -> ApiStruct:

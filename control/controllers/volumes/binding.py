@@ -21,7 +21,7 @@ from control.controllers.context import Context
 from control.controllers.controller import Controller
 from control.controllers.volumes import deciding
 from control.controllers.volumes.deciding import AskClaim, Bind, Free, Lose, Phase, Told, Wait
-from control.controllers.volumes.matching import class_of_volume
+from control.controllers.volumes.matching import class_of_volume, is_free
 from control.resources.core.persistentvolumeclaim import class_of
 from control.resources.storage.storageclass import default_class
 
@@ -32,6 +32,7 @@ AGAIN_SECONDS = 300.0
 
 _CLASS = "class"
 _CLAIM = "claim"
+_FREE = "free"
 
 
 class PersistentVolumeController(Controller):
@@ -48,6 +49,7 @@ class PersistentVolumeController(Controller):
         self._classes = context.informers.of(StorageClass)
         self._claims.add_index(_CLASS, _waiting_class)
         self._volumes.add_index(_CLAIM, _named_claim)
+        self._volumes.add_index(_FREE, _free_class)
         self._claims.subscribe(self._claim_changed)
         self._volumes.subscribe(self._volume_changed)
         self._classes.subscribe(self._class_changed)
@@ -93,9 +95,8 @@ class PersistentVolumeController(Controller):
     async def _look_at_claim(self, claim: PersistentVolumeClaim) -> float | None:
         if await self._give_default_class(claim):
             return None
-        volumes = {one.metadata.name: one for one in self._volumes.items()}
-        classes = {one.metadata.name: one for one in self._classes.items()}
-        match deciding.of_claim(claim, volumes, classes):
+        class_ = self._classes.get(class_of(claim) or "")
+        match deciding.of_claim(claim, self._candidates(claim), class_):
             case Bind(volume):
                 await self._bind(claim, volume)
             case Lose(told):
@@ -111,6 +112,19 @@ class PersistentVolumeController(Controller):
                     await self._patched(claim, {"metadata": {"annotations": asked}})
                 return AGAIN_SECONDS if told is not None else None
         return None
+
+    def _candidates(self, claim: PersistentVolumeClaim) -> dict[str, PersistentVolume]:
+        """By name: the volume that the claim names, those that name it, and what is free.
+
+        There may be very many that are others': those are not looked at.
+        """
+        if named := claim.spec.volume_name:
+            volume = self._volumes.get(named)
+            return {} if volume is None else {named: volume}
+        metadata = claim.metadata
+        kept = self._volumes.by_index(_CLAIM, f"{metadata.namespace}/{metadata.name}")
+        free = self._volumes.by_index(_FREE, class_of(claim) or "")
+        return {one.metadata.name: one for one in (*kept, *free)}
 
     async def _give_default_class(self, claim: PersistentVolumeClaim) -> bool:
         """A claim from before there was a default class gets it late; returns whether it did."""
@@ -240,3 +254,7 @@ def _waiting_class(claim: PersistentVolumeClaim) -> list[str]:
 def _named_claim(volume: PersistentVolume) -> list[str]:
     reference = volume.spec.claim_ref
     return [] if reference is None else [f"{reference.namespace}/{reference.name}"]
+
+
+def _free_class(volume: PersistentVolume) -> list[str]:
+    return [class_of_volume(volume)] if is_free(volume) else []

@@ -56,13 +56,13 @@ class Lose:
 def of_claim(
     claim: PersistentVolumeClaim,
     volumes: Mapping[str, PersistentVolume],
-    classes: Mapping[str, StorageClass],
+    class_: StorageClass | None,
 ) -> Bind | Wait | Lose:
-    """The next step for a claim."""
+    """The next step for a claim. `volumes`: by name, all that it may have; `class_`: its own."""
     completed = BIND_COMPLETED in claim.metadata.annotations
     name = claim.spec.volume_name
     if not name and not completed:
-        return _search(claim, volumes, classes)
+        return _search(claim, volumes, class_)
     volume = volumes.get(name)
     if volume is None:
         return _gone(name) if completed else Wait()
@@ -84,12 +84,11 @@ def _gone(name: str) -> Lose:
 def _search(
     claim: PersistentVolumeClaim,
     volumes: Mapping[str, PersistentVolume],
-    classes: Mapping[str, StorageClass],
+    class_: StorageClass | None,
 ) -> Bind | Wait:
     if claim.metadata.deletion_timestamp:
         return Wait()
     name = class_of(claim)
-    class_ = classes.get(name or "")
     delayed = waits_for_pod(claim, class_)
     found = best(claim, volumes.values(), only_kept=delayed)
     if found is not None:

@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any, TypeVar
 
 from api import conditions, objects, pods, timestamps
@@ -51,15 +52,22 @@ class Plan:
 
 
 def plan(
-    replicas: int, mine: Sequence[Pod], now: datetime, *, related: Iterable[Pod] | None = None
+    replicas: int,
+    mine: Sequence[Pod],
+    now: datetime,
+    *,
+    related: Callable[[], Iterable[Pod]] | None = None,
 ) -> Plan:
-    """Compare the wanted number with the pods that count (not finished, not being deleted)."""
+    """Compare the wanted number with the pods that count (not finished, not being deleted).
+
+    `related` is asked only where there are too many: there may be thousands.
+    """
     active = [pod for pod in mine if pods.is_active(pod)]
     missing = replicas - len(active)
     if missing > 0:
         return Plan(create=min(missing, MAX_BURST))
     if missing < 0:
-        ordered = deletion_order(active, now, related=related)
+        ordered = deletion_order(active, now, related=None if related is None else related())
         return Plan(delete=tuple(ordered[: min(-missing, MAX_BURST)]))
     return Plan()
 
@@ -118,7 +126,7 @@ class ReplicaController(PodOwner[R]):
         failure = ""
         if not owner.metadata.deletion_timestamp:
             wanted = owner.spec.replicas or 0
-            todo = plan(wanted, mine, self.clock.now(), related=self.related(owner, mine))
+            todo = plan(wanted, mine, self.clock.now(), related=partial(self.related, owner, mine))
             failure = await self._carry_out(owner, key, todo)
             if not failure:
                 gone = {pod.metadata.uid for pod in todo.delete}

@@ -23,6 +23,7 @@ from control.controllers.volumes.deciding import (
     of_volume,
 )
 from control.controllers.volumes.matching import SELECTED_NODE, best
+from control.resources.core.persistentvolumeclaim import class_of
 from tests.unit.resources.examples import REMOVE, complete
 
 CLAIM, VOLUME, CLASS = "PersistentVolumeClaim", "PersistentVolume", "StorageClass"
@@ -103,7 +104,8 @@ def test_one_that_is_kept_for_the_claim_goes_first_whatever_its_class() -> None:
 def step(
     wanted: PersistentVolumeClaim, *volumes: PersistentVolume, **classes: StorageClass
 ) -> Bind | Wait | Lose:
-    return of_claim(wanted, {one.metadata.name: one for one in volumes}, classes)
+    class_ = classes.get(class_of(wanted) or "")
+    return of_claim(wanted, {one.metadata.name: one for one in volumes}, class_)
 
 
 def test_a_free_volume_is_bound() -> None:
