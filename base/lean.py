@@ -10,15 +10,12 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-import warnings
 from types import ModuleType
 
 
 def prepare() -> None:
-    """Import aiohttp without the system's CAs, and leave requests' guessing of encodings out, and the
-    mocks of pyroute2."""
+    """Import aiohttp without the system's CAs, and leave the mocks of pyroute2 out."""
     _aiohttp()
-    _requests()
     _mocks()
 
 
@@ -36,16 +33,6 @@ def _aiohttp() -> None:
                 del os.environ[name]
             else:
                 os.environ[name] = value
-
-
-def _requests() -> None:
-    """2 MB: tables by which requests (below the Docker SDK) guesses the encoding of texts that do
-    not say theirs. The engine speaks JSON. Without them requests takes UTF-8, and says so."""
-    if "requests" in sys.modules:
-        return
-    for name in ("charset_normalizer", "chardet"):
-        sys.modules.setdefault(name, None)  # type: ignore[arg-type]
-    warnings.filterwarnings("ignore", message="Unable to find acceptable character detection")
 
 
 class Nothing:

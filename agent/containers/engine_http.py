@@ -1,15 +1,14 @@
-"""Long conversations with the Docker Engine: exec, attach, logs, events, pulls, waits (steps 4 and
-5).
+"""What is said to the Docker Engine, and what it answers: HTTP on its socket (steps 4 and 5).
 
-The SDK is synchronous: each of these would hold a thread for as long as it lasts, and the SDK's
-hijacked sockets lose what its buffered reader has taken in together with the response's headers. So
-they speak to the engine's socket from asyncio, with as much HTTP as that takes: - streams are asked
-for in HTTP/1.0, so that the engine does not chunk them: the body is what follows
-  the headers, up to the end of the connection;
+As much HTTP as that takes, from asyncio (docs/decisions/engine-socket.md says why):
+- everything is asked for in HTTP/1.0, so that the engine does not chunk its answer: the body is what
+  follows the headers, up to the end of the connection;
 - exec and attach ask for an upgrade, after which the connection is a pipe in both directions, each of
   which can be closed alone.
 
-One connection per conversation, owned by whoever opened it; nothing is pooled or shared.
+One connection per question or conversation, owned by whoever opened it; nothing is pooled or shared.
+Connecting to a socket of the same machine is cheap, and a connection that nobody has used for a while
+may be gone when it is needed.
 """
 
 from __future__ import annotations
@@ -30,6 +29,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
+import msgspec
+
 from agent.containers.engine_json import failure, pull_failure, pull_progress
 from agent.containers.errors import EngineError, EngineUnavailable, RuntimeFailure
 from agent.containers.records import PullProgress
@@ -40,6 +41,8 @@ TRANSFERS = 3
 """Images that are imported or loaded at a time; who asks for pulls knows how many (`pulls`)."""
 CHUNK = 64 * 1024
 Query = Mapping[str, str | int] | Sequence[tuple[str, str | int]]
+Translate = Callable[[int, str], RuntimeFailure]
+"""From status and message of a refusal to our error."""
 
 LINE_LIMIT = 1024 * 1024
 """Bytes of the longest line of JSON that an engine may send."""
@@ -111,6 +114,7 @@ class EngineSocket:
         headers: Mapping[str, str] | None = None,
         upgrade: bool = False,
         header_timeout: float | None = HEADER_TIMEOUT,
+        translate: Translate = failure,
     ) -> Connection:
         """Send a request and read the headers of the answer. A refusal is raised as our error."""
         target = await self._prefix() + path + (f"?{urlencode(query)}" if query else "")
@@ -125,7 +129,9 @@ class EngineSocket:
                     await writer.drain()
                     status = _status(await reader.readuntil(b"\r\n\r\n"))
                 if status >= 400:
-                    raise failure(status, _message(await reader.read(CHUNK)))
+                    # Up to the end, unless the connection was to last.
+                    said = await reader.read(CHUNK if upgrade else -1)
+                    raise translate(status, _message(said))
         except BaseException:
             writer.close()
             raise
@@ -141,16 +147,55 @@ class EngineSocket:
         body: bytes = b"",
         headers: Mapping[str, str] | None = None,
         header_timeout: float | None = HEADER_TIMEOUT,
+        translate: Translate = failure,
     ) -> AsyncIterator[asyncio.StreamReader]:
         """The body of an answer, as it comes; the connection lasts as long as the block."""
         connection = await self.open(
-            method, path, query=query, body=body, headers=headers, header_timeout=header_timeout
+            method,
+            path,
+            query=query,
+            body=body,
+            headers=headers,
+            header_timeout=header_timeout,
+            translate=translate,
         )
         try:
             with _translated(f"{method} {path}"):
                 yield connection.reader
         finally:
             await connection.close()
+
+    async def ask(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Query = (),
+        body: object = None,
+        translate: Translate = failure,
+        patience: float,
+    ) -> Any:
+        """A short question with a JSON answer, None for an empty one, within `patience` seconds."""
+        sent = b"" if body is None else msgspec.json.encode(body)
+        kind = {} if body is None else {"Content-Type": "application/json"}
+        with _translated(f"{method} {path}"):
+            async with (
+                asyncio.timeout(patience),
+                self.request(
+                    method,
+                    path,
+                    query=query,
+                    body=sent,
+                    headers=kind,
+                    header_timeout=None,
+                    translate=translate,
+                ) as answer,
+            ):
+                said = await answer.read()
+        try:
+            return msgspec.json.decode(said) if said.strip() else None
+        except msgspec.DecodeError as error:  # a killed engine ends in the middle of a word
+            raise EngineUnavailable(f"the Docker Engine broke off {method} {path}") from error
 
     async def wait(self, method: str, path: str, *, query: Query = ()) -> None:
         """A request that is answered once something has happened, however long that takes."""

@@ -1,7 +1,7 @@
 """Between our records and the Docker Engine's JSON (step 4 of the pod's walk). Pure functions only.
 
-The request bodies are built here and not by the SDK's helpers, because those parse, guess and
-default; what a record says must reach the engine unchanged.
+Nothing here parses, guesses or defaults as client libraries do: what a record says must reach the
+engine unchanged.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import io
 import json
 import re
 import tarfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -52,6 +52,8 @@ PREFERRED_API = (1, 47)
 
 LARGEST_ARCHIVE = 4 * 1024 * 1024
 """Bytes of a file that is read from an image."""
+CPU_PERIOD = 100_000
+"""Microseconds in which a quota counts."""
 CAP_SYS_RESOURCE = 24
 """Its bit in the masks of /proc/PID/status, see capabilities(7)."""
 
@@ -389,16 +391,6 @@ def readable(message: str) -> str:
     return text
 
 
-def archive_of(pieces: Iterable[bytes], path: str) -> bytes:
-    """A small archive as a whole. How large it is, an image's author has said. Raises EngineError."""
-    held = bytearray()
-    for piece in pieces:
-        held += piece
-        if len(held) > LARGEST_ARCHIVE:
-            raise EngineError(f"{path} of the image is larger than {LARGEST_ARCHIVE} bytes")
-    return bytes(held)
-
-
 def file_of_archive(archive: bytes) -> tuple[bytes | None, str]:
     """The one file of a tar, as `GET /containers/ID/archive` gives it: its content, or where a link
     leads."""
@@ -420,9 +412,27 @@ def split_reference(reference: str) -> tuple[str, str]:
     return (head, tag) if colon and "/" not in tag else (reference, "latest")
 
 
-def label_filters(labels: Mapping[str, str]) -> Mapping[str, Sequence[str]]:
+def label_filters(labels: Mapping[str, str]) -> str:
     """The `filters` parameter that selects containers with all these labels."""
-    return {"label": [f"{name}={value}" for name, value in labels.items()]}
+    return json.dumps({"label": [f"{name}={value}" for name, value in labels.items()]})
+
+
+def exec_config(argv: Sequence[str], *, stdin: bool, stdout: bool, stderr: bool, tty: bool) -> Json:
+    """The body of `POST /containers/ID/exec`."""
+    attached = {"AttachStdin": stdin, "AttachStdout": stdout, "AttachStderr": stderr}
+    return {"Cmd": list(argv), "Tty": tty, **attached}
+
+
+def limits_config(limits: InForce) -> Json:
+    """The body of `POST /containers/ID/update`. What is 0 stays as it is."""
+    config: Json = {}
+    if limits.cpu_shares:
+        config["CpuShares"] = limits.cpu_shares
+    if limits.cpu_quota:
+        config |= {"CpuPeriod": CPU_PERIOD, "CpuQuota": limits.cpu_quota}
+    if limits.memory:
+        config |= {"Memory": limits.memory, "MemorySwap": limits.memory}
+    return config
 
 
 def registry_header(auth: RegistryAuth) -> str:

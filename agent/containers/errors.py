@@ -13,7 +13,7 @@
     ├── EngineUnavailable   nobody answers on the engine's socket, or not in time (try later)
     └── EngineError         any other refusal, in the engine's words
 
-Engine errors are translated into these in `runtime.py`, so nobody else needs to know the SDK's.
+What the engine says is translated into these in `engine_json.py`: nobody else needs to know its words.
 """
 
 from __future__ import annotations

@@ -1,14 +1,12 @@
-"""The Docker Engine as a `Runtime` (step 4 of the pod's walk): the only module that imports docker.
+"""The Docker Engine as a `Runtime` (step 4 of the pod's walk).
 
-Concurrency: the SDK is synchronous, so short calls (list, inspect, create, start, kill, remove) run
-in a thread pool of `workers` threads; a call that finds them all busy waits its turn (`turns`). An
-engine may answer for all containers but one: about each there is one question at a time, and questions
-have a pool of their own, so that those without an answer hold up neither others nor changes. Whatever
-lasts (waits, stops, exec, attach, events, pulls) speaks to the engine's socket from asyncio, see
-`engine_http`, and holds no thread. Logs are read from the disk, see `logreader`.
+Concurrency: one event loop, and no threads but those that read logs. Short calls (list, inspect, create,
+start, kill, remove) take turns, see `engine_calls`; whatever lasts (waits, stops, exec, attach, events,
+pulls) has a connection to the engine's socket to itself, see `engine_http`. Logs are read from the disk,
+see `logreader`.
 
 Invariants:
-- Every failure is one of `errors`, whatever the SDK or the socket raised.
+- Every failure is one of `errors`, whatever the engine or the socket said.
 - A call that was cancelled or timed out may still have happened; all calls that change something may be
   repeated, see `interface`.
 - `list_containers` inspects only what it has not seen in its present state. What it remembers is dropped
@@ -20,20 +18,16 @@ from __future__ import annotations
 import asyncio
 import json
 import posixpath
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing, suppress
 from math import ceil
 from pathlib import Path
-from typing import Any, TypeVar
-from weakref import WeakValueDictionary
-
-import docker
-import requests
-from docker.errors import APIError, DockerException
+from typing import Any
+from urllib.parse import quote
 
 from agent.containers import engine_http, engine_json, engine_logs
-from agent.containers.engine_http import EngineAddress, EngineSocket
+from agent.containers.engine_calls import EngineCalls
+from agent.containers.engine_http import EngineAddress
 from agent.containers.errors import (
     EngineError,
     EngineUnavailable,
@@ -60,19 +54,13 @@ from agent.containers.records import (
     RuntimeEvent,
 )
 from agent.containers.streams import HijackedStream
-from agent.containers.turns import Rank, Turns
+from agent.containers.turns import Rank
 from base.clock import Clock
-
-T = TypeVar("T")
 
 DEFAULT_URL = "unix:///var/run/docker.sock"
 WORKERS = 8
-CALL_TIMEOUT = 120
-"""Seconds for one short call, its turn in the pool included: what kubelets allow a runtime."""
 LINKS = 8
 """Links that are followed to a file of an image, one after the other."""
-LOOKERS = 16
-"""Threads for questions about one container."""
 LIST_PATIENCE = 10.0
 """Seconds that a list waits to look at one container; then it tells what the engine's own list says."""
 PULL_PATIENCE = 300.0
@@ -81,8 +69,6 @@ the middle would hold its image back from all pods for ever."""
 RECONNECT_SECONDS = 1.0
 EXIT_POLL_SECONDS = 0.01
 EXIT_POLL_LIMIT = 1.0
-CPU_PERIOD = 100_000
-"""Microseconds in which a quota counts."""
 KILL_MARGIN = 60.0
 """Seconds that the engine may need after the grace period to KILL and clean up."""
 EVENT_FILTERS = {
@@ -102,29 +88,22 @@ class DockerRuntime:
         workers: int = WORKERS,
         proc: Path = Path("/proc"),
     ) -> None:
-        self._url = url
-        self._socket = EngineSocket(EngineAddress.parse(url), self._version_prefix)
+        self._engine = EngineCalls(EngineAddress.parse(url), workers=workers)
+        self._socket = self._engine.socket
         self._clock = clock
         self._workers = workers
         self._proc = proc
-        self._pool = ThreadPoolExecutor(max_workers=workers, thread_name_prefix="engine")
-        self._turns = Turns(workers)
-        self._lookers = ThreadPoolExecutor(max_workers=LOOKERS, thread_name_prefix="look")
-        self._looks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
-        self._connecting = asyncio.Lock()
-        self._client: docker.APIClient | None = None
-        self._api = ""
         self._known: dict[ContainerId, ContainerRecord] = {}
         self._logged: dict[ContainerId, ContainerRecord] = {}
         """Where logs lie, which does not change: they can be read while the engine is away."""
         self._log_reader = LogReader(clock)
-        self._counts = dict.fromkeys(("calls", "failures", "pending", "reconnects"), 0)
+        self._reconnects = 0
 
     # Facts.
 
     async def info(self) -> EngineInfo:
         facts, version = await asyncio.gather(
-            self._call(lambda c: c.info()), self._call(lambda c: c.version(api_version=False))
+            self._engine.call("GET", "/info"), self._engine.version()
         )
         status = (self._proc / "self/status").read_text()
         return engine_json.engine_info(
@@ -135,8 +114,8 @@ class DockerRuntime:
         )
 
     async def list_containers(self, *, labels: Mapping[str, str]) -> list[ContainerRecord]:
-        filters = engine_json.label_filters(labels)
-        listed = await self._call(lambda c: c.containers(all=True, filters=filters))
+        query = {"all": "true", "filters": engine_json.label_filters(labels)}
+        listed = await self._engine.call("GET", "/containers/json", query=query)
         if not labels:
             present = {item["Id"] for item in listed}
             self._known = {id: known for id, known in self._known.items() if id in present}
@@ -159,7 +138,7 @@ class DockerRuntime:
 
     async def inspect(self, id: ContainerId) -> ContainerRecord:
         try:
-            found = await self._look(id, lambda c: c.inspect_container(id))
+            found = await self._engine.look(id, "GET", f"/containers/{id}/json")
             record = engine_json.container_record(found)
         except NotFound:
             self._known.pop(id, None)
@@ -173,33 +152,29 @@ class DockerRuntime:
     # Containers.
 
     async def create(self, spec: ContainerCreate) -> ContainerId:
-        config = engine_json.container_config(spec)
-        created = await self._call(
-            lambda c: c.create_container_from_config(config, spec.name),  # type: ignore[no-untyped-call]
+        created = await self._engine.call(
+            "POST",
+            "/containers/create",
+            query={"name": spec.name},
+            body=engine_json.container_config(spec),
             rank=Rank.CONTINUE if spec.network_mode.startswith("container:") else Rank.BEGIN,
         )
         return ContainerId(created["Id"])
 
     async def update(self, id: ContainerId, limits: InForce) -> None:
         self._known.pop(id, None)
-        await self._call(
-            lambda c: c.update_container(
-                id,
-                cpu_shares=limits.cpu_shares or None,
-                cpu_period=CPU_PERIOD if limits.cpu_quota else None,
-                cpu_quota=limits.cpu_quota or None,
-                mem_limit=limits.memory or None,
-                memswap_limit=limits.memory or None,
-            )
-        )
+        body = engine_json.limits_config(limits)
+        await self._engine.call("POST", f"/containers/{id}/update", body=body)
 
     async def pin(self, id: ContainerId, cpus: str) -> None:
         self._known.pop(id, None)
-        await self._call(lambda c: c.update_container(id, cpuset_cpus=cpus))
+        await self._engine.call("POST", f"/containers/{id}/update", body={"CpusetCpus": cpus})
 
     async def start(self, id: ContainerId) -> None:
         try:
-            await self._call(lambda c: c.start(id), translate=engine_json.start_failure)
+            await self._engine.call(
+                "POST", f"/containers/{id}/start", translate=engine_json.start_failure
+            )
         finally:  # a start that failed leaves the state as it was, with an error and an exit code
             self._known.pop(id, None)
 
@@ -220,7 +195,7 @@ class DockerRuntime:
     async def kill(self, id: ContainerId, *, signal: str = "SIGKILL") -> None:
         self._known.pop(id, None)
         with suppress(NotFound, NotRunning):
-            await self._call(lambda c: c.kill(id, signal))
+            await self._engine.call("POST", f"/containers/{id}/kill", query={"signal": signal})
 
     async def wait(self, id: ContainerId) -> ContainerRecord:
         query = {"condition": "not-running"}
@@ -230,7 +205,8 @@ class DockerRuntime:
     async def remove(self, id: ContainerId) -> None:
         self._known.pop(id, None)
         try:
-            await self._call(lambda c: c.remove_container(id, v=True, force=True))
+            query = {"v": "true", "force": "true"}
+            await self._engine.call("DELETE", f"/containers/{id}", query=query)
         except NotFound:
             return
         except EngineError as error:
@@ -247,8 +223,8 @@ class DockerRuntime:
 
     async def _read_file(self, id: ContainerId, path: str) -> tuple[bytes | None, str]:
         try:
-            found = await self._call(
-                lambda c: engine_json.archive_of(c.get_archive(id, path)[0], path)
+            found = await self._engine.archive(
+                f"/containers/{id}/archive", query={"path": path}, of=path
             )
         except NotFound as error:
             if "No such container:" in error.message:
@@ -293,16 +269,17 @@ class DockerRuntime:
         stderr: bool,
         tty: bool,
     ) -> Stream:
-        created = await self._look(
+        created = await self._engine.look(
             f"exec in {id}",
-            lambda c: c.exec_create(
-                id, list(argv), stdin=stdin, stdout=stdout, stderr=stderr, tty=tty
-            ),
+            "POST",
+            f"/containers/{id}/exec",
+            body=engine_json.exec_config(argv, stdin=stdin, stdout=stdout, stderr=stderr, tty=tty),
         )
         exec_id = created["Id"]
 
         async def resize(width: int, height: int) -> None:
-            await self._call(lambda c: c.exec_resize(exec_id, height=height, width=width))
+            size = {"h": height, "w": width}
+            await self._engine.call("POST", f"/exec/{exec_id}/resize", query=size)
 
         connection = await self._socket.open(
             "POST",
@@ -323,7 +300,8 @@ class DockerRuntime:
             raise NotRunning(f"container {record.name} is not running")
 
         async def resize(width: int, height: int) -> None:
-            await self._call(lambda c: c.resize(id, height=height, width=width))
+            size = {"h": height, "w": width}
+            await self._engine.call("POST", f"/containers/{id}/resize", query=size)
 
         async def exit_code() -> int | None:
             ended = await self.inspect(id)
@@ -343,7 +321,7 @@ class DockerRuntime:
         delay = EXIT_POLL_SECONDS
         while True:
             try:
-                state = await self._look(exec_id, lambda c: c.exec_inspect(exec_id))
+                state = await self._engine.look(exec_id, "GET", f"/exec/{exec_id}/json")
             except NotFound:
                 return None
             if not state["Running"] and state["ExitCode"] is not None:
@@ -388,7 +366,7 @@ class DockerRuntime:
             yield self._mark(EventKind.ENGINE_LOST)
             while not await self._socket.answers():
                 await self._clock.sleep(RECONNECT_SECONDS)
-            self._counts["reconnects"] += 1
+            self._reconnects += 1
 
     def _mark(self, kind: EventKind) -> RuntimeEvent:
         self._known.clear()
@@ -405,13 +383,13 @@ class DockerRuntime:
         return int(found.get("SizeRw") or 0)
 
     async def list_images(self) -> list[ImageRecord]:
-        return [engine_json.listed_image(item) for item in await self._call(lambda c: c.images())]
+        listed = await self._engine.call("GET", "/images/json")
+        return [engine_json.listed_image(item) for item in listed]
 
     async def image(self, reference: str) -> ImageRecord | None:
         try:
-            found = await self._call(
-                lambda c: c.inspect_image(reference),  # type: ignore[no-untyped-call]
-                translate=_image_failure,
+            found = await self._engine.call(
+                "GET", f"{_of_image(reference)}/json", translate=_image_failure
             )
         except NotFound:
             return None
@@ -454,15 +432,18 @@ class DockerRuntime:
         await self._socket.transfer("/images/load", query={"quiet": 1}, body=archive)
 
     async def save_image(self, reference: str) -> bytes:
-        async with self._socket.request("GET", f"/images/{reference}/get") as body:
+        async with self._socket.request("GET", f"{_of_image(reference)}/get") as body:
             return await body.read()
 
     async def remove_image(self, reference: str) -> None:
         # A reference takes away one name; an id takes away the image, whatever names it has.
         force = reference.startswith("sha256:")
         with suppress(NotFound):
-            await self._call(
-                lambda c: c.remove_image(reference, force=force), translate=_image_failure
+            await self._engine.call(
+                "DELETE",
+                _of_image(reference),
+                query={"force": str(force).lower()},
+                translate=_image_failure,
             )
 
     async def _present(self, reference: str) -> ImageRecord:
@@ -474,128 +455,20 @@ class DockerRuntime:
     # The engine itself.
 
     def statistics(self) -> dict[str, float]:
-        gauges = {
+        own = {
             "known": len(self._known),
             "workers": self._workers,
-            "streams": self._socket.opened,
+            "reconnects": self._reconnects,
         }
-        counts = {name: float(value) for name, value in (gauges | self._counts).items()}
-        return counts | self._log_reader.statistics()
+        return own | self._engine.statistics() | self._log_reader.statistics()
 
     async def close(self) -> None:
-        self._pool.shutdown(wait=False, cancel_futures=True)
-        self._lookers.shutdown(wait=False, cancel_futures=True)
+        await self._engine.close()
         self._log_reader.close()
-        if self._client is not None:
-            self._client.close()
-
-    async def _version_prefix(self) -> str:
-        await self._connected()
-        return f"/v{self._api}"
-
-    async def _connected(self) -> docker.APIClient:
-        if self._client is None:
-            async with self._connecting:
-                if self._client is None:
-                    self._client = await self._in_pool(self._connect)
-        return self._client
-
-    def _connect(self) -> docker.APIClient:
-        """In a thread: ask what the engine speaks, and make a client for the version we know best."""
-        first = docker.APIClient(base_url=self._url, version="1.24", timeout=HEADER_SECONDS)
-        try:
-            version = first.version(api_version=False)
-        finally:
-            first.close()
-        self._api = engine_json.choose_api_version(
-            offered=version["ApiVersion"], minimum=version.get("MinAPIVersion", "")
-        )
-        return docker.APIClient(
-            base_url=self._url,
-            version=self._api,
-            timeout=CALL_TIMEOUT,
-            max_pool_size=self._workers + LOOKERS,
-        )
-
-    async def _call(
-        self,
-        work: Callable[[docker.APIClient], T],
-        *,
-        translate: Callable[[int, str], RuntimeFailure] = engine_json.failure,
-        rank: Rank = Rank.FINISH,
-    ) -> T:
-        client = await self._connected()
-        return await self._in_pool(lambda: work(client), translate=translate, rank=rank)
-
-    async def _in_pool(
-        self,
-        work: Callable[[], T],
-        *,
-        translate: Callable[[int, str], RuntimeFailure] = engine_json.failure,
-        rank: Rank = Rank.FINISH,
-    ) -> T:
-        return await self._in_thread(self._pool, lambda: self._turns.take(rank), work, translate)
-
-    async def _look(self, what: str, work: Callable[[docker.APIClient], T]) -> T:
-        """A question about one container, after any other of the same kind about it."""
-        client = await self._connected()
-        lock = self._looks.setdefault(what, asyncio.Lock())
-
-        async def take() -> Callable[[], None]:
-            await lock.acquire()
-            return lock.release
-
-        return await self._in_thread(self._lookers, take, lambda: work(client), engine_json.failure)
-
-    async def _in_thread(
-        self,
-        pool: ThreadPoolExecutor,
-        take: Callable[[], Awaitable[Callable[[], None]]],
-        work: Callable[[], T],
-        translate: Callable[[int, str], RuntimeFailure],
-    ) -> T:
-        self._counts["calls"] += 1
-        self._counts["pending"] += 1
-        try:
-            async with asyncio.timeout(CALL_TIMEOUT):
-                give_back = await take()
-                call = asyncio.get_running_loop().run_in_executor(
-                    pool, _translated, work, translate
-                )
-                # Whoever asked may give up, the thread cannot: only when it is free is its place.
-                call.add_done_callback(lambda call: _ended(call, give_back))
-                return await asyncio.shield(call)
-        except TimeoutError as error:
-            self._counts["failures"] += 1
-            raise EngineUnavailable("the Docker Engine did not answer in time") from error
-        except RuntimeFailure:
-            self._counts["failures"] += 1
-            raise
-        finally:
-            self._counts["pending"] -= 1
 
 
-HEADER_SECONDS = int(engine_http.HEADER_TIMEOUT)
-
-
-def _ended(call: asyncio.Future[T], give_back: Callable[[], None]) -> None:
-    give_back()
-    if not call.cancelled():
-        call.exception()  # seen, also when nobody waits for it any more
-
-
-def _translated(work: Callable[[], T], translate: Callable[[int, str], RuntimeFailure]) -> T:
-    """Do `work`, with the SDK's errors as ours."""
-    try:
-        return work()
-    except APIError as error:
-        status = 0 if error.response is None else error.response.status_code
-        raise translate(status, str(error.explanation or error)) from error
-    except (DockerException, requests.RequestException) as error:
-        raise EngineUnavailable(
-            f"cannot reach the Docker Engine: {error}",
-            hint="Is the Docker Engine running? See `systemctl status docker`.",
-        ) from error
+def _of_image(reference: str) -> str:
+    return "/images/" + quote(reference, safe="/:")
 
 
 def _image_failure(status: int, message: str) -> RuntimeFailure:

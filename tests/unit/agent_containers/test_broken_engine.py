@@ -14,7 +14,7 @@ import pytest
 
 from agent.containers import engine_json
 from agent.containers import runtime as engine
-from agent.containers.errors import EngineError, PullError
+from agent.containers.errors import EngineError, EngineUnavailable, NotRunning, PullError
 from agent.containers.records import ContainerId, ContainerState, EventKind, PullProgress
 from agent.containers.runtime import DockerRuntime
 from base.clock import SystemClock
@@ -47,6 +47,9 @@ class Engine:
         self.containers = ["a", "b"]
         self.questions = 0
         self.events = b""
+        self.orders: list[str] = []
+        self.gate = asyncio.Event()
+        self.gate.set()
         self.progress = 0
         self.archive = b""
         self._open: set[asyncio.StreamWriter] = set()
@@ -86,6 +89,18 @@ class Engine:
             writer.write(head + self.archive)
             return await writer.drain()
         id = path.split("/")[-2]
+        if path.endswith(("/kill", "/start")):
+            await self.gate.wait()
+            self.orders.append(id)
+            writer.write(b"HTTP/1.0 204 No Content\r\n\r\n")
+            return None
+        if id == "torn":
+            writer.write(b"HTTP/1.0 200 OK\r\nContent-Length: 100\r\n\r\n" + b'{"Id": "to')
+            return None
+        if id == "wordy":
+            refusal = json.dumps({"message": "x" * 100_000 + " is not running"}).encode()
+            writer.write(b"HTTP/1.0 409 Conflict\r\n\r\n" + refusal)
+            return await writer.drain()
         if id in self.hung:
             self.questions += 1
             await asyncio.Event().wait()
@@ -103,7 +118,7 @@ async def broken(tmp_path: Path) -> AsyncIterator[tuple[Engine, DockerRuntime]]:
     server = await asyncio.start_unix_server(served.serve, tmp_path / "engine")
     runtime = DockerRuntime(f"unix://{tmp_path}/engine", clock=SystemClock(), workers=2)
     yield served, runtime
-    served.close()  # before the runtime: what hangs in its threads ends
+    served.close()
     server.close()
     await runtime.close()
 
@@ -141,10 +156,10 @@ async def test_a_container_that_hangs_holds_up_nobody_else(
     await asyncio.gather(*asking, return_exceptions=True)
 
 
-async def test_a_probe_of_a_container_that_hangs_takes_one_thread_however_often_it_asks(
+async def test_a_probe_of_a_container_that_hangs_takes_one_place_however_often_it_asks(
     broken: tuple[Engine, DockerRuntime],
 ) -> None:
-    """Each probe gives up after its timeout; the thread that asked the engine cannot."""
+    """Each probe gives up after its timeout; the engine does not."""
     served, runtime = broken
     served.hung |= {"a", "c", "d"}
     for _ in range(8):
@@ -155,6 +170,45 @@ async def test_a_probe_of_a_container_that_hangs_takes_one_thread_however_often_
         assert (await runtime.inspect(ContainerId("b"))).pid == 7
         await runtime.image("app:1")
     assert served.questions == 3
+
+
+async def test_an_order_goes_on_when_nobody_waits_for_it_any_more(
+    broken: tuple[Engine, DockerRuntime],
+) -> None:
+    """Its place is taken until the engine has answered: else more than that many would run at once."""
+    served, runtime = broken
+    served.gate.clear()
+    orders = [asyncio.ensure_future(runtime.kill(ContainerId(name))) for name in ("x", "y", "z")]
+    async with asyncio.timeout(5):
+        while runtime.statistics()["pending"] < 3:
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.05)
+        orders[0].cancel()
+        await asyncio.gather(orders[0], return_exceptions=True)
+        assert served.orders == []
+        served.gate.set()
+        await asyncio.gather(*orders[1:])
+    assert sorted(served.orders[:2]) == ["x", "y"], "two places, and the third order waits"
+    assert served.orders[2] == "z"
+
+
+async def test_an_answer_that_breaks_off(broken: tuple[Engine, DockerRuntime]) -> None:
+    with pytest.raises(EngineUnavailable, match="broke off"):
+        await broken[1].inspect(ContainerId("torn"))
+
+
+async def test_a_long_refusal_is_read_to_its_end(broken: tuple[Engine, DockerRuntime]) -> None:
+    with pytest.raises(NotRunning, match="^x{100000} is not running$"):
+        await broken[1].inspect(ContainerId("wordy"))
+
+
+async def test_an_engine_that_is_not_there(tmp_path: Path) -> None:
+    runtime = DockerRuntime(f"unix://{tmp_path}/nothing", clock=SystemClock())
+    with pytest.raises(EngineUnavailable, match="cannot connect to the Docker Engine at unix://"):
+        await runtime.info()
+    assert runtime.statistics()["failures"] == 2
+    assert runtime.statistics()["pending"] == 0
+    await runtime.close()
 
 
 async def test_a_pull_that_stops_in_the_middle_is_given_up(

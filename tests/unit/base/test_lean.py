@@ -37,19 +37,6 @@ print(os.environ["SSL_CERT_DIR"], os.environ.get("SSL_CERT_FILE"))
     assert fresh(script).splitlines() == ["0", "/etc/ssl/certs None"]
 
 
-def test_requests_reads_text_without_guessing() -> None:
-    script = """
-from base import lean
-lean.prepare()
-import sys
-import requests
-answer = requests.Response()
-answer._content = "pöd".encode()
-print(answer.text == "pöd", sys.modules["charset_normalizer"])
-"""
-    assert fresh(script) == "True None"
-
-
 def test_pyroute2_imports_only_what_is_named() -> None:
     script = """
 import netplugin.node, sys
