@@ -209,4 +209,4 @@ def test_what_tests_alone_need_is_installed_for_tests(checkout: Path) -> None:
     add_tool(checkout, "mktemp", f"echo {checkout}/log")
     add_tool(checkout, "apt-get", f'echo "$*" >>{checkout}/apt')
     launch(checkout, "test")
-    assert " strace" in (checkout / "apt").read_text().splitlines()[1]
+    assert " strace shellcheck" in (checkout / "apt").read_text().splitlines()[1]
