@@ -204,7 +204,7 @@ def build(
         own_request=lambda access: own_request(reader, access),
     )
     reviews = ReviewHandler(Reviews(authenticator, authorizer, registry.catalogue))
-    reports = ReportHandler()
+    reports = ReportHandler(authorizer)
     components = Components(store=_store_check(registry))
     usage = UsageCollector(agents, reader, clock)
     pod_metrics = PodMetricsSource(usage, reader, clock)

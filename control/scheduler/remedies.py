@@ -30,10 +30,12 @@ LOOKED_INTO = 50
 def remedies(request: Request, snapshot: Snapshot) -> list[str]:
     """What would help, in words; empty if nothing that is looked for would."""
     now = feasible(request, snapshot)
+    if now.any() and request.spec.scheduling_gates:
+        return [f"without its scheduling gates, {_named(snapshot, now)} could take it"]
     if now.any():
         return [f"{_named(snapshot, now)} could take it now; it is tried again after its back-off"]
     found: list[str] = []
-    for source in (_smaller, _tolerant, _elsewhere, _rule_by_rule, _pod_by_pod):
+    for source in (_smaller, _tolerant, _elsewhere, _claims, _rule_by_rule, _pod_by_pod):
         for remedy in source(request, snapshot):
             if remedy not in found:
                 found.append(remedy)
@@ -120,6 +122,21 @@ def _elsewhere(request: Request, snapshot: Snapshot) -> Iterator[str]:
             yield f"without its host ports, {_named(snapshot, helped)} could take it"
 
 
+def _claims(request: Request, snapshot: Snapshot) -> Iterator[str]:
+    """Claims that are in order, and volumes that can be reached; or a disk that others have."""
+    if request.claims:
+        helped = feasible(replace(request, claims=()), snapshot)
+        trouble = snapshot.storage.trouble(request)
+        if helped.any() and trouble:
+            yield f"if its claims were in order ({trouble}), {_named(snapshot, helped)} could take it"
+        elif helped.any():
+            yield f"if its claims' volumes could be had there, {_named(snapshot, helped)} could take it"
+    if request.disks:
+        helped = feasible(replace(request, disks=frozenset()), snapshot)
+        if helped.any():
+            yield f"without its disks, {_named(snapshot, helped)} could take it"
+
+
 def _rule_by_rule(request: Request, snapshot: Snapshot) -> Iterator[str]:
     """Without one of the sorts of terms about other pods."""
     terms = request.terms
@@ -164,6 +181,8 @@ def _asking_nothing(request: Request) -> Request:
         request,
         resources={},
         host_ports=frozenset(),
+        claims=(),
+        disks=frozenset(),
         terms=replace(request.terms, far=(), spread=()),
     )
 
@@ -185,8 +204,9 @@ def _without(other: Request, node: Row, request: Request, snapshot: Snapshot) ->
     """Whether the node could take the pod if the other one were gone."""
     snapshot.remove_pod(other.uid)
     try:
-        row = snapshot.index(node.name)
-        return row is not None and bool(feasible(request, snapshot)[row])
+        here = np.zeros_like(snapshot.present)
+        here[snapshot.index(node.name)] = True
+        return bool(feasible(request, snapshot, here).any())
     finally:
         snapshot.add_pod(other, node.name)
 

@@ -1,7 +1,8 @@
 """Puts an answer together: the pod, its events, and what the scheduler remembers of it.
 
 The one place of this package with effects: it reads the API, as any client could, asks the scheduler of
-its process, and the agent of the pod's node how containers died.
+its process, and the agent of the pod's node how containers died. What the asking user may not read by
+other ways is left out: log lines, events, claims, nodes.
 """
 
 from collections.abc import Awaitable, Callable, Collection, Iterable
@@ -9,15 +10,16 @@ from typing import Protocol
 
 from api import pods
 from api.client import Client
-from api.core import Event, Pod
+from api.core import Event, Node, PersistentVolumeClaim, Pod
+from api.errors import ApiError, is_not_found
 from api.meta import ObjectMeta
+from api.objects import controller_of
 from api.why import Death, Explanation, Finding
 from base.clock import Clock
 from control.scheduler.journal import Entry
 from control.why import placing, running
-
-EVENTS = 6
-_TOLD_ELSEWHERE = frozenset({"FailedScheduling", "Scheduled"})
+from control.why.around import REFUSED, of_claims, of_node, of_owner
+from control.why.events import told, told_of_missing
 
 
 class Records(Protocol):
@@ -27,6 +29,9 @@ class Records(Protocol):
 
     def remedies(self, pod: Pod) -> list[str]: ...
 
+
+May = Callable[[str, str], Awaitable[bool]]
+"""Whether whoever asks may do this (`get`, `list`) with that resource (`pods/log`) of the pod's namespace."""
 
 Deaths = Callable[[Pod], Awaitable[list[Death]]]
 """How a pod's containers died, as far as its node can tell."""
@@ -49,49 +54,85 @@ class Explainer:
         self._schedulers = schedulers
         self._clock = clock
 
-    async def explain(self, namespace: str, name: str) -> Explanation:
-        """Why a pod is as it is.
+    async def explain(self, namespace: str, name: str, may: May) -> Explanation:
+        """Why a pod is as it is, as far as whoever asks may know.
 
         Raises:
-            ApiError: there is no such pod.
+            ApiError: there is no such pod, and nothing is known of one that was.
         """
-        pod = await self._client.get(Pod, name, namespace)
-        events = await self._client.list(
-            Event, namespace, field_selector=f"involvedObject.uid={pod.metadata.uid}"
-        )
+        answer = Explanation(metadata=ObjectMeta(name=name, namespace=namespace))
+        try:
+            pod = await self._client.get(Pod, name, namespace)
+        except ApiError as error:
+            if not is_not_found(error):
+                raise
+            answer.findings = await self._missing(namespace, name, may)
+            if not answer.findings:
+                raise
+            first = answer.findings[0].message
+            answer.summary = f"pod {namespace}/{name} does not exist: {first}"
+            return answer
+        answer.metadata.uid = pod.metadata.uid
         entry = self._records.last_decision(pod)
-        tried = not pods.is_scheduled(pod) and entry is not None and entry.decision.node is None
-        remedies = self._records.remedies(pod) if tried else []
-        answer = Explanation(
-            metadata=ObjectMeta(name=name, namespace=namespace, uid=pod.metadata.uid)
-        )
-        answer.findings = list(running.findings(pod))
+        answer.findings = [*running.findings(pod), *await self._node(pod, may)]
+        remedies = self._records.remedies(pod) if _is_stuck(pod, entry) else []
         placing.explain(answer, pod, entry, remedies, self._schedulers, self._clock.now())
-        answer.findings += told(events.items)
+        if not pods.is_scheduled(pod):
+            answer.findings += await self._claims(pod, may)
+        if await may("list", "events"):
+            answer.findings += told(await self._events(namespace, pod.metadata.uid))
+            if (owner := controller_of(pod)) is not None:
+                answer.findings += of_owner(pod, await self._events(namespace, owner.uid))
         answer.deaths = await self._deaths(pod)
+        if not await may("get", "pods/log"):
+            for death in answer.deaths:
+                death.last_lines = []
         answer.summary = summary(pod, answer.findings)
         return answer
 
+    async def _events(self, namespace: str, uid: str) -> list[Event]:
+        selector = f"involvedObject.uid={uid}"
+        return (await self._client.list(Event, namespace, field_selector=selector)).items
 
-def told(events: Iterable[Event]) -> list[Finding]:
-    """The latest warnings, the last first."""
-    warnings = [
-        event for event in events if event.type == "Warning" and event.reason not in _TOLD_ELSEWHERE
-    ]
-    warnings.sort(key=_last, reverse=True)
-    return [
-        Finding(
-            topic="Event",
-            message=f"{event.reason}: {event.message}"
-            + (f" ({event.count} times)" if event.count > 1 else ""),
-            since=_last(event) or None,
-        )
-        for event in warnings[:EVENTS]
-    ]
+    async def _missing(self, namespace: str, name: str, may: May) -> list[Finding]:
+        """What events tell of a pod that is not there."""
+        if not await may("list", "events"):
+            return []
+        own, others = [
+            (await self._client.list(Event, namespace, field_selector=selector)).items
+            for selector in (
+                f"involvedObject.kind=Pod,involvedObject.name={name}",
+                f"reason={REFUSED}",
+            )
+        ]
+        return told_of_missing(name, own, others)
+
+    async def _node(self, pod: Pod, may: May) -> list[Finding]:
+        name = pod.spec.node_name
+        if not name or pods.is_terminal(pod) or not await may("get", "nodes"):
+            return []
+        try:
+            return [*of_node(pod, await self._client.get(Node, name))]
+        except ApiError as error:
+            if is_not_found(error):
+                return [*of_node(pod, None)]
+            raise
+
+    async def _claims(self, pod: Pod, may: May) -> list[Finding]:
+        if not any(pods.claims(pod)) or not await may("list", "persistentvolumeclaims"):
+            return []
+        namespace = pod.metadata.namespace
+        claims = await self._client.list(PersistentVolumeClaim, namespace)
+        selector = "involvedObject.kind=PersistentVolumeClaim"
+        events = await self._client.list(Event, namespace, field_selector=selector)
+        return [*of_claims(pod, claims.items, events.items)]
 
 
-def _last(event: Event) -> str:
-    return event.last_timestamp or event.event_time or event.metadata.creation_timestamp or ""
+def _is_stuck(pod: Pod, entry: Entry | None) -> bool:
+    """Whether something would help the pod onto a node: it was refused, or nobody may try it yet."""
+    if pods.is_scheduled(pod) or pod.metadata.deletion_timestamp:
+        return False
+    return bool(pod.spec.scheduling_gates) or (entry is not None and entry.decision.node is None)
 
 
 def summary(pod: Pod, findings: Iterable[Finding]) -> str:

@@ -14,15 +14,22 @@ from api import errors
 from api.struct import ApiStruct
 from control.apiserver.http import responses
 from control.apiserver.http.context import ApiRequest
+from control.auth.authorization import Access, Authorizer
 
-Maker = Callable[[str, str], Awaitable[ApiStruct]]
-"""Makes a report of a namespace's object by its name."""
+May = Callable[[str, str], Awaitable[bool]]
+"""Whether whoever asks may do this (`get`, `list`) with that resource (`pods/log`) of the namespace."""
+
+_OF_NO_NAMESPACE = frozenset({"nodes"})
+
+Maker = Callable[[str, str, May], Awaitable[ApiStruct]]
+"""Makes a report of a namespace's object by its name, with no more in it than the asking user may read."""
 
 
 class ReportHandler:
     """The handler of every request for a resource that has only reports."""
 
-    def __init__(self) -> None:
+    def __init__(self, authorizer: Authorizer) -> None:
+        self._authorizer = authorizer
         self._makers: dict[type[ApiStruct], Maker] = {}
 
     def attach(self, type_: type[ApiStruct], maker: Maker) -> None:
@@ -37,6 +44,20 @@ class ReportHandler:
             raise errors.unavailable(
                 "this control plane runs no controllers and no scheduler, which would know the answer"
             )
-        made = await maker(target.namespace, target.name)
+
+        async def may(verb: str, resource: str) -> bool:
+            plural, _, subresource = resource.partition("/")
+            of_the_object = plural == target.resource.plural
+            access = Access(
+                user=request.user,
+                verb=verb,
+                resource=plural,
+                subresource=subresource,
+                namespace="" if plural in _OF_NO_NAMESPACE else target.namespace,
+                name=target.name if of_the_object and verb == "get" else "",
+            )
+            return (await self._authorizer.authorize(access)).allowed
+
+        made = await maker(target.namespace, target.name, may)
         body = await responses.as_media_type(responses.encode(made), form.media_type)
         return responses.json_response(body, content_type=form.media_type)

@@ -103,6 +103,60 @@ def test_other_clients_ask_by_path(server: Server) -> None:
     assert server.kubectl("get", "pods", "gated", "-o", "name").stdout == "pod/gated\n"
 
 
+def test_what_a_gated_pod_would_get(server: Server) -> None:
+    run(server, "patient", schedulingGates=[{"name": "example.com/wait"}])
+    said = why(server, "pod/patient").stdout
+    assert "before these scheduling gates are removed: example.com/wait" in said
+    assert "- without its scheduling gates, small could take it" in said
+
+
+def test_a_claim_that_is_missing(server: Server) -> None:
+    volume = {"name": "v", "persistentVolumeClaim": {"claimName": "data"}}
+    run(server, "keeper", volumes=[volume])
+    until(lambda: '"data" not found' in why(server, "pod/keeper").stdout, "it has been tried")
+    said = why(server, "pod/keeper").stdout
+    assert "- Volume: its claim data does not exist" in said
+    assert "- if its claims were in order" in said and "small could take it" in said
+
+
+def test_a_pod_that_a_quota_keeps_from_being_made(server: Server) -> None:
+    quota = {"metadata": {"name": "none"}, "spec": {"hard": {"pods": "0"}}}
+    labels = {"app": "db"}
+    container = {"name": "c", "image": "i"}
+    spec = {
+        "serviceName": "db",
+        "selector": {"matchLabels": labels},
+        "template": {"metadata": {"labels": labels}, "spec": {"containers": [container]}},
+    }
+    server.kubectl("create", "namespace", "tight")
+    for made in (
+        {"apiVersion": "v1", "kind": "ResourceQuota", **quota},
+        {"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": "db"}, "spec": spec},
+    ):
+        server.kubectl("create", "-n", "tight", "-f", "-", input=json.dumps(made))
+    until(
+        lambda: why(server, "-n", "tight", "db-0").returncode == 0, "its set has tried to make it"
+    )
+    said = why(server, "-n", "tight", "pod/db-0").stdout
+    assert said.startswith("pod tight/db-0 does not exist: FailedCreate: create Pod db-0 in")
+    assert "exceeded quota: none" in said
+
+
+def test_a_pod_that_goes_on_a_node_that_is_lost(server: Server) -> None:
+    silent = {"type": "Ready", "status": "Unknown", "reason": "NodeStatusUnknown"}
+    status = {**NODE["status"], "conditions": [silent]}  # type: ignore[dict-item]
+    lost = {**NODE, "metadata": {"name": "lost"}, "status": status}
+    server.kubectl("create", "-f", "-", input=json.dumps(lost))
+    run(server, "stuck", nodeName="lost")
+    server.kubectl("delete", "pod", "stuck", "--wait=false")
+    said = why(server, "pod/stuck").stdout
+    assert said.startswith("pod default/stuck is Terminating: it is being deleted")
+    assert "- Node: its node lost is not ready: NodeStatusUnknown" in said
+    assert "kubectl delete pod --force" in said
+    server.kubectl("delete", "pod", "stuck", "--force")
+    server.kubectl("delete", "node", "lost")
+
+
 def test_a_pod_that_is_not_there(server: Server) -> None:
     done = why(server, "pod/nobody")
     assert done.returncode == 1

@@ -9,10 +9,16 @@ from control.scheduler.filters import feasible
 from control.scheduler.remedies import remedies
 from control.scheduler.request import request_of
 from control.scheduler.snapshot import Snapshot
+from tests.unit.controllers.test_volumes import volume
 from tests.unit.scheduler.making import node, pod
+from tests.unit.scheduler.test_storage import bound, on, using
+from tests.unit.scheduler.test_storage import cluster as storage
 
 HOST = "kubernetes.io/hostname"
 TAINT = {"key": "dedicated", "value": "db", "effect": "NoSchedule"}
+
+
+DISK = {"name": "d", "gcePersistentDisk": {"pdName": "one"}}
 
 
 def _apart(app: str) -> dict[str, Any]:
@@ -99,6 +105,20 @@ def cluster(nodes: list[Node], placed: dict[str, list[Pod]]) -> Snapshot:
                 "if pod default/db-0 left n1",
             ],
         ),
+        (
+            pod("p", volumes=[{"name": "v", "persistentVolumeClaim": {"claimName": "data"}}]),
+            [node("n1")],
+            {},
+            [
+                'if its claims were in order (persistentvolumeclaim "data" not found), n1 could take it'
+            ],
+        ),
+        (
+            pod("p", volumes=[DISK]),
+            [node("n1")],
+            {"n1": [pod("other"), pod("reader", volumes=[DISK])]},
+            ["without its disks, n1 could take it", "if pod default/reader left n1"],
+        ),
         # Two things are wrong at once: nothing alone would help, and nothing is said.
         (pod("p", cpu="9"), [node("n1", taints=[TAINT])], {}, []),
     ],
@@ -120,3 +140,20 @@ def test_a_pod_that_fits_by_now_only_waits_for_its_turn() -> None:
     assert remedies(request_of(pod("p")), snapshot) == [
         "n1 could take it now; it is tried again after its back-off"
     ]
+    gated = pod("p", schedulingGates=[{"name": "example.com/wait"}])
+    assert remedies(request_of(gated), snapshot) == [
+        "without its scheduling gates, n1 could take it"
+    ]
+
+
+def test_volumes_that_cannot_be_had_and_a_claim_that_another_has() -> None:
+    far = volume(spec__nodeAffinity=on("n2"))
+    snapshot = storage(bound("share"), far)
+    wanted = using("data", nodeSelector={"host": "n1"})
+    assert "if its claims' volumes could be had there, n1 could take it" in remedies(
+        request_of(wanted), snapshot
+    )
+    alone = bound("share", spec__accessModes=["ReadWriteOncePod"])
+    snapshot = storage(alone, volume(spec__nodeAffinity=on("n1")), nodes=1)
+    snapshot.add_pod(request_of(using("data", name="holder")), "n1")
+    assert "if pod default/holder left n1" in remedies(request_of(using("data")), snapshot)

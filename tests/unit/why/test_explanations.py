@@ -16,7 +16,8 @@ from control.scheduler.preemption import Choice
 from control.scheduler.request import request_of
 from control.scheduler.snapshot import Snapshot
 from control.why import placing, running
-from control.why.explainer import summary, told
+from control.why.events import told
+from control.why.explainer import summary
 from tests.unit.scheduler.making import node, pod
 
 NOW = datetime(2026, 1, 1, 12, 0, 30, tzinfo=UTC)
