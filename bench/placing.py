@@ -29,7 +29,7 @@ from base.tasks import TaskGuard
 from control import initial, pki
 from control.apiserver import build
 from control.apiserver.local import LocalClient
-from control.controllers.context import Informers
+from control.controllers.context import EVENTS_AT_ONCE, Informers
 from control.scheduler.scheduler import Scheduler
 from control.settings import ControlSettings
 from control.store.sqlite import SqliteStore
@@ -85,9 +85,9 @@ class World:
         informers = Informers(self.client, self.clock)
 
         def recorder(name: str) -> EventRecorder:
-            made = EventRecorder(self.client, name, clock=self.clock)
-            self.guard.start(made.run(), name="events")
-            return made
+            self.events = EventRecorder(self.client, name, clock=self.clock, at_once=EVENTS_AT_ONCE)
+            self.guard.start(self.events.run(), name="events")
+            return self.events
 
         scheduler = Scheduler(
             self.client,

@@ -20,6 +20,9 @@ from control.scheduler.profile import Configuration
 
 T = TypeVar("T", bound=ApiStruct)
 
+EVENTS_AT_ONCE = 32
+"""The store makes those durable together that wait at the same time."""
+
 
 class Informers:
     """One informer per kind, shared by everything in the process and started together."""
@@ -124,6 +127,6 @@ class Context:
 
     def recorder(self, component: str) -> EventRecorder:
         """An event recorder that speaks as `component`, delivering in the background."""
-        recorder = EventRecorder(self.client, component, clock=self.clock)
+        recorder = EventRecorder(self.client, component, clock=self.clock, at_once=EVENTS_AT_ONCE)
         self.guard.start(recorder.run(), name=f"events of {component}")
         return recorder

@@ -71,6 +71,9 @@ log = logging.getLogger(__name__)
 
 DEFAULTS = Configuration()
 FLUSH_SECONDS = 30.0
+SLICE_PODS, SLICE_SECONDS = 32, 0.002
+"""After how much the event loop is given back: a long queue must not keep the API from answering, and
+bindings that are written together cost less."""
 NOT_STARTED = "~"
 """Sorts after every timestamp."""
 
@@ -198,6 +201,7 @@ class Scheduler:
         self._queue.flush()
 
     async def _schedule(self) -> None:
+        tried, began = 0, self._clock.monotonic()
         while True:
             key = await self._queue.get()
             try:
@@ -207,7 +211,10 @@ class Scheduler:
                 self._queue.retry(key)
             finally:
                 self._queue.done(key)
-            await asyncio.sleep(0)  # a long queue must not keep the API from answering
+            tried += 1
+            if tried == SLICE_PODS or self._clock.monotonic() - began > SLICE_SECONDS:
+                await asyncio.sleep(0)
+                tried, began = 0, self._clock.monotonic()
 
     def _priority(self, key: Key) -> int:
         pod = self._pods.get(key[1], key[0])

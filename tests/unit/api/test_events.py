@@ -132,6 +132,28 @@ async def test_faults_are_retried_and_refusals_are_not(
     assert recorder.statistics()["dropped"] == 1
 
 
+async def test_nobody_waits_for_the_events_of_others(memory: Any, clock: FakeClock) -> None:
+    """Of one object they come in order."""
+    recorder = EventRecorder(memory, "test", clock=clock, at_once=2)
+    async with TaskGuard("test") as guard:
+        guard.start(recorder.run(), name="events")
+        memory.fail = [TemporaryError("down")]
+        for name in "aaabcd":
+            about = ConfigMap(metadata=ObjectMeta(name=name, namespace="n", uid=name))
+            recorder.event(about, "Normal", "A", str(recorder.statistics()["queued"]))
+        await clock.run_for(5)
+        assert [told(each) for each in events(memory)] == ["b 3", "c 4", "d 5"]
+        assert recorder.statistics()["queued"] == 2, "and one on its way"
+        await clock.run_for(10)
+        assert sorted(map(told, events(memory)))[:3] == ["a 0", "a 1", "a 2"]
+        await recorder.flush()
+        assert recorder.statistics() == {"queued": 0, "sent": 6, "dropped": 0, "cut_short": 0}
+
+
+def told(event: Event) -> str:
+    return f"{event.involved_object.name} {event.message}"
+
+
 async def test_a_full_queue_drops(memory: Any, clock: FakeClock) -> None:
     recorder = EventRecorder(memory, "test", clock=clock)
     for number in range(QUEUE + 5):
