@@ -18,7 +18,7 @@ from api.core import Pod
 from api.meta import ObjectMeta
 from api.scheme import Resource
 from api.struct import ApiStruct
-from control.apiserver.registry.codecs import Codec, Typed
+from control.apiserver.registry.codecs import Codec, codec_of
 from control.resources.strategy import Strategy
 from control.store.cached import Extract, Facts, splice
 from control.store.interface import KeyValue, Store
@@ -77,7 +77,7 @@ class Kind(Generic[T]):
         indexed: Sequence[str] = (),
     ) -> None:
         self.resource = resource
-        self.codec: Codec = codec or Typed(resource.type)
+        self.codec: Codec = codec or codec_of(resource.type)
         self.strategy = strategy
         self.cache = cache
         self.closed = ""  # why nothing can be created: its definition is on its way out

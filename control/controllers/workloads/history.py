@@ -1,9 +1,10 @@
 """ControllerRevisions: what a StatefulSet's or DaemonSet's template has been, to go back to. Walk step 1.
 
 A revision holds the template as a patch of its owner, so that whoever goes back (`kubectl rollout
-undo`) sends its data as it is. Equal data is one revision: coming back to a former template gives
-the old revision the highest number instead of making a new one. Its name has the template's hash;
-where that is taken by something else, the owner's `collisionCount` makes another one.
+undo`) sends its data as it is. Before that, kubectl compares it byte for byte with what its own
+library makes of the owner: data is laid out as that does it. One template is one revision: coming back
+to a former one gives the old revision the highest number instead of making a new one. Its name has the
+template's hash; where that is taken by something else, the owner's `collisionCount` makes another one.
 
 The first half is pure; `Histories` finds, adopts, makes and deletes the revisions of an owner.
 """
@@ -39,7 +40,35 @@ Owner = StatefulSet | DaemonSet
 
 def data_of(owner: Owner) -> dict[str, Any]:
     """The present template, as a revision keeps it: a strategic merge patch that replaces it."""
-    return {"spec": {"template": {**decode.to_tree(owner.spec.template), "$patch": "replace"}}}
+    return _data(owner.spec.template)
+
+
+def _data(template: PodTemplateSpec) -> dict[str, Any]:
+    tree = {"metadata": {}, **decode.to_tree(template), "$patch": "replace"}
+    return {"spec": {"template": _spelled_out(tree)}}
+
+
+_SPELLED_OUT: dict[str, dict[str, Any]] = {
+    "dataSource": {"apiGroup": None},
+    "dataSourceRef": {"apiGroup": None},
+    "metadata": {"creationTimestamp": None},
+    "resourceFieldRef": {"divisor": "0"},
+}
+"""What Go's library writes though it is not set, in objects under these names."""
+
+
+def _spelled_out(tree: Any) -> Any:
+    """With what Go's library writes in any case, and names in their order."""
+    if isinstance(tree, list):
+        return [_spelled_out(one) for one in tree]
+    if not isinstance(tree, dict):
+        return tree
+    return {
+        name: _spelled_out({**_SPELLED_OUT[name], **tree[name]})
+        if name in _SPELLED_OUT and isinstance(tree[name], dict)
+        else _spelled_out(tree[name])
+        for name in sorted(tree)
+    }
 
 
 def template_of(revision: ControllerRevision) -> PodTemplateSpec:
@@ -47,6 +76,14 @@ def template_of(revision: ControllerRevision) -> PodTemplateSpec:
     tree = {**revision.data["spec"]["template"]}
     tree.pop("$patch", None)
     return decode.convert(tree, PodTemplateSpec).obj
+
+
+def keeps(revision: ControllerRevision, template: PodTemplateSpec) -> bool:
+    """Whether it is the revision of this template, however that is laid out in it."""
+    try:
+        return _data(template_of(revision)) == _data(template)
+    except (LookupError, TypeError, AttributeError, PodwrightError):
+        return False  # somebody else's: it has our name, or was left for anybody to adopt
 
 
 def in_order(revisions: Collection[ControllerRevision]) -> list[ControllerRevision]:
@@ -122,9 +159,9 @@ class Histories:
 
     async def present(self, owner: Owner, ordered: Sequence[ControllerRevision]) -> Present:
         """Make sure that the present template has a revision, and that none has a higher number."""
-        data, collisions = data_of(owner), owner.status.collision_count
+        collisions = owner.status.collision_count
         number = ordered[-1].revision + 1 if ordered else 1
-        equal = [one for one in ordered if one.data == data]
+        equal = [one for one in ordered if keeps(one, owner.spec.template)]
         if not equal:
             return await self._make(owner, ordered, number, collisions)
         found = equal[-1]
@@ -150,7 +187,7 @@ class Histories:
                 live = await self._client.get(
                     ControllerRevision, new.metadata.name, new.metadata.namespace
                 )
-                if live.data != new.data or not _controls(owner, live):
+                if not keeps(live, owner.spec.template) or not _controls(owner, live):
                     collisions = (collisions or 0) + 1
                     continue
                 made = live  # made before, and not shown yet

@@ -57,12 +57,60 @@ def test_pods_go_back(kubectl: Kubectl, kind: str, spec: dict[str, Any]) -> None
     assert sorted(images(kubectl).values()) == ["web:1"] * 2
     assert revisions(kubectl, target) == ["2", "3"]
     before = {one["metadata"]["uid"] for one in kubectl.json("pods")["items"]}
-    kubectl("rollout", "undo", target, "--to-revision=3")  # the present one: nothing happens
+    said = kubectl("rollout", "undo", target, "--to-revision=3")
+    assert said == (
+        f"{kind}.apps/app skipped rollback (current template already matches revision 3)\n"
+    )
     complete(kubectl, target)
     assert {one["metadata"]["uid"] for one in kubectl.json("pods")["items"]} == before
     assert revisions(kubectl, target) == ["2", "3"]
     said = kubectl("rollout", "undo", target, "--to-revision=9", fails=True)
     assert "unable to find specified revision 9 in history" in said
+
+
+ODD = {
+    "containers": [
+        {
+            "name": "app",
+            "image": "web:1",
+            "command": ["sh", "-c", "a && b > <c>"],
+            "env": [
+                {"name": "CPU", "valueFrom": {"resourceFieldRef": {"resource": "limits.cpu"}}},
+                {"name": "NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
+            ],
+            "ports": [{"containerPort": 80}],
+            "livenessProbe": {"grpc": {"port": 80}},
+        }
+    ],
+    "volumes": [
+        {"name": "tmp", "emptyDir": {}},
+        {
+            "name": "disk",
+            "ephemeral": {
+                "volumeClaimTemplate": {
+                    "spec": {
+                        "accessModes": ["ReadWriteOnce"],
+                        "dataSource": {"kind": "PersistentVolumeClaim", "name": "other"},
+                        "resources": {"requests": {"storage": "1Gi"}},
+                    }
+                }
+            },
+        },
+    ],
+}
+
+
+@pytest.mark.parametrize("kind", ["DaemonSet", "StatefulSet"])
+def test_a_template_of_every_sort_is_known_again(kubectl: Kubectl, kind: str) -> None:
+    """kubectl compares bytes: what it would send with what the revision has."""
+    more: dict[str, Any] = {"serviceName": "app"} if kind == "StatefulSet" else {}
+    made = workload(kind, "app", **more)
+    made["spec"]["template"]["spec"] = ODD
+    apply(kubectl, made)
+    target = f"{kind.lower()}/app"
+    eventually(lambda: revisions(kubectl, target) == ["1"])
+    said = kubectl("rollout", "undo", target, "--to-revision=1")
+    assert "skipped rollback (current template already matches revision 1)" in said
 
 
 def test_a_partition_is_rolled_out_and_taken_back(kubectl: Kubectl) -> None:

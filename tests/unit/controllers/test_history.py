@@ -66,3 +66,23 @@ def test_surplus() -> None:
     assert history.surplus(ordered, {"c"}, 2) == []
     assert history.surplus(ordered, set(), -1) == []
     assert history.surplus(ordered, set(), None) == []
+
+
+def test_data_is_laid_out_as_kubectl_does_it() -> None:
+    text = json.dumps(history.data_of(daemon_set())["spec"]["template"])
+    assert text.startswith(
+        '{"$patch": "replace", "metadata": {"creationTimestamp": null, "labels": {"app": "log"}},'
+        ' "spec": {"containers": [{"image"'
+    )
+
+
+def test_a_revision_of_the_same_template_is_known_however_it_is_laid_out() -> None:
+    owner = daemon_set()
+    made = history.new_revision(owner, 1, None, label=history.REVISION)
+    assert history.keeps(made, owner.spec.template)
+    made.data = {"spec": {"template": {**decode.to_tree(owner.spec.template), "$patch": "replace"}}}
+    assert history.keeps(made, owner.spec.template)
+    assert not history.keeps(made, daemon_set(image="log:9").spec.template)
+    for odd in (None, {}, {"spec": None}, {"spec": {"template": 7}}, ["x"]):
+        made.data = odd
+        assert not history.keeps(made, owner.spec.template)
