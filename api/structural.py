@@ -10,7 +10,6 @@ a schema is compiled once per version of a definition (`compile_schema`).
 from __future__ import annotations
 
 import copy
-import re
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from typing import Any
@@ -40,7 +39,7 @@ from api.patch.schema import (
     SetOf,
     of_type,
 )
-from api.patterns import compile_pattern
+from api.patterns import Pattern, compile_pattern
 
 Tree = Mapping[str, Any]
 
@@ -114,7 +113,7 @@ class Node:
         return Node(found) if isinstance(found, Mapping) else None
 
     @cached_property
-    def pattern(self) -> re.Pattern[str] | None:
+    def pattern(self) -> Pattern | None:
         text = self.tree.get("pattern")
         try:
             return compile_pattern(text) if text else None

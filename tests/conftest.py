@@ -12,6 +12,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
@@ -25,6 +26,15 @@ MACHINE = (
     "e2e",
 )
 """Folders of tests that would disturb each other."""
+
+# No test fails because the day is slow: neither one example's time nor the making of examples counts.
+hypothesis.settings.register_profile(
+    "podwright",
+    deadline=None,
+    print_blob=True,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
+hypothesis.settings.load_profile("podwright")
 
 
 def _suite(item: pytest.Item) -> int:

@@ -128,6 +128,9 @@ def test_integers(value: float, name: str, fits: bool) -> None:
         (r"^\d$", "1", "٣"),
         (r"^\Qa.b\E$", "a.b", "acb"),
         ("^(?i)abc$", "ABC", "abd"),
+        ("^(?s:a.b)$", "a\nb", "ab"),
+        (r"^\p{Arabic}+[[:^digit:]]$", "عا", "1"),
+        ("^(a+)+$", "a" * 50_000, "a" * 50_000 + "!"),  # hours, for a matcher that goes back
         ("^a{2}$", "aa", "a"),
         ("^{a}$", "{a}", "a"),
         ("^[^]a]$", "b", "]"),
