@@ -57,6 +57,16 @@ class Kubectl:
             *arguments, input=input, check=False, program=self.program, **environment
         )
 
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        """A call that goes on, whose output can be read meanwhile."""
+        return subprocess.Popen(
+            [self.program, f"--kubeconfig={self.server.kubeconfig}",
+             f"--namespace={self.namespace}", *arguments],
+            stdout=subprocess.PIPE,
+            text=True,
+            env={"HOME": str(self.server.directory), "PATH": "/usr/bin:/bin"},
+        )  # fmt: skip
+
     def json(self, *arguments: str) -> Any:
         return json.loads(self("get", *arguments, "-o", "json"))
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import select
-import subprocess
 
 import pytest
 
@@ -104,7 +103,7 @@ def test_selectors_and_order(kubectl: Kubectl) -> None:
 
 
 def test_watch_prints_each_change_as_a_row(web: Kubectl) -> None:
-    with _started(web, "get", "cm", "settings", "--watch") as watcher:
+    with web.start("get", "cm", "settings", "--watch") as watcher:
         assert watcher.stdout is not None
         assert watcher.stdout.readline().split() == ["NAME", "DATA", "AGE"]
         assert watcher.stdout.readline().split()[:2] == ["settings", "1"]
@@ -114,7 +113,7 @@ def test_watch_prints_each_change_as_a_row(web: Kubectl) -> None:
 
 
 def test_watch_only_tells_what_happens_from_now_on(web: Kubectl) -> None:
-    with _started(web, "get", "cm", "--watch-only", "--no-headers") as watcher:
+    with web.start("get", "cm", "--watch-only", "--no-headers") as watcher:
         assert watcher.stdout is not None
         number, ready = 0, False
         while not ready:  # until the watch stands
@@ -123,16 +122,6 @@ def test_watch_only_tells_what_happens_from_now_on(web: Kubectl) -> None:
             ready = bool(select.select([watcher.stdout], [], [], 0.2)[0])
         assert watcher.stdout.readline().startswith("new-")
         watcher.kill()
-
-
-def _started(kubectl: Kubectl, *arguments: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [kubectl.program, f"--kubeconfig={kubectl.server.kubeconfig}",
-         f"--namespace={kubectl.namespace}", *arguments],
-        stdout=subprocess.PIPE,
-        text=True,
-        env={"HOME": str(kubectl.server.directory), "PATH": "/usr/bin:/bin"},
-    )  # fmt: skip
 
 
 @pytest.mark.parametrize(
