@@ -161,9 +161,10 @@ async def test_it_goes_with_its_definition(api: Api) -> None:
     await api.ok("DELETE", f"{DEFINITIONS}/widgets.{group}")
 
     async def gone() -> bool:
-        return await described(api, f"apis/{group}/v1") is None
+        return await url(api, f"apis/{group}/v1") == ""
 
     await eventually(gone)
+    assert (await api.request("GET", f"/openapi/v3/apis/{group}/v1"))[0] == 404
     assert group not in json.dumps(await api.ok("GET", "/openapi/v2"))
 
 
