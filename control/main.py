@@ -142,6 +142,7 @@ def start_controllers(
             unhealthy_share=settings.unhealthy_zone_threshold,
             large_zone=settings.large_cluster_size_threshold,
         ),
+        event_ttl=settings.event_ttl,
         scheduling=scheduling,
         pod_usage=parts.pod_metrics.every,
     )

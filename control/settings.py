@@ -261,6 +261,13 @@ SETTINGS: tuple[Setting, ...] = (
         help="How often history older than this is dropped; watches resume at most this far back.",
     ),
     Setting(
+        name="event-ttl",
+        type=settings.duration,
+        default=3600.0,
+        group=_API,
+        help="How long an event is kept after it was told last; 0: for ever.",
+    ),
+    Setting(
         name="log-level", choices=log.LEVELS, default="info", group=_LOGS, help="What is logged."
     ),
     Setting(
@@ -310,6 +317,7 @@ class ControlSettings:
     large_cluster_size_threshold: int = 50
     default_toleration: float = 300.0
     compaction_interval: float = 300.0
+    event_ttl: float = 3600.0
     log_level: str = "info"
     log_format: str = "text"
 

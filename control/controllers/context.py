@@ -120,6 +120,8 @@ class Context:
     tokens: TokenKeys | None = None
     catalogue: Catalogue = field(default_factory=lambda: Catalogue(SERVED))
     nodes: NodeSettings = field(default_factory=NodeSettings)
+    event_ttl: float = 3600.0
+    """Seconds that an event is kept after it was told last; 0: for ever."""
     scheduling: Configuration = field(default_factory=Configuration)
     pod_usage: Callable[[str], Awaitable[Sequence[PodMetrics]]] | None = None
     """What the pods of a namespace use at the moment; None where nobody measures."""

@@ -1,4 +1,4 @@
-"""What expires: events after an hour, bootstrap tokens at their date, old certificate requests."""
+"""What expires: events after `--event-ttl`, bootstrap tokens at their date, old certificate requests."""
 
 import asyncio
 from datetime import datetime, timedelta
@@ -16,7 +16,6 @@ from control.controllers.context import Context
 from control.controllers.controller import Controller
 from control.controllers.deletion import delete_if_there
 
-EVENT_TTL = timedelta(hours=1)
 DECIDED_CSR_TTL = timedelta(hours=1)
 PENDING_CSR_TTL = timedelta(hours=24)
 PERIOD_SECONDS = 60.0
@@ -32,6 +31,7 @@ class ExpiryController(Controller):
 
     def __init__(self, context: Context) -> None:
         super().__init__(context)
+        self._event_ttl = timedelta(seconds=context.event_ttl)
         self._secrets = context.informers.of(Secret)
         self._requests = context.informers.of(CertificateSigningRequest)
 
@@ -53,11 +53,13 @@ class ExpiryController(Controller):
 
     async def _expire_events(self, now: datetime) -> None:
         """Events have no informer: they are many, and nothing else here reads them."""
+        if not self._event_ttl:
+            return
         continue_ = ""
         while True:
             page = await self.client.list(Event, limit=PAGE, continue_=continue_)
             for event in page.items:
-                if event_expired(event, now):
+                if event_expired(event, now, self._event_ttl):
                     await delete_quietly(self.client, event)
             await asyncio.sleep(0)
             continue_ = page.continue_
@@ -65,8 +67,8 @@ class ExpiryController(Controller):
                 return
 
 
-def event_expired(event: Event, now: datetime) -> bool:
-    """Whether the event was last seen more than an hour ago."""
+def event_expired(event: Event, now: datetime, ttl: timedelta) -> bool:
+    """Whether the event was last seen longer ago than events are kept."""
     series = event.series.last_observed_time if event.series is not None else None
     seen = (
         series
@@ -75,7 +77,7 @@ def event_expired(event: Event, now: datetime) -> bool:
         or event.first_timestamp
         or event.metadata.creation_timestamp
     )
-    return bool(seen) and now - timestamps.parse(seen or "") > EVENT_TTL
+    return bool(seen) and now - timestamps.parse(seen or "") > ttl
 
 
 def token_expired(secret: Secret, now: datetime) -> bool:

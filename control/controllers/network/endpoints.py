@@ -18,10 +18,12 @@ from base.errors import PodwrightError
 from control.controllers.context import Context
 from control.controllers.deletion import delete_if_there
 from control.controllers.network.backends import Backend, Ports, backends
+from control.controllers.network.triggers import ANNOTATION, Triggers, dated
 from control.controllers.network.watching import BackendController, has_backends
 
 MAX_ADDRESSES = 1000
 OVER_CAPACITY = "endpoints.kubernetes.io/over-capacity"
+OURS = frozenset({OVER_CAPACITY, ANNOTATION})
 LEADER_ANNOTATION = "control-plane.alpha.kubernetes.io/leader"
 MANAGED_BY_LABEL = "endpoints.kubernetes.io/managed-by"
 MANAGED_BY = "endpoint-controller"
@@ -92,6 +94,7 @@ class EndpointsController(BackendController):
         super().__init__(context)
         self._endpoints = context.informers.of(Endpoints)
         self._bereft: set[Key] = set()
+        self._triggers = Triggers()
         self.services.subscribe(self._on_service)
         self.watch_own(Endpoints)
 
@@ -110,10 +113,14 @@ class EndpointsController(BackendController):
             if known is not None and self._is_left_over(key, known):
                 await delete_if_there(self.client, known)
             self._bereft.discard(key)
+            self._triggers.forget(key)
             return None
         if service.metadata.deletion_timestamp or not has_backends(service):
             return None
-        wanted = endpoints_of(service, backends(service, self.selected(service)))
+        selected = self.selected(service)
+        wanted = endpoints_of(service, backends(service, selected))
+        when = self._triggers.look(key, service, selected)
+        wanted.metadata.annotations = dated(wanted.metadata.annotations, when)
         if known is None:
             try:
                 await self.client.create(wanted)
@@ -126,7 +133,7 @@ class EndpointsController(BackendController):
                 known.metadata,
                 labels=wanted.metadata.labels,
                 annotations={
-                    **{k: v for k, v in known.metadata.annotations.items() if k != OVER_CAPACITY},
+                    **{k: v for k, v in known.metadata.annotations.items() if k not in OURS},
                     **wanted.metadata.annotations,
                 },
             )

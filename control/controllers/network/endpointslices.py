@@ -20,6 +20,7 @@ from control.controllers.controller import Behind
 from control.controllers.deletion import delete_if_there
 from control.controllers.expectations import LAPSE_SECONDS, Expectations
 from control.controllers.network.backends import Backend, Ports, backends
+from control.controllers.network.triggers import Triggers, dated
 from control.controllers.network.watching import BackendController, has_backends
 
 SERVICE_LABEL = "kubernetes.io/service-name"
@@ -171,6 +172,7 @@ class EndpointSliceController(BackendController):
         self._nodes.subscribe(self._on_node)
         self._written: dict[str, int] = {}
         self._expected: Expectations[Key] = Expectations(context.clock)
+        self._triggers = Triggers()
 
     def _on_slice(self, old: EndpointSlice | None, new: EndpointSlice | None) -> None:
         for piece in (old, new):
@@ -202,13 +204,18 @@ class EndpointSliceController(BackendController):
             if _is_managed(piece)
         ]
         if service is None or not has_backends(service):
+            self._triggers.forget(key)
             await self._delete(existing)  # the garbage collector would too, but traffic is now
             return None
         if service.metadata.deletion_timestamp:
             return None
         existing = self._fresh(existing)
-        groups = backends(service, self.selected(service), zone_of=self._zone_of)
+        selected = self.selected(service)
+        groups = backends(service, selected, zone_of=self._zone_of)
         changes = repartition(service, groups, existing)
+        when = self._triggers.look(key, service, selected)
+        for piece in (*changes.create, *changes.update):
+            piece.metadata.annotations = dated(piece.metadata.annotations, when)
         for piece in changes.create:
             created = await self.client.create(piece)
             if not self._slices.shows(created.metadata.resource_version):

@@ -29,7 +29,15 @@ from control.controllers.sight import Sight
 from control.controllers.workloads import progress, rollout
 
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
-_NOT_COPIED = frozenset({LAST_APPLIED, rollout.REVISION, rollout.DESIRED, rollout.MAX_REPLICAS})
+_NOT_COPIED = frozenset(
+    {
+        LAST_APPLIED,
+        rollout.REVISION,
+        rollout.REVISION_HISTORY,
+        rollout.DESIRED,
+        rollout.MAX_REPLICAS,
+    }
+)
 
 
 class DeploymentController(Controller):
@@ -172,6 +180,8 @@ class DeploymentController(Controller):
         number = max(number, rollout.revision(new))
         wanted = {**new.metadata.annotations, **copied_annotations(deployment)}
         wanted[rollout.REVISION] = str(number)
+        if been := rollout.history(new, number):
+            wanted[rollout.REVISION_HISTORY] = been
         if wanted != new.metadata.annotations or (
             new.spec.min_ready_seconds != deployment.spec.min_ready_seconds
         ):

@@ -20,11 +20,14 @@ from api.core import PodTemplateSpec
 
 HASH_LABEL = "pod-template-hash"
 REVISION = "deployment.kubernetes.io/revision"
+REVISION_HISTORY = "deployment.kubernetes.io/revision-history"
+"""The revisions that a ReplicaSet has been before, where a rollback has come back to it."""
 DESIRED = "deployment.kubernetes.io/desired-replicas"
 MAX_REPLICAS = "deployment.kubernetes.io/max-replicas"
 UNLIMITED = 2**31 - 1
 """What clients write into `revisionHistoryLimit` and `progressDeadlineSeconds` for "none"."""
 _ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
+_HISTORY_CHARACTERS = 2000
 _HASH_LENGTH = 10
 
 
@@ -64,6 +67,18 @@ def revision(rs: ReplicaSet) -> int:
     """The revision annotation; 0 where there is none."""
     text = rs.metadata.annotations.get(REVISION, "0")
     return int(text) if text.isdigit() else 0
+
+
+def history(rs: ReplicaSet, number: int) -> str:
+    """The revisions that it has been before it becomes the revision `number`, separated by commas."""
+    annotations = rs.metadata.annotations
+    text, before = annotations.get(REVISION_HISTORY, ""), annotations.get(REVISION, "")
+    if not before or revision(rs) >= number:
+        return text
+    known = [*filter(None, text.split(",")), before]
+    while len(",".join(known)) > _HISTORY_CHARACTERS:
+        del known[0]
+    return ",".join(known)
 
 
 def max_surge(deployment: Deployment) -> int:

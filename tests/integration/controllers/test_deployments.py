@@ -120,6 +120,11 @@ async def test_going_back_finds_the_old_set(plane: Plane) -> None:
     assert "NewReplicaSetCreated" not in seen
     plane.agents.hold = False
     await plane.complete("web", replicas=1)
+    annotations = {name: rs.metadata.annotations for name, rs in (await sets(plane)).items()}
+    been = "deployment.kubernetes.io/revision-history"
+    assert annotations["web:1"].get(been) == "1"
+    assert annotations["web:1"]["deployment.kubernetes.io/revision"] == "3"
+    assert been not in annotations["web:2"]
 
 
 async def test_a_replica_set_that_may_not_be_made_is_told(plane: Plane) -> None:

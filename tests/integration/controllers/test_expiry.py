@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from datetime import timedelta
 
 import pytest
@@ -58,6 +59,18 @@ async def test_events_go_an_hour_after_they_were_told_last(
     left = await names(plane)
     assert {"again", "new"} <= left
     assert not {"a", "b", "c"} & left
+
+
+@pytest.mark.parametrize(("seconds", "kept"), [(0.0, True), (600.0, False), (7200.0, True)])
+async def test_how_long_events_are_kept_is_said_at_the_start(
+    plane: Plane, seconds: float, kept: bool
+) -> None:
+    context = dataclasses.replace(plane.manager._context, event_ttl=seconds)
+    controller = ExpiryController(context)
+    await happened(plane, "old")
+    plane.clock.ahead = timedelta(minutes=61)
+    await controller._sweep()
+    assert ("old" in await names(plane)) is kept
 
 
 async def test_an_event_that_is_told_again_this_moment_stays(plane: Plane) -> None:

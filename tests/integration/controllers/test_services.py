@@ -1,5 +1,6 @@
 """Services in unusual company: without a selector, with a foreign name, changing their mind."""
 
+from api.apps import Deployment
 from api.core import EndpointAddress, EndpointPort, Endpoints, EndpointSubset, Node, Service
 from api.discovery import EndpointSlice
 from api.meta import ObjectMeta
@@ -139,3 +140,31 @@ async def test_a_node_that_comes_with_a_zone_concerns_no_service_yet(plane: Plan
         return seen == ["web"]
 
     await eventually(told)
+
+
+async def test_endpoints_tell_what_they_followed(plane: Plane) -> None:
+    """The pod's readiness; and where it is not a pod that has come or changed, nothing."""
+    name = "endpoints.kubernetes.io/last-change-trigger-time"
+    await plane.agents.add_node("n1")
+    made = await _create(plane, service(selector={"app": "web"}))
+
+    async def told() -> list[str | None]:
+        endpoints = await plane.client.get(Endpoints, "web", "default")
+        pieces = await _slices(plane)
+        return [one.metadata.annotations.get(name) for one in (endpoints, *pieces)]
+
+    async def say(when: str | None) -> bool:
+        return await told() == [when, when]
+
+    await eventually(lambda: say(made.metadata.creation_timestamp))
+    await plane.deploy(replicas=1)
+    await plane.complete("web", replicas=1)
+
+    async def ready() -> bool:
+        (pod,) = await plane.pods()
+        condition = next(c for c in pod.status.conditions if c.type == "Ready")
+        return condition.status == "True" and await say(condition.last_transition_time)
+
+    await eventually(ready)
+    await plane.client.patch(Deployment, "web", "default", {"spec": {"replicas": 0}})
+    await eventually(lambda: say(None))

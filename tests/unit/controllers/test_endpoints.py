@@ -5,9 +5,12 @@ from hypothesis import strategies as st
 
 from api.core import Pod
 from api.discovery import EndpointSlice
+from api.objects import Key
 from control.controllers.network.backends import backends
 from control.controllers.network.endpoints import endpoints_of, subsets_of
 from control.controllers.network.endpointslices import MAX_PER_SLICE, repartition
+from control.controllers.network.triggers import ANNOTATION as TRIGGER
+from control.controllers.network.triggers import Triggers, dated
 from tests.unit.controllers.making import pod, service
 
 
@@ -109,3 +112,31 @@ def test_an_endpoint_tells_the_zone_of_its_node() -> None:
     (made,) = repartition(service(), groups, []).create
     told = {e.target_ref.name: (e.node_name, e.zone) for e in made.endpoints if e.target_ref}
     assert told == {"a": ("n1", "west"), "b": ("n2", None), "c": (None, None)}
+
+
+KEY = Key("default", "web")
+NOON, LATER, LATEST = (f"2026-01-01T12:0{minute}:00Z" for minute in range(3))
+
+
+def test_the_first_endpoints_of_a_service_are_due_to_it() -> None:
+    triggers, made = Triggers(), service()
+    made.metadata.creation_timestamp = NOON
+    assert triggers.look(KEY, made, [pod("a", since=LATER)]) == NOON
+    triggers.forget(KEY)
+    assert triggers.look(KEY, made, []) == NOON
+
+
+def test_later_ones_are_due_to_the_earliest_change_since() -> None:
+    triggers, made = Triggers(), service()
+    made.metadata.creation_timestamp = NOON
+    triggers.look(KEY, made, [pod("a", since=NOON)])
+    pods = [pod("a", since=LATEST), pod("b", since=LATER)]
+    assert triggers.look(KEY, made, pods) == LATER
+    assert triggers.look(KEY, made, pods) == ""
+    assert triggers.look(KEY, made, pods[:1]) == ""
+
+
+def test_an_old_trigger_is_taken_away() -> None:
+    assert dated({"a": "b"}, NOON) == {"a": "b", TRIGGER: NOON}
+    assert dated({"a": "b", TRIGGER: NOON}, LATER) == {"a": "b", TRIGGER: LATER}
+    assert dated({"a": "b", TRIGGER: NOON}, "") == {"a": "b"}

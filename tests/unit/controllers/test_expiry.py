@@ -60,7 +60,9 @@ def event(created: datetime | None = None, **more: Any) -> Event:
     ],
 )
 def test_an_event_expires_an_hour_after_it_was_seen_last(told: Event, expired: bool) -> None:
-    assert event_expired(told, NOW) is expired
+    hour = timedelta(hours=1)
+    assert event_expired(told, NOW, hour) is expired
+    assert not event_expired(told, NOW, timedelta(hours=2))
 
 
 @pytest.mark.parametrize(

@@ -271,6 +271,25 @@ def test_hash_depends_on_template_and_collisions_only() -> None:
     assert one != rollout.template_hash(deployment(image="a").spec.template, 1)
 
 
+@pytest.mark.parametrize(
+    ("before", "been", "number", "expected"),
+    [
+        ("", "", 1, ""),
+        ("3", "", 3, ""),
+        ("1", "", 3, "1"),
+        ("3", "1", 5, "1,3"),
+        ("5", "1,3", 5, "1,3"),
+        ("7", ",".join(["999"] * 500), 8, ",".join([*["999"] * 499, "7"])),
+    ],
+)
+def test_a_set_that_comes_back_tells_what_it_has_been(
+    before: str, been: str, number: int, expected: str
+) -> None:
+    annotations = {rollout.REVISION: before, rollout.REVISION_HISTORY: been}
+    rs = replica_set("a", annotations={k: v for k, v in annotations.items() if v})
+    assert rollout.history(rs, number) == expected
+
+
 def test_history_keeps_the_newest() -> None:
     subject = deployment(revisionHistoryLimit=1)
     old = [replica_set(f"r{n}", annotations={rollout.REVISION: str(n)}) for n in (3, 1, 2)]
