@@ -12,6 +12,7 @@ from api.poddefaults import default_pod_only, default_pod_spec
 from api.scheme import resource_of
 from control.resources.columns import AGE, NONE
 from control.resources.core import podcells
+from control.resources.podspec.completing import complete_pod
 from control.resources.podspec.ephemeral import (
     ephemeral_container_errors,
     ephemeral_update_errors,
@@ -67,6 +68,7 @@ class PodStrategy(Strategy[Pod]):
 
     def complete_create(self, obj: Pod) -> None:
         obj.status.qos_class = pods.qos_class(obj)
+        complete_pod(obj)
 
     def prepare_subresource(self, subresource: str, new: Pod, old: Pod) -> None:
         super().prepare_subresource(subresource, new, old)

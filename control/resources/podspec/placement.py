@@ -18,6 +18,7 @@ from api.core import (
 from api.core.pod import PodSpec
 from api.core.scheduling import NodeInclusionPolicy
 from api.fielderrors import FieldError, Path, duplicate, forbidden, invalid, not_supported, required
+from api.meta import LabelSelector
 from control.resources.checks import (
     check_enum,
     check_labels,
@@ -177,6 +178,14 @@ def _pod_term_errors(term: PodAffinityTerm, path: Path) -> Iterator[FieldError]:
         yield from check_selector(path.child("labelSelector"), term.label_selector)
     if term.namespace_selector is not None:
         yield from check_selector(path.child("namespaceSelector"), term.namespace_selector)
+    match, mismatch = term.match_label_keys, term.mismatch_label_keys
+    where = path.child("mismatchLabelKeys")
+    yield from _label_key_errors(match, term.label_selector, path.child("matchLabelKeys"))
+    yield from _label_key_errors(mismatch, term.label_selector, where)
+    for number, key in enumerate(mismatch):
+        if key in match:
+            words = "exists in both matchLabelKeys and mismatchLabelKeys"
+            yield invalid(where.index(number), key, words)
     for number, namespace in enumerate(term.namespaces):
         yield from check_text(
             path.child("namespaces").index(number), namespace, validation.dns1123_label
@@ -213,6 +222,30 @@ def spread_errors(
         yield from _domain_errors(constraint, where)
         if constraint.label_selector is not None:
             yield from check_selector(where.child("labelSelector"), constraint.label_selector)
+        at = where.child("matchLabelKeys")
+        yield from _label_key_errors(constraint.match_label_keys, constraint.label_selector, at)
+        named = _keys(constraint.label_selector)
+        for place, key in enumerate(constraint.match_label_keys):
+            if key in named:
+                words = "exists in both matchLabelKeys and labelSelector"
+                yield invalid(at.index(place), key, words)
+
+
+def _label_key_errors(
+    keys: Sequence[str], selector: LabelSelector | None, path: Path
+) -> Iterator[FieldError]:
+    """Labels whose values are the pod's own: they narrow a selector that there must be."""
+    if keys and selector is None:
+        yield forbidden(path, "must not be specified when labelSelector is not set")
+        return
+    for number, key in enumerate(keys):
+        yield from check_text(path.index(number), key, validation.qualified_name)
+
+
+def _keys(selector: LabelSelector | None) -> set[str]:
+    if selector is None:
+        return set()
+    return {*selector.match_labels, *(one.key for one in selector.match_expressions)}
 
 
 def _domain_errors(constraint: TopologySpreadConstraint, path: Path) -> Iterator[FieldError]:

@@ -511,6 +511,31 @@ BROKEN: list[tuple[Change, str, str]] = [
         f"{ANTI}.labelSelector.matchExpressions[0].values",
         "may not be specified when `operator` is 'Exists' or 'DoesNotExist'",
     ),
+    (
+        {f"{ANTI}.labelSelector": REMOVE, f"{ANTI}.matchLabelKeys": ["a"]},
+        f"{ANTI}.matchLabelKeys",
+        "must not be specified when labelSelector is not set",
+    ),
+    (
+        {f"{ANTI}.mismatchLabelKeys": ["b", "-"]},
+        f"{ANTI}.mismatchLabelKeys[1]",
+        'Invalid value: "-": ',
+    ),
+    (
+        {f"{ANTI}.matchLabelKeys": ["a"], f"{ANTI}.mismatchLabelKeys": ["b", "a"]},
+        f"{ANTI}.mismatchLabelKeys[1]",
+        'Invalid value: "a": exists in both matchLabelKeys and mismatchLabelKeys',
+    ),
+    (
+        {f"{SPREAD}.labelSelector": REMOVE, f"{SPREAD}.matchLabelKeys": ["a"]},
+        f"{SPREAD}.matchLabelKeys",
+        "must not be specified when labelSelector is not set",
+    ),
+    (
+        {f"{SPREAD}.matchLabelKeys": ["a", "app"]},
+        f"{SPREAD}.matchLabelKeys[1]",
+        'Invalid value: "app": exists in both matchLabelKeys and labelSelector',
+    ),
     ({f"{SPREAD}.maxSkew": 0}, f"{SPREAD}.maxSkew", "must be greater than zero"),
     ({f"{SPREAD}.whenUnsatisfiable": "Wait"}, f"{SPREAD}.whenUnsatisfiable", "Unsupported value"),
     (
