@@ -35,6 +35,7 @@ from api.core import ContainerStatus, Pod
 from base.clock import SystemClock
 from base.tasks import TaskGuard
 from tests.engine import BUSYBOX, Engine, missing, running_engine
+from tests.patience import PATIENCE
 from tests.unit.agent.fakeapi import FakeApi, FakeRecorder
 from tests.unit.agent.node import FakeNetwork
 
@@ -126,6 +127,7 @@ class RealNode:
 
     async def until(self, condition: Callable[[], object], *, seconds: float = 30.0) -> None:
         """Wait for a condition, with a deadline."""
+        seconds *= PATIENCE
         deadline = self.clock.monotonic() + seconds
         while not condition():
             if self.guard._failure is not None:
@@ -162,7 +164,7 @@ class RealNode:
         status = self.status(container)
         assert status is not None
         id = status.container_id.rpartition("/")[2]
-        result = await self.runtime.exec(id, ["sh", "-c", command], timeout=10)  # type: ignore[arg-type]
+        result = await self.runtime.exec(id, ["sh", "-c", command], timeout=10 * PATIENCE)  # type: ignore[arg-type]
         return result.output.decode()
 
     async def _context(self) -> AgentContext:

@@ -11,6 +11,7 @@ from agent.resources.cpumanager import StaticCpus
 from api.core import ResourceRequirements
 from tests.integration.agent.conftest import RealNode
 from tests.integration.agent.test_pods import FOREVER, shell
+from tests.patience import PATIENCE
 from tests.unit.agent.builders import make_pod
 
 ONLINE = frozenset(cpu.id for cpu in cpusets.read())
@@ -35,13 +36,13 @@ async def allowed(node: RealNode) -> dict[str, str]:
         name = record.labels.get(names.CONTAINER_NAME, "")
         if record.running and name != names.SANDBOX_NAME:
             command = ["grep", "Cpus_allowed_list", "/proc/self/status"]
-            said = await node.runtime.exec(record.id, command, timeout=10)
+            said = await node.runtime.exec(record.id, command, timeout=10 * PATIENCE)
             found[name] = said.output.decode().split()[-1]
     return found
 
 
 async def becomes(node: RealNode, expected: dict[str, str]) -> None:
-    for _ in range(100):
+    for _ in range(int(100 * PATIENCE)):
         if await allowed(node) == expected:
             return
         await node.clock.sleep(0.1)

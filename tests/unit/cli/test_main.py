@@ -80,8 +80,8 @@ def test_version(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_long_is_ours_and_the_rest_is_for_pytest() -> None:
-    assert test_command.split(["-x", "--long", "tests/unit"]) == (True, ["-x", "tests/unit"])
-    assert test_command.split([]) == (False, [])
+    assert test_command.split(["-x", "--long", "tests"], "--long") == (True, ["-x", "tests"])
+    assert test_command.split(["--long"], "--vm") == (False, ["--long"])
 
 
 def test_the_environment_of_the_tests() -> None:
