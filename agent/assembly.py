@@ -57,11 +57,11 @@ from api.core import Node, Pod, Service
 from api.discovery import EndpointSlice
 from api.events import EventRecorder
 from api.informer import Informer
-from base import pki
+from base import tls
 from base.clock import Clock
 from base.errors import PermanentError, PodwrightError
-from base.pki import KeyPair
 from base.tasks import TaskGuard
+from base.tls import KeyPair
 from netplugin.node import NodeNetwork
 from netplugin.records import Mode, NetworkConfig
 
@@ -374,8 +374,8 @@ class Agent:
     async def _serve(self) -> None:
         """Serve as soon as there is a certificate; renew it and the client's for ever."""
         parts, settings = self.parts, self.parts.settings
-        access, context = parts.access, parts.access.context
-        if access.joined and context is not None:
+        access, own = parts.access, parts.access.context
+        if access.joined and own is not None:
             client = join.Wanted(
                 signer=join.CLIENT_SIGNER,
                 usages=join.CLIENT_USAGES,
@@ -387,7 +387,7 @@ class Agent:
                 client,
                 settings.pki_dir,
                 clock=parts.clock,
-                use=lambda pair: pki.use_pair(context, pair),
+                use=lambda pair: tls.use_pair(own, pair),
             )
             parts.guard.start(renewal, name="client certificate")
         settings.pki_dir.mkdir(parents=True, exist_ok=True)
@@ -402,17 +402,17 @@ class Agent:
             use=first.put_nowait,
         )
         parts.guard.start(renewal, name="serving certificate")
-        tls = pki.server_context(await first.get(), ca_pem=access.ca_pem)
+        context = tls.server_context(await first.get(), ca_pem=access.ca_pem)
         self.server = self._server()
         try:
-            await self.server.start(host=settings.listen_address, port=settings.port, tls=tls)
+            await self.server.start(host=settings.listen_address, port=settings.port, tls=context)
         except OSError as error:
             raise PermanentError(
                 f"cannot listen on {settings.listen_address}:{settings.port}: {error.strerror}",
                 hint=f"`ss -ltnp sport = :{settings.port}` shows who does. Choose another --port.",
             ) from error
         while True:
-            pki.use_pair(tls, await first.get(), ca_pem=access.ca_pem)
+            tls.use_pair(context, await first.get(), ca_pem=access.ca_pem)
 
     def _server(self) -> AgentServer:
         manager, pages = self.manager, self._pages()

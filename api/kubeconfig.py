@@ -16,7 +16,7 @@ from typing import Any
 
 import yaml
 
-from base import pki
+from base import tls
 from base.errors import PermanentError
 
 
@@ -111,7 +111,7 @@ def _context(cluster: Mapping[str, Any], user: Mapping[str, Any], folder: Path) 
     certificate = _data(user, "client-certificate", folder)
     key = _data(user, "client-key", folder)
     if certificate is not None and key is not None:
-        pki.use_pair(context, pki.KeyPair(cert_pem=certificate, key_pem=key))
+        tls.use_pair(context, tls.KeyPair(cert_pem=certificate, key_pem=key))
     return context
 
 

@@ -8,21 +8,21 @@ outlives its CA. Private keys stay in memory or in 0600 files, and are never sho
 A machine that joins knows only a hash of the CA's public key. It reads the certificates the server
 presents without trusting them, picks the one with that hash (`fetch_ca`), and from then on verifies
 everything against it; a server in the middle cannot present a key with the same hash.
+
+What needs no more than Python's own ssl is in `base/tls.py`, and to be had from here as well.
 """
 
 from __future__ import annotations
 
 import hashlib
 import ipaddress
-import os
 import re
 import socket
 import ssl
 import sys
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from pathlib import Path
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
@@ -31,32 +31,47 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from base.clock import Clock
-from base.errors import PermanentError, TemporaryError
-from base.files import atomic_write
+from base.errors import TemporaryError
+from base.tls import (
+    CertificateRequest,
+    KeyPair,
+    PkiError,
+    client_context,
+    load,
+    matches_key,
+    server_context,
+    store,
+    use_pair,
+    write_private,
+)
+
+__all__ = [
+    "CertificateFacts",
+    "CertificateRequest",
+    "KeyPair",
+    "PkiError",
+    "Subject",
+    "ca_hash",
+    "client_context",
+    "create_ca",
+    "fetch_ca",
+    "is_issued_by",
+    "issue",
+    "load",
+    "make_csr",
+    "matches_key",
+    "read_certificate",
+    "read_csr",
+    "server_context",
+    "sign_csr",
+    "store",
+    "use_pair",
+    "write_private",
+]
 
 CA_DAYS = 3650
 LEAF_DAYS = 365
 BACKDATE = timedelta(minutes=5)
-
-
-class PkiError(PermanentError):
-    """A certificate, key or request that cannot be used."""
-
-
-@dataclass(frozen=True)
-class KeyPair:
-    """A certificate and its private key, both PEM."""
-
-    cert_pem: bytes
-    key_pem: bytes = field(repr=False)
-
-
-@dataclass(frozen=True)
-class CertificateRequest:
-    """A PKCS #10 request and the private key it was made with, both PEM."""
-
-    csr_pem: bytes
-    key_pem: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -214,88 +229,12 @@ def is_issued_by(cert_pem: bytes, ca_pem: bytes) -> bool:
     return True
 
 
-def matches_key(pair: KeyPair) -> bool:
-    """True when the certificate of this pair is for its key."""
-    return _spki(_certificate(pair.cert_pem).public_key()) == _spki(
-        _private_key(pair.key_pem).public_key()
-    )
-
-
 def ca_hash(cert_pem: bytes) -> str:
     """`sha256:` and the hex hash of the certificate's public key, as kubeadm writes it."""
     return f"sha256:{hashlib.sha256(_spki(_certificate(cert_pem).public_key())).hexdigest()}"
 
 
-# -- files ----------------------------------------------------------------------------------------
-
-
-def write_private(path: Path, data: bytes) -> None:
-    """Write what only root may read, in one step."""
-    atomic_write(path, data, mode=0o600)
-
-
-def store(pair: KeyPair, directory: Path, name: str) -> None:
-    """Write NAME.key and NAME.crt; the key first, so that a certificate never stands alone."""
-    write_private(directory / f"{name}.key", pair.key_pem)
-    atomic_write(directory / f"{name}.crt", pair.cert_pem, mode=0o644)
-
-
-def load(directory: Path, name: str) -> KeyPair | None:
-    """The pair stored as NAME.crt and NAME.key, or None when it is not there in full.
-
-    None as well when key and certificate do not belong together: a crash between the two writes
-    of a renewal leaves that behind, and the caller then issues a new pair as on the first start.
-    """
-    try:
-        pair = KeyPair(
-            (directory / f"{name}.crt").read_bytes(), (directory / f"{name}.key").read_bytes()
-        )
-    except FileNotFoundError:
-        return None
-    return pair if matches_key(pair) else None
-
-
-# -- TLS ------------------------------------------------------------------------------------------
-
-
-def server_context(
-    pair: KeyPair, *, ca_pem: bytes, require_client_certificate: bool = False
-) -> ssl.SSLContext:
-    """TLS for a server. A client certificate is verified if one is shown, or demanded.
-
-    The CA is sent along with the certificate, for machines that know only its hash.
-    """
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.set_alpn_protocols(["http/1.1"])
-    context.load_verify_locations(cadata=ca_pem.decode())
-    context.verify_mode = ssl.CERT_REQUIRED if require_client_certificate else ssl.CERT_OPTIONAL
-    use_pair(context, pair, ca_pem=ca_pem)
-    return context
-
-
-def client_context(*, ca_pem: bytes, pair: KeyPair | None = None) -> ssl.SSLContext:
-    """TLS for a client that trusts only this CA and checks the server's name or address."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.set_alpn_protocols(["http/1.1"])
-    context.load_verify_locations(cadata=ca_pem.decode())
-    if pair is not None:
-        use_pair(context, pair)
-    return context
-
-
-def use_pair(context: ssl.SSLContext, pair: KeyPair, *, ca_pem: bytes = b"") -> None:
-    """Present `pair` on every connection made from now on: renewal needs no restart."""
-    # OpenSSL reads keys only from a path; a memory file keeps the key off every disk.
-    handle = os.memfd_create("podwright-pair", os.MFD_CLOEXEC)
-    try:
-        os.write(handle, b"\n".join((pair.key_pem, pair.cert_pem, ca_pem)))
-        context.load_cert_chain(f"/proc/self/fd/{handle}")
-    except ssl.SSLError as error:
-        raise PkiError(f"certificate and key cannot be used: {error.reason}") from error
-    finally:
-        os.close(handle)
+# -- joining ---------------------------------------------------------------------------------------
 
 
 def fetch_ca(host: str, port: int, expected_hash: str, *, timeout: float = 10.0) -> bytes:

@@ -12,7 +12,6 @@ thirds of their life: the TLS contexts that use them take up the new pair, nothi
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import hashlib
 import logging
@@ -24,16 +23,17 @@ from urllib.parse import urlsplit
 
 import yaml
 
+from agent.node import keys
 from api import kubeconfig
 from api.certificates import CertificateSigningRequest, CertificateSigningRequestSpec
 from api.client import Client, HttpClient
 from api.errors import ApiError, is_already_exists
 from api.meta import ObjectMeta
-from base import pki
+from base import tls
 from base.clock import Clock
-from base.errors import PermanentError, PodwrightError
+from base.errors import PermanentError, PodwrightError, TemporaryError
 from base.files import atomic_write, make_directory
-from base.pki import KeyPair
+from base.tls import CertificateRequest, KeyPair
 
 log = logging.getLogger(__name__)
 
@@ -98,7 +98,7 @@ class Invitation:
 def existing_access(directory: Path) -> Access | None:
     """The access of a node that has joined; None before."""
     server_file, ca_file = directory / "server", directory / CA_FILE
-    pair = pki.load(directory, CLIENT) if directory.is_dir() else None
+    pair = tls.load(directory, CLIENT) if directory.is_dir() else None
     if pair is None or not (server_file.exists() and ca_file.exists()):
         return None
     return _access(server_file.read_text().strip(), ca_file.read_bytes(), pair)
@@ -125,14 +125,14 @@ async def join(
     atomic_write(directory / CA_FILE, ca_pem, 0o644)
     client = HttpClient(
         invitation.server,
-        ssl_context=pki.client_context(ca_pem=ca_pem),
+        ssl_context=tls.client_context(ca_pem=ca_pem),
         token=invitation.token,
         user_agent="podwright-agent",
     )
     wanted = Wanted(signer=CLIENT_SIGNER, usages=CLIENT_USAGES, name=CLIENT, node=node)
     async with client:
         pair = await obtain(client, wanted, directory, clock=clock)
-    pki.store(pair, directory, CLIENT)
+    tls.store(pair, directory, CLIENT)
     atomic_write(directory / "server", invitation.server, 0o644)
     write_kubeconfig(kubeconfig_path, invitation.server, directory)
     log.info("joined %s as node %s", invitation.server, node)
@@ -141,14 +141,8 @@ async def join(
 
 async def obtain(client: Client, wanted: Wanted, directory: Path, *, clock: Clock) -> KeyPair:
     """Ask for a certificate and wait until it is given. Raises PermanentError when it is denied."""
-    key_pem = _new_key(directory, wanted)
-    request = pki.make_csr(
-        common_name=f"system:node:{wanted.node}",
-        organizations=("system:nodes",),
-        dns_names=wanted.dns_names,
-        ip_addresses=wanted.ip_addresses,
-        key_pem=key_pem,
-    )
+    request = await _request(directory, wanted)
+    key_pem = request.key_pem
     name = _request_name(wanted, key_pem)
     asked = 0
     while True:
@@ -203,7 +197,7 @@ async def keep_fresh(
     whose clock was put right, must not miss it.
     """
     while True:
-        pair = pki.load(directory, wanted.name)
+        pair = tls.load(directory, wanted.name)
         if pair is None or due(pair, wanted, clock):
             try:
                 pair = await obtain(client, wanted, directory, clock=clock)
@@ -212,7 +206,7 @@ async def keep_fresh(
                 await clock.sleep(RETRY * 12)
                 continue
             try:
-                pki.store(pair, directory, wanted.name)
+                tls.store(pair, directory, wanted.name)
             except OSError as error:  # a full disk must not end a node: it is good for this life
                 log.error("the new %s certificate is not kept: %s", wanted.name, error)
             log.info("new %s certificate", wanted.name)
@@ -222,12 +216,10 @@ async def keep_fresh(
 
 def due(pair: KeyPair, wanted: Wanted, clock: Clock) -> bool:
     """Whether two thirds of its life are over, or it names other addresses than the node has."""
-    facts = pki.read_certificate(pair.cert_pem)
-    life = facts.not_after - facts.not_before
-    if clock.now() >= facts.not_before + life * RENEW_AT:
+    life = tls.life(pair.cert_pem)
+    if clock.now() >= life.not_before + (life.not_after - life.not_before) * RENEW_AT:
         return True
-    named = set(facts.subject.dns_names) | set(facts.subject.ip_addresses)
-    return not {*wanted.dns_names, *wanted.ip_addresses} <= named
+    return not {*wanted.dns_names, *wanted.ip_addresses} <= life.names
 
 
 def write_kubeconfig(path: Path, server: str, directory: Path) -> None:
@@ -265,7 +257,7 @@ def serving(node: str, address: str) -> Wanted:
 
 
 def _access(server: str, ca_pem: bytes, pair: KeyPair) -> Access:
-    context = pki.client_context(ca_pem=ca_pem, pair=pair)
+    context = tls.client_context(ca_pem=ca_pem, pair=pair)
     return Access(server=server, ca_pem=ca_pem, context=context)
 
 
@@ -289,10 +281,8 @@ async def _fetch_ca(invitation: Invitation, clock: Clock) -> bytes:
         )
     while True:
         try:
-            return await asyncio.to_thread(
-                pki.fetch_ca, parts.hostname, parts.port or 443, invitation.ca_hash
-            )
-        except OSError as error:
+            return await keys.fetch_ca(parts.hostname, parts.port or 443, invitation.ca_hash)
+        except TemporaryError as error:
             log.warning("%s does not answer yet: %s", invitation.server, error)
             await clock.sleep(RETRY)
 
@@ -315,16 +305,22 @@ async def _asked(
         return await client.get(CertificateSigningRequest, name)
 
 
-def _new_key(directory: Path, wanted: Wanted) -> bytes:
-    """The key of the request under way; kept until its certificate is stored, so that a kill loses
-    neither. What a stored certificate has taken is no request's any more."""
+async def _request(directory: Path, wanted: Wanted) -> CertificateRequest:
+    """What is asked for. Its key is kept until its certificate is stored, so that a kill loses neither.
+    What a stored certificate has taken is no request's any more."""
     path = directory / f"{wanted.name}.key.new"
-    stored = pki.load(directory, wanted.name)
-    if path.exists() and (stored is None or stored.key_pem != path.read_bytes()):
-        return path.read_bytes()
-    key_pem = pki.make_csr(common_name=f"system:node:{wanted.node}").key_pem
-    pki.write_private(path, key_pem)
-    return key_pem
+    stored = tls.load(directory, wanted.name)
+    kept = path.read_bytes() if path.exists() else None
+    request = await keys.make_request(
+        common_name=f"system:node:{wanted.node}",
+        organizations=("system:nodes",),
+        dns_names=wanted.dns_names,
+        ip_addresses=wanted.ip_addresses,
+        key_pem=None if stored is not None and stored.key_pem == kept else kept,
+    )
+    if request.key_pem != kept:
+        tls.write_private(path, request.key_pem)
+    return request
 
 
 def _request_name(wanted: Wanted, key_pem: bytes) -> str:

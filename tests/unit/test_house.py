@@ -175,6 +175,8 @@ def loaded_by(*names: str) -> list[str]:
 def test_the_agent_never_loads_the_control_plane() -> None:
     loaded = {name.partition(".")[0] for name in loaded_by("cli.main", "cli.agent", "agent.main")}
     assert not loaded & {"control", "local", "numpy", "rich"}
+    # What it does without, for the sake of its memory: see docs/performance.md.
+    assert not loaded & {"cryptography", "docker", "requests", "urllib3"}
 
 
 def test_the_control_plane_never_loads_the_agent() -> None:

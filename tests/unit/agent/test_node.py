@@ -10,6 +10,7 @@ from dataclasses import replace
 from datetime import timedelta
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -17,7 +18,7 @@ import pytest
 from agent.containers.records import ImageId, ImageRecord, LogLimits
 from agent.containers.script import FAKE_ENGINE
 from agent.node import engine as engine_module
-from agent.node import join, machine, podrange
+from agent.node import join, keys, machine, podrange
 from agent.node.engine import EngineHealth, EngineState
 from agent.node.heartbeat import Heartbeat
 from agent.node.identity import limitations
@@ -41,7 +42,7 @@ from api.core import (
     NodeStatus,
 )
 from api.meta import ObjectMeta
-from base import pki
+from base import pki, tls
 from base.clock import FakeClock
 from base.errors import PermanentError
 from base.settings import SettingsError
@@ -559,6 +560,16 @@ def test_settings_of_logs_and_pulls() -> None:
 
 
 # Certificates.
+
+
+@pytest.fixture(autouse=True)
+def quick_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Requests made here and now: a child would take time that the clock of the test knows nothing of."""
+
+    async def make_request(**wanted: Any) -> tls.CertificateRequest:
+        return pki.make_csr(**wanted)
+
+    monkeypatch.setattr(keys, "make_request", make_request)
 
 
 async def obtained(
