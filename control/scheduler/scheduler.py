@@ -71,7 +71,7 @@ log = logging.getLogger(__name__)
 
 DEFAULTS = Configuration()
 FLUSH_SECONDS = 30.0
-SLICE_PODS, SLICE_SECONDS = 32, 0.002
+SLICE_PODS, SLICE_SECONDS = 4, 0.002
 """After how much the event loop is given back: a long queue must not keep the API from answering, and
 bindings that are written together cost less."""
 NOT_STARTED = "~"
