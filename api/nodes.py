@@ -20,12 +20,21 @@ from api.core.scheduling import (
 )
 from api.resources import Amounts, amounts
 
+ZONE = "topology.kubernetes.io/zone"
+"""The label that says in which zone a node is."""
+REGION = "topology.kubernetes.io/region"
+
 _INTEGER = re.compile(r"[+-]?[0-9]{1,19}", re.ASCII)
 
 
 def is_ready(node: Node) -> bool:
     """The agent reports it ready, lately enough for the node controller."""
     return conditions.is_true(node.status.conditions, "Ready")
+
+
+def zone_of(node: Node | None) -> str:
+    """The zone that the node is in; empty where that is not known."""
+    return node.metadata.labels.get(ZONE, "") if node is not None else ""
 
 
 def allocatable(node: Node) -> Amounts:

@@ -164,28 +164,33 @@ class NodeNetwork:
         return plan
 
     async def set_services(
-        self, services: Iterable[Service], endpoint_slices: Iterable[EndpointSlice]
+        self,
+        services: Iterable[Service],
+        endpoint_slices: Iterable[EndpointSlice],
+        *,
+        zone: str = "",
     ) -> None:
-        """Make exactly these services work, by address and by name."""
+        """Make exactly these services work, by address and by name. `zone`: where the node is."""
         mine = self._newest = self._newest + 1
         service_list, slice_list = list(services), list(endpoint_slices)
 
         def job() -> Zone | None:
             if mine != self._newest:  # a newer one waits behind this
                 return None
-            ports = service_ports(service_list, slice_list, node=self.config.node_name)
+            own = self.config.node_name
+            ports = service_ports(service_list, slice_list, node=own, zone=zone)
             self._firewall.set_services(ports)
             return self._zone(service_list, slice_list)
 
         try:
-            zone = await self._rule_worker.run(job)
+            names = await self._rule_worker.run(job)
         except PodwrightError:
             # Names must not wait for a firewall that is in trouble; rules are tried again later.
             self._look()
-            zone = self._zone(service_list, slice_list)
-            self._set_zone(zone, mine)
+            names = self._zone(service_list, slice_list)
+            self._set_zone(names, mine)
             raise
-        self._set_zone(zone, mine)
+        self._set_zone(names, mine)
 
     def statistics(self) -> dict[str, float]:
         """Figures of all parts, for metrics."""

@@ -12,9 +12,9 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from api.core import Node
+from api.nodes import ZONE
 from base import settings
 from sim.chance import Span, within
-from sim.machines import ZONE
 from sim.reading import span
 from sim.scenario import Fault, FaultKind
 from sim.simulation import Simulation

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 
 from api import nodes, pods
 from api.core import Node, Pod
+from api.nodes import ZONE
 from api.resources import Amounts
 from sim.history import Step
-from sim.machines import ZONE
 
 SHOWN = ("cpu", "memory", "pods")
 """Resources whose utilisation is told."""

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 import msgspec
 
 from api.core import Node
+from api.nodes import ZONE
 from sim.scenario import NodeGroup
 
 HOSTNAME = "kubernetes.io/hostname"
-ZONE = "topology.kubernetes.io/zone"
 _CAPACITY = {"cpu": "4", "memory": "16Gi", "pods": "110"}
 _INFO = {
     "machineID": "",

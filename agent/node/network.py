@@ -20,6 +20,7 @@ from agent.pod.alarm import Alarm
 from api.core import Node, Pod, Service
 from api.discovery import EndpointSlice
 from api.informer import Informer
+from api.nodes import zone_of
 from api.struct import ApiStruct
 from base.clock import Clock
 from base.errors import PodwrightError
@@ -168,8 +169,10 @@ class NetworkFeed:
         """Follow the informers, under the guard."""
         nodes, services = self._nodes_changed, self._services_changed
 
-        def node_changed(old: ApiStruct | None, new: ApiStruct | None) -> None:
+        def node_changed(old: Node | None, new: Node | None) -> None:
             nodes.ring()
+            if zone_of(old) != zone_of(new) and new is not None and new.metadata.name == self._own:
+                services.ring()  # other endpoints may be near now
 
         def service_changed(old: ApiStruct | None, new: ApiStruct | None) -> None:
             services.ring()
@@ -211,7 +214,10 @@ class NetworkFeed:
             await self._clock.sleep(GATHER)
             wait = None
             try:
-                await self._network.set_services(self._services.items(), self._slices.items())
+                zone = zone_of(self._nodes.get(self._own))
+                await self._network.set_services(
+                    self._services.items(), self._slices.items(), zone=zone
+                )
                 self._updates += 1
             except PodwrightError as error:
                 wait = RETRY

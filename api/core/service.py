@@ -116,7 +116,8 @@ class ServiceSpec(ApiStruct, kw_only=True):
     """`Local` makes pods reach only endpoints on their own node; `Cluster` any. Default: Cluster.
     """
     traffic_distribution: Annotated[str | None, pb(23)] = None
-    """Wish to prefer near endpoints, such as `PreferClose`."""
+    """Wish to prefer near endpoints: `PreferSameZone` (also called `PreferClose`) or
+    `PreferSameNode`."""
 
 
 class PortStatus(ApiStruct, kw_only=True):

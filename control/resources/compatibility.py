@@ -17,7 +17,6 @@ from api import (
     batch,
     coordination,
     core,
-    discovery,
     networking,
     rbac,
     storage,
@@ -92,7 +91,6 @@ SERVICE: tuple[NotYet, ...] = (
     ),
     NotYet("spec.loadBalancerClass", _NO_BALANCER),
     NotYet("spec.loadBalancerIP", _NO_BALANCER),
-    NotYet("spec.trafficDistribution", "endpoints are chosen at random"),
     NotYet(
         "spec.type",
         f"{_NO_BALANCER}; node ports work, and addresses that somebody writes into the status",
@@ -110,10 +108,6 @@ PERSISTENT_VOLUME: tuple[NotYet, ...] = tuple(
 NODE: tuple[NotYet, ...] = (
     NotYet("spec.configSource", "agents take their settings from flags, environment and file"),
     NotYet("spec.externalID", "nobody reads it any more"),
-)
-
-ENDPOINT_SLICE: tuple[NotYet, ...] = (
-    NotYet("endpoints[*].hints", "endpoints are chosen at random"),
 )
 
 LEASE: tuple[NotYet, ...] = (
@@ -147,7 +141,6 @@ NOT_YET: dict[type[ApiStruct], tuple[NotYet, ...]] = {
     core.Service: SERVICE,
     core.Node: NODE,
     core.PersistentVolume: PERSISTENT_VOLUME,
-    discovery.EndpointSlice: ENDPOINT_SLICE,
     coordination.Lease: LEASE,
     networking.IPAddress: (NotYet("spec", _NO_BOOKS),),
     networking.Ingress: (NotYet("spec", _NO_INGRESS),),

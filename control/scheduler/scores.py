@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from api.nodes import ZONE
 from control.scheduler.fitting import (
     MAX_SCORE,
     Score,
@@ -25,7 +26,6 @@ from control.scheduler.snapshot import Mask, Snapshot
 from control.scheduler.spreading import spread_preferred
 from control.scheduler.taints import tolerates
 
-ZONE = "topology.kubernetes.io/zone"
 ZONE_WEIGHT = 2.0
 LEAST_WORTH = 23.0 * 2**20
 MOST_PER_CONTAINER = 1000.0 * 2**20

@@ -34,8 +34,8 @@ Attached = tuple[str, str]
 UNBOUND = "pod has unbound immediate PersistentVolumeClaims"
 _IN_TREE = "kubernetes.io/"
 _ZONES = (
-    "topology.kubernetes.io/zone",
-    "topology.kubernetes.io/region",
+    nodes.ZONE,
+    nodes.REGION,
     "failure-domain.beta.kubernetes.io/zone",
     "failure-domain.beta.kubernetes.io/region",
 )

@@ -6,6 +6,8 @@ The rules that Kubernetes documents and that are decided here:
   terminate take it, so that a rolling update of a single pod loses nothing;
 - with a Local traffic policy only endpoints of this node count, and the fallback applies to them
   alone;
+- of the ready endpoints that any node may use, this node uses those that are hinted for it, or else for
+  its zone; unless one of them has no such hint, or none is for it (concept "Topology Aware Routing");
 - an address that several slices mention (while the controller moves it) counts once, and as ready
   if any of them says so;
 - headless and ExternalName services have no VIP and no rules.
@@ -94,12 +96,12 @@ class ServicePort:
 
 
 def service_ports(
-    services: Iterable[Service], slices: Iterable[EndpointSlice], *, node: str
+    services: Iterable[Service], slices: Iterable[EndpointSlice], *, node: str, zone: str = ""
 ) -> list[ServicePort]:
-    """Every port of every service that has a VIP, in a stable order."""
+    """Every port of every service that has a VIP, in a stable order, as a node in `zone` sees it."""
     slices_of = group_slices(slices)
     found = [
-        _service_port(service, port, slices_of[_key(service)], node)
+        _service_port(service, port, slices_of[_key(service)], node, zone)
         for service in services
         if _has_vip(service)
         for port in service.spec.ports
@@ -132,7 +134,7 @@ def is_fallback(endpoint: Endpoint) -> bool:
 
 
 def _service_port(
-    service: Service, port: ApiPort, slices: Sequence[EndpointSlice], node: str
+    service: Service, port: ApiPort, slices: Sequence[EndpointSlice], node: str, zone: str
 ) -> ServicePort:
     spec = service.spec
     candidates = _candidates(port, slices)
@@ -147,7 +149,7 @@ def _service_port(
         external=tuple(address for address in spec.external_ips if is_ipv4(address)),
         balancer=_balancer(service),
         node_port=port.node_port if spec.type in ("NodePort", "LoadBalancer") else 0,
-        backends=_usable(candidates),
+        backends=_usable(_near(candidates, node, zone)),
         local_backends=_usable(local),
         internal_local=spec.internal_traffic_policy == "Local",
         external_local=spec.external_traffic_policy == "Local",
@@ -177,6 +179,23 @@ def _candidates(port: ApiPort, slices: Sequence[EndpointSlice]) -> dict[Backend,
 
 def _rank(endpoint: Endpoint) -> int:
     return 2 if is_ready(endpoint) else int(is_fallback(endpoint))
+
+
+def _near(candidates: dict[Backend, Endpoint], node: str, zone: str) -> dict[Backend, Endpoint]:
+    """Without the ready endpoints that are meant for others, where all say for whom they are."""
+    ready = [endpoint for endpoint in candidates.values() if is_ready(endpoint)]
+    for named, own in ((_nodes_of, node), (_zones_of, zone)):
+        if own and all(map(named, ready)) and any(own in named(one) for one in ready):
+            return {b: e for b, e in candidates.items() if not is_ready(e) or own in named(e)}
+    return candidates
+
+
+def _nodes_of(endpoint: Endpoint) -> list[str]:
+    return [] if endpoint.hints is None else [one.name for one in endpoint.hints.for_nodes]
+
+
+def _zones_of(endpoint: Endpoint) -> list[str]:
+    return [] if endpoint.hints is None else [one.name for one in endpoint.hints.for_zones]
 
 
 def _usable(candidates: dict[Backend, Endpoint]) -> tuple[Backend, ...]:

@@ -9,9 +9,15 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from api import objects
+from api import nodes, objects
 from api.core import Node, ObjectReference, Service
-from api.discovery import Endpoint, EndpointConditions, EndpointPort, EndpointSlice
+from api.discovery import (
+    Endpoint,
+    EndpointConditions,
+    EndpointHints,
+    EndpointPort,
+    EndpointSlice,
+)
 from api.meta import ObjectMeta
 from api.objects import Key
 from control.controllers import indexes
@@ -20,6 +26,8 @@ from control.controllers.controller import Behind
 from control.controllers.deletion import delete_if_there
 from control.controllers.expectations import LAPSE_SECONDS, Expectations
 from control.controllers.network.backends import Backend, Ports, backends
+from control.controllers.network.hints import Hints
+from control.controllers.network.topology import Topology
 from control.controllers.network.triggers import Triggers, dated
 from control.controllers.network.watching import BackendController, has_backends
 
@@ -27,8 +35,8 @@ SERVICE_LABEL = "kubernetes.io/service-name"
 MANAGED_BY_LABEL = "endpointslice.kubernetes.io/managed-by"
 MANAGED_BY = "endpointslice-controller.k8s.io"
 HEADLESS_LABEL = "service.kubernetes.io/headless"
-ZONE_LABEL = "topology.kubernetes.io/zone"
 MAX_PER_SLICE = 100
+NONE: Hints = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +49,12 @@ class Changes:
 
 
 def repartition(
-    service: Service, groups: dict[Ports, list[Backend]], existing: Sequence[EndpointSlice]
+    service: Service,
+    groups: dict[Ports, list[Backend]],
+    existing: Sequence[EndpointSlice],
+    hints: Hints = NONE,
 ) -> Changes:
-    """What must be written so that the slices hold exactly these backends."""
+    """What must be written so that the slices hold exactly these backends, with these hints."""
     changes = Changes()
     wanted = dict(groups)
     if not wanted:
@@ -52,7 +63,8 @@ def repartition(
     for piece in existing:
         by_ports.setdefault(ports_of(piece), []).append(piece)
     for ports, members in wanted.items():
-        _fill(service, ports, members, by_ports.pop(ports, []), changes)
+        endpoints = {one.pod: endpoint_of(one, hints.get(one.pod)) for one in members}
+        _fill(service, ports, endpoints, by_ports.pop(ports, []), changes)
     for leftover in by_ports.values():
         changes.delete.extend(leftover)
     return changes
@@ -61,11 +73,11 @@ def repartition(
 def _fill(
     service: Service,
     ports: Ports,
-    members: Sequence[Backend],
+    endpoints: dict[tuple[str, str, str], Endpoint],
     pieces: Sequence[EndpointSlice],
     changes: Changes,
 ) -> None:
-    waiting = {backend.pod: endpoint_of(backend) for backend in members}
+    waiting = dict(endpoints)
     kept: list[tuple[EndpointSlice, list[Endpoint]]] = []
     for piece in pieces:
         stay = []
@@ -79,7 +91,7 @@ def _fill(
         room = MAX_PER_SLICE - len(stay)
         stay.extend(newcomers[:room])
         del newcomers[:room]
-    empty_needed = not members
+    empty_needed = not endpoints
     for piece, stay in kept:
         if not stay and not empty_needed:
             changes.delete.append(piece)
@@ -98,7 +110,7 @@ def _fill(
         empty_needed = False
 
 
-def endpoint_of(backend: Backend) -> Endpoint:
+def endpoint_of(backend: Backend, hints: EndpointHints | None = None) -> Endpoint:
     """A backend as the API writes it."""
     namespace, name, uid = backend.pod
     return Endpoint(
@@ -110,6 +122,7 @@ def endpoint_of(backend: Backend) -> Endpoint:
         node_name=backend.node or None,
         zone=backend.zone or None,
         target_ref=ObjectReference(kind="Pod", namespace=namespace, name=name, uid=uid),
+        hints=hints,
     )
 
 
@@ -168,6 +181,7 @@ class EndpointSliceController(BackendController):
         self._slices.add_index("endpointslice-controller", _service_of)
         self._slices.subscribe(self._on_slice)
         self._nodes = context.informers.of(Node)
+        self._topology = Topology(self._nodes, context.recorder(self.name))
         indexes.index_placed(self.pods)
         self._nodes.subscribe(self._on_node)
         self._written: dict[str, int] = {}
@@ -185,14 +199,16 @@ class EndpointSliceController(BackendController):
 
     def _on_node(self, old: Node | None, new: Node | None) -> None:
         """A node's zone is told with each of its pods; it comes late, or changes, very seldom."""
-        if new is None or not self._nodes.has_synced or _zone(old) == _zone(new):
+        for key in self._topology.changed(old, new):
+            self.queue.add(key)
+        if new is None or not self._nodes.has_synced or nodes.zone_of(old) == nodes.zone_of(new):
             return
         for pod in indexes.pods_on(self.pods, new.metadata.name):
             for service in indexes.services_selecting(self.services, pod):
                 self.enqueue(service)
 
     def _zone_of(self, node: str) -> str:
-        return _zone(self._nodes.get(node))
+        return nodes.zone_of(self._nodes.get(node))
 
     async def reconcile(self, key: Key) -> float | None:
         if not self._expected.met(key):
@@ -205,6 +221,7 @@ class EndpointSliceController(BackendController):
         ]
         if service is None or not has_backends(service):
             self._triggers.forget(key)
+            self._topology.forget(key)
             await self._delete(existing)  # the garbage collector would too, but traffic is now
             return None
         if service.metadata.deletion_timestamp:
@@ -212,7 +229,8 @@ class EndpointSliceController(BackendController):
         existing = self._fresh(existing)
         selected = self.selected(service)
         groups = backends(service, selected, zone_of=self._zone_of)
-        changes = repartition(service, groups, existing)
+        hints = self._topology.hints(key, service, groups)
+        changes = repartition(service, groups, existing, hints)
         when = self._triggers.look(key, service, selected)
         for piece in (*changes.create, *changes.update):
             piece.metadata.annotations = dated(piece.metadata.annotations, when)
@@ -244,10 +262,6 @@ class EndpointSliceController(BackendController):
         for piece in pieces:
             self._written.pop(piece.metadata.uid, None)
             await delete_if_there(self.client, piece)
-
-
-def _zone(node: Node | None) -> str:
-    return node.metadata.labels.get(ZONE_LABEL, "") if node is not None else ""
 
 
 def _is_managed(piece: EndpointSlice) -> bool:

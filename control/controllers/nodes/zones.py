@@ -18,12 +18,10 @@ from typing import NamedTuple
 
 from api import conditions
 from api.core import Node
-from api.nodes import is_ready
+from api.nodes import REGION, ZONE, is_ready
 from base.clock import Clock
 from control.controllers.context import NodeSettings
 
-REGION_LABEL = "topology.kubernetes.io/region"
-ZONE_LABEL = "topology.kubernetes.io/zone"
 _FEW = 2
 """So many nodes may be in trouble at once without being called a disruption."""
 
@@ -46,7 +44,7 @@ class ZoneState(StrEnum):
 def zone_of(node: Node) -> Zone:
     """The zone that a node's labels name."""
     labels = node.metadata.labels
-    return Zone(labels.get(REGION_LABEL, ""), labels.get(ZONE_LABEL, ""))
+    return Zone(labels.get(REGION, ""), labels.get(ZONE, ""))
 
 
 def state_of(ready: int, not_ready: int, threshold: float) -> ZoneState:

@@ -20,7 +20,15 @@ from api.core import (
     ServiceType,
 )
 from api.core.service import ClientIPConfig, SessionAffinityConfig
-from api.fielderrors import FieldError, Path, duplicate, forbidden, invalid, required
+from api.fielderrors import (
+    FieldError,
+    Path,
+    duplicate,
+    forbidden,
+    invalid,
+    not_supported,
+    required,
+)
 from api.scheme import resource_of
 from control.resources.checks import (
     check_enum,
@@ -35,6 +43,7 @@ from control.resources.core.addresses import endpoint_address_errors
 from control.resources.strategy import Column, Strategy, mask_trailing_dash
 
 HEADLESS = "None"
+TRAFFIC_DISTRIBUTIONS = ("PreferClose", "PreferSameNode", "PreferSameZone")
 DEFAULT_AFFINITY_SECONDS = 10800
 MAX_AFFINITY_SECONDS = 86400
 
@@ -203,6 +212,9 @@ def _spec_errors(spec: ServiceSpec, path: Path) -> Iterator[FieldError]:
         spec.internal_traffic_policy,
         ServiceInternalTrafficPolicy,
     )
+    distribution = spec.traffic_distribution
+    if distribution is not None and distribution not in TRAFFIC_DISTRIBUTIONS:
+        yield not_supported(path.child("trafficDistribution"), distribution, TRAFFIC_DISTRIBUTIONS)
     yield from check_enum(path.child("ipFamilyPolicy"), spec.ip_family_policy, IPFamilyPolicy)
     for number, family in enumerate(spec.ip_families):
         where = path.child("ipFamilies").index(number)

@@ -1,10 +1,10 @@
 """EndpointSlice: the addresses behind a Service, up to 1,000 a slice. Walk step 6."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from api import validation
 from api.core import Protocol
-from api.discovery import Endpoint, EndpointSlice
+from api.discovery import Endpoint, EndpointHints, EndpointSlice
 from api.fielderrors import FieldError, Path, duplicate, not_supported, required, too_many
 from api.scheme import resource_of
 from control.resources.checks import check_enum, check_immutable, check_port, check_text
@@ -17,6 +17,7 @@ _VERSIONS = {"IPv4": 4, "IPv6": 6}
 MAX_ENDPOINTS = 1000
 MAX_ADDRESSES = 100
 MAX_PORTS = 20000
+MAX_HINTS = 8
 SHOWN = 3
 
 
@@ -92,6 +93,28 @@ def _endpoint_errors(endpoint: Endpoint, path: Path, address_type: str) -> Itera
         yield from check_text(
             path.child("nodeName"), endpoint.node_name, validation.dns1123_subdomain
         )
+
+    if endpoint.hints is not None:
+        yield from _hint_errors(endpoint.hints, path.child("hints"))
+
+
+def _hint_errors(hints: EndpointHints, path: Path) -> Iterator[FieldError]:
+    zones = [zone.name for zone in hints.for_zones]
+    yield from _names_errors(path.child("forZones"), zones, validation.label_value)
+    nodes = [node.name for node in hints.for_nodes]
+    yield from _names_errors(path.child("forNodes"), nodes, validation.dns1123_subdomain)
+
+
+def _names_errors(
+    path: Path, names: list[str], rule: Callable[[str], list[str]]
+) -> Iterator[FieldError]:
+    if len(names) > MAX_HINTS:
+        yield too_many(path, len(names), MAX_HINTS)
+    for number, name in enumerate(names):
+        where = path.index(number).child("name")
+        if name in names[:number]:
+            yield duplicate(where, name)
+        yield from check_text(where, name, rule)
 
 
 def _shown(values: list[str]) -> str:

@@ -8,10 +8,11 @@ import pytest
 
 from api import conditions
 from api.core import Event, Node, Taint
+from api.nodes import ZONE
 from control.controllers.nodes import health
 from control.controllers.nodes.health import NOT_READY, UNREACHABLE
 from control.controllers.nodes.lifecycle import NodeLifecycleController
-from control.controllers.nodes.zones import ZONE_LABEL, Zones
+from control.controllers.nodes.zones import Zones
 from tests.integration.controllers.conftest import Plane, eventually
 from tests.unit.scheduler.making import pod
 
@@ -145,7 +146,7 @@ def _heard(plane: Plane, then: Callable[[], Awaitable[bool]]) -> Callable[[], Aw
 async def test_a_zone_loses_its_nodes_one_by_one(plane: Plane) -> None:
     """Both are kept free of new pods at once; only the first one's pods go, until it is time."""
     for number in range(5):
-        await plane.agents.add_node(f"n{number}", labels={ZONE_LABEL: "a"})
+        await plane.agents.add_node(f"n{number}", labels={ZONE: "a"})
     for name in ("first", "second"):
         await plane.client.create(pod(name, tolerations=BRIEFLY))
     placed = await eventually(lambda: _placed(plane, 2))

@@ -1,7 +1,7 @@
 """Services in unusual company: without a selector, with a foreign name, changing their mind."""
 
 from api.apps import Deployment
-from api.core import EndpointAddress, EndpointPort, Endpoints, EndpointSubset, Node, Service
+from api.core import EndpointAddress, EndpointPort, Endpoints, EndpointSubset, Event, Node, Service
 from api.discovery import EndpointSlice
 from api.meta import ObjectMeta
 from tests.integration.controllers.conftest import Plane, eventually
@@ -168,3 +168,53 @@ async def test_endpoints_tell_what_they_followed(plane: Plane) -> None:
     await eventually(ready)
     await plane.client.patch(Deployment, "web", "default", {"spec": {"replicas": 0}})
     await eventually(lambda: say(None))
+
+
+async def test_endpoints_are_for_their_zones(plane: Plane) -> None:
+    for name, zone in ("n1", "west"), ("n2", "east"):
+        await plane.agents.add_node(name, labels={"topology.kubernetes.io/zone": zone})
+    await plane.deploy(replicas=4)
+    await plane.complete("web", replicas=4)
+    await _create(plane, service(selector={"app": "web"}))
+
+    async def hinted() -> list[tuple[str | None, list[str]]]:
+        found = [e for piece in await _slices(plane) for e in piece.endpoints]
+        return [(e.zone, [z.name for z in e.hints.for_zones] if e.hints else []) for e in found]
+
+    async def near() -> bool:
+        found = await hinted()
+        return len(found) == 4 and all(for_zones == [zone] for zone, for_zones in found)
+
+    async def none() -> bool:
+        found = await hinted()
+        return len(found) == 4 and not any(for_zones for _, for_zones in found)
+
+    await eventually(none)
+    await plane.client.patch(
+        Service, "web", "default", {"spec": {"trafficDistribution": "PreferClose"}}
+    )
+    await eventually(near)
+    automatic = {"service.kubernetes.io/topology-mode": "Auto"}
+    change = {"metadata": {"annotations": automatic}, "spec": {"trafficDistribution": None}}
+    await plane.client.patch(Service, "web", "default", change)
+    await eventually(near)
+    same = {"metadata": {"labels": {"topology.kubernetes.io/zone": "west"}}}
+    await plane.client.patch(Node, "n2", "", same)
+    await eventually(none)
+
+    async def told() -> bool:
+        found = (await plane.client.list(Event, "default")).items
+        return {(e.type, e.reason, e.message) for e in found if "Topology" in e.reason} == {
+            (
+                "Normal",
+                "TopologyAwareHintsEnabled",
+                "Topology Aware Hints has been enabled, addressType: IPv4",
+            ),
+            (
+                "Warning",
+                "TopologyAwareHintsDisabled",
+                "Nodes only ready in one zone, addressType: IPv4",
+            ),
+        }
+
+    await eventually(told)

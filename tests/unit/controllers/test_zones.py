@@ -6,12 +6,11 @@ import pytest
 
 from api import timestamps
 from api.core import Node, Taint
+from api.nodes import REGION, ZONE
 from base.clock import FakeClock
 from control.controllers.context import NodeSettings
 from control.controllers.nodes import health
 from control.controllers.nodes.zones import (
-    REGION_LABEL,
-    ZONE_LABEL,
     Pace,
     Zone,
     Zones,
@@ -28,7 +27,7 @@ SETTINGS = NodeSettings()
 
 def _node(name: str, zone: str = "a", *, ready: str = "True", since: str | None = None) -> Node:
     condition = {**READY, "status": ready, "lastTransitionTime": since}
-    return node(name, labels={ZONE_LABEL: zone}, conditions=[condition])
+    return node(name, labels={ZONE: zone}, conditions=[condition])
 
 
 def _nodes(zone: str, *, ready: int, not_ready: int) -> list[Node]:
@@ -73,10 +72,10 @@ def test_the_pace_of_a_zone(state: ZoneState, size: int, rate: float) -> None:
 
 
 def test_a_zone_is_its_region_and_its_name() -> None:
-    labels = {REGION_LABEL: "west", ZONE_LABEL: "a"}
+    labels = {REGION: "west", ZONE: "a"}
     assert zone_of(node("n1", labels=labels)) == Zone("west", "a")
     assert zone_of(node("n1")) == Zone("", "")
-    assert zone_of(node("n1", labels={REGION_LABEL: "east", ZONE_LABEL: "a"})) != Zone("west", "a")
+    assert zone_of(node("n1", labels={REGION: "east", ZONE: "a"})) != Zone("west", "a")
 
 
 def test_a_pace_saves_up_one_and_no_more() -> None:

@@ -6,7 +6,15 @@ from collections.abc import Sequence
 
 from api.core import Service
 from api.core.service import ServicePort, ServiceSpec
-from api.discovery import Endpoint, EndpointConditions, EndpointPort, EndpointSlice
+from api.discovery import (
+    Endpoint,
+    EndpointConditions,
+    EndpointHints,
+    EndpointPort,
+    EndpointSlice,
+    ForNode,
+    ForZone,
+)
 from api.meta import ObjectMeta
 from netplugin.proxy.model import SERVICE_NAME_LABEL
 
@@ -44,9 +52,17 @@ def endpoint(
     terminating: bool | None = None,
     node: str | None = "node-1",
     hostname: str | None = None,
+    zones: Sequence[str] = (),
+    nodes: Sequence[str] = (),
 ) -> Endpoint:
     conditions = EndpointConditions(ready=ready, serving=serving, terminating=terminating)
-    return Endpoint(addresses=[address], conditions=conditions, node_name=node, hostname=hostname)
+    made = Endpoint(addresses=[address], conditions=conditions, node_name=node, hostname=hostname)
+    if zones or nodes:
+        made.hints = EndpointHints(
+            for_zones=[ForZone(name=name) for name in zones],
+            for_nodes=[ForNode(name=name) for name in nodes],
+        )
+    return made
 
 
 def endpoint_slice(

@@ -6,7 +6,7 @@ import pytest
 
 from api.core import Service
 from api.core.service import ClientIPConfig, SessionAffinityConfig
-from api.discovery import EndpointPort, EndpointSlice
+from api.discovery import Endpoint, EndpointPort, EndpointSlice
 from netplugin.proxy.model import ServicePort, service_ports
 from tests.unit.netplugin.objects import endpoint, endpoint_slice, port, service
 
@@ -133,3 +133,56 @@ def test_affinity_and_node_ports() -> None:
     assert only(service(type="NodePort", ports=ported)).node_port == 30080
     assert only(service(type="ClusterIP", ports=ported)).node_port == 0
     assert only(service(ports=[port("http")])).name == "default/web:http"
+
+
+def near(*endpoints: Endpoint, zone: str = "west", **spec: object) -> list[str]:
+    """Whom the node `node-1` uses."""
+    pieces = [endpoint_slice(*endpoints)]
+    (found,) = service_ports([service(**spec)], pieces, node="node-1", zone=zone)
+    return addresses(found)
+
+
+WEST = endpoint("10.244.1.1", node="node-2", zones=["west"])
+EAST = endpoint("10.244.2.1", node="node-3", zones=["east"])
+BOTH = endpoint("10.244.3.1", node="node-3", zones=["east", "west"])
+BARE = endpoint("10.244.4.1", node="node-2")
+EVERYBODY = ["10.244.1.1", "10.244.2.1"]
+
+
+def test_a_node_uses_the_endpoints_of_its_zone() -> None:
+    assert near(WEST, EAST) == ["10.244.1.1"]
+    assert near(WEST, EAST, zone="east") == ["10.244.2.1"]
+    assert near(WEST, EAST, BOTH) == ["10.244.1.1", "10.244.3.1"]
+
+
+def test_all_are_used_where_hints_do_not_help() -> None:
+    assert near(WEST, EAST, zone="north") == EVERYBODY
+    assert near(WEST, EAST, zone="") == EVERYBODY
+    assert near(WEST, BARE) == ["10.244.1.1", "10.244.4.1"]
+
+
+def test_hints_of_those_that_are_not_ready_do_not_matter() -> None:
+    starting = endpoint("10.244.5.1", ready=False)
+    assert near(WEST, EAST, starting) == ["10.244.1.1"]
+    leaving = endpoint("10.244.6.1", ready=False, serving=True, terminating=True, zones=["west"])
+    assert near(EAST, leaving) == ["10.244.2.1"]
+    assert near(leaving) == ["10.244.6.1"]
+
+
+def test_the_own_node_comes_before_the_zone() -> None:
+    here = endpoint("10.244.1.1", zones=["west"], nodes=["node-1"])
+    there = endpoint("10.244.2.1", node="node-2", zones=["west"], nodes=["node-2"])
+    far = endpoint("10.244.3.1", node="node-3", zones=["east"], nodes=["node-3"])
+    assert near(here, there, far) == ["10.244.1.1"]
+    assert near(there, far) == ["10.244.2.1"]
+    assert near(far) == ["10.244.3.1"]
+    bare = endpoint("10.244.8.1", zones=["west"])
+    assert near(here, there, bare, far) == ["10.244.1.1", "10.244.2.1", "10.244.8.1"]
+
+
+def test_a_local_policy_is_stricter_than_hints() -> None:
+    here = endpoint("10.244.7.1", zones=["east"])
+    pieces = [endpoint_slice(here, WEST)]
+    made = service(internal_traffic_policy="Local")
+    (found,) = service_ports([made], pieces, node="node-1", zone="west")
+    assert [backend.address for backend in found.internal_backends] == ["10.244.7.1"]

@@ -39,6 +39,12 @@ GOOD: list[tuple[str, Change]] = [
     ("Service", {"spec.type": "LoadBalancer", "spec.loadBalancerSourceRanges": ["10.0.0.0/8"]}),
     ("Service", {"spec.ports[1].port": 80}),  # the same number for TCP and UDP
     ("Service", {"spec.sessionAffinity": "ClientIP"}),
+    ("Service", {"spec.trafficDistribution": "PreferClose"}),
+    ("Service", {"spec.trafficDistribution": "PreferSameNode"}),
+    (
+        "EndpointSlice",
+        {"endpoints[0].hints": {"forZones": [{"name": "A_1"}], "forNodes": [{"name": "n.x"}]}},
+    ),
     ("ConfigMap", {"data": REMOVE, "binaryData": REMOVE}),
     ("Secret", {"type": "example.com/own", "data": {}}),
     ("Secret", {"type": "kubernetes.io/basic-auth", "data": {"username": ""}}),
@@ -179,6 +185,36 @@ BROKEN: list[tuple[str, Change, str, str]] = [
         {"spec.type": "ExternalName", "spec.ipFamilies": ["IPv4"]},
         "spec.ipFamilies",
         "may not be set for ExternalName services",
+    ),
+    (
+        "Service",
+        {"spec.trafficDistribution": "PreferFar"},
+        "spec.trafficDistribution",
+        'supported values: "PreferClose", "PreferSameNode", "PreferSameZone"',
+    ),
+    (
+        "EndpointSlice",
+        {"endpoints[0].hints": {"forZones": [{"name": "a"}, {"name": "a"}]}},
+        "endpoints[0].hints.forZones[1].name",
+        'Duplicate value: "a"',
+    ),
+    (
+        "EndpointSlice",
+        {"endpoints[0].hints": {"forZones": [{"name": str(n)} for n in range(9)]}},
+        "endpoints[0].hints.forZones",
+        "must have at most 8 items",
+    ),
+    (
+        "EndpointSlice",
+        {"endpoints[0].hints": {"forZones": [{"name": "a b"}]}},
+        "endpoints[0].hints.forZones[0].name",
+        "a valid label must be",
+    ),
+    (
+        "EndpointSlice",
+        {"endpoints[0].hints": {"forNodes": [{"name": "A"}, {"name": ""}]}},
+        "endpoints[0].hints.forNodes[0].name",
+        "RFC 1123 subdomain",
     ),
     ("Service", {"spec.sessionAffinity": "Cookie"}, "spec.sessionAffinity", '"ClientIP", "None"'),
     (

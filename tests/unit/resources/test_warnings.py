@@ -77,8 +77,6 @@ LOUD: list[tuple[str, Change, str]] = [
         "spec.template.spec.securityContext.seLinuxChangePolicy",
     ),
     ("Service", {"spec.type": "LoadBalancer"}, "spec.type"),
-    ("Service", {"spec.trafficDistribution": "PreferClose"}, "spec.trafficDistribution"),
-    ("EndpointSlice", {"endpoints[0].hints": {"forZones": [{"name": "a"}]}}, "endpoints[0].hints"),
     ("Lease", {"spec.strategy": "OldestEmulationVersion"}, "spec.strategy"),
 ]
 
