@@ -143,12 +143,17 @@ def preempt(
 def is_expected(request: Request, snapshot: Snapshot, node: str, decision: Decision) -> bool:
     """Whether less important pods are just leaving a node that this one waits for, and not in vain."""
     row = snapshot.index(node)
-    if row is None or any(
+    hopeless = any(
         row in refusal.rows and not _is_curable(filter_, refusal)
         for filter_, refusal in decision.refusals
-    ):
-        return False
-    return any(
+    )
+    return not hopeless and is_being_vacated(request, snapshot, node)
+
+
+def is_being_vacated(request: Request, snapshot: Snapshot, node: str) -> bool:
+    """Whether less important pods are just leaving a node."""
+    row = snapshot.index(node)
+    return row is not None and any(
         pod.leaving and pod.priority < request.priority for pod in snapshot.row(row).pods.values()
     )
 

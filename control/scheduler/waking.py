@@ -12,6 +12,7 @@ from base.clock import Clock
 from base.tasks import persist
 from control.scheduler.hints import Changes, Hints
 from control.scheduler.nominations import Nominations
+from control.scheduler.preemption import is_being_vacated
 from control.scheduler.queue import SchedulingQueue
 from control.scheduler.request import Request
 from control.scheduler.snapshot import Snapshot
@@ -96,9 +97,11 @@ class Waker:
         changes, self._changes = self._changes, Changes()
         hints = Hints(changes, self._snapshot)
         for request in self._nominations.on(changes.nodes):
+            node = self._nominations.node_of(request.uid)
             with self._nominations.seen_by(request):
                 helps = hints.could_take(request)
-            if helps:
+            # What it has waited for has come to nothing: it must look for another node.
+            if helps or not is_being_vacated(request, self._snapshot, node):
                 self._woken += self._queue.activate([(request.namespace, request.name)])
         for number, sort in enumerate(self._queue.parked(), start=1):
             # The room that is kept for one of them helps the others nothing.
