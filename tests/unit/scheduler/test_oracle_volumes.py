@@ -7,16 +7,31 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from api.core import ObjectReference
 from control.scheduler.reachable import (
+    CONFLICT,
     DISK_TAKEN,
     IN_USE,
+    NONE_TO_BIND,
+    OTHER_ZONE,
     TOO_MANY,
     node_volume_limits,
     volume_restrictions,
 )
 from control.scheduler.request import request_of
+from tests.unit.controllers.test_volumes import claim, class_, volume
 from tests.unit.scheduler.making import pod
-from tests.unit.scheduler.test_storage import attached, bound, cluster, drivers
+from tests.unit.scheduler.test_storage import (
+    LATE,
+    STATIC,
+    attached,
+    bound,
+    cluster,
+    drivers,
+    on,
+    tried,
+    using,
+)
 
 DISK, OTHER = "disk.example.com", "other.example.com"
 CLAIMS = {"c1": DISK, "c2": DISK, "c3": DISK, "c4": OTHER, "c5": OTHER}
@@ -89,3 +104,63 @@ def test_who_is_refused_and_why(placed: Any, limits: list[dict[str, int]], wante
             found = {int(row): one.reasons[0] for one in verdict.refusals for row in one.rows}
             assert found.get(number, "") == expected
             assert bool(verdict.passes[number]) == (not expected)
+
+
+REACHES = st.sampled_from(["n1", "n2", ""])
+IN_ZONES = st.sampled_from(["", "", "z1", "z2", "z1__z2"])
+BOUND = st.lists(st.tuples(REACHES, IN_ZONES), max_size=2)
+FREE = st.lists(REACHES, max_size=3)
+ALLOWED = st.sampled_from([["n1"], ["n2"], ["n1", "n2"], []])
+
+
+def conflict(node: str, held: list[tuple[str, str]], waiting: int, late: Any) -> str:
+    """Why volumes keep a pod off a node; empty if they do not. `late`: what claims that wait may get."""
+    free, allowed = late
+    if any(host not in ("", node) for host, _ in held):
+        return CONFLICT
+    there = sum(host in ("", node) for host in free)
+    if waiting > there and (allowed is None or (allowed and node not in allowed)):
+        return NONE_TO_BIND
+    if any(zones and node.replace("n", "z") not in zones.split("__") for _, zones in held):
+        return OTHER_ZONE
+    return ""
+
+
+@given(
+    held=BOUND,
+    waiting=st.integers(0, 2),
+    free=FREE,
+    allowed=st.one_of(st.none(), ALLOWED),
+)
+@settings(max_examples=200, deadline=None)
+def test_where_volumes_are_and_could_be(
+    held: list[tuple[str, str]], waiting: int, free: list[str], allowed: list[str] | None
+) -> None:
+    """`allowed` is None when nobody makes volumes of the class, and empty when anywhere would do."""
+    objects: list[Any] = []
+    for number, (host, zones) in enumerate(held):
+        labels = {"topology.kubernetes.io/zone": zones} if zones else {}
+        one = volume(f"held{number}", metadata__labels=labels)
+        one.spec.node_affinity = (
+            volume(spec__nodeAffinity=on(host)).spec.node_affinity if host else None
+        )
+        one.spec.claim_ref = ObjectReference(name=f"b{number}", namespace="default")
+        objects += [one, bound(f"held{number}", name=f"b{number}")]
+    for number, host in enumerate(free):
+        one = volume(f"free{number}")
+        one.spec.node_affinity = (
+            volume(spec__nodeAffinity=on(host)).spec.node_affinity if host else None
+        )
+        objects.append(one)
+    for number in range(waiting):
+        objects.append(claim(metadata__name=f"w{number}", metadata__uid=f"w{number}"))
+    terms = [{"matchLabelExpressions": [{"key": "host", "values": allowed}]}] if allowed else []
+    objects.append(class_(**(STATIC if allowed is None else {**LATE, "allowedTopologies": terms})))
+    names = [*(f"b{n}" for n in range(len(held))), *(f"w{n}" for n in range(waiting))]
+    found = tried(using(*names), cluster(*objects))
+    expected = {
+        node: (why,)
+        for node in ("n1", "n2")
+        if (why := conflict(node, held, waiting, (free, allowed)))
+    }
+    assert found.refused == expected
