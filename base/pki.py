@@ -72,6 +72,10 @@ __all__ = [
 CA_DAYS = 3650
 LEAF_DAYS = 365
 BACKDATE = timedelta(minutes=5)
+"""How long before it is issued a certificate begins: clocks of different machines differ a little."""
+CLOCK_ERROR = timedelta(hours=25)
+"""The same for one that lives long: a clock may be an hour late when it sees the certificate, or a day
+early when it issues it, and be put right afterwards."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -338,7 +342,8 @@ def _builder(
 
 def _validity(clock: Clock, lifetime: timedelta) -> tuple[datetime, datetime]:
     now = clock.now().replace(microsecond=0)
-    return now - BACKDATE, now + lifetime
+    # A small part of its life, because renewal is a matter of what part has passed.
+    return now - max(BACKDATE, min(CLOCK_ERROR, lifetime / 100)), now + lifetime
 
 
 def _name(common_name: str, organizations: Iterable[str]) -> x509.Name:

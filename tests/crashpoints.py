@@ -44,7 +44,8 @@ class Crashed(BaseException):
 class CrashPoints:
     """Counts effects, and ends the process before one of them."""
 
-    def __init__(self, *roots: Path, at: int | None = None) -> None:
+    def __init__(self, *roots: Path, at: int | tuple[str, int] | None = None) -> None:
+        """`at` is the number of the effect, or its name and which of that name."""
         self.names: list[str] = []
         """Every effect that was begun."""
         self.dead = False
@@ -58,7 +59,7 @@ class CrashPoints:
         """An effect is about to happen."""
         if self.dead:
             raise Crashed
-        if self._at == len(self.names):
+        if self._at in (len(self.names), (name, self.names.count(name))):
             self.dead = True
             raise Crashed
         self.names.append(name)

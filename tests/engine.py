@@ -12,7 +12,7 @@ import asyncio
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,21 +65,8 @@ class Engine:
 
     def replace_dockerd(self, signal_number: int, *options: str) -> None:
         """End dockerd alone and start it anew with further options, as an upgrade of its package does."""
-        daemon = self.dockerd
-        argv = Path(f"/proc/{daemon.pid}/cmdline").read_text().rstrip("\0").split("\0")
-        daemon.signal(signal_number)
-        assert wait_for(lambda: not daemon.alive(), timeout=60)
-        (self.directory / "run" / "docker.pid").unlink(
-            missing_ok=True
-        )  # nobody may have reaped it yet
-        processes.spawn(
-            [*argv, *options],
-            marker=f"{self.daemons.marker}/dockerd",
-            log=self.directory / "logs" / "engine-dockerd-again.log",
-            namespace=self.netns,
-        )
-        log = self.directory / "logs" / "engine-dockerd-again.log"
-        assert wait_for(lambda: engines.answers(self.socket), timeout=60), log.read_text()
+        argv = end_dockerd(self.daemons, signal_number)
+        begin_dockerd(self.daemons, [*argv, *options])
 
     def stop(self) -> None:
         """Stop the engine with its containers and remove every trace. May be called twice."""
@@ -88,6 +75,24 @@ class Engine:
         traces.remove_cgroups(self.cgroup_parent)
         if namespaces.namespace_exists(self.name):
             namespaces.delete_namespace(self.name)
+
+
+def end_dockerd(engine: engines.Engine, signal_number: int) -> list[str]:
+    """End dockerd, not its containerd; returns the command line to start it again with."""
+    daemon = processes.daemon(f"{engine.marker}/dockerd")
+    assert daemon is not None, "dockerd does not run"
+    argv = Path(f"/proc/{daemon.pid}/cmdline").read_text().rstrip("\0").split("\0")
+    daemon.signal(signal_number)
+    assert wait_for(lambda: not daemon.alive(), timeout=60)
+    (engine.run / "docker.pid").unlink(missing_ok=True)  # nobody may have reaped it yet
+    return argv
+
+
+def begin_dockerd(engine: engines.Engine, argv: Sequence[str]) -> None:
+    """Start it over the containerd and the containers that are there."""
+    log = engine.logs / "engine-dockerd-again.log"
+    processes.spawn(argv, marker=f"{engine.marker}/dockerd", log=log, namespace=engine.namespace)
+    assert wait_for(lambda: engines.answers(engine.socket), timeout=60), log.read_text()
 
 
 def missing() -> str:

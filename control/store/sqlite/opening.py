@@ -28,8 +28,15 @@ class Opened(NamedTuple):
 
 def open_directory(directory: Path) -> Opened:
     """Raises UnusableStoreError, with nothing left open."""
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    lock = DirectoryLock(directory)
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock = DirectoryLock(directory)
+    except OSError as error:
+        raise UnusableStoreError(
+            f"the store in {directory} cannot be opened: {error.strerror}",
+            hint="give its file system back its room, its writability and its owner, or choose "
+            "another state directory",
+        ) from error
     try:
         return _open_locked(directory, lock)
     except BaseException:

@@ -44,9 +44,26 @@ def test_the_ca_is_a_ca_for_ten_years(ca: KeyPair) -> None:
     facts = pki.read_certificate(ca.cert_pem)
     assert facts.is_ca
     assert facts.subject.common_name == facts.issuer == "podwright"
-    assert facts.not_before == datetime(2026, 11, 20, 11, 55, tzinfo=UTC)
+    assert facts.not_before == datetime(2026, 11, 19, 11, tzinfo=UTC)
     assert facts.not_after - NOW.replace(microsecond=0) == timedelta(days=3650)
     assert pki.is_issued_by(ca.cert_pem, ca.cert_pem)
+
+
+def test_certificates_survive_clocks_that_are_a_day_early_or_an_hour_late() -> None:
+    early = FakeClock(NOW + timedelta(days=1))
+    ca = pki.create_ca("podwright", clock=early)
+    pair = pki.issue(ca, common_name="n1", client=True, clock=early)
+    for pem in (ca.cert_pem, pair.cert_pem):
+        facts = pki.read_certificate(pem)
+        assert facts.not_before <= NOW - timedelta(minutes=55)
+        assert NOW + timedelta(days=300) < facts.not_after
+
+
+def test_a_certificate_that_lives_shortly_has_most_of_its_life_before_it(ca: KeyPair) -> None:
+    clock, life = FakeClock(NOW), timedelta(hours=1)
+    pair = pki.issue(ca, common_name="n1", client=True, lifetime=life, clock=clock)
+    facts = pki.read_certificate(pair.cert_pem)
+    assert facts.not_before == NOW.replace(microsecond=0) - timedelta(minutes=5)
 
 
 def test_a_leaf_holds_what_was_asked_for(ca: KeyPair, clock: FakeClock) -> None:
@@ -68,7 +85,7 @@ def test_a_leaf_holds_what_was_asked_for(ca: KeyPair, clock: FakeClock) -> None:
     )
     assert (facts.is_ca, facts.server, facts.client) == (False, False, True)
     assert facts.issuer == "podwright"
-    assert facts.not_after - facts.not_before == timedelta(days=365, minutes=5)
+    assert facts.not_after - facts.not_before == timedelta(days=365, hours=25)
     assert pki.is_issued_by(pair.cert_pem, ca.cert_pem)
     assert pki.matches_key(pair)
 

@@ -1,0 +1,111 @@
+"""A control plane whose disk is full, or has become read-only: it says so, and everything is still read."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from tests.integration.apiserver.conftest import Server, config_map
+
+MAPS = "/api/v1/namespaces/default/configmaps"
+NAME = "podwright-control-"
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Path]:
+    """A small file system of the test's own."""
+    if os.geteuid() != 0:
+        pytest.skip("mounting a small file system needs root")
+    target = tmp_path / "state"
+    target.mkdir()
+    options = "size=8m,mode=700"
+    subprocess.run(["mount", "-t", "tmpfs", "-o", options, NAME, target], check=True)
+    try:
+        yield target
+    finally:
+        subprocess.run(["umount", "--lazy", target], check=True)
+
+
+@pytest.fixture
+def server(disk: Path) -> Iterator[Server]:
+    made = Server(disk.parent)
+    made.start()
+    yield made
+    made.kill()
+
+
+def connector(server: Server) -> aiohttp.TCPConnector:
+    return aiohttp.TCPConnector(ssl=server.context())
+
+
+def fill(disk: Path) -> Path:
+    ballast = disk / "ballast"
+    ballast.write_bytes(b"x" * shutil.disk_usage(disk).free)
+    return ballast
+
+
+async def refused(session: aiohttp.ClientSession, server: Server, words: str) -> None:
+    """Sooner or later every write is refused, with a Status that says why."""
+    for number in range(200):  # what room the log has left is used up first
+        body = config_map(f"refused-{number}", data={"text": "x" * 20_000})
+        async with session.post(server.url + MAPS, json=body) as answer:
+            status: dict[str, Any] = await answer.json()
+            if answer.status != 201:
+                break
+    assert answer.status == 507
+    assert (status["kind"], status["status"], status["code"]) == ("Status", "Failure", 507)
+    assert status["reason"] == "InsufficientStorage"
+    assert words in status["message"]
+
+
+async def reads(session: aiohttp.ClientSession, server: Server) -> None:
+    async with session.get(f"{server.url}{MAPS}/first") as answer:
+        assert answer.status == 200
+    async with session.get(server.url + MAPS) as answer:
+        assert answer.status == 200
+        assert "first" in [item["metadata"]["name"] for item in (await answer.json())["items"]]
+
+
+async def test_a_full_disk(server: Server, disk: Path) -> None:
+    async with aiohttp.ClientSession(connector=connector(server)) as session:
+        async with session.post(server.url + MAPS, json=config_map("first")) as answer:
+            assert answer.status == 201
+        ballast = fill(disk)
+        await refused(session, server, "the disk is full")
+        await reads(session, server)
+        create = ["create", "configmap", "told", f"--from-literal=text={'x' * 20_000}"]
+        command = ["kubectl", f"--kubeconfig={server.kubeconfig}", *create]
+        said = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert said.returncode != 0
+        assert "the disk is full" in said.stderr
+        ballast.unlink()
+        async with session.post(server.url + MAPS, json=config_map("second")) as answer:
+            assert answer.status == 201, "there is room again, and nobody had to restart anything"
+        await reads(session, server)
+
+
+async def test_a_read_only_disk(server: Server, disk: Path) -> None:
+    """What a kernel does to a file system that has errors, seen by the next start."""
+    url, first = server.url + MAPS, config_map("first")
+    async with (
+        aiohttp.ClientSession(connector=connector(server)) as session,
+        session.post(url, json=first) as answer,
+    ):
+        assert answer.status == 201
+    server.kill()
+    subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
+    with pytest.raises(AssertionError, match="not ready"):
+        server.start()
+    assert "cannot be opened: Read-only file system" in server.log()
+    assert "Traceback" not in server.log()
+    subprocess.run(["mount", "-o", "remount,rw", disk], check=True)
+    server.start()
+    async with aiohttp.ClientSession(connector=connector(server)) as session:
+        await reads(session, server)
