@@ -5,7 +5,7 @@
 binds the pods (step 3 of the walk), so that what they request is counted like any other pod's.
 """
 
-from api.apps import DaemonSet
+from api.apps import ControllerRevision, DaemonSet
 from api.core import Node, Pod
 from api.objects import Key
 from api.pods import next_availability
@@ -26,6 +26,7 @@ class DaemonSetController(PodOwner[DaemonSet]):
     def __init__(self, context: Context) -> None:
         super().__init__(context)
         self._histories = Histories(context, label=REVISION)
+        self.watch_owned(ControllerRevision, "DaemonSet")
         self._nodes = context.informers.of(Node)
         self._nodes.subscribe(self._on_node)
 

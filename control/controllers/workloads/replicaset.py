@@ -77,12 +77,17 @@ def status_of(owner: Replicated, mine: Sequence[Pod], failure: str, now: datetim
     status, condition = _STATUS[type(owner)]
     active = [pod for pod in mine if pods.is_active(pod)]
     labels = template_of(owner).metadata.labels
-    told: list[Any] = conditions.remove(owner.status.conditions, "ReplicaFailure")
+    told: list[Any] = owner.status.conditions
     if failure:
         surplus = len(active) > (owner.spec.replicas or 0)
         reason = "FailedDelete" if surplus else "FailedCreate"
-        failed = condition(type="ReplicaFailure", status="True", reason=reason, message=failure)
-        told = conditions.put(owner.status.conditions, failed, now=timestamps.format(now))
+        known = conditions.find(told, "ReplicaFailure")
+        # The same failure again names another pod: to tell it anew would wake us at once, for ever.
+        if known is None or (known.status, known.reason) != ("True", reason):
+            failed = condition(type="ReplicaFailure", status="True", reason=reason, message=failure)
+            told = conditions.put(told, failed, now=timestamps.format(now))
+    else:
+        told = conditions.remove(told, "ReplicaFailure")
     return status(
         replicas=len(active),
         fully_labeled_replicas=sum(labels.items() <= pod.metadata.labels.items() for pod in active),

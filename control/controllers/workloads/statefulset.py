@@ -8,7 +8,7 @@ one that cannot be reached keeps it until somebody deletes it by force.
 
 import msgspec
 
-from api.apps import StatefulSet
+from api.apps import ControllerRevision, StatefulSet
 from api.core import PersistentVolumeClaim, Pod
 from api.errors import is_already_exists, is_namespace_terminating, is_not_found
 from api.objects import Key
@@ -45,6 +45,7 @@ class StatefulSetController(PodOwner[StatefulSet]):
     def __init__(self, context: Context) -> None:
         super().__init__(context)
         self._histories = Histories(context, label=HASH)
+        self.watch_owned(ControllerRevision, "StatefulSet")
         self._claims = context.informers.of(PersistentVolumeClaim)
 
     def belongs(self, owner: StatefulSet, pod: Pod) -> bool:

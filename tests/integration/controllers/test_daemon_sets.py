@@ -253,6 +253,20 @@ async def test_deleting_takes_pods_and_history(plane: Plane) -> None:
     await eventually(gone)
 
 
+async def test_a_revision_that_somebody_deletes_is_made_again(plane: Plane) -> None:
+    await plane.agents.add_node("n1")
+    await made(plane)
+    await settled(plane, 1)
+    before = (await plane.client.list(ControllerRevision, "default")).items[0]
+    await plane.client.delete(ControllerRevision, before.metadata.name, "default")
+
+    async def there() -> bool:
+        found = (await plane.client.list(ControllerRevision, "default")).items
+        return [one.metadata.name for one in found] == [before.metadata.name]
+
+    await eventually(there)
+
+
 async def test_a_second_look_writes_nothing(plane: Plane) -> None:
     await plane.agents.add_node("n1")
     await made(plane)

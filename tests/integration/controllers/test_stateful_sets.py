@@ -241,8 +241,12 @@ async def test_the_first_ordinal_may_be_another(plane: Plane) -> None:
     await settled(plane, 2)
     assert await names(plane) == ["web-3", "web-4"]
     await change(plane, ordinals={"start": 4})
+
+    async def moved() -> bool:
+        return await names(plane) == ["web-4", "web-5"]
+
+    await eventually(moved)
     await settled(plane, 2)
-    assert await names(plane) == ["web-4", "web-5"]
 
 
 async def test_on_delete_waits(plane: Plane) -> None:

@@ -146,6 +146,16 @@ def test_a_failure_says_whether_making_or_deleting_failed() -> None:
         )
 
 
+def test_the_same_failure_of_another_pod_is_no_news() -> None:
+    """A status that changed at each try would be a reason for the next try."""
+    rs = replica_set("rs", size=3)
+    rs.status = replicaset.status_of(rs, [], 'pods "rs-abcde" is forbidden: exceeded quota', NOW)
+    later = NOW + timedelta(minutes=1)
+    again = replicaset.status_of(rs, [], 'pods "rs-vwxyz" is forbidden: exceeded quota', later)
+    assert again == rs.status
+    assert replicaset.status_of(rs, [], "", later).conditions == []
+
+
 def test_status_counts() -> None:
     rs = replica_set("rs", size=3, minReadySeconds=30)
     pods = [
