@@ -25,7 +25,7 @@ from api.events import EventRecorder
 from api.meta import ObjectMeta
 from api.policy import PodDisruptionBudget
 from api.scheduling import PriorityClass
-from api.storage import CSINode, StorageClass
+from api.storage import CSIDriver, CSINode, CSIStorageCapacity, StorageClass, VolumeAttachment
 from base.clock import SystemClock
 from base.tasks import TaskGuard
 from control import initial, pki
@@ -110,6 +110,9 @@ class World:
             informers.of(PersistentVolume),
             informers.of(StorageClass),
             informers.of(CSINode),
+            informers.of(CSIDriver),
+            informers.of(CSIStorageCapacity),
+            informers.of(VolumeAttachment),
         )
         informers.of(Pod).subscribe(self._watch)
         informers.start(self.guard)

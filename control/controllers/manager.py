@@ -11,7 +11,7 @@ from api.core import (
     Service,
 )
 from api.policy import PodDisruptionBudget
-from api.storage import CSINode, StorageClass
+from api.storage import CSIDriver, CSINode, CSIStorageCapacity, StorageClass, VolumeAttachment
 from base.tasks import TaskGuard
 from control.controllers.context import Context
 from control.controllers.controller import Controller
@@ -98,6 +98,9 @@ class Manager:
             context.informers.of(PersistentVolume),
             context.informers.of(StorageClass),
             context.informers.of(CSINode),
+            context.informers.of(CSIDriver),
+            context.informers.of(CSIStorageCapacity),
+            context.informers.of(VolumeAttachment),
         )
         self.scheduler.follow_selectors(
             context.informers.of(Service),

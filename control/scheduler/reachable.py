@@ -11,11 +11,12 @@ import numpy as np
 
 from control.scheduler.request import Request
 from control.scheduler.snapshot import Mask, Snapshot
-from control.scheduler.storage import Attached, in_zone, reaches
+from control.scheduler.storage import Lack, in_zone, reaches
 from control.scheduler.verdict import Refusal, Verdict, verdict
 
 CONFLICT = "node(s) had volume node affinity conflict"
 NONE_TO_BIND = "node(s) didn't find available persistent volumes to bind"
+NO_ROOM = "node(s) did not have enough free storage"
 OTHER_ZONE = "node(s) had no available volume zone"
 IN_USE = (
     "node(s) unavailable due to PersistentVolumeClaim with ReadWriteOncePod access mode already "
@@ -59,7 +60,10 @@ def in_use(request: Request, snapshot: Snapshot) -> bool:
 
 
 def node_volume_limits(request: Request, snapshot: Snapshot, candidates: Mask) -> Verdict:
-    """A node takes as many volumes of a driver as the driver says, each counted once."""
+    """A node takes as many volumes of a driver as the driver says, each counted once.
+
+    Those that are attached count, though their pods are gone: they are detached some time later.
+    """
     storage = snapshot.storage
     wanted = storage.attached(request) if request.claims and storage.limits else set()
     if not wanted:
@@ -70,7 +74,7 @@ def node_volume_limits(request: Request, snapshot: Snapshot, candidates: Mask) -
         if not any(driver in limits for driver, _ in wanted):
             return True
         pods = [pod for pod in snapshot.row(row).pods.values() if pod.claims]
-        there = set[Attached]().union(*map(storage.attached, pods))
+        there = storage.attached_to(snapshot.name(row)).union(*map(storage.attached, pods))
         used, more = (Counter(driver for driver, _ in some) for some in (there, wanted - there))
         return all(
             used[driver] + number <= limits[driver]
@@ -94,12 +98,19 @@ def volume_binding(request: Request, snapshot: Snapshot, candidates: Mask) -> Ve
     )
     if not storage.waiting(request):
         return near
+    found = {
+        int(row): storage.choose(request, snapshot.node(int(row)))
+        for row in np.flatnonzero(near.passes)
+    }
     offered = verdict(
         near.passes,
-        _where(near.passes, lambda row: storage.choose(request, snapshot.node(row)) is not None),
+        _where(near.passes, lambda row: found[row] is not Lack.VOLUMES),
         NONE_TO_BIND,
     )
-    return Verdict(offered.passes, (*near.refusals, *offered.refusals))
+    roomy = verdict(
+        offered.passes, _where(offered.passes, lambda row: found[row] is not Lack.ROOM), NO_ROOM
+    )
+    return Verdict(roomy.passes, (*near.refusals, *offered.refusals, *roomy.refusals))
 
 
 def volume_zone(request: Request, snapshot: Snapshot, candidates: Mask) -> Verdict:

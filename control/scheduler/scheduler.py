@@ -39,11 +39,12 @@ from api.events import EventRecorder
 from api.informer import Informer
 from api.meta import ObjectMeta
 from api.policy import PodDisruptionBudget
-from api.storage import CSINode, StorageClass
+from api.storage import CSIDriver, CSINode, CSIStorageCapacity, StorageClass, VolumeAttachment
 from api.struct import ApiStruct
 from base.clock import Clock
 from base.errors import PodwrightError
 from base.tasks import TaskGuard, persist
+from control.scheduler.changes import matters, waits
 from control.scheduler.claims import ClaimBinder
 from control.scheduler.decide import Choose, Decision, decide
 from control.scheduler.eviction import Evictor
@@ -148,13 +149,21 @@ class Scheduler:
         volumes: Informer[PersistentVolume],
         classes: Informer[StorageClass],
         drivers: Informer[CSINode],
+        installed: Informer[CSIDriver],
+        capacities: Informer[CSIStorageCapacity],
+        attachments: Informer[VolumeAttachment],
     ) -> None:
         """Heed storage, too: pods wait for their claims, and go where their volumes are."""
-        self._snapshot.storage.follow(claims, volumes, classes, drivers)
+        self._snapshot.storage.follow(
+            claims, volumes, classes, drivers, installed, capacities, attachments
+        )
         claims.subscribe(lambda old, new: self._waker.claim(_names(old, new)))
         volumes.subscribe(lambda old, new: self._waker.storage())
         classes.subscribe(lambda old, new: self._waker.storage())
         drivers.subscribe(lambda old, new: self._waker.room(_names(old, new)[1]))
+        installed.subscribe(lambda old, new: self._waker.storage())
+        capacities.subscribe(lambda old, new: self._waker.storage())
+        attachments.subscribe(self._on_attachment)
 
     def follow_selectors(
         self,
@@ -401,6 +410,11 @@ class Scheduler:
             if not is_not_found(error) and not is_conflict(error):
                 log.warning("cannot say on pod %s/%s why it is pending: %s", namespace, name, error)
 
+    def _on_attachment(self, old: VolumeAttachment | None, new: VolumeAttachment | None) -> None:
+        """A volume was detached: its node can take another one."""
+        if new is None and old is not None:
+            self._waker.room(old.spec.node_name)
+
     def _on_namespace(self, old: Namespace | None, new: Namespace | None) -> None:
         one = new or old
         assert one is not None
@@ -430,10 +444,10 @@ class Scheduler:
                 self._journal.forget(pod.metadata.uid)
         elif new.spec.node_name:
             placed = self._snapshot.placed_on(new.metadata.uid) == new.spec.node_name
-            if not placed or old is None or _matters(old, new):
+            if not placed or old is None or matters(old, new):
                 self._placed_on(new.spec.node_name, request_of(new))
             self._queue.forget(key)
-        elif self._is_ours(new) and (old is None or _matters(old, new)):
+        elif self._is_ours(new) and (old is None or matters(old, new)):
             self._queue.add(key)
 
     def _left(self, uid: str) -> None:
@@ -455,18 +469,18 @@ class Scheduler:
     def _is_ours(self, pod: Pod) -> bool:
         """Whether the pod waits for this scheduler, under one of its names."""
         gated = bool(pod.spec.scheduling_gates)
-        return _waits(pod) and not gated and pod.spec.scheduler_name in self._profiles
+        return waits(pod) and not gated and pod.spec.scheduler_name in self._profiles
 
     def _follow_nomination(self, old: Pod | None, new: Pod | None) -> None:
         """Count the pod where it is nominated, whoever has nominated it, until it is placed."""
         pod = new or old
         assert pod is not None
-        waits = new is not None and _waits(new)
+        may_have_one = new is not None and waits(new)
         before = "" if old is None else old.status.nominated_node_name
-        node = pod.status.nominated_node_name if waits else ""
+        node = pod.status.nominated_node_name if may_have_one else ""
         if node and node != before:
             self._nominations.put(self._request(pod), node)
-        elif (before or not waits) and not node:
+        elif (before or not may_have_one) and not node:
             self._drop_nomination(pod.metadata.uid)
 
     def _drop_nomination(self, uid: str) -> None:
@@ -480,27 +494,3 @@ def _names(old: ApiStruct | None, new: ApiStruct | None) -> Key:
     one = new if new is not None else old
     assert one is not None, "an informer told of nothing"
     return (objects.meta(one).namespace, objects.meta(one).name)
-
-
-def _matters(old: Pod, new: Pod) -> bool:
-    """Whether a pod asks for something else than before, or holds it; most updates are of a status."""
-    return (
-        old.spec != new.spec
-        or old.metadata.labels != new.metadata.labels
-        or old.metadata.deletion_timestamp != new.metadata.deletion_timestamp
-        or _held(old) != _held(new)
-    )
-
-
-def _held(pod: Pod) -> list[object]:
-    """What `api.pods.held_requests` reads of a status."""
-    listed = (*pod.status.init_container_statuses, *pod.status.container_statuses)
-    resize = pods.condition(pod, "PodResizePending")
-    given = [(one.name, one.allocated_resources, one.resources) for one in listed]
-    return [given, resize.reason if resize is not None else ""]
-
-
-def _waits(pod: Pod) -> bool:
-    """Whether the pod can still be placed."""
-    placed = bool(pod.spec.node_name)
-    return not placed and not pod.metadata.deletion_timestamp and not pods.is_terminal(pod)

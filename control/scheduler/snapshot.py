@@ -26,7 +26,7 @@ from control.scheduler.disks import Disk
 from control.scheduler.images import Images
 from control.scheduler.request import Request
 from control.scheduler.rules import Filter, Rules
-from control.scheduler.storage import ClaimKey, Picks, Storage
+from control.scheduler.storage import ClaimKey, Lack, Picks, Storage
 
 Mask = NDArray[np.bool_]
 Amounts = NDArray[np.int64]
@@ -340,7 +340,8 @@ class Snapshot:
         number = self.index(node_name)
         if number is None or not request.claims:
             return {}
-        picks = self.storage.choose(request, self.node(number)) or {}
+        found = self.storage.choose(request, self.node(number))
+        picks: Picks = {} if isinstance(found, Lack) else found
         self.storage.assume(picks)
         return picks
 

@@ -10,16 +10,18 @@ is nobody else's, although the informer does not show it yet (`assumed`).
 """
 
 from collections.abc import Iterator, Mapping
+from enum import Enum
 
 from api import nodes
 from api.core import Node, PersistentVolume, PersistentVolumeClaim
 from api.informer import Informer
 from api.objects import controller_of, key
-from api.storage import CSINode, StorageClass
+from api.storage import CSIDriver, CSINode, CSIStorageCapacity, StorageClass, VolumeAttachment
 from api.struct import ApiStruct
 from control.controllers.volumes.deciding import BIND_COMPLETED
 from control.controllers.volumes.matching import SELECTED_NODE, best, class_of_volume, is_free
 from control.resources.core.persistentvolumeclaim import class_of
+from control.scheduler.capacity import Room
 from control.scheduler.request import Request
 
 ClaimKey = tuple[str, str]
@@ -30,6 +32,14 @@ Picks = Mapping[ClaimKey, PersistentVolume | None]
 
 Attached = tuple[str, str]
 """(driver, handle) of a volume; of one that is not made yet, its claim stands for the handle."""
+
+
+class Lack(Enum):
+    """What a node has not enough of for a pod's claims."""
+
+    VOLUMES = "volumes"
+    ROOM = "room"
+
 
 UNBOUND = "pod has unbound immediate PersistentVolumeClaims"
 _IN_TREE = "kubernetes.io/"
@@ -53,6 +63,9 @@ class Storage:
         self.classes: dict[str, StorageClass] = {}
         self.limits: dict[str, dict[str, int]] = {}
         """By node, how many volumes of a driver it takes, as far as the driver says so."""
+        self.attachments: dict[str, dict[str, VolumeAttachment]] = {}
+        """By node, those that there are, by name."""
+        self.room = Room()
         self.assumed: dict[str, ClaimKey] = {}
 
     def follow(
@@ -61,6 +74,9 @@ class Storage:
         volumes: Informer[PersistentVolume],
         classes: Informer[StorageClass],
         drivers: Informer[CSINode],
+        installed: Informer[CSIDriver],
+        capacities: Informer[CSIStorageCapacity],
+        attachments: Informer[VolumeAttachment],
     ) -> None:
         """Keep up with them."""
 
@@ -76,6 +92,15 @@ class Storage:
         def on_drivers(old: CSINode | None, new: CSINode | None) -> None:
             self.set_drivers(key(_either(old, new)).name, new)
 
+        def on_installed(old: CSIDriver | None, new: CSIDriver | None) -> None:
+            self.room.set_driver(key(_either(old, new)).name, new)
+
+        def on_room(old: CSIStorageCapacity | None, new: CSIStorageCapacity | None) -> None:
+            self.room.set_capacity(key(_either(old, new)), old, new)
+
+        installed.subscribe(on_installed)
+        capacities.subscribe(on_room)
+        attachments.subscribe(self.set_attachment)
         claims.subscribe(on_claim)
         volumes.subscribe(on_volume)
         classes.subscribe(on_class)
@@ -120,6 +145,29 @@ class Storage:
             self.limits[node] = counts
         else:
             self.limits.pop(node, None)
+
+    def set_attachment(self, old: VolumeAttachment | None, new: VolumeAttachment | None) -> None:
+        """An attachment as it was, and as it is now; its node never changes."""
+        one = new or old
+        assert one is not None, "an informer told of nothing"
+        there = self.attachments.setdefault(one.spec.node_name, {})
+        if new is not None:
+            there[new.metadata.name] = new
+            return
+        there.pop(one.metadata.name, None)
+        if not there:
+            del self.attachments[one.spec.node_name]
+
+    def attached_to(self, node: str) -> set[Attached]:
+        """The volumes that drivers attach to a node, though no pod may use them any more."""
+        found: set[Attached] = set()
+        for one in self.attachments.get(node, {}).values():
+            source = one.spec.source
+            volume = self.volumes.get(source.persistent_volume_name or "")
+            spec = volume.spec if volume is not None else source.inline_volume_spec
+            if spec is not None and spec.csi is not None:
+                found.add((one.spec.attacher, spec.csi.volume_handle))
+        return found
 
     def attached(self, request: Request) -> set[Attached]:
         """The volumes of drivers that the pod's claims have, or will have."""
@@ -193,8 +241,8 @@ class Storage:
         found = (self.claims.get(key) for key in _keys(request))
         return [one for one in found if one is not None and not is_bound(one)]
 
-    def choose(self, request: Request, node: Node) -> Picks | None:
-        """A volume on this node for each claim that waits for one; None when there are not enough."""
+    def choose(self, request: Request, node: Node) -> Picks | Lack:
+        """A volume on this node for each claim that waits for one, or what there is not enough of."""
         picks: dict[ClaimKey, PersistentVolume | None] = {}
         waiting = sorted(self.waiting(request), key=lambda claim: claim.metadata.name)
         for claim in waiting:
@@ -207,23 +255,26 @@ class Storage:
                 if name not in taken and self.assumed.get(name, key) == key
             )
             found = best(claim, free, reaches=lambda volume: reaches(volume, node))
-            if found is None and not self._can_be_made(claim, node):
-                return None
+            if found is None and (lack := self._lack_to_make(claim, node)) is not None:
+                return lack
             picks[key] = found
         return picks
 
-    def _can_be_made(self, claim: PersistentVolumeClaim, node: Node) -> bool:
+    def _lack_to_make(self, claim: PersistentVolumeClaim, node: Node) -> Lack | None:
+        """What keeps a volume from being made for the claim; None: nothing does."""
         class_ = self.classes.get(class_of(claim) or "")
         if class_ is None or class_.provisioner.startswith(_IN_TREE):
-            return False
+            return Lack.VOLUMES
         asked = claim.metadata.annotations.get(SELECTED_NODE, node.metadata.name)
         if asked != node.metadata.name:
-            return False  # it is being made elsewhere
+            return Lack.VOLUMES  # it is being made elsewhere
         labels = node.metadata.labels
-        return not class_.allowed_topologies or any(
+        if class_.allowed_topologies and not any(
             all(labels.get(one.key) in one.values for one in term.match_label_expressions)
             for term in class_.allowed_topologies
-        )
+        ):
+            return Lack.VOLUMES
+        return None if self.room.suffices(claim, class_, node) else Lack.ROOM
 
 
 def is_bound(claim: PersistentVolumeClaim) -> bool:

@@ -11,8 +11,15 @@ from api.client import PatchType
 from api.core import Event, PersistentVolume, PersistentVolumeClaim, Pod
 from api.errors import ApiError, is_not_found
 from api.meta import ObjectMeta
-from api.storage import CSINode, StorageClass
+from api.storage import (
+    CSIDriver,
+    CSINode,
+    CSIStorageCapacity,
+    StorageClass,
+    VolumeAttachment,
+)
 from api.struct import ApiStruct
+from control.controllers.volumes.matching import SELECTED_NODE
 from tests.integration.controllers.conftest import Plane, eventually
 
 DEFAULT = {"storageclass.kubernetes.io/is-default-class": "true"}
@@ -351,6 +358,65 @@ async def test_a_full_node_takes_more_when_its_driver_does(plane: Plane) -> None
     await says(plane, "second", "0/1 nodes are available: 1 node(s) exceed max volume count.")
     await plane.client.delete(CSINode, "n1")
     assert await node_of(plane, "second") == "n1"
+
+
+async def test_a_volume_is_made_where_its_driver_has_room(plane: Plane) -> None:
+    for name in ("n1", "n2"):
+        await plane.agents.add_node(name, labels={"host": name})
+    told: dict[str, Any] = {"metadata": {"name": "disk.example.com"}}
+    told["spec"] = {"storageCapacity": True}
+    await plane.client.create(msgspec.convert(told, type=CSIDriver))
+    late = {"provisioner": "disk.example.com", "volumeBindingMode": "WaitForFirstConsumer"}
+    body: dict[str, Any] = {"metadata": {"name": "fast"}, **late}
+    await plane.client.create(msgspec.convert(body, type=StorageClass))
+    await claim(plane, storageClassName="fast")
+    await start(plane, "p", "data")
+    words = "0/2 nodes are available: 2 node(s) did not have enough free storage."
+    await says(plane, "p", words)
+    room = {
+        "metadata": {"name": "room", "namespace": "default"},
+        "storageClassName": "fast",
+        "nodeTopology": {"matchLabels": {"host": "n2"}},
+        "capacity": "100Gi",
+    }
+    await plane.client.create(msgspec.convert(room, type=CSIStorageCapacity))
+
+    async def chosen() -> bool:
+        found = await plane.client.get(PersistentVolumeClaim, "data", "default")
+        return found.metadata.annotations.get(SELECTED_NODE) == "n2"
+
+    await eventually(chosen)
+
+
+async def test_a_node_takes_another_volume_when_one_is_detached(plane: Plane) -> None:
+    await plane.agents.add_node("n1")
+    driver = {"name": "disk.example.com", "nodeID": "n1", "topologyKeys": []}
+    limited: dict[str, Any] = {"drivers": [{**driver, "allocatable": {"count": 1}}]}
+    body: dict[str, Any] = {"metadata": {"name": "n1"}, "spec": limited}
+    await plane.client.create(msgspec.convert(body, type=CSINode))
+    for name in ("one", "two"):
+        source = {"driver": "disk.example.com", "volumeHandle": name}
+        reference = {"namespace": "default", "name": name}
+        await plane.add_volume(name, hostPath=None, csi=source, claimRef=reference)
+    await claim(plane, "two", volumeName="two")
+    await phases(plane, two="Bound")
+    left = {
+        "attacher": "disk.example.com",
+        "nodeName": "n1",
+        "source": {"persistentVolumeName": "one"},
+    }
+    body = {"metadata": {"name": "a"}, "spec": left, "status": {"attached": True}}
+    await plane.client.create(msgspec.convert(body, type=VolumeAttachment))
+    attachments = plane.manager._context.informers.of(VolumeAttachment)
+
+    async def seen() -> bool:
+        return attachments.get("a") is not None
+
+    await eventually(seen)
+    await start(plane, "p", "two")
+    await says(plane, "p", "0/1 nodes are available: 1 node(s) exceed max volume count.")
+    await plane.client.delete(VolumeAttachment, "a")
+    assert await node_of(plane, "p") == "n1"
 
 
 async def test_one_pod_alone_has_it(plane: Plane) -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from api.core import ContainerStatus, Namespace, Node, PersistentVolume, PersistentVolumeClaim, Pod
 from api.events import EventRecorder
-from api.storage import CSINode, StorageClass
+from api.storage import CSIDriver, CSINode, CSIStorageCapacity, StorageClass, VolumeAttachment
 from base.clock import SystemClock
 from base.tasks import TaskGuard
 from control.scheduler.decide import decide
@@ -117,6 +117,7 @@ class World:
     def __init__(self) -> None:
         kinds = (
             Pod, Node, Namespace, PersistentVolumeClaim, PersistentVolume, StorageClass, CSINode,
+            CSIDriver, CSIStorageCapacity, VolumeAttachment,
         )  # fmt: skip
         self.of: dict[type, Feed] = {kind: Feed() for kind in kinds}
         clock, client, feeds = SystemClock(), self, list(self.of.values())
