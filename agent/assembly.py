@@ -250,7 +250,11 @@ class Agent:
             network=self.late_network,
             objects=ReferencedObjects(parts.client, clock=parts.clock),
             services=self.informers.services.items,
-            cgroups=Cgroups(self.layout),
+            cgroups=Cgroups(
+                self.layout,
+                pod_pids=max(0, settings.pod_max_pids),
+                oom_groups=not settings.single_process_oom_kill,
+            ),
             mounter=KernelMounter(),
             recorder=self.recorder,
             client=parts.client,
@@ -458,7 +462,7 @@ class Agent:
         )
 
     def _usage(self) -> PodsUsage:
-        return PodsUsage(self.manager, version=self.layout.version, systemd=self.layout.systemd)
+        return PodsUsage(self.manager, version=self.layout.version)
 
 
 def _informers(parts: Parts) -> _Informers:

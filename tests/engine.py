@@ -103,8 +103,17 @@ def missing() -> str:
     return f"needs {', '.join(absent)}" if absent else ""
 
 
-def start_engine(directory: Path, *, name: str) -> Engine:
+def systemd_missing() -> str:
+    """Why no engine can have the systemd driver here; empty when one can."""
+    unified = Path("/sys/fs/cgroup/cgroup.controllers").exists()
+    return "" if unified and Path("/run/systemd/system").is_dir() else "needs systemd and cgroup v2"
+
+
+def start_engine(directory: Path, *, name: str, driver: str = "cgroupfs") -> Engine:
     """Start an engine below `directory`; `name` is that of its network namespace and cgroup."""
+    parent = f"podwright-test-{name}"
+    if driver == "systemd":  # one slice: a dash would be a slice more
+        parent = f"{parent.replace('-', '_')}.slice"
     engine = Engine(
         name=name,
         directory=directory,
@@ -113,8 +122,9 @@ def start_engine(directory: Path, *, name: str) -> Engine:
             data=directory / "data",
             run=directory / "run",
             logs=directory / "logs",
-            cgroup_parent=f"podwright-test-{name}",
+            cgroup_parent=parent,
             namespace=namespaces.namespace_path(name),
+            driver=driver,
         ),
     )
     engine.stop()
@@ -131,9 +141,9 @@ def start_engine(directory: Path, *, name: str) -> Engine:
 
 
 @contextmanager
-def running_engine(directory: Path, *, name: str) -> Iterator[Engine]:
+def running_engine(directory: Path, *, name: str, driver: str = "cgroupfs") -> Iterator[Engine]:
     """The body of a session-scoped fixture."""
-    engine = start_engine(directory, name=name)
+    engine = start_engine(directory, name=name, driver=driver)
     try:
         yield engine
     finally:

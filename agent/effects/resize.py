@@ -6,6 +6,8 @@ changed, then the pod's is closed to what counts from now on. May be done twice.
 
 from __future__ import annotations
 
+from functools import partial
+
 from agent.containers.errors import RuntimeFailure
 from agent.containers.records import InForce
 from agent.effects import sandbox
@@ -13,6 +15,7 @@ from agent.effects.context import PodContext, StepFailed
 from agent.pod.actions import ResizeContainer
 from agent.pod.allocation import loosest, pod_as_allocated
 from agent.resources.cgroups import CgroupError
+from agent.resources.systemd import SystemdError
 from agent.resources.values import container_values, pod_values
 from api import resources
 from api.pods import qos_class
@@ -30,11 +33,12 @@ async def resize(ctx: PodContext, action: ResizeContainer) -> None:
     wanted = InForce(cpu_shares=values.cpu_shares, cpu_quota=values.cpu_quota, memory=values.memory)
     cgroups = ctx.agent.cgroups
     try:
-        cgroups.ensure_pod(ctx.uid, quality, loosest(after, [*now, wanted]))
+        between = loosest(after, [*now, wanted])
+        await cgroups.aside(partial(cgroups.ensure_pod, ctx.uid, quality, between))
         await ctx.agent.runtime.update(action.id, wanted)
         await sandbox.look(ctx, action.id)
-        cgroups.ensure_pod(ctx.uid, quality, after)
-    except (RuntimeFailure, CgroupError) as error:
+        await cgroups.aside(partial(cgroups.ensure_pod, ctx.uid, quality, after))
+    except (RuntimeFailure, CgroupError, SystemdError) as error:
         message = f"container {container.name} cannot be resized: {error.message}"
         ctx.warn(FAILED, message, container=container.name)
         raise StepFailed(FAILED, message) from error

@@ -6,6 +6,7 @@ Each effect may be done twice. What fails here is told as FailedCreatePodSandBox
 from __future__ import annotations
 
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 from agent.containers.errors import NameInUse, RuntimeFailure
@@ -41,12 +42,7 @@ async def create(ctx: PodContext, action: CreateSandbox) -> None:
             await ctx.agent.network.detach(old)
             await ctx.agent.runtime.remove(old)
             ctx.memory.forget(old)
-        parent = ctx.agent.cgroups.ensure_pod(
-            ctx.uid, str(qos_class(ctx.pod)), pod_values(ctx.allocated_pod)
-        )
-        node = ctx.agent.node
-        pages = hugepages.limits(node.allocatable, pod_limits(ctx.allocated_pod))
-        ctx.agent.cgroups.limit_huge_pages(ctx.uid, str(qos_class(ctx.pod)), pages)
+        parent = await ctx.agent.cgroups.aside(partial(_cgroup, ctx))
         ctx.directory.mkdir(parents=True, exist_ok=True)
         ctx.directory.chmod(0o750)
         write_files(ctx)
@@ -65,6 +61,14 @@ async def create(ctx: PodContext, action: CreateSandbox) -> None:
         ctx.memory.note(created(id, spec, ImageId(""), now=ctx.agent.clock.now()))
     except PodwrightError as error:
         raise failed(ctx, error) from error
+
+
+def _cgroup(ctx: PodContext) -> str:
+    cgroups, quality = ctx.agent.cgroups, str(qos_class(ctx.pod))
+    parent = cgroups.ensure_pod(ctx.uid, quality, pod_values(ctx.allocated_pod))
+    pages = hugepages.limits(ctx.agent.node.allocatable, pod_limits(ctx.allocated_pod))
+    cgroups.limit_huge_pages(ctx.uid, quality, pages)
+    return parent
 
 
 def created(

@@ -146,6 +146,7 @@ async def start(ctx: PodContext, action: StartContainer) -> None:
         raise StepFailed("RunContainerError", error.message) from error
     finally:
         await sandbox.look(ctx, action.id)
+    ctx.agent.cgroups.kill_together(ctx.uid, str(qos_class(ctx.pod)), action.id)
     if (record := ctx.memory.records.get(action.id)) is not None:
         loglinks.link(ctx.agent.node.log_root, ctx.pod, record)
     ctx.normal("Started", f"Started container {container.name}", container=container.name)

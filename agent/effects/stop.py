@@ -9,6 +9,7 @@ over with the full grace period.
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 
 from agent.containers.errors import NotFound, RuntimeFailure
 from agent.containers.records import ContainerId
@@ -116,7 +117,7 @@ async def tear_down(ctx: PodContext, action: TearDown) -> None:
         release_subpaths(ctx.directory, agent.mounter)
         await ctx.volumes.tear_down(ctx.pod, ctx.place())
         # In every class: an orphan's spec, and so its class, is not known.
-        agent.cgroups.remove_strays([ctx.uid])
+        await agent.cgroups.aside(partial(agent.cgroups.remove_strays, [ctx.uid]))
         await agent.mounter.aside(lambda: remove_tree(ctx.directory, agent.mounter))
     except (PodwrightError, OSError) as error:
         message = error.message if isinstance(error, PodwrightError) else str(error)

@@ -381,7 +381,8 @@ class PodManager:
 
     async def _remove_strays(self) -> None:
         """Cgroups and directories of pods that are no more. What cannot go now may the next time."""
-        self.agent.cgroups.remove_strays(self.agent.cgroups.pod_uids() - set(self.workers))
+        cgroups = self.agent.cgroups
+        await cgroups.aside(partial(cgroups.remove_strays, cgroups.pod_uids() - set(self.workers)))
         loglinks.sweep(self.agent.node.log_root, set(self.workers))
         directory, mounter = self.agent.node.pods_directory, self.agent.mounter
         for path in list(directory.iterdir()) if directory.is_dir() else ():

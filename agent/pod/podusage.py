@@ -23,10 +23,9 @@ from api.pods import all_containers, ephemeral_containers, qos_class
 class PodsUsage:
     """`UsageSource` over the cgroups of this node's pods."""
 
-    def __init__(self, manager: PodManager, *, version: int, systemd: bool) -> None:
+    def __init__(self, manager: PodManager, *, version: int) -> None:
         self._manager = manager
         self._version = version
-        self._systemd = systemd
 
     def node(self) -> Usage:
         """All pods together: on a shared machine what is not ours is not ours to tell."""
@@ -92,14 +91,13 @@ class PodsUsage:
         return cgroupfiles.counters(self._version, partial(self._directory, uid, qos, container))
 
     def _directory(self, uid: str, qos: str, container: str, controller: str) -> Path:
-        return self._manager.agent.cgroups.directory(uid, qos, controller) / self._leaf(container)
+        cgroups = self._manager.agent.cgroups
+        return cgroups.directory(uid, qos, controller) / cgroups.leaf(container)
 
     def _path(self, uid: str, qos: str, container: str) -> str:
-        path = self._manager.agent.cgroups.path(uid, qos)
-        return f"{path}/{self._leaf(container)}" if container else path
-
-    def _leaf(self, container: str) -> str:
-        return f"docker-{container}.scope" if self._systemd and container else container
+        cgroups = self._manager.agent.cgroups
+        path = cgroups.path(uid, qos)
+        return f"{path}/{cgroups.leaf(container)}" if container else path
 
 
 def _size(path: str) -> int:

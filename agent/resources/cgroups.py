@@ -7,30 +7,42 @@
 
 Containers are made below by the engine, which is told the pod's cgroup as parent. Version 1 has a
 tree per controller, version 2 one tree in which each level must hand its controllers down. With the
-systemd driver the names are slices (`kubepods-burstable-pod<uid>.slice`), nested by their dashes.
+systemd driver the names are slices (`kubepods-burstable-pod<uid>.slice`), nested by their dashes, and it is
+systemd that makes, limits and removes them (`systemd.py`): what others write there it overwrites.
 
-Concurrency: plain small file operations, safe to repeat; called from the event loop, since each
-takes microseconds. Only directories below the root are ever touched: nodes of a local cluster share
-one kernel.
+Concurrency: plain small file operations, safe to repeat, from any thread; each takes microseconds. systemd
+takes milliseconds and more while it is busy: what makes a pod's cgroup does so aside from the event loop.
+Only directories below the root are ever touched: nodes of a local cluster share one kernel.
 """
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import logging
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
+from agent.resources.systemd import INFINITY, Systemd, SystemdError, Value
 from agent.resources.values import PERIOD, CpuMemory
 from base.errors import PermanentError
 
 log = logging.getLogger(__name__)
 
+T = TypeVar("T")
+
 MOUNT = Path("/sys/fs/cgroup")
 CONTROLLERS_V1 = ("cpu", "memory", "pids")
 """Trees in which a pod has its directory from us; in others the engine makes what it needs."""
 CONTROLLERS_V2 = ("cpu", "memory", "pids", "cpuset", "io", "hugetlb")
+FOREIGN_V2 = ("cpuset", "hugetlb")
+"""Those that systemd hands down only to who asks for them, or not at all; it leaves them be."""
+APPEARANCE = 10.0
+"""Seconds that systemd may take to start a slice once it has said that it will."""
 QOS_DIRECTORIES = {"Guaranteed": "", "Burstable": "burstable", "BestEffort": "besteffort"}
 
 
@@ -53,8 +65,20 @@ class Layout:
 class Cgroups:
     """Makes, limits and removes the cgroups of this node's pods."""
 
-    def __init__(self, layout: Layout) -> None:
+    def __init__(
+        self,
+        layout: Layout,
+        *,
+        pod_pids: int = 0,
+        oom_groups: bool = True,
+        systemd: Systemd | None = None,
+    ) -> None:
+        """`pod_pids`: how many processes a pod may have; 0 is no limit. `oom_groups`: see `kill_together`."""
         self._layout = layout
+        self._pod_pids = pod_pids
+        self._oom_groups = oom_groups
+        self._systemd = (systemd or Systemd()) if layout.systemd else None
+        self._burstable = 0
         self._made = 0
 
     @property
@@ -76,8 +100,20 @@ class Cgroups:
     def ensure_pod(self, uid: str, qos: str, values: CpuMemory) -> str:
         """Make the pod's cgroup or set its values anew; returns it as `parent` does."""
         parts = _pod_parts(uid, qos, systemd=self._layout.systemd)
-        self._ensure(parts, values)
+        self._ensure(parts, values, pids=self._pod_pids)
         return self._name(parts)
+
+    def kill_together(self, uid: str, qos: str, container: str) -> None:
+        """When a container has no memory left, all its processes end and not just the largest: few programs
+        do well without one of theirs. As the kubelet has it, in version 2, which alone knows it."""
+        file = self.directory(uid, qos, "memory") / self.leaf(container) / "memory.oom.group"
+        if self._layout.version == 2 and self._oom_groups:
+            with suppress(OSError):  # it may have ended meanwhile
+                file.write_text("1")
+
+    def leaf(self, container: str) -> str:
+        """What the engine calls a container's cgroup below its pod's."""
+        return f"docker-{container}.scope" if self._layout.systemd and container else container
 
     def limit_huge_pages(self, uid: str, qos: str, limits: Mapping[str, int]) -> None:
         """Keep a pod to its huge pages, by size (`2MB`) in bytes; nothing without that controller."""
@@ -93,20 +129,23 @@ class Cgroups:
 
     def set_class_shares(self, *, burstable: int) -> None:
         """CPU of the Burstable class against the others: what its pods request together."""
-        self._write_values(("burstable",), CpuMemory(cpu_shares=burstable))
+        values = CpuMemory(cpu_shares=burstable)
+        if self._systemd is None:
+            self._write_values(("burstable",), values)
+        elif burstable != self._burstable:
+            name = self._name(("burstable",))
+            self._systemd.set_limits(name, properties(values, self._layout.version))
+            self._burstable = burstable
 
     def remove_pod(self, uid: str, qos: str) -> None:
         """Remove the pod's cgroup, empty as it must be by now. May be called twice."""
-        parts = _pod_parts(uid, qos, systemd=self._layout.systemd)
-        for tree in self._every_tree():
-            _remove(tree / self._relative(parts))
+        self._remove(_pod_parts(uid, qos, systemd=self._layout.systemd))
 
     def remove_root(self) -> None:
         """Remove everything this node made (`podwright down`)."""
-        for tree in self._every_tree():
-            for directory in filter(None, QOS_DIRECTORIES.values()):
-                _remove(tree / self._relative((directory,)))
-            _remove(tree / self._relative(()))
+        for directory in filter(None, QOS_DIRECTORIES.values()):
+            self._remove((directory,))
+        self._remove(())
 
     def pod_uids(self) -> set[str]:
         """Pods that have a cgroup here, whoever remembers them."""
@@ -135,9 +174,13 @@ class Cgroups:
     def statistics(self) -> dict[str, float]:
         return {"cgroups_made": float(self._made)}
 
+    async def aside(self, work: Callable[[], T]) -> T:
+        """Do what makes or removes cgroups: in a thread where it waits for systemd."""
+        return work() if self._systemd is None else await asyncio.to_thread(work)
+
     # Values.
 
-    def _write_values(self, parts: tuple[str, ...], values: CpuMemory) -> None:
+    def _write_values(self, parts: tuple[str, ...], values: CpuMemory, pids: int = 0) -> None:
         cpu = self._tree("cpu") / self._relative(parts)
         memory = self._tree("memory") / self._relative(parts)
         if self._layout.version == 1:
@@ -149,14 +192,53 @@ class Cgroups:
             _write(cpu / "cpu.weight", values.cpu_weight)
             _write(cpu / "cpu.max", f"{values.cpu_quota or 'max'} {PERIOD}")
             _write(memory / "memory.max", values.memory or "max")
+        if pids:
+            _write(self._tree("pids") / self._relative(parts) / "pids.max", pids)
 
-    def _ensure(self, parts: tuple[str, ...], values: CpuMemory) -> None:
+    def _ensure(self, parts: tuple[str, ...], values: CpuMemory, pids: int = 0) -> None:
+        if self._systemd is not None:
+            self._start(self._systemd, parts, properties(values, self._layout.version, pids))
+            return
         for tree in self._trees():
             path = tree / self._relative(parts)
             if not path.is_dir():
                 self._made += 1
                 self._make(tree, path)
-        self._write_values(parts, values)
+        self._write_values(parts, values, pids)
+
+    def _start(self, systemd: Systemd, parts: tuple[str, ...], limits: Mapping[str, Value]) -> None:
+        path = self._tree("memory") / self._relative(parts)
+        if path.is_dir():
+            systemd.set_limits(self._name(parts), limits)
+            return
+        systemd.start_slice(self._name(parts), limits)
+        deadline = time.monotonic() + APPEARANCE
+        while not path.is_dir():
+            if time.monotonic() > deadline:
+                raise CgroupError(
+                    f"systemd has not started {self._name(parts)} within {APPEARANCE:g} s",
+                    hint=f"See `systemctl status {self._name(parts)}`.",
+                )
+            time.sleep(0.001)
+        self._made += 1
+        if self._layout.version == 2:
+            _delegate(self._layout.mount, path, FOREIGN_V2)
+
+    def _remove(self, parts: tuple[str, ...]) -> None:
+        paths = [tree / self._relative(parts) for tree in self._every_tree()]
+        there = [path for path in paths if path.is_dir()]
+        if self._systemd is not None and there:
+            # It would end the processes, too; whoever made them has to.
+            if any(_populated(path) for path in there):
+                log.warning("slice %s stays for now: it holds processes", self._name(parts))
+                return
+            try:
+                self._systemd.stop_slice(self._name(parts))
+            except SystemdError as error:
+                log.warning("slice %s stays for now: %s", self._name(parts), error)
+                return
+        for path in there:
+            _remove(path)
 
     def _make(self, tree: Path, path: Path) -> None:
         try:
@@ -167,7 +249,7 @@ class Cgroups:
                 hint="The agent needs root and a writable /sys/fs/cgroup.",
             ) from error
         if self._layout.version == 2:
-            _delegate(tree, path)
+            _delegate(tree, path, CONTROLLERS_V2)
 
     # Names.
 
@@ -221,13 +303,30 @@ def _uid(directory: str) -> str:
     return name.removeprefix("pod").replace("_", "-")
 
 
-def _delegate(tree: Path, path: Path) -> None:
+def properties(values: CpuMemory, version: int, pids: int = 0) -> dict[str, Value]:
+    """The same limits in systemd's words (systemd.resource-control(5))."""
+    # It counts CPU time per second, in whole percents: what lies between is rounded up.
+    percents = -(-values.cpu_quota * 100 // PERIOD)
+    memory = values.memory or INFINITY
+    found: dict[str, Value] = {
+        "CPUAccounting": True,
+        "MemoryAccounting": True,
+        "TasksAccounting": True,
+        "CPUQuotaPerSecUSec": percents * 10_000 or INFINITY,
+        "TasksMax": pids or INFINITY,
+    }
+    if version == 1:
+        return {**found, "CPUShares": values.cpu_shares, "MemoryLimit": memory}
+    return {**found, "CPUWeight": values.cpu_weight, "MemoryMax": memory}
+
+
+def _delegate(tree: Path, path: Path, controllers: Iterable[str]) -> None:
     """Hand the controllers down to `path`: each level above must name them (cgroups(7))."""
     level = tree
     for part in path.relative_to(tree).parts:
         offered = (level / "cgroup.controllers").read_text().split()
         given = (level / "cgroup.subtree_control").read_text().split()
-        for controller in CONTROLLERS_V2:
+        for controller in controllers:
             if controller in offered and controller not in given:
                 _write(level / "cgroup.subtree_control", f"+{controller}")
         level = level / part
@@ -238,6 +337,13 @@ def _write(path: Path, value: int | str) -> None:
         path.write_text(str(value))
     except OSError as error:
         raise CgroupError(f"cannot write {value} to {path}: {error.strerror}") from error
+
+
+def _populated(path: Path) -> bool:
+    try:
+        return any(file.read_text() for file in path.rglob("cgroup.procs"))
+    except OSError:  # it goes while we look
+        return False
 
 
 def _remove(path: Path) -> None:

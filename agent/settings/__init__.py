@@ -54,6 +54,8 @@ class AgentSettings:
     cpu_manager_policy: str = "none"
     reserved_cpus: str | None = None
     max_pods: int = 110
+    pod_max_pids: int = -1
+    single_process_oom_kill: bool = False
     shutdown_grace_period: float = 0.0
     shutdown_grace_period_critical_pods: float = 0.0
     shutdown_grace_period_by_pod_priority: tuple[str, ...] = ()

@@ -169,6 +169,23 @@ SETTINGS: tuple[Setting, ...] = (
         help="How many pods the scheduler may send here.",
     ),
     Setting(
+        name="pod-max-pids",
+        type=int,
+        default=-1,
+        metavar="N",
+        group=_NODE,
+        help="How many processes and threads a pod may have; -1: as many as the node.",
+    ),
+    Setting(
+        name="single-process-oom-kill",
+        type=settings.boolean,
+        default=False,
+        metavar="true|false",
+        group=_NODE,
+        help="Of a container without memory left, end the largest process only. Otherwise all its "
+        "processes end, where the kernel can (cgroup v2).",
+    ),
+    Setting(
         name="shutdown-grace-period",
         type=settings.duration,
         default=0.0,

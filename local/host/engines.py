@@ -55,6 +55,8 @@ class Engine:
     whoever happened to start the engine."""
     namespace: Path | None = None
     """None is the machine's own network."""
+    driver: str = "cgroupfs"
+    """Of cgroups: with `systemd`, the parent is a slice."""
 
     @property
     def socket(self) -> Path:
@@ -124,8 +126,8 @@ class Engine:
                 f"--pidfile={self.run / 'docker.pid'}",
                 f"--host={self.url}",
                 f"--containerd={self.run / 'containerd.sock'}",
-                f"--cgroup-parent=/{self.cgroup_parent}",
-                "--exec-opt=native.cgroupdriver=cgroupfs",
+                f"--cgroup-parent={'/' if self.driver == 'cgroupfs' else ''}{self.cgroup_parent}",
+                f"--exec-opt=native.cgroupdriver={self.driver}",
                 "--bridge=none",
                 "--iptables=false",
                 "--ip-masq=false",

@@ -25,6 +25,7 @@ from tests.vm.machine import test
 
 SLICE = (
     "-q",
+    "tests/integration/agent/test_resources.py",
     "tests/integration/agent/test_cpus.py",
     "tests/integration/agent/test_kernel.py",
 )

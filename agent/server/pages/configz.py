@@ -44,6 +44,8 @@ def configuration(settings: AgentSettings, cgroup_driver: str) -> dict[str, Any]
         "cgroupsPerQOS": True,
         "cgroupDriver": cgroup_driver,
         "maxPods": settings.max_pods,
+        "podPidsLimit": settings.pod_max_pids,
+        "singleProcessOOMKill": settings.single_process_oom_kill,
         "serializeImagePulls": False,
         "evictionHard": _thresholds(settings.eviction_hard),
         "evictionSoft": _thresholds([one.rpartition("=")[0] for one in settings.eviction_soft]),

@@ -41,6 +41,8 @@ from tests.unit.agent.node import FakeNetwork
 
 DIRECTORY = Path("/tmp/podwright-test-agent")
 CGROUP = "/podwright-test-agent"
+PIDS = 200
+"""Processes that a pod may have."""
 
 
 @pytest.fixture(scope="session")
@@ -51,9 +53,9 @@ def engine() -> Iterator[Engine]:
         yield engine
 
 
-def layout() -> Layout:
+def layout(driver: str = "cgroupfs") -> Layout:
     unified = (MOUNT / "cgroup.controllers").exists()
-    return Layout(version=2 if unified else 1, root=CGROUP)
+    return Layout(version=2 if unified else 1, systemd=driver == "systemd", root=CGROUP)
 
 
 def remove_cgroups(cgroups: Cgroups) -> None:
@@ -61,16 +63,22 @@ def remove_cgroups(cgroups: Cgroups) -> None:
     cgroups.remove_strays(cgroups.pod_uids())
     cgroups.remove_root()
     for tree in [MOUNT, *MOUNT.iterdir()]:
-        path = tree / CGROUP.strip("/")
-        if path.is_dir():
-            path.rmdir()
+        for name in (CGROUP.strip("/"), f"{CGROUP.strip('/').replace('-', '_')}.slice"):
+            if (tree / name).is_dir():
+                (tree / name).rmdir()
 
 
 @pytest.fixture
-def cgroups() -> Iterator[Cgroups]:
+def driver() -> str:
+    """Of cgroups. A module may have its tests run with both, and then needs engines of its own."""
+    return "cgroupfs"
+
+
+@pytest.fixture
+def cgroups(driver: str) -> Iterator[Cgroups]:
     if os.geteuid() != 0:
         pytest.skip("needs root")
-    cgroups = Cgroups(layout())
+    cgroups = Cgroups(layout(driver), pod_pids=PIDS)
     remove_cgroups(cgroups)
     yield cgroups
     remove_cgroups(cgroups)

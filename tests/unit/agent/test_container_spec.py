@@ -298,7 +298,7 @@ def test_cgroup_parents(layout: Layout, qos: str, parent: str) -> None:
 
 def test_cgroups_of_version_2(tmp_path: Path) -> None:
     """On ordinary files: which values are written where."""
-    cgroups = Cgroups(Layout(version=2, root="/x", mount=tmp_path))
+    cgroups = Cgroups(Layout(version=2, root="/x", mount=tmp_path), pod_pids=77)
     for path in ("", "x", "x/kubepods", "x/kubepods/burstable", "x/kubepods/besteffort"):
         (tmp_path / path).mkdir(exist_ok=True)
         (tmp_path / path / "cgroup.controllers").write_text("cpu memory pids")
@@ -310,5 +310,11 @@ def test_cgroups_of_version_2(tmp_path: Path) -> None:
     assert (pod / "cpu.weight").read_text() == "39"
     assert (pod / "cpu.max").read_text() == "50000 100000"
     assert (pod / "memory.max").read_text() == "max"
+    assert (pod / "pids.max").read_text() == "77"
+    assert not (tmp_path / "x/kubepods/burstable/pids.max").exists()
+    (pod / "abc").mkdir()
+    cgroups.kill_together("u-12", "Burstable", "gone")
+    cgroups.kill_together("u-12", "Burstable", "abc")
+    assert (pod / "abc" / "memory.oom.group").read_text() == "1"
     assert (tmp_path / "x/kubepods/burstable/cgroup.subtree_control").read_text() == "+pids"
     assert cgroups.pod_uids() == {"u-12"}

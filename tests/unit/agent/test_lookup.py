@@ -116,7 +116,7 @@ async def test_the_log_before_the_restart(tmp_path: Path) -> None:
 async def test_all_pods_with_the_status_of_now(tmp_path: Path) -> None:
     node = await started(tmp_path)
     assert [p.status.phase for p in Pods(node.manager).pods()] == ["Running"]
-    usage = PodsUsage(node.manager, version=1, systemd=False)
+    usage = PodsUsage(node.manager, version=1)
     (one,) = usage.pods()
     assert (one.uid, set(one.containers)) == (UID, {"web"})
     assert usage.node().memory == 0, "no kernel wrote into these files"
