@@ -116,6 +116,14 @@ def _elsewhere(request: Request, snapshot: Snapshot) -> Iterator[str]:
                 "without its nodeSelector and required node affinity, or with the labels they ask"
                 f" for, {_named(snapshot, helped)} could take it"
             )
+    if request.rules.required is not None:
+        rules = replace(request.rules, required=None)
+        helped = feasible(replace(request, rules=rules), snapshot)
+        if helped.any():
+            yield (
+                "without the node affinity that its scheduler adds, "
+                f"{_named(snapshot, helped)} could take it"
+            )
     if request.host_ports:
         helped = feasible(replace(request, host_ports=frozenset()), snapshot)
         if helped.any():

@@ -46,15 +46,17 @@ def owner_spread(request: Request, snapshot: Snapshot, candidates: Mask) -> Scor
     scores, zones = _fewest(counts, candidates), snapshot.domains(ZONE)
     if isinstance(scores, float) or not zones.values:
         return scores
-    by_zone = _fewest(zones.spread(zones.sums(counts, candidates)), candidates)
-    both = (scores + ZONE_WEIGHT * by_zone) / (1.0 + ZONE_WEIGHT)
+    by_zone = zones.sums(counts, candidates)
+    most = by_zone.max()
+    values = MAX_SCORE * (most - by_zone) / most if most else np.full(len(by_zone), MAX_SCORE)
+    both = (scores + zones.spread(ZONE_WEIGHT * values)) / (1.0 + ZONE_WEIGHT)
     return np.where(zones.known, both, scores)
 
 
 def _fewest(counts: NDArray[Any], candidates: Mask) -> Scores | float:
     """100 for none, 0 for the most that a candidate has."""
-    most = counts[candidates].max(initial=0)
-    return MAX_SCORE if most == 0 else MAX_SCORE * (most - counts) / most
+    most = np.max(counts, where=candidates, initial=0)
+    return MAX_SCORE if most == 0 else (most - counts) * (MAX_SCORE / most)
 
 
 def preferred_affinity(request: Request, snapshot: Snapshot, candidates: Mask) -> Scores | float:

@@ -65,10 +65,14 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Domains:
-    """The cluster divided by one label: `ids` by row (-1: the node has no such label), and values."""
+    """The cluster divided by one label: `ids` by row (-1: the node has no such label), and values.
+
+    `bins` are the same numbers, one higher, so that nodes without the label are counted apart.
+    """
 
     ids: NDArray[np.int32]
     values: tuple[str, ...]
+    bins: NDArray[np.intp]
 
     @property
     def known(self) -> Mask:
@@ -78,10 +82,11 @@ class Domains:
 
     def sums(self, counts: NDArray[np.int32], where: Mask) -> NDArray[np.float64]:
         """The sum of `counts` over the rows of each domain, as far as `where` holds."""
-        rows = where & self.known
-        weights = counts[rows].astype(np.float64)
-        sums = np.bincount(self.ids[rows], weights=weights, minlength=len(self.values))
-        return sums.astype(np.float64)
+        weights = np.where(where, counts, 0)
+        sums: NDArray[np.float64] = np.bincount(
+            self.bins, weights=weights, minlength=len(self.values) + 1
+        ).astype(np.float64, copy=False)
+        return sums[1:]
 
     def spread(self, sums: NDArray[np.float64]) -> NDArray[np.float64]:
         """What each row gets when every domain has its sum: 0 without the label."""
@@ -235,7 +240,7 @@ class Snapshot:
             value = self.row(int(number)).labels.get(topology_key)
             if value is not None:
                 ids[number] = known.setdefault(value, len(known))
-        return Domains(ids, tuple(known))
+        return Domains(ids, tuple(known), ids.astype(np.intp) + 1)
 
     def _reach(self, request: Request) -> Mask:
         named = nodes.named_nodes(request.spec)

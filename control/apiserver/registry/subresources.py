@@ -66,6 +66,8 @@ async def bind(
                 name,
                 f'pod {name} is already assigned to node "{current.spec.node_name}"',
             )
+        if current.spec.scheduling_gates:
+            raise _not_bound(kind, name, f"pod {name} has non-empty .spec.schedulingGates")
         _assign(registry, current, binding)
         return current
 
@@ -83,6 +85,7 @@ def _assign(registry: Registry, pod: Pod, binding: Binding) -> None:
         type="PodScheduled", status="True", last_transition_time=now_string(registry.clock)
     )
     pod.status.conditions = [*others, scheduled]
+    pod.status.nominated_node_name = ""  # what it has waited for, it has
 
 
 def _check_binding(binding: Binding, namespace: str, name: str) -> None:

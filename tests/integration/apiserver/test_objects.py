@@ -257,14 +257,23 @@ async def test_binding_assigns_once(api: Api, namespace: str) -> None:
     path = f"/api/v1/namespaces/{namespace}/pods"
     body = {
         "metadata": {"name": "p"},
-        "spec": {"containers": [{"name": "c", "image": "i"}], "schedulerName": "nobody"},
+        "spec": {
+            "containers": [{"name": "c", "image": "i"}],
+            "schedulerName": "nobody",
+            "schedulingGates": [{"name": "a/b"}],
+        },
     }
-    await api.ok("POST", path, body)
+    made = await api.ok("POST", path, body)
+    assert [one["reason"] for one in made["status"]["conditions"]] == ["SchedulingGated"]
     binding = {"metadata": {"name": "p"}, "target": {"kind": "Node", "name": "n1"}}
+    code, status = await api.post(f"{path}/p/binding", binding)
+    assert code == 409 and "pod p has non-empty .spec.schedulingGates" in status["message"]
+    await api.patch(f"{path}/p", {"spec": {"schedulingGates": []}})
+    await api.patch(f"{path}/p/status", {"status": {"nominatedNodeName": "n2"}})
     code, status = await api.post(f"{path}/p/binding", binding)
     assert (code, status["status"]) == (201, "Success")
     pod = await api.ok("GET", f"{path}/p")
-    assert pod["spec"]["nodeName"] == "n1"
+    assert pod["spec"]["nodeName"] == "n1" and "nominatedNodeName" not in pod["status"]
     assert {c["type"]: c["status"] for c in pod["status"]["conditions"]}["PodScheduled"] == "True"
     code, status = await api.post(f"{path}/p/binding", binding)
     assert code == 409 and 'pod p is already assigned to node "n1"' in status["message"]

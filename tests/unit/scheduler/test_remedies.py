@@ -2,12 +2,14 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 
-from api.core import Node, Pod
+from api.core import Node, NodeSelector, Pod
 from control.scheduler.filters import feasible
 from control.scheduler.remedies import remedies
 from control.scheduler.request import request_of
+from control.scheduler.rules import Rules
 from control.scheduler.snapshot import Snapshot
 from tests.unit.controllers.test_volumes import volume
 from tests.unit.scheduler.making import node, pod
@@ -143,6 +145,15 @@ def test_a_pod_that_fits_by_now_only_waits_for_its_turn() -> None:
     gated = pod("p", schedulingGates=[{"name": "example.com/wait"}])
     assert remedies(request_of(gated), snapshot) == [
         "without its scheduling gates, n1 could take it"
+    ]
+
+
+def test_what_the_scheduler_adds_may_be_in_the_way() -> None:
+    term = {"matchExpressions": [{"key": "pool", "operator": "Exists"}]}
+    added = msgspec.convert({"nodeSelectorTerms": [term]}, type=NodeSelector)
+    request = request_of(pod("p"), Rules(required=added))
+    assert remedies(request, cluster([node("n1")], {})) == [
+        "without the node affinity that its scheduler adds, n1 could take it"
     ]
 
 
