@@ -13,7 +13,6 @@ import os
 import re
 import shutil
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +22,7 @@ import pytest
 
 from local.cluster import Cluster
 from local.host import images
+from tests.patience import wait_until
 
 STATE = Path(os.environ.get("PODWRIGHT_TEST_STATE", "/tmp/podwright-e2e"))
 FAILURES = Path(os.environ.get("PODWRIGHT_TEST_LOGS", "/tmp/podwright-e2e-failures"))
@@ -81,34 +81,9 @@ def whole_cluster(request: pytest.FixtureRequest) -> Iterator[None]:
 # -- waiting -------------------------------------------------------------------------------------
 
 
-def eventually(
-    condition: Callable[[], Any], deadline: float = 60.0, *, interval: float = 0.2
-) -> Any:
-    """The condition's first true answer. An AssertionError, or the failure of a client, counts as
-    "not yet", and is what the test fails with when the time is over."""
-    end = time.monotonic() + deadline
-    while True:
-        late = time.monotonic() >= end
-        try:
-            if answer := condition():
-                return answer
-        except (AssertionError, subprocess.SubprocessError, OSError, LookupError):
-            if late:
-                raise
-        assert not late, f"not within {deadline:g} s: {_words(condition)}"
-        time.sleep(interval)
-
-
-def _words(condition: Callable[[], Any]) -> str:
-    code = getattr(condition, "__code__", None)
-    if code is None:
-        return repr(condition)
-    return f"{condition.__qualname__} ({Path(code.co_filename).name}:{code.co_firstlineno})"
-
-
 @pytest.fixture(name="eventually", scope="session")
 def eventually_fixture() -> Callable[..., Any]:
-    return eventually
+    return wait_until
 
 
 # -- kubectl -------------------------------------------------------------------------------------
@@ -221,7 +196,7 @@ def namespace(cluster: Cluster, core: Any, request: pytest.FixtureRequest) -> It
     words = re.sub(r"[^a-z0-9]+", "-", request.node.name.removeprefix("test_").lower()).strip("-")
     name = f"{words[:40].rstrip('-')}-{os.urandom(3).hex()}"
     core.create_namespace({"metadata": {"name": name}})
-    eventually(lambda: _account(core, name), 30)
+    wait_until(lambda: _account(core, name), 30)
     try:
         yield name
     finally:

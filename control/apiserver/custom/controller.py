@@ -24,7 +24,8 @@ import msgspec
 from api import timestamps
 from api.client import Client
 from api.custom import Custom, custom_type
-from api.errors import is_conflict, is_not_found
+from api.deletion import delete_if_there
+from api.errors import is_conflict
 from api.scheme import SERVED, Resource
 from base.clock import Clock
 from base.errors import PodwrightError
@@ -265,9 +266,12 @@ class Definitions:
         while True:
             listed = await self._client.list(type_, limit=_PAGE, continue_=token)  # type: ignore[type-var]
             for obj in listed.items:
-                metadata = obj.metadata
-                if not metadata.deletion_timestamp:
-                    await self._delete(type_, metadata)
+                if not obj.metadata.deletion_timestamp:
+                    await delete_if_there(
+                        self._client,
+                        obj,  # type: ignore[arg-type]
+                        propagation_policy="Background",
+                    )
             count += len(listed.items)
             token = listed.continue_
             if not token:
@@ -276,19 +280,6 @@ class Definitions:
             return 0
         left = await self._client.list(type_, limit=1)  # type: ignore[type-var]
         return count if left.items else 0
-
-    async def _delete(self, type_: type[Custom], metadata: Any) -> None:
-        try:
-            await self._client.delete(
-                type_,  # type: ignore[arg-type]
-                metadata.name,
-                metadata.namespace,
-                uid=metadata.uid,
-                propagation_policy="Background",
-            )
-        except PodwrightError as error:
-            if not is_not_found(error):
-                raise
 
     async def _tell_terminating(self, tree: Tree, holds: bool, reason: str, message: str) -> Tree:
         known = condition(tree, names.TERMINATING)

@@ -7,6 +7,7 @@ from api import timestamps
 from api.certificates import CertificateSigningRequest
 from api.client import Client
 from api.core import Event, Secret
+from api.deletion import delete_if_there
 from api.errors import is_conflict
 from api.objects import Key
 from api.struct import ApiStruct
@@ -14,7 +15,6 @@ from base.errors import PodwrightError
 from base.tasks import TaskGuard
 from control.controllers.context import Context
 from control.controllers.controller import Controller
-from control.controllers.deletion import delete_if_there
 
 DECIDED_CSR_TTL = timedelta(hours=1)
 PENDING_CSR_TTL = timedelta(hours=24)

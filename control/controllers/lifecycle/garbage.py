@@ -27,6 +27,7 @@ import msgspec
 from api import objects
 from api.core import Namespace
 from api.custom import Custom
+from api.deletion import delete_if_there
 from api.errors import is_conflict, is_not_found
 from api.informer import Informer
 from api.meta import ObjectMeta, OwnerReference
@@ -38,7 +39,6 @@ from base.tasks import TaskGuard
 from base.workqueue import WorkQueue
 from control.controllers.context import Context
 from control.controllers.controller import Controller
-from control.controllers.deletion import delete_if_there
 from control.controllers.lifecycle.ownership import (
     FOREGROUND,
     ORPHAN,

@@ -10,13 +10,13 @@ import base64
 from collections.abc import Mapping
 
 from api.core import Secret, ServiceAccount
+from api.deletion import delete_if_there
 from api.errors import is_not_found
 from api.objects import Key
 from base.errors import PodwrightError
 from control.auth.tokens import claims
 from control.controllers.context import Context
 from control.controllers.controller import Controller
-from control.controllers.deletion import delete_if_there
 
 TYPE = "kubernetes.io/service-account-token"
 NAME, UID = "kubernetes.io/service-account.name", "kubernetes.io/service-account.uid"

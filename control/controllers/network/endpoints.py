@@ -11,12 +11,12 @@ from api.core import (
     ObjectReference,
     Service,
 )
+from api.deletion import delete_if_there
 from api.errors import is_already_exists
 from api.meta import ObjectMeta
 from api.objects import Key
 from base.errors import PodwrightError
 from control.controllers.context import Context
-from control.controllers.deletion import delete_if_there
 from control.controllers.network.backends import Backend, Ports, backends
 from control.controllers.network.triggers import ANNOTATION, Triggers, dated
 from control.controllers.network.watching import BackendController, has_backends

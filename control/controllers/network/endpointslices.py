@@ -11,6 +11,7 @@ import msgspec
 
 from api import nodes, objects
 from api.core import Node, ObjectReference, Service
+from api.deletion import delete_if_there
 from api.discovery import (
     Endpoint,
     EndpointConditions,
@@ -23,7 +24,6 @@ from api.objects import Key
 from control.controllers import indexes
 from control.controllers.context import Context
 from control.controllers.controller import Behind
-from control.controllers.deletion import delete_if_there
 from control.controllers.expectations import LAPSE_SECONDS, Expectations
 from control.controllers.network.backends import Backend, Ports, backends
 from control.controllers.network.hints import Hints

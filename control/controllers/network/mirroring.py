@@ -15,6 +15,7 @@ import msgspec
 
 from api import objects
 from api.core import EndpointAddress, Endpoints, EndpointSubset, Service
+from api.deletion import delete_if_there
 from api.discovery import Endpoint, EndpointConditions, EndpointPort, EndpointSlice
 from api.errors import is_already_exists
 from api.meta import ObjectMeta
@@ -22,7 +23,6 @@ from api.objects import Key
 from base.errors import PodwrightError
 from control.controllers.context import Context
 from control.controllers.controller import Behind, Controller
-from control.controllers.deletion import delete_if_there
 from control.controllers.network.endpointslices import (
     MANAGED_BY_LABEL,
     MAX_PER_SLICE,

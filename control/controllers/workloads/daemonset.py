@@ -5,28 +5,25 @@
 binds the pods (step 3 of the walk), so that what they request is counted like any other pod's.
 """
 
-from api.apps import ControllerRevision, DaemonSet
+from api.apps import DaemonSet
 from api.core import Node, Pod
 from api.objects import Key
-from api.pods import next_availability
-from base.errors import PodwrightError
 from control.controllers.context import Context
 from control.controllers.workloads import daemons
 from control.controllers.workloads.daemons import Fleet, Step
-from control.controllers.workloads.history import REVISION, Histories, Present, hash_of
-from control.controllers.workloads.podowner import PodOwner, is_passing, soonest
+from control.controllers.workloads.history import REVISION, Present, hash_of
+from control.controllers.workloads.revisioned import Outcome, RevisionedOwner, told
 
 
-class DaemonSetController(PodOwner[DaemonSet]):
+class DaemonSetController(RevisionedOwner[DaemonSet]):
     """Keeps a pod of each DaemonSet on every fit node."""
 
     name = "daemonset-controller"
     kind = DaemonSet
+    label = REVISION
 
     def __init__(self, context: Context) -> None:
         super().__init__(context)
-        self._histories = Histories(context, label=REVISION)
-        self.watch_owned(ControllerRevision, "DaemonSet")
         self._nodes = context.informers.of(Node)
         self._nodes.subscribe(self._on_node)
 
@@ -53,35 +50,23 @@ class DaemonSetController(PodOwner[DaemonSet]):
             return "FailedDaemonPod", f"Found failed {named}, will try to kill it"
         return "SucceededDaemonPod", f"Found succeeded {named}, will try to delete it"
 
-    async def sync(self, owner: DaemonSet, key: Key) -> float | None:
-        if owner.metadata.deletion_timestamp:
-            return None  # its revisions may be gone before its pods: nothing could be told of it
-        mine = await self.claimed(owner)
-        present = await self._histories.present(owner, await self._histories.of(owner))
-        now = self.clock.now()
+    async def follow(
+        self, owner: DaemonSet, key: Key, mine: list[Pod], present: Present
+    ) -> Outcome:
         hash_ = hash_of(present.revision.metadata.labels)
-        fleet = daemons.gather(owner, self._nodes.items(), mine, hash_, now)
-        failure, wait = await self._carry_out(fleet, key)
-        await self._histories.clean(owner, present, _in_use(present, mine))
-        await self.write_status(owner, daemons.status_of(fleet, present.collisions))
-        if failure:
-            raise PodwrightError(failure)
-        soon = next_availability(mine, min_ready_seconds=owner.spec.min_ready_seconds, now=now)
-        return soonest(wait, soon)
+        fleet = daemons.gather(owner, self._nodes.items(), mine, hash_, self.clock.now())
+        failure, wait = await told(self._carry_out(fleet, key))
+        status = daemons.status_of(fleet, present.collisions)
+        return Outcome(fleet.now, status, _in_use(present, mine), failure, wait)
 
-    async def _carry_out(self, fleet: Fleet, key: Key) -> tuple[str, float | None]:
-        """Why it failed, or an empty string; and in how many seconds there is more to do."""
-        try:
-            step = daemons.manage(fleet)
-            wait, busy = await self.replace_ended(fleet.owner, key, step.ended, fleet.now)
-            await self._write(fleet, key, step)
-            if not (busy or step.create or step.delete):
-                await self._write(fleet, key, daemons.update(fleet))
-        except PodwrightError as error:
-            if is_passing(error):
-                raise
-            return str(error), None
-        return "", wait
+    async def _carry_out(self, fleet: Fleet, key: Key) -> float | None:
+        """Make the pods right; returns in how many seconds there is more to do."""
+        step = daemons.manage(fleet)
+        wait, busy = await self.replace_ended(fleet.owner, key, step.ended, fleet.now)
+        await self._write(fleet, key, step)
+        if not (busy or step.create or step.delete):
+            await self._write(fleet, key, daemons.update(fleet))
+        return wait
 
     async def _write(self, fleet: Fleet, key: Key, step: Step) -> None:
         for pod in step.delete:

@@ -15,6 +15,7 @@ import msgspec
 from api import objects, pods
 from api.apps import Deployment, DeploymentStatus, ReplicaSet, ReplicaSetSpec
 from api.core import Pod
+from api.deletion import delete_if_there
 from api.errors import is_already_exists, is_namespace_terminating, is_not_found
 from api.meta import LabelSelector, ObjectMeta
 from api.objects import Key
@@ -24,7 +25,6 @@ from control.controllers import indexes
 from control.controllers.claims import adopt, claim, release
 from control.controllers.context import Context
 from control.controllers.controller import Controller
-from control.controllers.deletion import delete_if_there
 from control.controllers.sight import Sight
 from control.controllers.workloads import progress, rollout
 

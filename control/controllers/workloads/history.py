@@ -19,6 +19,7 @@ from api import objects
 from api.apps import ControllerRevision, DaemonSet, StatefulSet
 from api.codec import decode
 from api.core import PodTemplateSpec
+from api.deletion import delete_if_there
 from api.errors import is_already_exists
 from api.meta import ObjectMeta
 from api.selectors import from_label_selector
@@ -26,7 +27,6 @@ from base.errors import PodwrightError
 from control.controllers import indexes
 from control.controllers.claims import adopt, claim, release
 from control.controllers.context import Context
-from control.controllers.deletion import delete_if_there
 from control.controllers.workloads.rollout import template_hash
 
 HASH = "controller.kubernetes.io/hash"

@@ -8,33 +8,33 @@ one that cannot be reached keeps it until somebody deletes it by force.
 
 import msgspec
 
-from api.apps import ControllerRevision, StatefulSet
+from api.apps import StatefulSet
 from api.core import PersistentVolumeClaim, Pod
 from api.errors import is_already_exists, is_namespace_terminating, is_not_found
 from api.objects import Key
-from api.pods import next_availability
 from base.errors import PodwrightError, TemporaryError
 from control.controllers.context import Context
 from control.controllers.workloads import claimowners, ordinals, stateful
 from control.controllers.workloads.history import (
     HASH,
-    Histories,
     Present,
     hash_of,
     template_of,
 )
-from control.controllers.workloads.podowner import PodOwner, Words, is_passing, soonest
+from control.controllers.workloads.podowner import Words, soonest
+from control.controllers.workloads.revisioned import Outcome, RevisionedOwner, told
 from control.controllers.workloads.stateful import View
 
 STALE_SECONDS = 1.0
 """How often to look whether a claim that goes with its former pod is gone."""
 
 
-class StatefulSetController(PodOwner[StatefulSet]):
+class StatefulSetController(RevisionedOwner[StatefulSet]):
     """Keeps the pods of StatefulSets, each with its name and its claims."""
 
     name = "statefulset-controller"
     kind = StatefulSet
+    label = HASH
     words = Words(
         created="create Pod {pod} in StatefulSet {owner} successful",
         not_created="create Pod {pod} in StatefulSet {owner} failed error: {error}",
@@ -44,8 +44,6 @@ class StatefulSetController(PodOwner[StatefulSet]):
 
     def __init__(self, context: Context) -> None:
         super().__init__(context)
-        self._histories = Histories(context, label=HASH)
-        self.watch_owned(ControllerRevision, "StatefulSet")
         self._claims = context.informers.of(PersistentVolumeClaim)
 
     def belongs(self, owner: StatefulSet, pod: Pod) -> bool:
@@ -57,22 +55,14 @@ class StatefulSetController(PodOwner[StatefulSet]):
             return "RecreatingFailedPod", f"{set_} is recreating failed Pod {pod.metadata.name}"
         return "RecreatingTerminatedPod", f"{set_} is recreating terminated Pod {pod.metadata.name}"
 
-    async def sync(self, owner: StatefulSet, key: Key) -> float | None:
-        if owner.metadata.deletion_timestamp:
-            return None  # its revisions may be gone before its pods: nothing could be told of it
-        mine = await self.claimed(owner)
-        present = await self._histories.present(owner, await self._histories.of(owner))
+    async def follow(
+        self, owner: StatefulSet, key: Key, mine: list[Pod], present: Present
+    ) -> Outcome:
         view = self._look(owner, mine, present)
-        failure, wait = await self._carry_out(view, key, present)
+        failure, wait = await told(self._carry_out(view, key, present))
         status = stateful.status_of(view, present.collisions)
         in_use = {hash_of(pod.metadata.labels) for pod in mine} | {status.current_revision}
-        await self._histories.clean(owner, present, in_use)
-        await self.write_status(owner, status)
-        if failure:
-            raise PodwrightError(failure)
-        seconds = owner.spec.min_ready_seconds
-        soon = next_availability(mine, min_ready_seconds=seconds, now=view.now)
-        return soonest(wait, soon)
+        return Outcome(view.now, status, in_use, failure, wait)
 
     def _look(self, owner: StatefulSet, mine: list[Pod], present: Present) -> View:
         update = present.revision.metadata.name
@@ -103,21 +93,16 @@ class StatefulSetController(PodOwner[StatefulSet]):
         found = (self._claims.get(name, owner.metadata.namespace) for name in names)
         return [claim for claim in found if claim is not None]
 
-    async def _carry_out(self, view: View, key: Key, present: Present) -> tuple[str, float | None]:
-        """Why it failed, or an empty string; and in how many seconds there is more to do."""
+    async def _carry_out(self, view: View, key: Key, present: Present) -> float | None:
+        """Make pods and claims right; returns in how many seconds there is more to do."""
         owner, step = view.owner, stateful.plan(view)
-        try:
-            await self._keep(view)
-            wait, _ = await self.replace_ended(owner, key, step.ended, view.now)
-            for pod in step.delete:
-                await self.delete_pod(owner, key, pod)
-            for number in step.create:
-                await self._create(view, key, number, present)
-        except PodwrightError as error:
-            if is_passing(error):
-                raise
-            return str(error), None
-        return "", soonest(wait, STALE_SECONDS if view.stale else None)
+        await self._keep(view)
+        wait, _ = await self.replace_ended(owner, key, step.ended, view.now)
+        for pod in step.delete:
+            await self.delete_pod(owner, key, pod)
+        for number in step.create:
+            await self._create(view, key, number, present)
+        return soonest(wait, STALE_SECONDS if view.stale else None)
 
     async def _keep(self, view: View) -> None:
         """What belongs to pods that are there: labels, claims, and the claims' owners."""

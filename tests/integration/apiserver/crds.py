@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
-import time
 import uuid
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
 
 from api.scheme import find
 from tests.integration.apiserver.conftest import Api
+from tests.patience import eventually as eventually
 
 served = pytest.mark.skipif(
     find("apiextensions.k8s.io", "v1", "customresourcedefinitions") is None,
@@ -102,15 +100,6 @@ def widget(group: str, name: str, api: str = "v1", **more: Any) -> dict[str, Any
 
 def new_group() -> str:
     return f"g{uuid.uuid4().hex[:8]}.example.com"
-
-
-async def eventually(ask: Callable[[], Awaitable[Any]], seconds: float = 15.0) -> Any:
-    """What `ask` returns as soon as it is true."""
-    ends = time.monotonic() + seconds
-    while not (found := await ask()):
-        assert time.monotonic() < ends, "waited in vain"
-        await asyncio.sleep(0.02)
-    return found
 
 
 async def define(api: Api, group: str, *versions: dict[str, Any], **spec: Any) -> None:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import json
-import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import aiohttp
@@ -18,6 +16,7 @@ import pytest_asyncio
 from base import pki
 from base.clock import SystemClock
 from tests.integration.apiserver.conftest import Api, Server
+from tests.patience import eventually
 
 ISSUER = "https://kubernetes.default.svc.cluster.local"
 Connect = Callable[..., Api]
@@ -71,16 +70,6 @@ async def token_of(api: Api, robot: str, **spec: Any) -> str:
     found = await api.ok("POST", f"{robot}/token", {"spec": spec})
     token: str = found["status"]["token"]
     return token
-
-
-async def eventually(look: Callable[[], Awaitable[Any]], seconds: float = 10.0) -> Any:
-    ends = time.monotonic() + seconds
-    while True:
-        found = await look()
-        if found:
-            return found
-        assert time.monotonic() < ends
-        await asyncio.sleep(0.05)
 
 
 async def make_pod(api: Api, namespace: str, node: str = "", **spec: Any) -> dict[str, Any]:

@@ -3,8 +3,7 @@
 Nodes are objects that a fake agent keeps alive; it makes pods run, become ready and go away.
 """
 
-import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -22,7 +21,6 @@ from api.informer import Informer
 from api.meta import ObjectMeta
 from api.metrics import ContainerMetrics, PodMetrics
 from base.clock import SystemClock
-from base.errors import PodwrightError
 from base.tasks import TaskGuard
 from control import initial, pki
 from control.apiserver import build
@@ -31,30 +29,14 @@ from control.controllers.manager import Manager
 from control.scheduler.profile import Configuration
 from control.settings import ControlSettings
 from control.store.sqlite import SqliteStore
+from tests.patience import DEADLINE as DEADLINE
+from tests.patience import eventually as eventually
 from tests.unit.controllers.making import deployment
 from tests.unit.scheduler.making import node
 
 T = TypeVar("T")
-DEADLINE = 15.0
 GRACE = 1.5
 """Seconds a node may be silent here, instead of 40."""
-
-
-async def eventually(check: Callable[[], Awaitable[T]], seconds: float = DEADLINE) -> T:
-    """The first true answer of `check`; its last error or answer when the deadline passes."""
-    last: Any = None
-    try:
-        async with asyncio.timeout(seconds):
-            while True:
-                try:
-                    last = await check()
-                    if last:
-                        return last
-                except (AssertionError, LookupError, PodwrightError) as error:
-                    last = error
-                await asyncio.sleep(0.02)
-    except TimeoutError:
-        raise AssertionError(f"not within {seconds} s; last: {last!r}") from None
 
 
 class ShiftedClock(SystemClock):

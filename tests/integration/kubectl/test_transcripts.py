@@ -12,9 +12,8 @@ import json
 import re
 import shutil
 import threading
-import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -29,6 +28,7 @@ from base.tasks import TaskGuard
 from tests.integration.apiserver.conftest import Server
 from tests.integration.controllers.conftest import FakeAgents
 from tests.integration.kubectl.conftest import Kubectl
+from tests.patience import wait_until as eventually
 
 DEADLINE = 30.0
 
@@ -122,14 +122,6 @@ def kubectl(server: Server, nodes: Nodes) -> Kubectl:
     made("create", "namespace", namespace)
     eventually(lambda: "default" in made("get", "serviceaccounts", "-o", "name"))
     return made
-
-
-def eventually(check: Callable[[], Any]) -> Any:
-    end = time.monotonic() + DEADLINE
-    while not (found := check()):
-        assert time.monotonic() < end, f"not within {DEADLINE} s; last: {found!r}"
-        time.sleep(0.1)
-    return found
 
 
 def statuses(kubectl: Kubectl, *arguments: str) -> dict[str, str]:

@@ -10,11 +10,11 @@ import msgspec
 
 from api import conditions, timestamps
 from api.batch import Job, JobStatus
+from api.deletion import delete_if_there
 from api.objects import Key
 from base.errors import PodwrightError
 from control.controllers.context import Context
 from control.controllers.controller import Behind
-from control.controllers.deletion import delete_if_there
 from control.controllers.expectations import LAPSE_SECONDS
 from control.controllers.workloads.jobs import counting
 from control.controllers.workloads.jobs.plan import Plan, plan

@@ -1,4 +1,4 @@
-"""Deleting what a controller has seen, and nothing that has taken its name since."""
+"""Deleting what was seen, and nothing that has taken its name since. Serves whoever cleans up."""
 
 from __future__ import annotations
 
