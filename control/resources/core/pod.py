@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import msgspec
 
 from api import pods, validation
-from api.core import Pod
+from api.core import Pod, PodStatus
 from api.fielderrors import FieldError, Path, forbidden, invalid
 from api.meta import DeleteOptions
 from api.poddefaults import default_pod_only, default_pod_spec
@@ -129,7 +129,7 @@ class PodStrategy(Strategy[Pod]):
         for why in validation.dns1123_subdomain(nominated) if nominated else ():
             errors.append(invalid(where, nominated, why))
         errors += mirror_update_errors(new, old)
-        return [*errors, *_restarted_backwards(new, old)]
+        return [*errors, *_address_errors(new.status), *_restarted_backwards(new, old)]
 
     def fields(self, obj: Pod) -> dict[str, str]:
         return {
@@ -169,6 +169,15 @@ class PodStrategy(Strategy[Pod]):
         if not obj.spec.node_name or pods.is_terminal(obj):
             return 0
         return grace if grace >= 0 else 1
+
+
+def _address_errors(status: PodStatus) -> Iterator[FieldError]:
+    """One odd address would keep every other pod of a service out of its endpoints."""
+    told = [one.ip for one in status.pod_ips] or [status.pod_ip or ""]
+    for number, address in enumerate(told):
+        where = Path("status").child("podIPs").index(number)
+        for why in validation.ip_address(address) if address else ():
+            yield invalid(where, address, why)
 
 
 def _restarted_backwards(new: Pod, old: Pod) -> Iterator[FieldError]:

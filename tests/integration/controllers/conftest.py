@@ -90,7 +90,7 @@ class FakeAgents:
                     continue
                 number += 1
                 try:
-                    await self._tend(pod, f"10.244.{number // 250}.{number % 250 + 1}")
+                    await self._tend(pod, f"10.244.{number // 250 % 256}.{number % 250 + 1}")
                 except errors.ApiError as error:
                     if not (errors.is_not_found(error) or errors.is_conflict(error)):
                         raise

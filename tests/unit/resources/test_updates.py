@@ -278,6 +278,28 @@ def test_pod_status_cannot_change_the_class_nor_revive_the_dead() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("told", "said"),
+    [
+        ({"podIP": "10.244.1.7"}, []),
+        ({"podIPs": [{"ip": "10.244.1.7"}, {"ip": "fd00::7"}]}, []),
+        ({"podIP": ""}, []),
+        ({"podIP": "10.244.1345.66"}, ["status.podIPs[0]"]),
+        (
+            {"podIP": "10.244.1.7", "podIPs": [{"ip": "10.244.1.7"}, {"ip": "web"}]},
+            ["status.podIPs[1]"],
+        ),
+    ],
+)
+def test_a_pod_has_addresses_that_are_addresses(told: dict[str, Any], said: list[str]) -> None:
+    old = complete("Pod")
+    new = decode.convert(decode.to_tree(old), type(old)).obj
+    new.status = decode.convert(told, type(old.status)).obj
+    errors = strategy_of("Pod").validate_subresource("status", new, old)
+    assert [one.field for one in errors] == said
+    assert all("must be a valid IP address" in one.message for one in errors)
+
+
 def state(name: str, now: dict[str, Any]) -> dict[str, Any]:
     return {
         "name": name,
