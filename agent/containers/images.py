@@ -9,8 +9,10 @@ Reasons and messages are the kubelet's, because people and their alerts look for
 
 from __future__ import annotations
 
+import asyncio
 import enum
 import logging
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -23,7 +25,7 @@ from agent.containers.errors import (
 )
 from agent.containers.interface import Runtime
 from agent.containers.pulls import PARALLEL, Pulled, Pulls, Report
-from agent.containers.records import ImageRecord, RegistryAuth
+from agent.containers.records import ImageId, ImageRecord, RegistryAuth
 from api import imagereferences
 from api.imagereferences import InvalidReference
 from base.clock import Clock
@@ -121,6 +123,18 @@ def repository_digest(image: ImageRecord, reference: str) -> str:
     return str(found[0]) if found else str(image.id)
 
 
+def full_name(reference: str) -> str:
+    """One name for what can be written in several ways. Of tag and digest the digest counts."""
+    parsed = _parsed(reference)
+    if parsed is None:
+        return reference
+    return str(replace(parsed, tag="") if parsed.digest else parsed)
+
+
+def full_names(image: ImageRecord) -> set[str]:
+    return {full_name(name) for name in (str(image.id), *image.tags, *image.digests)}
+
+
 def _parsed(reference: str) -> imagereferences.Reference | None:
     try:
         return imagereferences.parse(reference)
@@ -156,6 +170,9 @@ class Images:
         self._clock = clock
         self._pulls = Pulls(runtime, clock=clock, guard=guard, parallel=parallel)
         self._back_offs: dict[tuple[str, str], BackOff] = {}
+        self._asked: Counter[str] = Counter()
+        """References that are being made sure of: whose image it is may not be known yet."""
+        self._removing: dict[ImageId, asyncio.Event] = {}
         self.accounts = AccountsOfImages(runtime)
 
     async def ensure(
@@ -173,7 +190,26 @@ class Images:
         that runs is joined, a back-off is respected.
         """
         reference = self._reference(image, tell)
+        name = full_name(reference)
+        self._asked[name] += 1
+        try:
+            return await self._ensure(image, reference, policy, owner, tell, auths)
+        finally:
+            self._asked -= Counter({name: 1})
+
+    async def _ensure(
+        self,
+        image: str,
+        reference: str,
+        policy: PullPolicy,
+        owner: str,
+        tell: Teller,
+        auths: Sequence[RegistryAuth],
+    ) -> ImageRecord:
         present = await self._inspect(image, reference, tell)
+        while present is not None and (gone := self._removing.get(present.id)) is not None:
+            await gone.wait()
+            present = await self._inspect(image, reference, tell)
         key, now = (owner, reference), self._clock.monotonic()
         back_off = self._back_offs.get(key)
         match decide(policy, present=present is not None, back_off=back_off, now=now):
@@ -193,6 +229,18 @@ class Images:
                 tell(_normal("Pulled", f'Container image "{image}" already present on machine'))
                 return present
         return await self._pull(reference, key, auths, tell)
+
+    async def remove(self, image: ImageRecord) -> bool:
+        """Remove it, unless somebody asks for it just now. Who asks from now on sees it gone."""
+        if self._asked.keys() & full_names(image):
+            return False
+        gone = self._removing[image.id] = asyncio.Event()
+        try:
+            await self._runtime.remove_image(str(image.id))
+        finally:
+            del self._removing[image.id]
+            gone.set()
+        return True
 
     def forget(self, owner: str) -> None:
         """Drop what is remembered of a pod that is gone. May be called twice."""

@@ -69,7 +69,21 @@ async def autopsy(ctx: PodContext, record: ContainerRecord) -> None:
     if killed_for is None and record.exit_code:
         name = found.container
         ctx.warn("ContainerDied", f"Container {name} died: {found.cause}", container=name)
-    await ctx.agent.mounter.aside(partial(_keep, ctx.directory, list(memory.deaths)))
+    if not memory.keeping_deaths:
+        memory.keeping_deaths = True
+        name = f"deaths of pod {ctx.pod.metadata.name}"
+        ctx.agent.guard.start(_keep_newest(ctx), name=name)
+
+
+async def _keep_newest(ctx: PodContext) -> None:
+    """Write what is known by now. Not waited for: a slow disk must not hold up the pod."""
+    memory, written = ctx.memory, None
+    try:
+        while memory.deaths is not written:
+            written = memory.deaths
+            await ctx.agent.mounter.aside(partial(_keep, ctx.directory, written))
+    finally:
+        memory.keeping_deaths = False
 
 
 def _keep(directory: Path, deaths: list[Death]) -> None:

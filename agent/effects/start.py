@@ -187,8 +187,11 @@ async def _create(ctx: PodContext, container: Container, action: CreateContainer
         references=await references(ctx, container),
         services=agent.services(),
     )
-    # Aside, because this looks into volumes, and a file server may be away.
-    mounts = await agent.mounter.aside(partial(_mounts, ctx, container, action.restarts, variables))
+    # This looks into volumes, and a file server may be away.
+    mounts = await agent.mounter.outside(
+        f"{ctx.directory}/{container.name}/{action.restarts}",
+        partial(_mounts, ctx, container, action.restarts, variables),
+    )
     made = Made(
         image=found[1],
         environment=variables,

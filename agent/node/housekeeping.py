@@ -17,6 +17,7 @@ from functools import partial
 from typing import Protocol
 
 from agent.containers.errors import RuntimeFailure
+from agent.containers.images import full_name, full_names
 from agent.containers.interface import Runtime
 from agent.containers.records import ImageId
 from agent.node import containergc, eviction, imagegc
@@ -26,6 +27,7 @@ from agent.node.machine import Disk
 from agent.pod.manager import PodManager
 from agent.pod.worker import PodWorker
 from agent.server.interface import PodUsage, UsageSource
+from agent.volumes.outside import DoesNotAnswer
 from api.core import Pod
 from api.pods import all_containers, is_terminal, pod_requests
 from api.resources import amount
@@ -172,6 +174,9 @@ class Housekeeper:
         images = await self._runtime.list_images()
         containers = await self._runtime.list_containers(labels={})
         used = {record.image_id for record in containers} | self._manager.images_wanted()
+        # The sandbox's is in no registry, and the next pod needs it.
+        pause = full_name(self._manager.agent.node.pause_image)
+        used |= {image.id for image in images if pause in full_names(image)}
         now = self._clock.monotonic()
         self._images = imagegc.look(self._images, images, used, now)
         verdict = imagegc.choose(
@@ -183,10 +188,12 @@ class Housekeeper:
             now,
             everything=everything,
         )
+        wanted = self._manager.agent.images
         freed = 0
         for image in verdict.remove:
             try:
-                await self._runtime.remove_image(str(image.id))
+                if image.id in self._manager.images_wanted() or not await wanted.remove(image):
+                    continue  # since we looked
             except RuntimeFailure as error:
                 log.warning("image %s is not removed: %s", _name(image.tags, image.id), error)
                 continue
@@ -258,8 +265,12 @@ class Housekeeper:
         """What pods use of the disk, by uid."""
         found = {}
         for worker in self._running():
-            if not only_limited or _is_limited(worker.pod):
+            if only_limited and not _is_limited(worker.pod):
+                continue
+            try:
                 found[worker.context.uid] = await self._disk(worker)
+            except DoesNotAnswer as error:
+                log.warning("%r: what it uses of the disk is not known: %s", worker, error)
         return found
 
     async def _disk(self, worker: PodWorker) -> PodDisk:
@@ -278,9 +289,9 @@ class Housekeeper:
                 except RuntimeFailure as error:
                     log.debug("%s: the size of %s is not known: %s", worker, record.id, error)
             containers[container.name] = (layers, [record.log_path for record in records])
-        return await context.agent.mounter.aside(
-            partial(measure, worker.pod, context.directory, containers)
-        )
+        # Programs may have mounted file servers below their volumes, where the node sees them.
+        work = partial(measure, worker.pod, context.directory, containers)
+        return await context.agent.mounter.outside(f"{context.directory}/disk", work)
 
 
 def _candidate(pod: Pod, usage: PodUsage | None, disk: PodDisk | None) -> Candidate:

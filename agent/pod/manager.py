@@ -16,10 +16,12 @@ Concurrency: one event loop; one task per worker, one for events, one for the re
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from functools import partial
+from pathlib import Path
 
 from agent.containers.errors import RuntimeFailure
 from agent.containers.records import ContainerRecord, EventKind, ImageId, RuntimeEvent
@@ -61,6 +63,8 @@ class PodManager:
         """Checkpoints that nobody has asked for yet."""
         self._unclaimed: dict[str, list[ContainerRecord]] = {}
         """What an earlier agent left, until a pod is found that it belongs to."""
+        self._clearing: dict[str, asyncio.Event] = {}
+        """Uids whose leftovers are being removed: a static pod may come back with its uid meanwhile."""
         self._relist_due = Alarm("relist", clock=agent.clock, guard=agent.guard)
         self._relists = 0
         self._mismatches = 0
@@ -135,6 +139,10 @@ class PodManager:
     def close(self, why: Refusal | None) -> None:
         """Take no more pods, or take them again."""
         self.closed = why
+        if why is None:
+            for worker in self.workers.values():
+                if worker.static and worker.context.memory.eviction is not None:
+                    worker.remove()  # nobody else would make another one; it begins anew
         self._start_static()
 
     def static_pods(self) -> list[Pod]:
@@ -155,6 +163,8 @@ class PodManager:
         for uid in [uid for uid in self._remembered if uid not in present]:
             self._add(self._remembered.pop(uid), orphan=True)
         self._api_seen = True
+        # Before anybody new asks: pods that ended while there was no agent have nothing any more.
+        self.agent.cpus.keep(self.workers.keys())
         await self.relist()
 
     def wake_all(self, key: str) -> None:
@@ -281,7 +291,9 @@ class PodManager:
 
     def _add(self, pod: Pod, *, orphan: bool = False, static: bool = False) -> None:
         uid = pod.metadata.uid
-        worker = PodWorker(pod, self.agent, used=self._used, orphan=orphan, static=static)
+        worker = PodWorker(
+            pod, self.agent, used=self._used, settled=self._settled, orphan=orphan, static=static
+        )
         worker.mirror = self._mirrors.get(uid)
         if records := self._unclaimed.pop(uid, []):
             worker.adopt(records)
@@ -296,6 +308,8 @@ class PodManager:
         return Refusal(reason="Evicted", field="", message=words, rejected=True) if words else None
 
     async def _run(self, uid: str, worker: PodWorker) -> None:
+        if (cleared := self._clearing.get(uid)) is not None:
+            await cleared.wait()
         crashes = 0
         while (error := await _end_of(worker)) is not None:
             crashes += 1
@@ -307,8 +321,8 @@ class PodManager:
         self.agent.checkpoints.remove(uid)  # what was told of its end has saved it once more
         if not worker.context.memory.removed:
             self._finished.add(uid)
+        self._start_static()  # one of this name or uid may have waited, whatever this was
         if worker.static:
-            self._start_static()
             self.on_static()
         self._weigh()
 
@@ -318,7 +332,12 @@ class PodManager:
         self._crashes += 1
         orphan = crashed.context.memory.removed
         worker = PodWorker(
-            crashed.pod, self.agent, used=self._used, orphan=orphan, static=crashed.static
+            crashed.pod,
+            self.agent,
+            used=self._used,
+            settled=self._settled,
+            orphan=orphan,
+            static=crashed.static,
         )
         worker.mirror = crashed.mirror
         worker.adopt(there.get(uid, []))
@@ -347,6 +366,10 @@ class PodManager:
             if uid != but and not is_terminal(worker.pod):
                 add(total, pod_requests(worker.context.allocated_pod))
         return total
+
+    def _settled(self) -> bool:
+        leaving = any(worker.context.memory.removed for worker in self.workers.values())
+        return self._api_seen and not leaving
 
     def _weigh(self) -> None:
         """The Burstable class weighs what its pods request together; who waits for room looks again."""
@@ -381,16 +404,35 @@ class PodManager:
 
     async def _remove_strays(self) -> None:
         """Cgroups and directories of pods that are no more. What cannot go now may the next time."""
-        cgroups = self.agent.cgroups
-        await cgroups.aside(partial(cgroups.remove_strays, cgroups.pod_uids() - set(self.workers)))
-        loglinks.sweep(self.agent.node.log_root, set(self.workers))
-        directory, mounter = self.agent.node.pods_directory, self.agent.mounter
-        for path in list(directory.iterdir()) if directory.is_dir() else ():
-            if path.name not in self.workers and path.is_dir():
-                try:
-                    await mounter.aside(partial(remove_tree, path, mounter))
-                except (PodwrightError, OSError) as error:
-                    log.warning("directory of a pod that is no more stays for now: %s", error)
+        cgroups, directory = self.agent.cgroups, self.agent.node.pods_directory
+        try:
+            there = cgroups.pod_uids() | _folders(directory)
+            strays = there - self.workers.keys() - self._clearing.keys()
+            loglinks.sweep(self.agent.node.log_root, set(self.workers))
+        except OSError as error:
+            log.warning("what pods that are no more have left stays for now: %s", error)
+            return
+        self._clearing |= {uid: asyncio.Event() for uid in strays}
+        left = set(strays)
+        try:
+            await cgroups.aside(partial(cgroups.remove_strays, strays))
+            for uid in strays:
+                await self._remove_directory(directory / uid)
+                self._clearing.pop(uid).set()
+                left.discard(uid)
+        except OSError as error:
+            log.warning("cgroups of pods that are no more stay for now: %s", error)
+        finally:
+            for uid in left:
+                self._clearing.pop(uid).set()
+
+    async def _remove_directory(self, path: Path) -> None:
+        mounter = self.agent.mounter
+        try:
+            if path.is_dir():
+                await mounter.aside(partial(remove_tree, path, mounter))
+        except (PodwrightError, OSError) as error:
+            log.warning("directory of a pod that is no more stays for now: %s", error)
 
 
 async def _end_of(worker: PodWorker) -> Exception | None:
@@ -401,6 +443,10 @@ async def _end_of(worker: PodWorker) -> Exception | None:
         log.exception("%r ended unexpectedly; another one takes over", worker)
         return error
     return None
+
+
+def _folders(directory: Path) -> set[str]:
+    return {path.name for path in directory.iterdir()} if directory.is_dir() else set()
 
 
 def _orphan(uid: str, records: list[ContainerRecord]) -> Pod:

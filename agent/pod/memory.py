@@ -62,6 +62,8 @@ class PodMemory:
     """What the last probe or hook that failed was asked, and answered."""
     deaths: list[Death] = field(default_factory=list)
     """Newest first."""
+    keeping_deaths: bool = False
+    """They are being written to the disk."""
     probed: dict[ContainerId, Probed] = field(default_factory=dict)
     hooks: dict[ContainerId, Hook] = field(default_factory=dict)
     images: dict[str, tuple[int, ImageRecord]] = field(default_factory=dict)

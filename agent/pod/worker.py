@@ -82,6 +82,9 @@ _EFFECTS: dict[type[Any], Effect] = {
 Used = Callable[[str], Amounts]
 """What all pods of the node but one were admitted with, together."""
 
+Settled = Callable[[], bool]
+"""Whether all pods that have something of the node are wanted: none is about to give it back."""
+
 
 class PodWorker:
     """Keeps one pod as it should be."""
@@ -92,6 +95,7 @@ class PodWorker:
         agent: AgentContext,
         *,
         used: Used,
+        settled: Settled,
         orphan: bool = False,
         static: bool = False,
     ) -> None:
@@ -107,6 +111,7 @@ class PodWorker:
         self.context = PodContext(agent=agent, pod=pod, memory=memory, volumes=volumes)
         volumes.fetch = partial(start.volume_image, self.context)
         self._used = used
+        self._settled = settled
         self.static = static
         """It comes from a file of the node: the API has only its mirror."""
         self.mirror: Pod | None = None
@@ -272,7 +277,7 @@ class PodWorker:
         memory.refusal = (
             self.turned_away
             or refusal(self.pod, agent.node.engine, unsafe_sysctls=agent.node.unsafe_sysctls)
-            or self._without_cpus()
+            or await self._without_cpus()
         )
         if memory.refusal is not None and not memory.removed:
             self.context.warn(memory.refusal.reason, memory.refusal.message)
@@ -286,15 +291,20 @@ class PodWorker:
         finally:
             self._probing.stop()
 
-    def _without_cpus(self) -> Refusal | None:
-        """Reserve the CPUs that the pod is to have for itself; why that is not possible."""
-        if self._stopping() or is_terminal(self.pod):
-            return None
-        try:
-            self.context.agent.cpus.admit(self.pod)
-        except NotEnoughCpus as error:
-            reason = "UnexpectedAdmissionError"
-            return Refusal(reason=reason, field="", message=error.message, rejected=True)
+    async def _without_cpus(self) -> Refusal | None:
+        """Reserve the CPUs that the pod is to have for itself; why that is not possible.
+
+        What pods of an earlier agent had is waited for, until it is known which of them are still wanted.
+        """
+        while not (self._stopping() or is_terminal(self.pod)):
+            try:
+                self.context.agent.cpus.admit(self.pod)
+                return None
+            except NotEnoughCpus as error:
+                if self._settled():
+                    reason = "UnexpectedAdmissionError"
+                    return Refusal(reason=reason, field="", message=error.message, rejected=True)
+            await self._alarm.wait(1.0)
         return None
 
     def statistics(self) -> dict[str, float]:

@@ -157,10 +157,14 @@ async def _device(context: VolumeContext, volume: PersistentVolume, kind: str) -
         )
     check_writable(source.path)
     path = Path(source.path)
-    if not await context.mounter.aside(path.is_block_device):
+    await context.mounter.outside(str(context.directory), partial(_check_device, path))
+    return path
+
+
+def _check_device(path: Path) -> None:
+    if not path.is_block_device():
         why = "is not a block device" if path.exists() else "does not exist"
         raise VolumeError(f'path "{path}" {why}')
-    return path
 
 
 async def _local(context: VolumeContext, volume: PersistentVolume) -> Path:
@@ -175,7 +179,8 @@ async def _local(context: VolumeContext, volume: PersistentVolume) -> Path:
     # What an earlier agent made ready is the programs', which may have set other modes since.
     group = None if read_only or _memo(context).exists() else context.group
     # It may hold millions of files, and lie on a disk that does not answer.
-    await context.mounter.aside(partial(_ready, path, group, context.group_policy))
+    ready = partial(_ready, path, group, context.group_policy)
+    await context.mounter.outside(str(context.directory), ready)
     return path
 
 

@@ -19,19 +19,24 @@ from api.pods import pod_requests
 
 async def set_up(context: VolumeContext) -> Path:
     source = context.volume.empty_dir or EmptyDirVolumeSource()
-    path = context.directory
+    path, made = context.directory, _made(context.directory)
     path.mkdir(parents=True, exist_ok=True)
+    if source.medium and not context.mounter.is_mounted(path):
+        made.unlink(missing_ok=True)  # what it was mounted from went with the machine's last run
     if source.medium == "Memory":
         context.mounter.tmpfs(path, size=_size(context))
     elif source.medium:
         limit = quantity.value(source.size_limit) if source.size_limit else 0
         context.mounter.huge_pages(path, page=_page(context, source.medium), size=limit)
-    own(path, context.group)
+    if not made.exists():
+        own(path, context.group)
+        made.touch()
     return path
 
 
 async def tear_down(context: VolumeContext) -> None:
     await context.mounter.aside(lambda: remove_tree(context.directory, context.mounter))
+    _made(context.directory).unlink(missing_ok=True)
 
 
 def own(path: Path, group: int | None) -> None:
@@ -39,6 +44,11 @@ def own(path: Path, group: int | None) -> None:
     if group is not None:
         os.chown(path, -1, group)
     path.chmod(0o777 if group is None else 0o2777)
+
+
+def _made(directory: Path) -> Path:
+    """There once the volume was made: from then on its modes are the programs', whoever starts anew."""
+    return directory.with_name(f".{directory.name}.made")
 
 
 def _page(context: VolumeContext, medium: str) -> int:

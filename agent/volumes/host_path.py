@@ -28,7 +28,7 @@ async def set_up(context: VolumeContext) -> Path:
     source = context.volume.host_path
     assert source is not None
     # It may lie on a file server that is away: then this pod waits, and nobody else.
-    return await context.mounter.aside(partial(_ready, source))
+    return await context.mounter.outside(str(context.directory), partial(_ready, source))
 
 
 def _ready(source: HostPathVolumeSource) -> Path:

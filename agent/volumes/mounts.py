@@ -17,6 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Protocol, TypeVar
 
+from agent.volumes.outside import PATIENCE, Outside
 from base.errors import PermanentError
 from base.process import CommandError, run_async
 
@@ -84,13 +85,17 @@ class Mounter(Protocol):
         """Everything mounted at or below `directory`, innermost and newest first."""
 
     async def aside(self, work: Callable[[], T]) -> T:
-        """Do what may take its time: a million files to remove, a file server that is away."""
+        """Do what may take its time with files of our own: a million of them to remove."""
+
+    async def outside(self, key: str, work: Callable[[], T]) -> T:
+        """Look at a path that users name: it may hang. Raises DoesNotAnswer; who asks again joins."""
 
 
 class KernelMounter:
-    """The real thing. `aside` has threads of its own, so that those which hang hold up volumes only."""
+    """The real thing. `aside` has threads of its own, and what may hang has others (`outside.py`)."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, patience: float = PATIENCE) -> None:
+        self._outside = Outside(patience=patience)
         self._threads = ThreadPoolExecutor(max_workers=THREADS, thread_name_prefix="volumes")
 
     def tmpfs(self, target: Path, *, size: int = 0) -> None:
@@ -179,6 +184,9 @@ class KernelMounter:
     async def aside(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
+    async def outside(self, key: str, work: Callable[[], T]) -> T:
+        return await self._outside.do(key, work)
+
 
 class FakeMounter:
     """Remembers what would be mounted."""
@@ -220,6 +228,9 @@ class FakeMounter:
         return [Path(p) for p in self.mounted if Path(p).is_relative_to(directory)][::-1]
 
     async def aside(self, work: Callable[[], T]) -> T:
+        return work()
+
+    async def outside(self, key: str, work: Callable[[], T]) -> T:
         return work()
 
 

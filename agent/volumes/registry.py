@@ -16,6 +16,7 @@ from agent.spec.fieldref import Place
 from agent.volumes import atomic, claim, empty_dir, host_path, image, nfs, projected
 from agent.volumes.base import Fetch, Objects, VolumeContext, VolumeError, VolumeType
 from agent.volumes.mounts import Mounter
+from agent.volumes.outside import DoesNotAnswer
 from agent.volumes.tokens import PodTokens
 from api import names
 from api.core import ImageVolumeSource, Pod, Volume
@@ -160,6 +161,9 @@ class PodVolumes:
             if isinstance(result, VolumeError):
                 words = f'MountVolume.SetUp failed for volume "{volume.name}" : {result.message}'
                 raise VolumeError(words) from result
+            if isinstance(result, DoesNotAnswer):
+                words = f'MountVolume.SetUp failed for volume "{volume.name}" : {result.message}'
+                raise DoesNotAnswer(words) from result
             if isinstance(result, BaseException):
                 raise result
             self.paths[volume.name] = result

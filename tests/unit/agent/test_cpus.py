@@ -334,3 +334,38 @@ async def test_a_finished_pod_gives_them_back(tmp_path: Path) -> None:
     assert node.api.pod("own").status.phase == "Succeeded"
     assert cpusets.written(node.cpus.shared) == "0-15"  # type: ignore[attr-defined]
     await node.kill()
+
+
+async def test_what_pods_had_that_ended_without_an_agent_is_free(tmp_path: Path) -> None:
+    """The next pod comes in the very list that says that the first is gone."""
+    node = Node(tmp_path)
+    node.cpus = static(tmp_path)
+    node.cpus.admit(named("old", asks("14")))
+    node.api.put(named("new", asks("14")))
+    await node.boot()
+    await node.run(5)
+    assert node.api.pod("new").status.phase == "Running"
+    assert node.cpus.of("old", "web") == node.cpus.of("x", "y") != node.cpus.of("new", "web")
+    await node.kill()
+
+
+async def test_a_pod_waits_for_cpus_of_one_that_ends_because_nobody_wants_it(
+    tmp_path: Path,
+) -> None:
+    node = Node(tmp_path)
+    node.cpus = static(tmp_path)
+    await node.boot()
+    node.api.put(named("old", asks("14")))
+    await node.run(5)
+    await node.manager.agent.checkpoints.flush()
+    await node.kill()
+    node.api.objects.clear()  # deleted by force while there was no agent
+    node.api.put(named("new", asks("14")))
+    await node.boot()
+    await node.run(60)
+    assert node.api.pod("new").status.phase == "Running"
+    node.api.put(named("another", asks("14")))
+    await node.run(5)
+    status = node.api.pod("another").status
+    assert (status.phase, status.reason) == ("Failed", "UnexpectedAdmissionError")
+    await node.kill()

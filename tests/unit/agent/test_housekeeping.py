@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from agent.containers.records import ImageRecord
 from agent.containers.script import Script
 from agent.node import eviction, imagegc
 from agent.node.eviction import Level, Signal
@@ -180,6 +181,65 @@ async def test_a_short_disk_loses_unused_images_before_pods(node: Node) -> None:
     assert left == {"app:1", "pause:1"}, "what is in use stays"
     assert phase(node, "web") == ("Running", "")
     assert machine.pressures == {"DiskPressure"}
+
+
+async def test_the_sandboxes_image_stays_though_no_pod_is_there(node: Node) -> None:
+    housekeeper = keep(node, Machine())
+    await housekeeper.remove_images()
+    await node.run(1)
+    await housekeeper.remove_images(everything=True)
+    left = {tag for image in await node.runtime.list_images() for tag in image.tags}
+    assert left == {"pause:1"}
+
+
+async def test_an_image_that_is_asked_for_while_unused_ones_go(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With `imagePullPolicy: Never` nothing would bring it back."""
+    housekeeper = keep(node, Machine())
+    await housekeeper.remove_images()  # it has seen them
+    remove = node.runtime.remove_image
+
+    async def slowly(reference: str) -> None:
+        await node.clock.sleep(5)
+        await remove(reference)
+
+    monkeypatch.setattr(node.runtime, "remove_image", slowly)
+    removing = node.guard.start(housekeeper.remove_images(everything=True), name="removing")
+    await node.run(1)
+    wanted = make_pod(container(image="spare:1", image_pull_policy="Never"))
+    node.api.put(wanted)
+    await node.run(30)
+    assert removing.done()
+    calls = [what for call, what in node.runtime.calls if call == "remove_image"]
+    spare = await node.runtime.image("spare:1")
+    if spare is None:  # its turn was over: it is gone before the pod sees it
+        (status,) = node.api.pod().status.container_statuses
+        assert status.state.waiting is not None
+        assert status.state.waiting.reason == "ErrImageNeverPull"
+        assert ("create", "web") not in node.runtime.calls
+    else:
+        assert node.names() == ["POD", "web"] and str(spare.id) not in calls
+
+
+async def test_an_image_is_held_while_its_pod_looks_for_it(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    housekeeper = keep(node, Machine())
+    await housekeeper.remove_images()
+    look = node.runtime.image
+
+    async def slowly(reference: str) -> ImageRecord | None:
+        found = await look(reference)
+        await node.clock.sleep(2)  # the answer is on its way
+        return found
+
+    monkeypatch.setattr(node.runtime, "image", slowly)
+    node.api.put(make_pod(container(image="spare:1", image_pull_policy="Never")))
+    await node.run(1)
+    await housekeeper.remove_images(everything=True)
+    await node.run(10)
+    assert node.names() == ["POD", "web"]
 
 
 async def test_who_fills_its_volume_goes_whatever_room_there_is(node: Node) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,12 +13,14 @@ import pytest
 
 from agent.containers.script import Script
 from agent.node.nodestatus import NodeObserved, node_status
+from agent.node.shutdown import NodeShutdown
+from agent.node.shutdownorder import Period
 from agent.node.staticpods import StaticPodError, StaticPods, static_pod
 from agent.pod.mirrors import MIRROR, Changes, MirrorPods, decide, mirror_of
 from api.core import Node as NodeObject
 from api.core import Pod, Toleration
 from api.meta import ObjectMeta
-from tests.unit.agent.node import Node
+from tests.unit.agent.node import FakeCgroups, Node
 from tests.unit.agent.test_node import IDENTITY
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -328,3 +331,70 @@ async def test_a_static_pod_that_crashes_is_restarted(node: StaticNode) -> None:
     await node.run(5)
     found = node.mirror()
     assert found is not None and found.status.container_statuses[0].restart_count == 1
+
+
+async def test_a_file_that_comes_back_while_leftovers_of_its_pod_go(
+    node: StaticNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await node.start()
+    leftover = node.directory / "pods" / read().metadata.uid / "volumes"
+    leftover.mkdir(parents=True)
+    aside, removing = node.mounter.aside, asyncio.Event()
+
+    async def slowly(work: Any) -> Any:
+        removing.set()
+        await node.clock.sleep(5)
+        return await aside(work)
+
+    monkeypatch.setattr(node.mounter, "aside", slowly)
+    node.guard.start(node.manager.relist(), name="relist now")
+    await node.run(1)
+    assert removing.is_set()
+    node.use(read())
+    await node.run(20)
+    assert node.names() == ["POD", "web"]
+    assert (leftover.parent / "etc-hosts").exists(), "what is new stays"
+
+
+async def test_a_file_that_comes_back_while_strays_of_its_uid_end(node: StaticNode) -> None:
+    """Containers that nobody knew any more get a worker of that uid first."""
+    node.runtime.scripts = {"web": Script(ignores_term=True)}
+    await node.start(read())
+    await node.run(5)
+    await node.kill()
+    await node.start()
+    await node.run(2)
+    node.use(read())
+    await node.run(60)
+    assert node.names() == ["POD", "web"]
+
+
+async def test_static_pods_run_again_when_a_shutdown_is_called_off(node: StaticNode) -> None:
+    await node.start(read())
+    await node.run(5)
+    shutdown = NodeShutdown(
+        node.manager,
+        (Period(0, 20),),
+        clock=node.clock,
+        changed=lambda: None,
+        tell=lambda *_: None,
+    )
+    ending = node.guard.start(shutdown.perform(), name="shutdown")
+    await node.run(25)
+    assert ending.done() and node.names() == [] and running(node) == "Failed"
+    shutdown.call_off()
+    await node.run(30)
+    assert node.names() == ["POD", "web"] and running(node) == "Running"
+
+
+@pytest.mark.parametrize("part", ["pod_uids", "remove_strays"])
+async def test_leftovers_that_cannot_be_looked_at_do_not_end_the_agent(
+    node: StaticNode, monkeypatch: pytest.MonkeyPatch, part: str
+) -> None:
+    def broken(*_: object) -> set[str]:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(FakeCgroups, part, broken)
+    await node.start(read())
+    await node.run(130)
+    assert node.names() == ["POD", "web"]

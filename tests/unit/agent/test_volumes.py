@@ -359,6 +359,32 @@ async def test_an_empty_directory_of_huge_pages(
         await world.volumes.set_up(pod, PLACE)
 
 
+@pytest.mark.parametrize("medium", ["", "Memory"])
+async def test_an_agent_that_starts_anew_leaves_modes_alone(tmp_path: Path, medium: str) -> None:
+    source = EmptyDirVolumeSource(medium=medium)
+    world = World(tmp_path)
+    path = await world.set_up(empty_dir=source)
+    path.chmod(0o700)  # the pod's own doing
+    again = World(tmp_path)
+    again.mounter.mounted = dict(world.mounter.mounted)
+    assert await again.set_up(empty_dir=source) == path
+    assert stat.S_IMODE(path.stat().st_mode) == 0o700
+    rebooted = World(tmp_path)  # what was in memory is gone
+    await rebooted.set_up(empty_dir=source)
+    assert stat.S_IMODE(path.stat().st_mode) == (0o777 if medium else 0o700)
+    pod = make_pod(volumes=[Volume(name="v", empty_dir=source)])
+    await rebooted.volumes.tear_down(pod, PLACE)
+    assert [p for p in tmp_path.rglob("*") if p.name != "volumes"] == []
+
+
+async def test_an_empty_directory_that_was_not_finished_is_made_whole(world: World) -> None:
+    source = EmptyDirVolumeSource()
+    path = world.volumes._directory / "v"
+    path.mkdir(parents=True, mode=0o700)  # killed in between
+    assert await world.set_up(empty_dir=source) == path
+    assert stat.S_IMODE(path.stat().st_mode) == 0o777
+
+
 async def test_an_empty_directory_is_everybodys(world: World) -> None:
     path = await world.set_up(empty_dir=EmptyDirVolumeSource())
     assert stat.S_IMODE(path.stat().st_mode) == 0o777

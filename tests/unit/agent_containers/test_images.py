@@ -27,6 +27,7 @@ from agent.containers.images import (
     Images,
     PullPolicy,
     Reason,
+    full_name,
 )
 from agent.containers.records import ImageId, ImageRecord, RegistryAuth
 from base.clock import FakeClock
@@ -315,3 +316,17 @@ async def test_an_image_that_cannot_be_looked_at(node: Node) -> None:
 )
 def test_durations_as_go_prints_them(seconds: float, text: str) -> None:
     assert images._duration(seconds) == text
+
+
+NAMES = [
+    ("busybox", "docker.io/library/busybox:latest"),
+    ("docker.io/library/busybox:1", "docker.io/library/busybox:1"),
+    (f"busybox:1@sha256:{'a' * 64}", f"docker.io/library/busybox@sha256:{'a' * 64}"),
+    ("host:5000/a/b:1", "host:5000/a/b:1"),
+    ("NOT AN IMAGE", "NOT AN IMAGE"),
+]
+
+
+@pytest.mark.parametrize(("written", "full"), NAMES)
+def test_one_name_however_it_is_written(written: str, full: str) -> None:
+    assert full_name(written) == full
