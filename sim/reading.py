@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 from api import quantity, scheme, selectors, validation
@@ -12,6 +13,7 @@ from api.fielderrors import FieldError, Path, forbidden, invalid, not_found, not
 from api.scheme import Resource
 from base import settings
 from base.errors import PermanentError
+from control.resources import strategy_of
 from sim.chance import Span
 from sim.scenario import Fault, FaultKind, Network, NodeGroup, PodLife, Scenario, Workload
 
@@ -118,6 +120,7 @@ def check(scenario: Scenario) -> Iterator[FieldError]:
         yield from _pod_life(Path("pods").index(number), life)
     for number, workload in enumerate(scenario.workloads):
         yield from _workload(Path("workloads").index(number), workload)
+    yield from _first_objects(scenario.workloads)
     zones = {zone for group in scenario.nodes for zone in group.zones}
     for number, fault in enumerate(scenario.faults):
         yield from _fault(Path("faults").index(number), fault, zones)
@@ -231,6 +234,40 @@ def _object(path: Path, tree: Any, *, repeated: bool) -> Iterator[FieldError]:
     elif repeated and NUMBER not in str(tree):
         detail = f"must contain {NUMBER}, because the object comes more than once"
         yield invalid(path.child("metadata", "name"), name, detail)
+
+
+def _first_objects(workloads: Sequence[Workload]) -> Iterator[FieldError]:
+    """What makes an object must be all of it; what comes under its name later may be a part."""
+    made: set[tuple[Resource, str, str]] = set()
+    paths = ((Path("workloads").index(number), one) for number, one in enumerate(workloads))
+    for path, workload in sorted(paths, key=lambda one: _moment(one[1])):
+        for number, tree in enumerate(workload.objects):
+            where = path.child("objects").index(number)
+            if any(_object(where, tree, repeated=is_repeated(workload))):
+                continue
+            resource = resource_of(tree)
+            assert resource is not None, "it was checked"
+            metadata = tree["metadata"]
+            key = (resource, metadata.get("namespace") or "default", metadata["name"])
+            if key not in made:
+                made.add(key)
+                yield from _whole_object(where, resource, numbered(tree, 0))
+
+
+def _moment(workload: Workload) -> float:
+    try:
+        return settings.duration(workload.at)
+    except ValueError:
+        return 0.0
+
+
+def _whole_object(path: Path, resource: Resource, tree: Any) -> Iterator[FieldError]:
+    obj, strategy = decode.convert(tree, resource.type).obj, strategy_of(resource)
+    strategy.default(obj)
+    strategy.prepare_create(obj)
+    strategy.complete_create(obj)
+    for error in strategy.validate(obj):
+        yield replace(error, field=f"{path}.{error.field}")
 
 
 def _fault(path: Path, fault: Fault, zones: set[str]) -> Iterator[FieldError]:

@@ -7,7 +7,15 @@ from typing import Any
 
 import pytest
 
-from api.core import Binding, Event, ObjectReference, Pod
+from api.core import (
+    Binding,
+    Event,
+    ObjectReference,
+    Pod,
+    Service,
+    ServicePort,
+    ServiceSpec,
+)
 from api.meta import ObjectMeta
 from api.scheduling import PriorityClass
 from control.scheduler.configuration import parse
@@ -27,6 +35,22 @@ profiles:
   pluginConfig:
   - name: NodeResourcesFit
     args: {scoringStrategy: {type: MostAllocated}}
+- schedulerName: strict
+  plugins:
+    filter: {disabled: [{name: TaintToleration}]}
+    score: {disabled: [{name: "*"}]}
+  pluginConfig:
+  - name: PodTopologySpread
+    args:
+      defaultingType: List
+      defaultConstraints:
+      - {maxSkew: 1, topologyKey: kubernetes.io/hostname, whenUnsatisfiable: DoNotSchedule}
+  - name: NodeAffinity
+    args:
+      addedAffinity:
+        requiredDuringSchedulingIgnoredDuringExecution:
+          nodeSelectorTerms:
+          - matchExpressions: [{key: pool, operator: In, values: [strict]}]
 """
 
 
@@ -111,3 +135,31 @@ async def test_pods_of_another_scheduler_are_left_to_it(plane: Plane) -> None:
     await nodes_of(plane, "theirs", "large")
     await start(plane, "too-much", "default-scheduler", cpu="1m")
     assert await reporters(plane, "too-much", "FailedScheduling") == {"default-scheduler"}
+
+
+async def test_one_that_has_rules_of_its_own_for_every_pod(plane: Plane) -> None:
+    """Its nodes, taints or not, and pods of one service evenly over them."""
+    for name in ("n1", "n2", "n3"):
+        # Without its label the third is no place to be even with: constraints heed pods' own affinity.
+        labels = {"kubernetes.io/hostname": name, "pool": "strict"} if name != "n3" else {}
+        taints = [{"key": "k", "effect": "NoSchedule"}] if name == "n2" else []
+        await plane.agents.add_node(name, labels=labels, taints=taints)
+    service = Service(
+        metadata=ObjectMeta(name="web", namespace="default"),
+        spec=ServiceSpec(selector={"app": "web"}, ports=[ServicePort(port=80)]),
+    )
+    await plane.client.create(service)
+    names = [f"web-{number}" for number in range(4)]
+    for name in names:
+        await start(plane, name, "strict", labels={"app": "web"}, cpu="100m")
+    assert sorted(await nodes_of(plane, *names)) == ["n1", "n1", "n2", "n2"]
+    large = pod("large", schedulerName="strict", cpu="4")
+    large.metadata.uid = ""
+    await plane.client.create(large)
+
+    async def told() -> str:
+        one = await plane.client.get(Pod, "large", "default")
+        return "".join(condition.message for condition in one.status.conditions)
+
+    assert "2 Insufficient cpu" in (words := await eventually(told))
+    assert "1 node(s) didn't match scheduler-enforced node affinity" in words

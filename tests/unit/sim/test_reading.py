@@ -84,6 +84,12 @@ def test_a_small_scenario() -> None:
             workload("{every: 1s, objects: [{apiVersion: v1, kind: Secret, metadata: {name: s}}]}"),
             'workloads[0].objects[0].metadata.name: Invalid value: "s": must contain {n}',
         ),
+        (
+            workload(
+                "{objects: [{apiVersion: v1, kind: Pod, metadata: {name: p}, spec: {containers: []}}]}"
+            ),
+            "workloads[0].objects[0].spec.containers: Required value",
+        ),
         (fault("{kind: Quake}"), 'faults[0].kind: Unsupported value: "Quake": supported values:'),
         (fault("{kind: NodeLoss}"), "faults[0].nodes: Required value: or `zone`"),
         (fault("{kind: NodeLoss, zone: z}"), 'faults[0].zone: Not found: "z"'),
@@ -111,6 +117,18 @@ def test_all_mistakes_are_told_at_once() -> None:
         "duration",
         "nodes[0].count",
         "pods[0].start",
+    ]
+
+
+def test_what_comes_later_under_a_name_may_be_a_part_of_it() -> None:
+    head = "{apiVersion: v1, kind: Pod, metadata: {name: p}, spec: "
+    whole = head + "{containers: [{name: c, image: i}]}}"
+    part = head + "{containers: [], activeDeadlineSeconds: 9}}"
+    later = f"workloads: [{{at: 5s, objects: [{part}]}}, {{at: 1s, objects: [{whole}]}}]\n"
+    assert len(read((GOOD + later).encode(), "s.yaml").workloads) == 2
+    sooner = later.replace("at: 5s", "at: 500ms")
+    assert [line.split(":")[0] for line in mistakes(GOOD + sooner)] == [
+        "workloads[0].objects[0].spec.containers"
     ]
 
 
