@@ -32,6 +32,7 @@ AT = [("all-at-once", COLUMNS), *((each, (each,)) for each in COLUMNS if LONG)]
 PARTITION = 30.0 if LONG else 20.0
 NOTICED = 40.0
 """Seconds until an engine that is away must be told of."""
+RESYNC = 30.0
 
 Eventually = Callable[..., Any]
 at_each = pytest.mark.parametrize("columns", [pytest.param(each, id=name) for name, each in AT])
@@ -301,4 +302,58 @@ def test_a_short_partition(stage: Stage, columns: tuple[str, ...]) -> None:
     finally:
         stage.cluster.heal("node-2")
     stage.check()
+    stage.clear()
+
+
+@at_each
+def test_the_power_of_a_node_fails(stage: Stage, columns: tuple[str, ...]) -> None:
+    """Everything on it ends in one instant; it comes back before anybody gave it up."""
+    stage.set(columns, "node-3")
+    stage.scenes["node-3"].restarted = True
+    stage.begin()
+    stage.cluster.kill("node-3")
+    stage.cluster.start_node("node-3")
+    stage.during()
+    stage.check()
+    stage.clear()
+
+
+FOREIGN = ("-p", "tcp", "-m", "tcp", "--dport", "9999", "-j", "DROP")
+
+
+def test_a_firewall_is_flushed_and_a_foreign_chain_put_first(
+    stage: Stage, cluster: Cluster, kubectl: Kubectl, eventually: Eventually
+) -> None:
+    """What a reload of another firewall does: the VIP is back, and the other's rules are as they were."""
+    kubectl.apply(deployment("web", 2))
+    kubectl.apply(service("web"))
+    kubectl("rollout", "status", "deployment/web", "--timeout=90s", timeout=100)
+    url = f"http://{kubectl.json('get', 'service', 'web')['spec']['clusterIP']}/cgi-bin/who"
+
+    def answers() -> bool:
+        return cluster.fetch("node-1", url).startswith("web-")
+
+    def iptables(*argv: str) -> str:
+        done = cluster.exec("node-1", ["iptables", *argv])
+        assert done.returncode == 0, done.text
+        return done.text
+
+    eventually(answers)
+    try:
+        for table in ("nat", "mangle", "filter"):
+            iptables("-t", table, "-F")
+        iptables("-N", "FOREIGN")
+        iptables("-A", "FOREIGN", *FOREIGN)
+        iptables("-I", "INPUT", "1", "-j", "FOREIGN")
+        iptables("-I", "FORWARD", "1", "-j", "FOREIGN")
+        eventually(answers, RESYNC)
+        time.sleep(1)  # whoever repairs has looked again
+        assert iptables("-S", "FOREIGN").splitlines()[1:] == [f"-A FOREIGN {' '.join(FOREIGN)}"]
+        for chain in ("INPUT", "FORWARD"):
+            assert iptables("-S", chain).count("-j FOREIGN") == 1
+    finally:
+        for chain in ("INPUT", "FORWARD"):
+            iptables("-D", chain, "-j", "FOREIGN")
+        iptables("-F", "FOREIGN")
+        iptables("-X", "FOREIGN")
     stage.clear()

@@ -13,6 +13,7 @@ import pytest
 from local.cluster import Cluster
 from local.host import processes
 from tests.e2e.conftest import Kubectl
+from tests.e2e.leaks import docker
 from tests.e2e.manifests import container, deployment, pod, service, tolerates_loss, web_container
 from tests.e2e.test_network import addresses, rolled_out
 
@@ -175,13 +176,41 @@ def test_pods_of_a_lost_node_are_replaced(
 
 
 def test_a_cut_cable_heals(kubectl: Kubectl, eventually: Eventually, cluster: Cluster) -> None:
+    """Who tolerates it stays, who does not is replaced, who was deleted waits; then all is put right."""
+    web = web_container()
     kubectl.apply(deployment("web", 3))
+    kubectl.apply(deployment("moving", 3, web, tolerations=tolerates_loss(2)))
+    kubectl.apply(pod("leaving", container(), nodeName="node-2"))
     rolled_out(kubectl, "web")
+    rolled_out(kubectl, "moving")
+    kubectl("wait", "--for=condition=Ready", "pod/leaving", "--timeout=60s", timeout=70)
     before = containers_of(cluster, kubectl, "app=web")
     cluster.cut("node-2")
+    kubectl("delete", "pod", "leaving", "--wait=false")
     eventually(lambda: "NotReady" in kubectl("get", "node", "node-2", "--no-headers"), 90)
+
+    def moved() -> bool:
+        pods = kubectl.json("get", "pods", "-l", "app=moving")["items"]
+        alive = [p for p in pods if not p["metadata"].get("deletionTimestamp")]
+        return len(alive) == 3 and all(
+            p["spec"].get("nodeName") != "node-2" and p["status"]["phase"] == "Running"
+            for p in alive
+        )
+
+    eventually(moved, 60)
+    assert "Terminating" in kubectl("get", "pod", "leaving"), "nobody knows whether it has ended"
+    there = "\n".join(docker(cluster.node("node-2"), "ps", "--format={{.Names}}"))
+    assert "_moving-" in there and "_leaving_" in there, "cut off, it went on"
     cluster.heal("node-2")
     eventually(lambda: "NotReady" not in kubectl("get", "node", "node-2", "--no-headers"), 60)
+
+    def put_right() -> bool:
+        assert len(kubectl.json("get", "pods", "-l", "app=moving")["items"]) == 3
+        assert "leaving" not in kubectl("get", "pods", "--no-headers")
+        there = "\n".join(docker(cluster.node("node-2"), "ps", "-a", "--format={{.Names}}"))
+        return "_moving-" not in there and "_leaving_" not in there
+
+    eventually(put_right, 60)
     rolled_out(kubectl, "web")
     assert containers_of(cluster, kubectl, "app=web") == before, "tolerated for 300 s: nobody moved"
 

@@ -26,6 +26,7 @@ from api.core import (
     VolumeMount,
 )
 from api.meta import ObjectMeta
+from local.host import processes
 from tests.engine import BUSYBOX, Engine, missing, running_engine
 from tests.integration.agent.conftest import DIRECTORY, RealNode
 from tests.integration.agent.test_pods import FOREVER, delete, shell
@@ -107,6 +108,32 @@ async def test_a_daemon_that_hangs_for_a_while(node: RealNode, engine: Engine) -
     await node.until(lambda: node.api.pod("later").status.phase == "Running")
     assert before.items() <= (await identities(node)).items()
     assert restarts(node) == [0, 0]
+
+
+async def test_a_container_whose_shim_hangs_holds_up_nobody_else(
+    node: RealNode, engine: Engine
+) -> None:
+    await two_run(node)
+    status = node.status("other")
+    assert status is not None
+    pid = (await node.runtime.inspect(ContainerId(status.container_id.rpartition("/")[2]))).pid
+    shim = processes.process(
+        int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    )
+    assert shim is not None and "shim" in Path(f"/proc/{shim.pid}/cmdline").read_text()
+    shim.signal(signal.SIGSTOP)
+    try:
+        node.api.delete_gracefully("pod", "ns", stamp="2026-01-01T00:00:00Z", grace=1)
+        node.api.put(another("later", make_pod(shell(FOREVER))))
+        await node.until(lambda: node.api.pod("later").status.phase == "Running")
+        node.api.delete_gracefully("later", "ns", stamp="2026-01-01T00:00:00Z", grace=1)
+        await node.until(lambda: (Pod, "ns", "later") not in node.api.objects)
+        assert not node.gone(), "its container still runs, as far as anybody knows"
+    finally:
+        shim.signal(signal.SIGCONT)
+    await node.until(node.gone, seconds=90)
+    await node.until(lambda: node.manager.workers == {})
+    assert await node.containers() == []
 
 
 async def test_containers_removed_by_hand(node: RealNode, engine: Engine) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from datetime import timedelta
 
 import msgspec
 import pytest
@@ -9,11 +10,12 @@ import pytest
 from api import conditions
 from api.core import Event, Node, Taint
 from api.nodes import ZONE
+from base.clock import SystemClock
 from control.controllers.nodes import health
 from control.controllers.nodes.health import NOT_READY, UNREACHABLE
 from control.controllers.nodes.lifecycle import NodeLifecycleController
 from control.controllers.nodes.zones import Zones
-from tests.integration.controllers.conftest import Plane, eventually
+from tests.integration.controllers.conftest import GRACE, Plane, eventually
 from tests.unit.scheduler.making import pod
 
 BRIEFLY = [
@@ -94,6 +96,28 @@ async def test_a_silent_node_loses_its_pods(plane: Plane) -> None:
     node.metadata.resource_version = ""
     await plane.client.update(node, subresource="status")
     assert await eventually(healed)
+
+
+@pytest.mark.parametrize("jump", [timedelta(days=1), timedelta(hours=-1)])
+async def test_a_clock_that_jumps_finds_no_node_silent(plane: Plane, jump: timedelta) -> None:
+    """Signs of life are as old as our own steady clock says, whatever is written in them."""
+    await plane.agents.add_node("n1")
+    await plane.agents.add_node("n2")
+    await plane.deploy(replicas=2, template=TEMPLATE)
+    await plane.complete("web", replicas=2)
+    before = {p.metadata.uid for p in await plane.pods()}
+    plane.agents.clock = SystemClock()  # the nodes' own clocks are right
+    plane.clock.ahead = jump
+    ends = plane.clock.monotonic() + 2 * GRACE
+    while plane.clock.monotonic() < ends:
+        for node in (await plane.client.list(Node)).items:
+            ready = conditions.find(node.status.conditions, "Ready")
+            assert ready is not None and ready.status == "True"
+            assert node.spec.taints == []
+        await plane.clock.sleep(0.1)
+    assert {p.metadata.uid for p in await plane.pods()} == before
+    await plane.deploy("later", replicas=2)
+    await plane.complete("later", replicas=2)
 
 
 async def test_nobody_is_evicted_while_every_node_is_silent(plane: Plane) -> None:
