@@ -40,7 +40,9 @@ def _of(node: Node) -> set[str]:
     member = node.member
     found = {f"container {name}" for name in docker(node, "ps", "-a", "--format={{.Names}}")}
     found |= {f"volume {name}" for name in docker(node, "volume", "ls", "-q")}
-    found |= {f"link {line.split()[1]}" for line in _said(node, "ip", "-o", "link")}
+    # Not what follows the @: the number of the other end is another one after a loss of power.
+    links = (line.split()[1].partition("@")[0] for line in _said(node, "ip", "-o", "link"))
+    found |= {f"link {name}" for name in links}
     for folder in (member.data, member.run):
         found |= {f"mount {path}" for path in traces.mounts_below(folder)}
         found |= {f"file {path}" for path in _below(folder / "agent", files=True)}

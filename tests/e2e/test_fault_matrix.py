@@ -13,6 +13,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -247,13 +248,16 @@ def test_engines_go_away_and_come_back(stage: Stage, columns: tuple[str, ...]) -
         stage.set(columns, kept.name, taken.name, frozen.name)
         stage.scenes[taken.name].restarted = True
         stage.begin()
-        # The one may crash, since its containers outlive it; the other ends in good order.
-        again = {kept: end_dockerd(kept.engine, signal.SIGTERM)}
-        again[taken] = end_dockerd(taken.engine, signal.SIGTERM)
         daemon = processes.daemon(f"{frozen.engine.marker}/dockerd")
         assert daemon is not None
         daemon.signal(signal.SIGSTOP)
+        again: dict[Any, list[str]] = {}
         try:
+            with ThreadPoolExecutor() as pool:  # one of them takes its time: it ends its containers
+                ends = {
+                    n: pool.submit(end_dockerd, n.engine, signal.SIGTERM) for n in (kept, taken)
+                }
+                again = {node: ended.result() for node, ended in ends.items()}
             told = {
                 kept.name: "RuntimeDown",
                 taken.name: "RuntimeDown",
@@ -263,6 +267,7 @@ def test_engines_go_away_and_come_back(stage: Stage, columns: tuple[str, ...]) -
                 wanted = ("False", reason)
                 stage.eventually(lambda n=name, w=wanted: ready(stage.kubectl, n) == w, NOTICED)
             stage.during()
+            agent_tells_the_rest(stage.kubectl, frozen.name)
         finally:
             daemon.signal(signal.SIGCONT)
             for node, argv in again.items():
@@ -273,6 +278,17 @@ def test_engines_go_away_and_come_back(stage: Stage, columns: tuple[str, ...]) -
         stage.clear()
     finally:
         live_restore(kept, on=False)
+
+
+def agent_tells_the_rest(kubectl: Kubectl, node: str) -> None:
+    """A frozen engine is told apart from a dead agent."""
+    found = kubectl.json("get", "node", node)["status"]["conditions"]
+    by_type = {each["type"]: each for each in found}
+    assert by_type["Ready"]["message"].endswith(
+        "it takes connections, but has not answered within 10 s. The agent itself works"
+    )
+    assert by_type["RuntimeReady"]["reason"] == "RuntimeStuck"
+    assert by_type["DiskPressure"]["status"] == "False"
 
 
 def live_restore(node: Any, *, on: bool) -> None:

@@ -1,7 +1,6 @@
 """Updates under load, and losing things: nodes, cables, agents, the control plane."""
 
 import random
-import signal
 import subprocess
 import threading
 import time
@@ -11,7 +10,6 @@ from typing import Any
 import pytest
 
 from local.cluster import Cluster
-from local.host import processes
 from tests.e2e.conftest import Kubectl
 from tests.e2e.leaks import docker
 from tests.e2e.manifests import container, deployment, pod, service, tolerates_loss, web_container
@@ -96,35 +94,6 @@ def test_a_killed_agent_changes_nothing(
     rolled_out(kubectl, "web")
     after = containers_of(cluster, kubectl, "app=web")
     assert {name: after[name] for name in before} == before
-
-
-def test_a_frozen_engine_is_told_apart_from_a_dead_agent(
-    kubectl: Kubectl, eventually: Eventually, cluster: Cluster
-) -> None:
-    kubectl.apply(deployment("web", 2))
-    rolled_out(kubectl, "web")
-    before = containers_of(cluster, kubectl, "app=web")
-
-    def condition(type_: str) -> tuple[str, str, str]:
-        found = kubectl.json("get", "node", "node-2")["status"]["conditions"]
-        one = next(each for each in found if each["type"] == type_)
-        return one["status"], one["reason"], one["message"]
-
-    node = cluster.node("node-2")
-    (daemon,) = (each.process for each in processes.marked(f"{node.engine.marker}/dockerd"))
-    daemon.signal(signal.SIGSTOP)
-    try:
-        eventually(lambda: condition("Ready")[:2] == ("False", "RuntimeStuck"))
-        assert condition("Ready")[2].endswith(
-            "it takes connections, but has not answered within 10 s. The agent itself works"
-        )
-        assert condition("RuntimeReady")[:2] == ("False", "RuntimeStuck")
-        assert condition("DiskPressure")[0] == "False", "the agent goes on telling the rest"
-    finally:
-        daemon.signal(signal.SIGCONT)
-    eventually(lambda: condition("Ready")[0] == "True")
-    eventually(lambda: condition("RuntimeReady")[:2] == ("True", "RuntimeAnswers"))
-    assert containers_of(cluster, kubectl, "app=web") == before
 
 
 def test_pods_outlive_the_control_plane(

@@ -22,6 +22,7 @@ SETTINGS = DOCS / "settings.md"
 REGENERATE = "bring it up to date: .venv/bin/python -m tests.unit.test_docs"
 
 CODE = re.compile(r"`([^`\n]+)`")
+TEST = re.compile(r"`(tests/[\w/]+\.py)::(\w+)`")
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 TOP = {path.name for path in ROOT.iterdir()}
@@ -78,6 +79,14 @@ def paths_named(page: Path) -> Iterator[str]:
 def test_named_files_exist(page: Path) -> None:
     missing = sorted({path for path in paths_named(page) if not (ROOT / path).exists()})
     assert not missing, f"{page.relative_to(ROOT)} names files that do not exist"
+
+
+def test_named_tests_exist() -> None:
+    """The page of what holds under which fault is as good as the tests it names."""
+    named = TEST.findall((DOCS / "reliability.md").read_text())
+    assert len(named) > 30
+    for path, name in named:
+        assert re.search(rf"^(async )?def {name}\(", (ROOT / path).read_text(), re.MULTILINE), name
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

@@ -272,13 +272,14 @@ def chosen(effects: Sequence[str]) -> list[tuple[int, str]]:
 
 
 @pytest.fixture(autouse=True)
-def no_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+def steady(monkeypatch: pytest.MonkeyPatch) -> None:
     """One thing after another, the same each time; and no thread outlives its agent."""
 
     async def at_once(work: Callable[..., Any], *arguments: Any) -> Any:
         return work(*arguments)
 
     monkeypatch.setattr(asyncio, "to_thread", at_once)
+    monkeypatch.setattr(os, "fsync", lambda handle: None)  # no power is lost here
 
 
 @pytest.mark.parametrize("name", list(STORIES))
