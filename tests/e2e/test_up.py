@@ -49,7 +49,8 @@ def traces(slug: str) -> list[str]:
     found = [str(each) for each in processes.marked(slug)]
     found += [str(path) for path in topology.NAMESPACE_ROOT.glob(f"*{slug}*")]
     found += [str(path) for path in topology.RUN_ROOT.glob(f"{slug}*")]
-    found += [str(path) for path in Path("/sys/fs/cgroup").glob(f"*/*{slug}*")]
+    for pattern in (f"*{slug}*", f"*/*{slug}*"):  # one tree, or one for each controller
+        found += [str(path) for path in Path("/sys/fs/cgroup").glob(pattern)]
     found += [
         line for line in Path("/proc/self/mountinfo").read_text().splitlines() if slug in line
     ]

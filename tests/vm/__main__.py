@@ -28,6 +28,7 @@ SLICE = (
     "tests/integration/agent/test_resources.py",
     "tests/integration/agent/test_cpus.py",
     "tests/integration/agent/test_kernel.py",
+    "tests/vm/test_installed.py",
 )
 
 

@@ -11,7 +11,7 @@ mount -o ro LABEL=venv @VENV@
 
 export HOME=/root LANG=C.UTF-8 TERM=dumb
 export PATH=@ROOT@/.venv/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
-export PYTHONPATH=@ROOT@ PODWRIGHT_TEST_LONG=@LONG@ PODWRIGHT_TEST_PATIENCE=@PATIENCE@
+export PYTHONPATH=@ROOT@ PODWRIGHT_TEST_MACHINE=1 PODWRIGHT_TEST_LONG=@LONG@ PODWRIGHT_TEST_PATIENCE=@PATIENCE@
 export PODWRIGHT_TEST_STATE=/tmp/podwright-state PODWRIGHT_TEST_LOGS=/tmp/podwright-logs
 cd @ROOT@
 echo "machine: Linux $(uname -r), systemd $(systemctl --version | sed -n '1s/systemd \([0-9]*\).*/\1/p')," \

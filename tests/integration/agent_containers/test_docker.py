@@ -101,6 +101,12 @@ async def test_limits_reach_the_cgroup(runtime: DockerRuntime, engine: Engine) -
         cpu = Path("/sys/fs/cgroup/cpu" + groups["cpu"])
         assert (cpu / "cpu.shares").read_text().strip() == "512"
         assert (cpu / "cpu.cfs_quota_us").read_text().strip() == "20000"
+    else:
+        own = Path("/sys/fs/cgroup" + groups[""])
+        assert (own / "memory.max").read_text().strip() == str(32 * 2**20)
+        assert (own / "memory.swap.max").read_text().strip() == "0"
+        assert (own / "cpu.weight").read_text().strip() == "20"
+        assert (own / "cpu.max").read_text().split() == ["20000", "100000"]
     assert Path("/proc", str(record.pid), "oom_score_adj").read_text().strip() == "500"
 
 
