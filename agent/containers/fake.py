@@ -12,6 +12,7 @@ images) are the engine's.
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -82,6 +83,8 @@ class FakeRuntime:
         """Every container ever created, removed or not, as it was asked for."""
         self.calls: list[tuple[str, str]] = []
         """(method, container name or image) of each change asked for, in order."""
+        self.questions: Counter[str] = Counter()
+        """How often each thing was asked that changes nothing."""
         self.pull_seconds = 0.0
         self.unreachable = False
         self._info = info or FAKE_ENGINE
@@ -147,12 +150,14 @@ class FakeRuntime:
 
     async def list_containers(self, *, labels: Mapping[str, str]) -> list[ContainerRecord]:
         self._reach()
+        self.questions["list_containers"] += 1
         return [
             c.record for c in self._containers.values() if labels.items() <= c.record.labels.items()
         ]
 
     async def inspect(self, id: ContainerId) -> ContainerRecord:
         self._reach()
+        self.questions["inspect"] += 1
         return self._find(id).record
 
     async def create(self, spec: ContainerCreate) -> ContainerId:
@@ -357,6 +362,7 @@ class FakeRuntime:
 
     async def image(self, reference: str) -> ImageRecord | None:
         self._reach()
+        self.questions["image"] += 1
         return self._lookup_image(reference)
 
     async def pull(

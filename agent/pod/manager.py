@@ -24,7 +24,13 @@ from functools import partial
 from pathlib import Path
 
 from agent.containers.errors import RuntimeFailure
-from agent.containers.records import ContainerRecord, EventKind, ImageId, RuntimeEvent
+from agent.containers.records import (
+    ContainerId,
+    ContainerRecord,
+    EventKind,
+    ImageId,
+    RuntimeEvent,
+)
 from agent.effects import loglinks
 from agent.effects.context import AgentContext
 from agent.node import eviction
@@ -34,7 +40,7 @@ from agent.pod.backoff import retry_delay
 from agent.pod.mirrors import mirrors, name_of
 from agent.pod.observed import Refusal
 from agent.pod.worker import PodWorker
-from agent.resources.values import sum_shares
+from agent.resources.values import cpu_shares
 from agent.volumes.mounts import remove_tree
 from api.core import Pod, PodSpec
 from api.meta import ObjectMeta
@@ -70,6 +76,14 @@ class PodManager:
         self._mismatches = 0
         self._orphans = 0
         self._crashes = 0
+        self._listening = asyncio.Event()
+        """The engine tells what happens: a list made from now on misses nothing."""
+        self._missed: dict[str, set[ContainerId]] = defaultdict(set)
+        """By the uid of pods that have no worker yet, containers to which something has happened."""
+        self._burstable: dict[str, int] = {}
+        """By uid, the CPU that pods of that class request."""
+        self._shares: int | None = None
+        """Of that class, as they were last written."""
         self._static: dict[str, Pod] = {}
         self._mirrors: dict[str, Pod] = {}
         """By the uid of the static pod, its mirror in the API."""
@@ -97,6 +111,8 @@ class PodManager:
     async def start(self) -> None:
         """Find out what an earlier agent left. Waits until the engine answers once."""
         self._remembered = {pod.metadata.uid: pod for pod in self.agent.checkpoints.load()}
+        # First listen, then look: what the list tells need not be asked again for each container.
+        await self._listening.wait()
         self._unclaimed = await self._list_patiently()
 
     def trust_checkpoints(self) -> None:
@@ -123,9 +139,9 @@ class PodManager:
         worker = self.workers.get(uid)
         if worker is not None:
             worker.update(new)
+            self._weigh(new)
         else:
             self._add(new)
-        self._weigh()
 
     def set_static(self, pods: Mapping[str, Pod]) -> None:
         """These, by uid, and no other static pods are to run."""
@@ -165,6 +181,7 @@ class PodManager:
         self._api_seen = True
         # Before anybody new asks: pods that ended while there was no agent have nothing any more.
         self.agent.cpus.keep(self.workers.keys())
+        self._missed.clear()
         await self.relist()
 
     def wake_all(self, key: str) -> None:
@@ -195,8 +212,10 @@ class PodManager:
                     worker.context.memory.changes.note("the container engine went away")
             elif event.kind is EventKind.ENGINE_BACK:
                 self.on_engine(True)
-                # Not here: while a list takes its time, events would wait.
-                self._relist_due.ring()
+                if self._listening.is_set():
+                    # Not here: while a list takes its time, events would wait.
+                    self._relist_due.ring()
+                self._listening.set()  # the first time `start` makes the list
             else:
                 self._note(event)
 
@@ -205,6 +224,7 @@ class PodManager:
         while True:
             await self._relist_due.wait(RELIST)
             await self.relist()
+            self._set_shares(again=True)  # whatever else on the node has written there
             for worker in self.workers.values():
                 worker.wake()
 
@@ -240,6 +260,7 @@ class PodManager:
                 self._orphans += 1
                 log.info("containers of pod %s belong to nobody and are ended", uid)
                 self._unclaimed[uid] = records
+                self._missed[uid] = {record.id for record in records}
                 self._add(_orphan(uid, records), orphan=True)
         live = [
             record.id
@@ -295,11 +316,13 @@ class PodManager:
             pod, self.agent, used=self._used, settled=self._settled, orphan=orphan, static=static
         )
         worker.mirror = self._mirrors.get(uid)
-        if records := self._unclaimed.pop(uid, []):
-            worker.adopt(records)
+        records, missed = self._unclaimed.pop(uid, []), self._missed.pop(uid, set())
+        if records or missed:
+            worker.adopt(records, stale=missed)
         elif not (orphan or static or pod.status.start_time):
             worker.turned_away = self.closed or self._short_for(pod)
         self.workers[uid] = worker
+        self._weigh(pod)
         name = f"pod {pod.metadata.namespace}/{pod.metadata.name}"
         self.agent.guard.start(self._run(uid, worker), name=name)
 
@@ -324,7 +347,7 @@ class PodManager:
         self._start_static()  # one of this name or uid may have waited, whatever this was
         if worker.static:
             self.on_static()
-        self._weigh()
+        self._weigh(worker.pod, gone=True)
 
     async def _replace(self, uid: str, crashed: PodWorker) -> PodWorker:
         """A new worker for the pod of one that crashed; it finds what is there as after a restart."""
@@ -340,7 +363,9 @@ class PodManager:
             static=crashed.static,
         )
         worker.mirror = crashed.mirror
-        worker.adopt(there.get(uid, []))
+        records = there.get(uid, [])
+        # The one that crashed has heard of what happened since the list was made.
+        worker.adopt(records, stale=[record.id for record in records])
         self.workers[uid] = worker
         return worker
 
@@ -359,6 +384,8 @@ class PodManager:
         worker = self.workers.get(event.labels.get(names.POD_UID, ""))
         if worker is not None:
             worker.note_event(event)
+        elif not self._api_seen:
+            self._missed[event.labels.get(names.POD_UID, "")].add(event.id)
 
     def _used(self, but: str) -> Amounts:
         total: Amounts = {}
@@ -371,15 +398,27 @@ class PodManager:
         leaving = any(worker.context.memory.removed for worker in self.workers.values())
         return self._api_seen and not leaving
 
-    def _weigh(self) -> None:
-        """The Burstable class weighs what its pods request together; who waits for room looks again."""
+    def _weigh(self, pod: Pod, *, gone: bool = False) -> None:
+        """Who waits for room looks again; the Burstable class weighs what its pods request together."""
         for worker in self.workers.values():
             if worker.context.memory.pending is not None:
                 worker.wake()
-        burstable = [p for p in self.pods() if qos_class(p) == "Burstable"]
+        # Only this pod is weighed anew: each pod's status comes back from the API several times.
+        if not gone and qos_class(pod) == "Burstable":
+            self._burstable[pod.metadata.uid] = pod_requests(pod).get("cpu", 0)
+        else:
+            self._burstable.pop(pod.metadata.uid, None)
+        self._set_shares()
+
+    def _set_shares(self, *, again: bool = False) -> None:
+        shares = cpu_shares(sum(self._burstable.values()))
+        if shares == self._shares and not again:
+            return
         try:
-            self.agent.cgroups.set_class_shares(burstable=sum_shares(burstable))
+            self.agent.cgroups.set_class_shares(burstable=shares)
+            self._shares = shares
         except PodwrightError as error:
+            self._shares = None
             log.warning("CPU shares of the Burstable class are not set: %s", error)
 
     async def _list(self) -> dict[str, list[ContainerRecord]]:

@@ -210,16 +210,16 @@ class PodWorker:
             self.context.memory.eviction = evicted
         self.wake()
 
-    def adopt(self, records: Sequence[ContainerRecord]) -> None:
-        """Containers that were there before this agent."""
+    def adopt(self, records: Sequence[ContainerRecord], *, stale: Iterable[ContainerId]) -> None:
+        """Containers that were there before this agent; something has happened to some of them since."""
         memory = self.context.memory
         memory.changes.note("the agent was started anew")
         for record in records:
             memory.adopted.add(record.id)
             memory.note(record)
+            self._link_logs(record)
         self._probing.remember(self.pod)
-        # The list may be older than what happened since: events found no worker yet.
-        self.look_at([record.id for record in records])
+        self.look_at(stale)
 
     def note_event(self, event: RuntimeEvent) -> None:
         """Something happened to one of the pod's containers."""
@@ -228,7 +228,9 @@ class PodWorker:
             # Our own doing, most of the time: the effect reads the record itself.
             name = event.labels.get(names.CONTAINER_NAME, "")
             ours = "sandbox" if name == names.SANDBOX_NAME else f"container/{name}"
-            if ours in self._busy or (known is not None and known.running):
+            if ours in self._busy:
+                return
+            if known is not None and (known.running or event.kind is EventKind.CREATED):
                 return
         self.look_at([event.id])
 
@@ -467,8 +469,7 @@ class PodWorker:
             self._stale.discard(id)
             try:
                 memory.note(record := await runtime.inspect(id))
-                # What an agent before this one has started, and could not link any more.
-                loglinks.link(self.context.agent.node.log_root, self.pod, record)
+                self._link_logs(record)
             except NotFound:
                 memory.forget(id)
             except RuntimeFailure as error:
@@ -483,6 +484,10 @@ class PodWorker:
                 await autopsy(self.context, record)
         for order in self.context.stops.values():
             order.alarm.ring()
+
+    def _link_logs(self, record: ContainerRecord) -> None:
+        """Also of what an agent before this one has started, and could not link any more."""
+        loglinks.link(self.context.agent.node.log_root, self.pod, record)
 
 
 def _backing_off(status: PodStatus) -> set[str]:

@@ -6,7 +6,7 @@ class and the requested part of the node's memory.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from agent.resources import hugepages
@@ -71,11 +71,6 @@ def pod_values(pod: Pod) -> CpuMemory:
         cpu_quota=cpu_quota(limits.get("cpu", 0)) if _limited(pod, "cpu") else 0,
         memory=limits.get("memory", 0) if _limited(pod, "memory") else 0,
     )
-
-
-def sum_shares(pods: Iterable[Pod]) -> int:
-    """Shares of a QoS class: what its pods request together."""
-    return cpu_shares(sum(pod_requests(pod).get("cpu", 0) for pod in pods))
 
 
 def oom_score(container: Container, *, qos: str, node_memory: int, lowest: int) -> int:

@@ -10,7 +10,7 @@ import pytest
 
 from agent.resources.cgroups import MOUNT, CgroupError, Cgroups
 from agent.resources.values import CpuMemory
-from agent.volumes import atomic
+from agent.volumes import atomic, mounts
 from agent.volumes.atomic import File
 from agent.volumes.base import VolumeError
 from agent.volumes.mounts import KernelMounter, MountError, remove_tree
@@ -48,6 +48,37 @@ def test_huge_pages_are_a_file_system_of_their_own(workspace: Path) -> None:
         assert os.statvfs(target).f_bsize == 2 * 1024**2
     finally:
         mounter.unmount(target)
+
+
+def test_what_is_mounted_is_not_looked_up_among_all_mounts(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once a minute for each pod, with five mounts for each pod: their number squared."""
+    mounter, target = KernelMounter(), workspace / "memory"
+    target.mkdir()
+    mounter.tmpfs(target)
+    with monkeypatch.context() as patch:
+        patch.setattr(mounts, "_mounted_below", lambda directory: pytest.fail("looked up"))
+        mounter.tmpfs(target)
+    assert mounter.below(target) == [target]
+    mounter.unmount(target)
+
+
+@pytest.mark.parametrize("name", ["back\\slash", "tab\tand\nline", "\\040", "ünicode"])
+def test_mounts_below_names_that_the_kernel_writes_otherwise(workspace: Path, name: str) -> None:
+    mounter, outer = KernelMounter(), workspace / name
+    inner, beside = outer / "in side", workspace / f"{name}-beside"
+    for target in (outer, beside):
+        target.mkdir()
+        mounter.tmpfs(target)
+    inner.mkdir()
+    mounter.tmpfs(inner)
+    assert mounter.below(outer) == [inner, outer]
+    assert all(map(mounter.is_mounted, (outer, inner, beside)))
+    assert not mounter.is_mounted(workspace / "back")
+    remove_tree(outer, mounter)
+    assert mounter.below(workspace) == [beside]
+    mounter.unmount(beside)
 
 
 def test_a_refused_mount_says_where(workspace: Path) -> None:

@@ -87,8 +87,8 @@ class Node:
         self.guard: TaskGuard
         self.manager: PodManager
 
-    async def boot(self, *, api: bool = True) -> PodManager:
-        """Start an agent; without `api` it cannot reach the control plane."""
+    async def boot(self, *, api: bool | None = True) -> PodManager:
+        """Start an agent; without `api` it cannot reach the control plane, with None not yet."""
         self.guard = TaskGuard("agent")
         context = self._context()
         self.manager = manager = PodManager(context)
@@ -98,7 +98,7 @@ class Node:
         await manager.start()
         if api:
             await self.reach_api()
-        else:
+        elif api is not None:
             manager.trust_checkpoints()
         return manager
 

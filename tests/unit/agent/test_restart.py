@@ -188,6 +188,7 @@ async def test_secrets_are_never_on_disk(tmp_path: Path) -> None:
     node.api.put(make_pod(container(env=env)))
     await node.run(5)
     assert node.names() == ["POD", "web"]
+    await node.manager.agent.checkpoints.flush()
     assert list((tmp_path / "checkpoints").glob("*.json"))
     for path in tmp_path.rglob("*"):
         if path.is_file():

@@ -17,7 +17,6 @@ from agent.resources.values import (
     cpu_shares,
     oom_score,
     pod_values,
-    sum_shares,
 )
 from agent.settings import load
 from api.core import Container, ResourceRequirements
@@ -91,11 +90,6 @@ def test_one_container_without_limit_unlimits_the_pod() -> None:
 def test_a_large_init_container_counts() -> None:
     pod = make_pod(limited("a", "100m", "10Mi"), inits=[limited("i", "500m", "90Mi")])
     assert pod_values(pod).memory == 90 * MIB
-
-
-def test_a_class_weighs_its_pods() -> None:
-    assert sum_shares([make_pod(limited("a", "500m", "1Mi")) for _ in range(4)]) == 2048
-    assert sum_shares([]) == 2
 
 
 OOM = [

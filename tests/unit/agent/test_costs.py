@@ -1,0 +1,122 @@
+"""What pods cost in calls, steps and writes: counted, so that it does not grow unseen."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from api.core import Container, Pod, ResourceRequirements
+from tests.unit.agent.builders import container, make_pod
+from tests.unit.agent.node import FakeCgroups, Node
+
+PODS = 20
+
+
+def pods(number: int = PODS, *containers: Container) -> list[Pod]:
+    made = []
+    for index in range(number):
+        pod = make_pod(*containers)
+        pod.metadata.name, pod.metadata.uid = f"pod-{index}", f"uid-{index:04}"
+        made.append(pod)
+    return made
+
+
+async def full(directory: Path, *containers: Container) -> Node:
+    """A node on which all pods run."""
+    node = Node(directory)
+    await node.boot()
+    for pod in pods(PODS, *containers):
+        node.api.put(pod)
+    await node.run(5)
+    assert len(node.containers()) == 2 * PODS
+    return node
+
+
+def steps(node: Node) -> int:
+    return int(sum(worker.statistics()["steps"] for worker in node.manager.workers.values()))
+
+
+async def test_a_start_is_four_orders_and_three_questions(tmp_path: Path) -> None:
+    node = Node(tmp_path)
+    await node.boot()
+    node.runtime.questions.clear()
+    node.api.put(make_pod())
+    await node.run(5)
+    orders = [method for method, _ in node.runtime.calls]
+    assert orders == ["create", "start", "create", "start"] or orders == [
+        *("create", "create", "start", "start")
+    ]
+    assert node.runtime.questions == {"image": 1, "inspect": 2}
+    assert steps(node) <= 8
+
+
+async def test_many_starts_cost_as_much_each(tmp_path: Path) -> None:
+    node = await full(tmp_path)
+    assert len(node.runtime.calls) == 4 * PODS
+    assert node.runtime.questions["inspect"] == 2 * PODS
+    assert steps(node) <= 8 * PODS
+
+
+async def test_nothing_is_done_while_nothing_happens(tmp_path: Path) -> None:
+    node = await full(tmp_path)
+    node.runtime.questions.clear()
+    before, calls, told = steps(node), len(node.runtime.calls), len(node.api.bodies)
+    await node.run(600)
+    assert len(node.runtime.calls) == calls
+    assert len(node.api.bodies) == told
+    assert node.runtime.questions == {"list_containers": 10}, "the relist, once a minute"
+    assert steps(node) - before <= 10 * PODS
+
+
+async def test_a_restart_asks_for_the_list_and_for_nothing_it_has_told(tmp_path: Path) -> None:
+    """A hundred pods are two hundred containers: each question more is a third of a second."""
+    node = await full(tmp_path)
+    await node.kill()
+    node.runtime.questions.clear()
+    calls, told = len(node.runtime.calls), len(node.api.bodies)
+    await node.boot()
+    await node.run(5)
+    assert node.runtime.questions == {"list_containers": 2}, (
+        "at the start, and with the API's own list"
+    )
+    assert (len(node.runtime.calls), len(node.api.bodies)) == (calls, told)
+    assert steps(node) <= 3 * PODS
+
+
+async def test_what_happens_between_list_and_worker_is_seen(tmp_path: Path) -> None:
+    """The engine's list says running, and the API has not said yet which pods there are."""
+    node = await full(tmp_path)
+    await node.kill()
+    node.runtime.questions.clear()
+    await node.boot(api=None)
+    victim = next(r for r in node.containers("web") if "pod-7_" in r.name)
+    node.runtime.end(victim.id, exit_code=9)
+    await node.run(1)
+    await node.reach_api()
+    await node.run(5)
+    status = node.api.pod("pod-7").status.container_statuses[0]
+    assert status.restart_count == 1
+    assert node.runtime.questions["inspect"] <= 3, "the one that died, and its successor"
+
+
+async def test_the_burstable_class_is_weighed_when_its_weight_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not with each status that comes back from the API, and not pod by pod over all pods."""
+    weights: list[int] = []
+    monkeypatch.setattr(
+        FakeCgroups, "set_class_shares", lambda self, *, burstable: weights.append(burstable)
+    )
+    asks = ResourceRequirements(requests={"cpu": "500m"})
+    node = Node(tmp_path)
+    await node.boot()
+    for pod in [*pods(2, container(resources=asks)), *pods(5)[2:]]:
+        node.api.put(pod)
+    await node.run(5)
+    assert weights == [512, 1024]
+    await node.run(60)
+    assert weights == [512, 1024, 1024], "once a minute, whatever else has written there"
+    node.api.delete_gracefully("pod-0", "ns", stamp="2026-01-01T00:01:00Z", grace=1)
+    await node.run(60)
+    assert weights[3] == 512
