@@ -12,9 +12,12 @@ from typing import TypeVar
 from api import objects
 from api.core import Pod, Service
 from api.informer import Informer
+from api.selectors import Operator, Selector
 from api.struct import ApiStruct
 
 T = TypeVar("T", bound=ApiStruct)
+
+_EQUAL = frozenset({Operator.IN, Operator.EQUALS})
 
 LABEL = "label"
 FREE = "free"
@@ -58,6 +61,18 @@ def index_selecting(informer: Informer[T], pairs: Callable[[T], Mapping[str, str
 def selected(informer: Informer[Pod], namespace: str, selector: Mapping[str, str]) -> list[Pod]:
     """The pods of a namespace whose labels have every pair of a selector; none if it is empty."""
     return _with_labels(informer, LABEL, namespace, selector)
+
+
+def matching(informer: Informer[Pod], namespace: str, selector: Selector) -> list[Pod]:
+    """The pods of a namespace that a selector matches, among those of its rarest label."""
+    pairs = {
+        one.key: one.values[0]
+        for one in selector.requirements
+        if one.operator in _EQUAL and len(one.values) == 1
+    }
+    # Without any pair, which is rare, all are looked at.
+    among = selected(informer, namespace, pairs) if pairs else informer.items(namespace)
+    return [pod for pod in among if selector.matches(pod.metadata.labels)]
 
 
 def pods_on(informer: Informer[Pod], node: str) -> list[Pod]:

@@ -9,6 +9,7 @@ Secret goes with its account.
 import base64
 from collections.abc import Mapping
 
+from api import objects
 from api.core import Secret, ServiceAccount
 from api.deletion import delete_if_there
 from api.errors import is_not_found
@@ -19,6 +20,7 @@ from control.controllers.context import Context
 from control.controllers.controller import Controller
 
 TYPE = "kubernetes.io/service-account-token"
+_ACCOUNT = "account"
 NAME, UID = "kubernetes.io/service-account.name", "kubernetes.io/service-account.uid"
 
 
@@ -31,6 +33,7 @@ class TokenSecretController(Controller):
         super().__init__(context)
         self._secrets = context.informers.of(Secret)
         self._accounts = context.informers.of(ServiceAccount)
+        self._secrets.add_index(_ACCOUNT, _account_of)
         self._secrets.subscribe(lambda old, new: self._on_secret(new))
         self._accounts.subscribe(lambda old, new: self._on_account(old or new))
 
@@ -41,11 +44,8 @@ class TokenSecretController(Controller):
     def _on_account(self, account: ServiceAccount | None) -> None:
         if account is None:
             return
-        for secret in self._secrets.items(account.metadata.namespace):
-            if secret.type == TYPE and secret.metadata.annotations.get(NAME) == (
-                account.metadata.name
-            ):
-                self.enqueue(secret)
+        for secret in self._secrets.by_index(_ACCOUNT, str(objects.key(account))):
+            self.enqueue(secret)
 
     async def reconcile(self, key: Key) -> float | None:
         secret = self._secrets.get(key.name, key.namespace)
@@ -114,3 +114,11 @@ def _belongs(secret: Secret, account: ServiceAccount) -> bool:
     """Whether it is this very account, and not one that was made anew under its name."""
     uid = secret.metadata.annotations.get(UID, "")
     return not uid or uid == account.metadata.uid
+
+
+def _account_of(secret: Secret) -> list[str]:
+    """The account that the token is for."""
+    if secret.type != TYPE:
+        return []
+    metadata = secret.metadata
+    return [str(Key(metadata.namespace, metadata.annotations.get(NAME, "")))]

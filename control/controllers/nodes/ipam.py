@@ -1,7 +1,6 @@
 """A range of pod addresses for every node: `spec.podCIDR`, given once and never changed."""
 
-from collections.abc import Iterable
-from functools import lru_cache
+from collections import Counter
 from ipaddress import IPv4Network
 
 from api.core import Node
@@ -12,22 +11,48 @@ from control.controllers.context import Context, NodeSettings
 from control.controllers.controller import Controller
 
 
-def free_range(settings: NodeSettings, taken: Iterable[str]) -> str | None:
-    """The first subnet of the cluster's range that no node has, or None when all are taken."""
-    first, last = _ends(str(settings.cluster_cidr)) or (0, -1)
-    size = 1 << (32 - settings.node_cidr_mask_size)
-    used: set[int] = set()
-    for ends in map(_ends, taken):
-        if ends is not None and ends[0] <= last and ends[1] >= first:
-            low, high = max(ends[0], first), min(ends[1], last)
-            used.update(range((low - first) // size, (high - first) // size + 1))
-    for number in range((last - first + 1) // size):
-        if number not in used:
-            return str(IPv4Network((first + number * size, settings.node_cidr_mask_size)))
-    return None
+class Ranges:
+    """Which subnets of the cluster's range are taken, and the first that is not.
+
+    Counted as they come and go: looking at all nodes for each one that joins is too much for many.
+    """
+
+    def __init__(self, settings: NodeSettings) -> None:
+        self._first, self._last = _ends(str(settings.cluster_cidr)) or (0, -1)
+        self._bits = settings.node_cidr_mask_size
+        self._size = 1 << (32 - self._bits)
+        self._used: Counter[int] = Counter()
+        self._next = 0
+        """All before this one are taken."""
+
+    def take(self, cidr: str) -> None:
+        """Somebody has this range; as often as somebody has."""
+        self._used.update(self._numbers(cidr))
+
+    def give_back(self, cidr: str) -> None:
+        """Somebody who had it has it no longer."""
+        for number in self._numbers(cidr):
+            self._used[number] -= 1
+            if self._used[number] <= 0:
+                del self._used[number]
+                self._next = min(self._next, number)
+
+    def free(self) -> str | None:
+        """The first subnet that no node has, or None when all are taken."""
+        while self._next in self._used:
+            self._next += 1
+        if self._next >= (self._last - self._first + 1) // self._size:
+            return None
+        return str(IPv4Network((self._first + self._next * self._size, self._bits)))
+
+    def _numbers(self, cidr: str) -> range:
+        ends = _ends(cidr)
+        if ends is None or ends[0] > self._last or ends[1] < self._first:
+            return range(0)
+        low, high = max(ends[0], self._first), min(ends[1], self._last)
+        return range((low - self._first) // self._size, (high - self._first) // self._size + 1)
 
 
-@lru_cache(maxsize=16384)
 def _ends(cidr: str) -> tuple[int, int] | None:
     """The first and last address; None for what is no range of IPv4, whoever wrote it."""
     try:
@@ -47,19 +72,25 @@ class NodeIpamController(Controller):
         super().__init__(context)
         self._nodes = context.informers.of(Node)
         self._recorder = context.recorder(self.name)
+        self._ranges = Ranges(context.nodes)
         self._given: dict[str, str] = {}
+        """By node, what it was given and does not show yet; counted as taken once more."""
+        self._nodes.subscribe(self._on_node)
         self.watch_own(Node)
+
+    def _on_node(self, old: Node | None, new: Node | None) -> None:
+        before = old.spec.pod_cidr if old is not None else ""
+        after = new.spec.pod_cidr if new is not None else ""
+        if before != after:
+            self._ranges.take(after)
+            self._ranges.give_back(before)
 
     async def reconcile(self, key: Key) -> float | None:
         node = self._nodes.get(key.name)
-        if node is None:
-            self._given.pop(key.name, None)
+        if node is None or node.spec.pod_cidr:
+            self._ranges.give_back(self._given.pop(key.name, ""))
             return None
-        if node.spec.pod_cidr:
-            self._given.pop(key.name, None)
-            return None
-        taken = [*(other.spec.pod_cidr for other in self._nodes.items()), *self._given.values()]
-        cidr = self._given.get(key.name) or free_range(self.context.nodes, taken)
+        cidr = self._given.get(key.name) or self._ranges.free()
         if cidr is None:
             settings = self.context.nodes
             message = (
@@ -68,7 +99,9 @@ class NodeIpamController(Controller):
             )
             self._recorder.event(node, "Warning", "CIDRNotAvailable", message)
             raise PodwrightError(message)
-        self._given[key.name] = cidr
+        if key.name not in self._given:
+            self._given[key.name] = cidr
+            self._ranges.take(cidr)
         body = {
             "metadata": {"uid": node.metadata.uid},
             "spec": {"podCIDR": cidr, "podCIDRs": [cidr]},

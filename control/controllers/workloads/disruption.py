@@ -119,12 +119,8 @@ class DisruptionController(Controller):
         )
 
     def _selected(self, budget: PodDisruptionBudget) -> list[Pod]:
-        selector, namespace = from_label_selector(budget.spec.selector), budget.metadata.namespace
-        if pairs := _pairs(budget):
-            candidates = indexes.selected(self._pods, namespace, pairs)
-        else:  # rare: only expressions, or the whole namespace
-            candidates = self._pods.items(namespace)
-        return [pod for pod in candidates if selector.matches(pod.metadata.labels)]
+        selector = from_label_selector(budget.spec.selector)
+        return indexes.matching(self._pods, budget.metadata.namespace, selector)
 
     def _tell_overdue(
         self, budget: PodDisruptionBudget, found: Sequence[Pod], awaited: Mapping[str, str]

@@ -7,18 +7,23 @@ from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from typing import Any
 
+import msgspec
 import pytest
 
 from api import objects
-from api.core import PersistentVolume, PersistentVolumeClaim
+from api.core import PersistentVolume, PersistentVolumeClaim, Pod, Secret, ServiceAccount
 from api.informer import Informer
 from api.interface import Listed
-from api.meta import OwnerReference
+from api.meta import ObjectMeta, OwnerReference
 from api.objects import Key
+from api.selectors import parse_label_selector
 from base.clock import FakeClock
 from base.tasks import TaskGuard
+from control.controllers import indexes
 from control.controllers.context import Informers
 from control.controllers.controller import Controller
+from control.controllers.lifecycle.tokensecrets import NAME, TYPE, TokenSecretController
+from control.controllers.nodes.ipam import NodeIpamController
 from control.controllers.volumes.binding import PersistentVolumeController
 from control.controllers.workloads.replicaset import ReplicaSetController
 from control.scheduler import storage
@@ -186,3 +191,67 @@ def test_the_scheduler_does_not_look_at_the_volumes_of_others(
     snapshot.storage.set_volume("free", volume(name="free", spec__storageClassName="slow"))
     snapshot.storage.choose(request_of(using), node("n1"))
     assert offered == ["free"]
+
+
+def token(name: str, account: str, namespace: str = "default") -> Secret:
+    body = {
+        "metadata": {
+            "name": name,
+            "namespace": namespace,
+            "annotations": {NAME: account},
+        },
+        "type": TYPE,
+    }
+    return msgspec.convert(body, type=Secret)
+
+
+async def test_an_account_does_not_look_at_the_secrets_of_others(looked_at: list[int]) -> None:
+    account = ServiceAccount(metadata=ObjectMeta(name="robot", namespace="default"))
+    others = [token(f"other-{n}", f"other-{n}") for n in range(MANY)]
+    api = Still([account, token("mine", "robot"), token("far", "robot", "elsewhere"), *others])
+    async with told(TokenSecretController, api) as controller:
+        queued: list[str] = []
+        controller.queue.add = lambda key: queued.append(str(key))  # type: ignore[method-assign]
+        looked_at.clear()
+        controller._on_account(account)  # type: ignore[attr-defined]
+    assert queued == ["default/mine"]
+    assert sum(looked_at) == 1
+
+
+async def test_a_node_that_joins_does_not_look_at_the_others(looked_at: list[int]) -> None:
+    nodes = [node(f"n{n}") for n in range(MANY)]
+    for number, one in enumerate(nodes):
+        one.spec.pod_cidr = f"10.244.{number}.0/24" if number < 250 else ""
+    api = Still(nodes)
+    async with told(NodeIpamController, api) as controller:
+        looked_at.clear()
+        await controller.reconcile(Key("", "n300"))
+        await controller.reconcile(Key("", "n301"))
+    assert api.wrote == ["patch n300", "patch n301"]
+    assert controller._given == {"n300": "10.244.250.0/24", "n301": "10.244.251.0/24"}  # type: ignore[attr-defined]
+    assert not sum(looked_at)
+
+
+@pytest.mark.parametrize(
+    ("selector", "found", "most"),
+    [
+        ("app=one", 1, 1),
+        ("app in (one),tier=web", 1, 1),
+        ("tier=web,app!=one", MANY, MANY + 1),
+        ("app in (one,two)", 1, MANY + 1),
+        ("app=one,app=two", 0, 1),
+    ],
+)
+async def test_a_selector_looks_at_those_of_its_rarest_label(
+    looked_at: list[int], selector: str, found: int, most: int
+) -> None:
+    shop = [pod(f"p{n}", labels={"app": "shop", "tier": "web"}) for n in range(MANY)]
+    api = Still([*shop, pod("one", labels={"app": "one", "tier": "web"})])
+    informer = Informer[Pod](api, Pod, clock=FakeClock())  # type: ignore[arg-type]
+    indexes.index_pods(informer)
+    async with TaskGuard("test") as guard:
+        guard.start(informer.run(), name="pods")
+        await informer.synced()
+        looked_at.clear()
+        assert len(indexes.matching(informer, "default", parse_label_selector(selector))) == found
+    assert sum(looked_at) <= most

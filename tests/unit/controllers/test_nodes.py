@@ -5,6 +5,8 @@ from datetime import timedelta
 from ipaddress import IPv4Network
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from api import timestamps
 from api.core import Node, NodeAddress, PodCondition, Service, Taint
@@ -12,7 +14,7 @@ from base import pki
 from base.clock import FakeClock
 from control.controllers.context import NodeSettings
 from control.controllers.lifecycle.certificates import foreign_names, is_alive
-from control.controllers.nodes.ipam import free_range
+from control.controllers.nodes.ipam import Ranges
 from control.controllers.nodes.tainted import TaintAges
 from tests.unit.controllers.making import service
 from tests.unit.scheduler.making import READY, node, pod
@@ -103,14 +105,56 @@ RANGES = NodeSettings(cluster_cidr=IPv4Network("10.244.0.0/16"), node_cidr_mask_
     ],
 )
 def test_the_first_free_range(taken: list[str], expected: str | None) -> None:
-    assert free_range(RANGES, taken) == expected
+    ranges = Ranges(RANGES)
+    for cidr in taken:
+        ranges.take(cidr)
+    assert ranges.free() == expected
+
+
+def test_a_range_is_free_when_the_last_who_had_it_has_gone() -> None:
+    ranges = Ranges(RANGES)
+    for cidr in ("10.244.0.0/24", "10.244.1.0/24", "10.244.0.0/23"):
+        ranges.take(cidr)
+    assert ranges.free() == "10.244.2.0/24"
+    ranges.give_back("10.244.0.0/23")
+    assert ranges.free() == "10.244.2.0/24"
+    ranges.give_back("10.244.1.0/24")
+    assert ranges.free() == "10.244.1.0/24"
+    ranges.give_back("10.244.0.0/24")
+    ranges.give_back("")
+    assert ranges.free() == "10.244.0.0/24"
+
+
+@given(st.lists(st.tuples(st.booleans(), st.integers(0, 15), st.integers(25, 32)), max_size=40))
+def test_the_first_free_range_is_the_first_that_is_free(
+    moves: list[tuple[bool, int, int]],
+) -> None:
+    settings = NodeSettings(cluster_cidr=IPv4Network("10.0.0.0/24"), node_cidr_mask_size=28)
+    ranges, held = Ranges(settings), list[str]()
+    for takes, number, bits in moves:
+        cidr = str(IPv4Network((f"10.0.0.{number * 16}", bits), strict=False))
+        if takes:
+            held.append(cidr)
+            ranges.take(cidr)
+        elif held:
+            ranges.give_back(held.pop(number % len(held)))
+    networks = [IPv4Network(cidr) for cidr in held]
+    free = [
+        str(subnet)
+        for subnet in settings.cluster_cidr.subnets(new_prefix=28)
+        if not any(subnet.overlaps(one) for one in networks)
+    ]
+    assert ranges.free() == (free[0] if free else None)
 
 
 def test_a_range_is_found_quickly_among_thousands() -> None:
     settings = NodeSettings(cluster_cidr=IPv4Network("10.0.0.0/8"), node_cidr_mask_size=24)
-    taken = [f"10.{n // 256}.{n % 256}.0/24" for n in range(5000)]
+    ranges = Ranges(settings)
     began = time.process_time()
-    assert free_range(settings, taken) == "10.19.136.0/24"
+    for number in range(5000):
+        cidr = ranges.free()
+        assert cidr == f"10.{number // 256}.{number % 256}.0/24"
+        ranges.take(cidr)
     assert time.process_time() - began < 1.0, "it was a minute when every pair was compared"
 
 

@@ -32,8 +32,9 @@ from api.autoscalingv2 import (
 from api.core import Pod
 from api.metrics import PodMetrics
 from api.objects import Key
-from api.selectors import Selector, parse_label_selector
+from api.selectors import parse_label_selector
 from base.errors import PodwrightError
+from control.controllers import indexes
 from control.controllers.context import Context
 from control.controllers.controller import Controller
 from control.controllers.workloads.autoscaling import formula, pace
@@ -98,6 +99,7 @@ class AutoscalerController(Controller):
         self._autoscalers = context.informers.of(HorizontalPodAutoscaler)
         self._autoscalers.subscribe(self._changed)
         self._pods = context.informers.of(Pod)
+        indexes.index_pods(self._pods)
         self._targets = Targets(context.client, context.catalogue)
         self._recorder = context.recorder(self.name)
         self._memories: dict[Key, tuple[str, Memory]] = {}
@@ -241,13 +243,10 @@ class AutoscalerController(Controller):
             text = "couldn't convert selector into a corresponding internal selector object: "
             look.tell("ScalingActive", False, "InvalidSelector", f"{text}{error}")
             return []
-        mine = self._selected(look.hpa.metadata.namespace, selector)
+        mine = indexes.matching(self._pods, look.hpa.metadata.namespace, selector)
         return [
             await self._one(look, metric, target.replicas, mine) for metric in look.hpa.spec.metrics
         ]
-
-    def _selected(self, namespace: str, selector: Selector) -> list[Pod]:
-        return [pod for pod in self._pods.items(namespace) if selector.matches(pod.metadata.labels)]
 
     async def _one(
         self, look: _Round, metric: MetricSpec, current: int, mine: Sequence[Pod]
