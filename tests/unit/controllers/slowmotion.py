@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -72,6 +73,8 @@ class Process:
         self._gates: dict[type[Any], Gate] = {}
         self.fate: Fate | None = None
         self.dead = False
+        self.done: Counter[tuple[str, str]] = Counter()
+        """How often each verb was carried out, by kind and subresource (`ReplicaSet/status`)."""
 
     def __getattr__(self, name: str) -> Any:
         method = getattr(self._client, name)
@@ -83,6 +86,7 @@ class Process:
             if end in ("killed before", "lost before"):
                 raise self._error(end)
             answer = await method(*arguments, **more)
+            self.done[name, _target(arguments[0], more.get("subresource", ""))] += 1
             await self._wrote()
             if end or self.dead:
                 raise self._error(end or "killed after")
@@ -118,6 +122,12 @@ class Process:
         gate.set(number)
         await idle()
         gate.set(0)
+
+
+def _target(first: Any, subresource: str) -> str:
+    """What a verb's first argument, a kind or an object, is about."""
+    kind = first if isinstance(first, type) else type(first)
+    return f"{kind.__name__}/{subresource}" if subresource else kind.__name__
 
 
 class Recorder:

@@ -149,3 +149,28 @@ def test_four_replicas_are_nine_events(tmp_path: Path) -> None:
         expected.append(f"Scaled up replica set {new} from {number} to {number + 1}")
         expected.append(f"Scaled down replica set {old} from {4 - number} to {3 - number}")
     assert told == [f"Normal ScalingReplicaSet {text}" for text in expected]
+
+
+def test_nobody_writes_more_often_than_something_changes(tmp_path: Path) -> None:
+    """Each pod is written once to be made and once to be ended; who counts them writes no more often
+    than there is something new to count."""
+    replicas = 40
+    scenario = Scenario(tmp_path, 0, strategy=rolling("25%", "25%"), replicas=replicas)
+    written: dict[tuple[str, str], int] = {}
+
+    async def roll(world: World) -> None:
+        world.process.done.clear()
+        await world.roll("web:2")
+        await world.rest()
+        while await world.ripen():
+            await world.rest()
+        written.update(world.process.done)
+
+    scenario.play(roll)
+    assert (written["create", "Pod"], written["delete", "Pod"]) == (replicas, replicas)
+    assert written["create", "ReplicaSet"] == 1
+    of_pods = 4 * replicas  # made, ready, to end, gone
+    resized, counted = written["patch", "ReplicaSet"], written["update", "ReplicaSet/status"]
+    assert resized <= 2 * replicas
+    assert counted <= of_pods + resized
+    assert written["update", "Deployment/status"] <= resized + counted + 1
