@@ -28,7 +28,10 @@ C = TypeVar("C", bound=ConditionLike)
 
 def find(conditions: Iterable[C], type_: str) -> C | None:
     """The condition of that type, if it is reported."""
-    return next((item for item in conditions if item.type == type_), None)
+    for item in conditions:  # and not by a generator: controllers ask this of thousands of pods
+        if item.type == type_:
+            return item
+    return None
 
 
 def is_true(conditions: Iterable[ConditionLike], type_: str) -> bool:

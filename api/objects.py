@@ -102,5 +102,7 @@ def adoption(obj: ApiStruct, owner: ApiStruct) -> dict[str, object]:
 
 def controller_of(obj: ApiStruct) -> OwnerReference | None:
     """The owner that controls `obj`, if one does."""
-    owners = meta(obj).owner_references
-    return next((owner for owner in owners if owner.controller), None)
+    for owner in meta(obj).owner_references:
+        if owner.controller:
+            return owner
+    return None

@@ -261,6 +261,8 @@ def next_availability(
     several: Iterable[Pod], *, min_ready_seconds: int, now: datetime
 ) -> float | None:
     """Seconds until the next ready pod counts as available by time alone; None if none waits."""
+    if min_ready_seconds == 0:
+        return None  # it is available as soon as it is ready
     waits = []
     for pod in several:
         ready = condition(pod, "Ready")

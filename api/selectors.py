@@ -51,8 +51,10 @@ class Requirement:
     def matches(self, labels: Mapping[str, str]) -> bool:
         """Whether an object with these labels meets the condition."""
         value = labels.get(self.key)
+        if self.operator is Operator.EQUALS:
+            return value is not None and self._lists(value)
         match self.operator:
-            case Operator.IN | Operator.EQUALS:
+            case Operator.IN:
                 return value is not None and self._lists(value)
             case Operator.NOT_IN | Operator.NOT_EQUALS:
                 return value is None or not self._lists(value)
@@ -109,7 +111,12 @@ class Selector:
 
     def matches(self, labels: Mapping[str, str]) -> bool:
         """Whether an object with these labels is selected."""
-        return not self.nothing and all(item.matches(labels) for item in self.requirements)
+        if self.nothing:
+            return False
+        for item in self.requirements:  # noqa: SIM110 (asked of thousands: a generator costs more)
+            if not item.matches(labels):
+                return False
+        return True
 
     def __str__(self) -> str:
         return ",".join(map(str, self.requirements))

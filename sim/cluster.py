@@ -111,6 +111,10 @@ class ControlPlane:
     def alive(self) -> bool:
         return self._life is not None and not self._life.line.cut
 
+    def statistics(self) -> dict[str, dict[str, float]]:
+        """What each part of this life says of itself, by name; nothing while there is none."""
+        return {} if self._life is None else self._life.manager.statistics()
+
     def kill(self, dead_for: float) -> None:
         """End this life at once: from now on it writes nothing and sees nothing."""
         if self._life is None or self._life.line.cut:

@@ -145,8 +145,8 @@ class PodOwner(Controller, Generic[W]):
         await release(self.client, owner, found.release)
         return [*found.mine, *await adopt(self.client, owner, found.adopt)]
 
-    async def create_pod(self, owner: W, key: Key, pod: Pod) -> None:
-        """Make one pod, and say so."""
+    async def create_pod(self, owner: W, key: Key, pod: Pod) -> Pod:
+        """Make one pod, and say so. Returns it as it was made."""
         try:
             made = await self._sight.perhaps(key, self.client.create(pod))
         except PodwrightError as error:
@@ -157,6 +157,7 @@ class PodOwner(Controller, Generic[W]):
         self._tell(
             owner, "Normal", "SuccessfulCreate", self.words.created, made.metadata.name, None
         )
+        return made
 
     def tell_not_created(self, owner: W, pod: str, error: PodwrightError) -> None:
         """Say why a pod could not be made, if that is more than a moment's trouble."""

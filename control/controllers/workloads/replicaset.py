@@ -76,7 +76,8 @@ def status_of(owner: Replicated, mine: Sequence[Pod], failure: str, now: datetim
     """The status that these pods and this outcome make. `failure` is empty when all went well."""
     status, condition = _STATUS[type(owner)]
     active = [pod for pod in mine if pods.is_active(pod)]
-    labels = template_of(owner).metadata.labels
+    ready = [pod for pod in active if pods.is_ready(pod)]
+    labels = template_of(owner).metadata.labels.items()
     told: list[Any] = owner.status.conditions
     if failure:
         surplus = len(active) > (owner.spec.replicas or 0)
@@ -90,11 +91,11 @@ def status_of(owner: Replicated, mine: Sequence[Pod], failure: str, now: datetim
         told = conditions.remove(told, "ReplicaFailure")
     return status(
         replicas=len(active),
-        fully_labeled_replicas=sum(labels.items() <= pod.metadata.labels.items() for pod in active),
-        ready_replicas=sum(pods.is_ready(pod) for pod in active),
+        fully_labeled_replicas=sum(labels <= pod.metadata.labels.items() for pod in active),
+        ready_replicas=len(ready),
         available_replicas=sum(
             pods.is_available(pod, min_ready_seconds=owner.spec.min_ready_seconds, now=now)
-            for pod in active
+            for pod in ready
         ),
         observed_generation=owner.metadata.generation,
         conditions=told,
@@ -132,7 +133,10 @@ class ReplicaController(PodOwner[R]):
         if not owner.metadata.deletion_timestamp:
             wanted = owner.spec.replicas or 0
             todo = plan(wanted, mine, self.clock.now(), related=partial(self.related, owner, mine))
-            failure = await self._carry_out(owner, key, todo)
+            made: list[Pod] = []
+            failure = await self._carry_out(owner, key, todo, made)
+            # What was just done counts, or the status would be written again when it is seen.
+            mine = [*mine, *made]
             if not failure:
                 gone = {pod.metadata.uid for pod in todo.delete}
                 mine = [pod for pod in mine if pod.metadata.uid not in gone]
@@ -146,17 +150,19 @@ class ReplicaController(PodOwner[R]):
         """The pods that count when a scale-down looks for nodes that have several."""
         return mine
 
-    async def _carry_out(self, owner: R, key: Key, todo: Plan) -> str:
-        """Create or delete; returns why it failed, or an empty string."""
+    async def _carry_out(self, owner: R, key: Key, todo: Plan, made: list[Pod]) -> str:
+        """Create or delete; returns why it failed, or an empty string. `made` gets the new pods."""
+
+        async def create() -> None:
+            made.append(await self.create_pod(owner, key, pod_from_template(owner)))
+
         try:
             await _at_once(self.delete_pod(owner, key, pod) for pod in todo.delete)
-            made, batch = 0, 1
-            while made < todo.create:
-                batch = min(batch, todo.create - made)
-                await _at_once(
-                    self.create_pod(owner, key, pod_from_template(owner)) for _ in range(batch)
-                )
-                made, batch = made + batch, batch * 2
+            batch = 1
+            while len(made) < todo.create:
+                batch = min(batch, todo.create - len(made))
+                await _at_once(create() for _ in range(batch))
+                batch *= 2
         except PodwrightError as error:
             if is_passing(error):
                 raise
