@@ -55,6 +55,9 @@ class LateInformer:
     def by_index(self, name: str, value: str) -> list[Any]:
         return [one for one in self._objects.values() if value in self._indexes[name](one)]
 
+    def count(self, name: str, value: str) -> int:
+        return len(self.by_index(name, value))
+
     def shows(self, resource_version: str) -> bool:
         return self._revision >= int(resource_version or 0)
 
