@@ -155,10 +155,13 @@ async def test_a_quota_is_run_into_a_few_times_and_not_hundreds(plane: Plane) ->
             and status.replicas == 3
         )
 
+    async def told() -> list[Event]:
+        events = (await plane.client.list(Event, "default")).items
+        return [event for event in events if event.reason == "FailedCreate"]
+
     await eventually(refused)
-    events = (await plane.client.list(Event, "default")).items
-    failed = [event for event in events if event.reason == "FailedCreate"]
-    assert 0 < sum(event.count or 1 for event in failed) <= 20
+    failed = await eventually(told)
+    assert sum(event.count or 1 for event in failed) <= 20
     assert all("Error creating: pods " in event.message for event in failed)
     body = {"spec": {"hard": {"pods": "200"}}}
     await plane.client.patch(ResourceQuota, "q", "default", body)
