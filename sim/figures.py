@@ -30,6 +30,8 @@ class Course:
     end: str = ""
     disrupted: str = ""
     gone: bool = False
+    waits: str = ""
+    """Why it has no node, as it says itself."""
 
 
 @dataclass
@@ -112,6 +114,12 @@ class Figures:
         return Counter(c.disrupted for c in self.courses.values() if c.disrupted)
 
     @property
+    def waiting(self) -> Counter[str]:
+        """Pods that still have no node, by what they say of it."""
+        left = (c for c in self.courses.values() if c.scheduled is None and not c.gone)
+        return Counter(course.waits for course in left)
+
+    @property
     def zones(self) -> Mapping[str, int]:
         """Pods that run, by the zones of their nodes."""
         found: Counter[str] = Counter()
@@ -143,6 +151,8 @@ class Figures:
                 self.latencies.started.append(step.at - course.scheduled)
         if pods.is_terminal(pod):
             course.end = pod.status.phase
+        scheduled = pods.condition(pod, "PodScheduled")
+        course.waits = scheduled.message if scheduled and scheduled.status == "False" else ""
         disrupted = pods.condition(pod, "DisruptionTarget")
         if disrupted is not None and disrupted.status == "True":
             course.disrupted = disrupted.reason

@@ -12,7 +12,7 @@ from sim.driver import Outcome
 from sim.figures import Figures
 
 SHOWN = 10
-"""Workloads that are named when they are not as they were asked to be."""
+"""Workloads that are named when they are not as they were asked to be, and reasons of waiting."""
 
 _SHARES = (0.5, 0.9, 0.99, 1.0)
 
@@ -23,6 +23,7 @@ def text(outcome: Outcome) -> str:
     blocks = [
         _head(outcome),
         _pods(figures),
+        _waiting(figures),
         _latency(figures),
         _placement(figures),
         _utilisation(figures),
@@ -48,7 +49,6 @@ def _head(outcome: Outcome) -> list[str]:
 
 def _pods(figures: Figures) -> list[str]:
     courses = list(figures.courses.values())
-    waiting = len(courses) - sum(1 for c in courses if c.scheduled is not None) - _unplaced(figures)
     return [
         "Pods",
         *_rows(
@@ -59,15 +59,20 @@ def _pods(figures: Figures) -> list[str]:
                 *((f"ended {phase}", f"{n:,}") for phase, n in sorted(figures.ends.items())),
                 ("deleted", f"{figures.deleted:,}"),
                 ("on nodes in the end", f"{sum(figures.on_node.values()):,}"),
-                ("waiting in the end", f"{waiting:,}"),
+                ("waiting in the end", f"{figures.waiting.total():,}"),
             ]
         ),
     ]
 
 
-def _unplaced(figures: Figures) -> int:
-    """Pods that went without ever having had a node."""
-    return sum(1 for c in figures.courses.values() if c.gone and c.scheduled is None)
+def _waiting(figures: Figures) -> list[str]:
+    """What pods that have no node say of it, the most frequent first."""
+    found = figures.waiting
+    reasons = sorted(found.items(), key=lambda item: (-item[1], item[0]))
+    lines = [f"  {n:,}: {why or 'they have not been tried yet'}" for why, n in reasons[:SHOWN]]
+    if len(reasons) > SHOWN:
+        lines.append(f"  and {len(reasons) - SHOWN} reasons more")
+    return ["Waiting in the end", *lines] if lines else []
 
 
 def _latency(figures: Figures) -> list[str]:

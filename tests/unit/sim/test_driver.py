@@ -70,6 +70,13 @@ REFUSED = """
 """
 
 
+FEWER = """
+- at: 5s
+  objects:
+  - {apiVersion: apps/v1, kind: Deployment, metadata: {name: web}, spec: {replicas: -1}}
+"""
+
+
 def outcome_of(text: str, log: io.StringIO | None = None, seed: int | None = None) -> Outcome:
     return play(read(text.encode(), "s.yaml"), seed=seed, log=log)
 
@@ -108,9 +115,10 @@ def test_lost_nodes_are_emptied_and_come_back() -> None:
 
 def test_what_the_api_refuses_is_noted_or_ends_the_run() -> None:
     assert outcome_of(SMALL + REFUSED).figures.refused == 1
-    wrong = SMALL.replace("replicas: 6", "replicas: -1")
-    with pytest.raises(ScenarioError, match=r"^workloads\[0\].objects\[0\]: .*spec.replicas"):
-        outcome_of(wrong)
+    with pytest.raises(ScenarioError, match=r"workloads\[0\].objects\[0\].spec.replicas"):
+        outcome_of(SMALL.replace("replicas: 6", "replicas: -1"))
+    with pytest.raises(ScenarioError, match=r"^workloads\[1\].objects\[0\]: .*spec.replicas"):
+        outcome_of(SMALL + FEWER)
 
 
 def test_the_report() -> None:
@@ -128,6 +136,9 @@ def test_a_report_names_what_is_missing() -> None:
     told = report.text(outcome_of(SMALL.replace("replicas: 6", "replicas: 20")))
     assert "Deployment default/web: 20 of 20 updated, 16 available, 20 in all" in told
     assert re.search(r"waiting in the end +4\n", told)
+    assert re.search(
+        r"\nWaiting in the end\n  4: 0/\d nodes are available: \d Insufficient cpu\.", told
+    )
 
 
 def test_percentiles() -> None:
