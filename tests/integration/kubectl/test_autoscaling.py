@@ -184,3 +184,19 @@ def told(kubectl: Kubectl) -> list[str]:
 def _condition(kubectl: Kubectl, type_: str) -> str:
     chosen = f'{{.status.conditions[?(@.type=="{type_}")]'
     return kubectl.path("hpa/kubia", f"{chosen}.status}} {chosen}.reason}}")
+
+
+@pytest.mark.parametrize("kind", ["ReplicaSet", "ReplicationController", "StatefulSet"])
+def test_whatever_has_a_scale_gets_its_smallest_size(kubectl: Kubectl, kind: str) -> None:
+    made = workload(kind, "web", replicas=1)
+    if kind == "ReplicationController":
+        made |= {"apiVersion": "v1"}
+        made["spec"]["selector"] = {"app": "web"}
+    apply(kubectl, made)
+    kubectl("autoscale", kind, "web", "--min=3", "--max=5")
+    eventually(lambda: kubectl.path(f"{kind}/web", "{.status.readyReplicas}") == "3")
+    why = "New size: 3; reason: Current number of replicas below Spec.MinReplicas"
+    eventually(lambda: why in events(kubectl, "hpa/web"))
+    assert kubectl.path("hpa/web", "{.spec.scaleTargetRef.kind}") == kind
+    refused = kubectl("patch", "hpa", "web", "-p", '{"spec": {"minReplicas": 0}}', fails=True)
+    assert "spec.minReplicas: Invalid value: 0: must be greater than or equal to 1" in refused
