@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -24,6 +25,13 @@ from api.meta import ObjectMeta
 from base.errors import PodwrightError
 from control.controllers.lifecycle.quotas import QuotaController
 from tests.integration.controllers.conftest import Plane, eventually
+from tests.integration.controllers.test_jobs import job
+from tests.unit.controllers.making import (
+    daemon_set,
+    replica_set,
+    replication_controller,
+    stateful_set,
+)
 
 
 def quota(**hard: str) -> ResourceQuota:
@@ -193,3 +201,35 @@ async def test_a_deployment_tells_of_the_quota_and_goes_on_when_there_is_room(
     await plane.client.patch(ResourceQuota, "q", "default", {"spec": {"hard": {"pods": "2"}}})
     found = await plane.complete("web", replicas=2)
     assert conditions.find(found.status.conditions, "ReplicaFailure") is None
+
+
+async def test_who_can_make_no_pods_tries_again_and_writes_nothing(plane: Plane) -> None:
+    """A refusal names another pod each time: told anew it would be a change, and at once the next try."""
+    await plane.agents.add_node("n1")
+    await plane.client.create(quota(pods="0"))
+    owners: dict[str, Any] = {
+        "replicaset-controller": replica_set("rs", size=3),
+        "replication-controller": replication_controller(),
+        "daemonset-controller": daemon_set(),
+        "statefulset-controller": stateful_set(),
+        "job-controller": job(),
+    }
+    for owner in owners.values():
+        owner.metadata.uid, owner.metadata.namespace = "", "default"
+        await plane.client.create(owner)
+
+    async def tried(times: int) -> bool:
+        told = plane.manager.statistics()
+        return all(told[name]["reconcile_failures"] >= times for name in owners)
+
+    async def versions() -> list[str]:
+        found = [
+            await plane.client.get(type(one), one.metadata.name, "default")
+            for one in owners.values()
+        ]
+        return [one.metadata.resource_version for one in found]
+
+    await eventually(lambda: tried(4))
+    before = await versions()
+    await eventually(lambda: tried(8))
+    assert await versions() == before
