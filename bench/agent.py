@@ -1,8 +1,11 @@
-"""What an agent does with many pods: deaths noticed, pods stopped, all taken over after a restart.
+"""What an agent does with many pods: started, deaths noticed, stopped, taken over after a restart.
 
-    .venv/bin/python -m bench.agent [--pods 100] [--deaths 20]
+    .venv/bin/python -m bench.agent [--pods 100] [--deaths 20] [--starts 1 10 30 100]
 
 On a cluster of one namespace node, with pods of one container that never ends by itself:
+
+- start: so many pods are created at once; until the median and the last of them are Ready, and the CPU
+  that the agent has used for each. The floor is as many pairs of containers made with the Docker SDK.
 
 - death: a container's process is killed; the time until a watcher of the API sees the pod Failed, and
   beside it the time until the engine itself reports the death to whoever listens to its events.
@@ -21,6 +24,7 @@ import signal
 import threading
 import time
 from collections.abc import Sequence
+from statistics import median
 
 import docker
 import uvloop
@@ -29,11 +33,14 @@ from api.client import HttpClient
 from api.core import Pod
 from base.tasks import TaskGuard
 from bench.clusters import NODE, one_node, percentile
+from bench.idle import cpu_seconds
 from bench.pod_start import (
     NAMESPACE,
     ByHand,
     Watched,
+    all_at_once,
     delete_pods,
+    show,
     start_pods,
 )
 from local.cluster import Cluster
@@ -96,6 +103,22 @@ async def deaths(client: HttpClient, engine: Engine, names: Sequence[str]) -> No
         )
 
 
+async def starts(
+    cluster: Cluster, client: HttpClient, watched: Watched, by_hand: ByHand, counts: Sequence[int]
+) -> None:
+    agent = cluster.node(NODE).agent.process()
+    assert agent is not None
+    await start_pods(client, watched, ["warm-up"])
+    await delete_pods(client, watched, ["warm-up"])
+    for count in counts:
+        before = cpu_seconds(agent.pid)
+        ours, floor, whole, whole_floor = await all_at_once(client, watched, by_hand, count, 1)
+        spent = (cpu_seconds(agent.pid) - before) / count
+        show(f"{count} at once, p50", median(ours), median(floor))
+        show(f"{count} at once, until all are ready", whole[0], whole_floor[0])
+        print(f"{'':34}{spent * 1000:>8.1f} ms of CPU in the agent for each, start and end")
+
+
 async def stops(
     client: HttpClient, watched: Watched, by_hand: ByHand, names: Sequence[str]
 ) -> None:
@@ -143,7 +166,7 @@ async def recovery(
     assert more == victims, f"{more} restarts for {victims} deaths"
 
 
-async def measure(cluster: Cluster, count: int, victims: int) -> None:
+async def measure(cluster: Cluster, count: int, victims: int, at_once: Sequence[int]) -> None:
     url = cluster.node(NODE).engine.url
     engine, by_hand = Engine(url), ByHand(url)
     async with (
@@ -153,6 +176,7 @@ async def measure(cluster: Cluster, count: int, victims: int) -> None:
         watched = Watched(client)
         guard.start(watched.run(), name="watcher")
         print(f"{'':38}{'podwright':>12}{'engine':>13}")
+        await starts(cluster, client, watched, by_hand, at_once)
         mortal = [f"mortal-{number}" for number in range(victims)]
         await start_pods(client, watched, mortal, restart_policy="Never")
         await deaths(client, engine, mortal)
@@ -167,12 +191,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--pods", type=int, default=100)
     parser.add_argument("--deaths", type=int, default=20)
+    parser.add_argument("--starts", type=int, nargs="*", default=[1, 10, 30, 100])
     given = parser.parse_args()
     with (
         one_node("agent") as cluster,
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
     ):
-        runner.run(measure(cluster, given.pods, given.deaths))
+        runner.run(measure(cluster, given.pods, given.deaths, given.starts))
 
 
 if __name__ == "__main__":

@@ -1,10 +1,12 @@
-"""What control plane and agent cost while nothing happens: CPU and memory with 0 and with 30 pods.
+"""What control plane and agent cost while nothing happens: CPU and memory with 0, 50 and 100 pods.
 
-    .venv/bin/python -m bench.idle [--pods 30] [--seconds 30]
+    .venv/bin/python -m bench.idle [--pods 50 100] [--seconds 60]
 
 A cluster of one namespace node. Memory is the resident set as `ps` shows it (RSS, shared pages counted
 in full) and the proportional one (PSS, shared pages divided among those who share them). The floor is
 a Python process that has imported the HTTP library and the event loop, and sleeps.
+
+CPU is that of whole minutes: once in each everything is looked at, whether something has happened or not.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,7 +29,7 @@ from bench.clusters import NODE, one_node
 from bench.pod_start import Watched, start_pods
 from local.cluster import Cluster
 
-SETTLE = 10.0
+SETTLE = 20.0
 """Seconds after the last change: caches are filled, deferred work is done."""
 FLOOR = "import asyncio, aiohttp.web, uvloop, time; print(flush=True); time.sleep(10_000)"
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -84,17 +87,18 @@ def daemons(cluster: Cluster) -> dict[str, int]:
     return {"control": control.pid, "agent": agent.pid}
 
 
-async def fill(cluster: Cluster, count: int) -> None:
+async def fill(cluster: Cluster, count: int, *, first: int = 0) -> None:
     async with (
         HttpClient.from_kubeconfig(cluster.kubeconfig) as client,
         TaskGuard("bench") as guard,
     ):
         watched = Watched(client)
         guard.start(watched.run(), name="watcher")
-        await start_pods(client, watched, [f"idle-{number}" for number in range(count)])
+        names = [f"idle-{number}" for number in range(first, count)]
+        await start_pods(client, watched, names)
 
 
-def measure(cluster: Cluster, count: int, seconds: float) -> None:
+def measure(cluster: Cluster, counts: Sequence[int], seconds: float) -> None:
     bare = subprocess.Popen([sys.executable, "-c", FLOOR], stdout=subprocess.PIPE)
     try:
         assert bare.stdout is not None
@@ -106,17 +110,20 @@ def measure(cluster: Cluster, count: int, seconds: float) -> None:
     pids = daemons(cluster)
     print(f"{'':22}{'CPU':>10}{'RSS':>12}{'PSS':>12}{'RSS/floor':>12}")
     show("0 pods", observe(pids, seconds), floor)
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(fill(cluster, count))
-    show(f"{count} pods", observe(pids, seconds), floor)
+    running = 0
+    for count in sorted(counts):
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(fill(cluster, count, first=running))
+        running = count
+        show(f"{count} pods", observe(pids, seconds), floor)
     print(f"{'floor: bare Python':22}{'':>10}{floor.rss:>9.1f} MB{floor.pss:>9.1f} MB")
     assert daemons(cluster) == pids, "a daemon was restarted while it was measured"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("--pods", type=int, default=30)
-    parser.add_argument("--seconds", type=float, default=30.0, help="how long to look at the CPU")
+    parser.add_argument("--pods", type=int, nargs="+", default=[50, 100])
+    parser.add_argument("--seconds", type=float, default=60.0, help="how long to look at the CPU")
     given = parser.parse_args()
     with one_node("idle") as cluster:
         measure(cluster, given.pods, given.seconds)

@@ -77,6 +77,8 @@ class ByHand:
     def __init__(self, url: str) -> None:
         self._client = docker.APIClient(base_url=url, max_pool_size=ENGINE_THREADS)
         self._made: list[str] = []
+        self.creating, self.starting = 0.0, 0.0
+        """Seconds that all calls of the kind took so far."""
 
     def pair(self) -> float:
         """Create and start pause and app; the seconds it took."""
@@ -94,10 +96,14 @@ class ByHand:
 
     def _start(self, image: str, command: list[str] | None, **host: Any) -> str:
         config = self._client.create_host_config(**host)
+        began = time.perf_counter()
         made = self._client.create_container(image, command, host_config=config)
+        created = time.perf_counter()
         identifier: str = made["Id"]
         self._made.append(identifier)
         self._client.start(identifier)
+        self.creating += created - began
+        self.starting += time.perf_counter() - created
         return identifier
 
 
@@ -177,7 +183,7 @@ async def all_at_once(
         return each, max(each)
 
     for turn in range(rounds):
-        names = [f"all-{turn}-{number}" for number in range(count)]
+        names = [f"all-{count}-{turn}-{number}" for number in range(count)]
         took = await start_pods(client, watched, names)
         ours += took
         whole.append(max(took))
