@@ -71,22 +71,25 @@ def pod_mac(address: IPv4Address) -> str:
 
 
 def attach(netlink: Netlink, cable: Cable) -> None:
-    """Ensure the cable."""
+    """Ensure the cable. One that is there, as after a restart of the agent, is looked at and mended."""
     name = veth_name(cable.sandbox)
     with open_namespace(cable.namespace) as inside:
         _check_not_ours(inside, cable)
         port = netlink.find(name)
-        again = port is not None and _leads_into(port.peer, cable)
-        if port is not None and not again:
+        if port is not None and run_inside(cable.namespace, lambda: _mend(port.peer, cable)):
+            if not port.up or port.master != cable.bridge:
+                netlink.set_link(port.index, up=True, master=cable.bridge)
+            if port.alias != cable.label:
+                netlink.set_link(port.index, alias=cable.label)
+            netlink.set_hairpin(port.index)
+            return
+        if port is not None:
             netlink.delete_link(name)
-        if not again:
-            _make(netlink, name, inside, cable)
+        _make(netlink, name, inside, cable)
     index = netlink.index(name)
-    if again:
-        netlink.set_link(index, up=True, master=cable.bridge)
     netlink.set_link(index, alias=cable.label)
     netlink.set_hairpin(index)
-    run_inside(cable.namespace, lambda: _configure(cable, again=again))
+    run_inside(cable.namespace, lambda: _configure(cable))
 
 
 def detach(netlink: Netlink, sandbox: str) -> bool:
@@ -121,28 +124,38 @@ def _make(netlink: Netlink, name: str, inside: int, cable: Cable) -> None:
         ) from error
 
 
-def _leads_into(peer: int, cable: Cable) -> bool:
-    """Whether the far end of an existing cable is this pod's eth0, with the right MAC."""
-
-    def body() -> bool:
-        with Netlink() as netlink:
-            end = netlink.find(POD_LINK)
-            return end is not None and end.index == peer and end.mac == cable.mac
-
-    return run_inside(cable.namespace, body)
-
-
-def _configure(cable: Cable, *, again: bool) -> None:
+def _mend(peer: int, cable: Cable) -> bool:
+    """Put right the far end of an existing cable; False when it is not this pod's, with the right MAC."""
     address = IPv4Interface((cable.address, 32))
+    with Netlink() as netlink:
+        end = netlink.find(POD_LINK)
+        if end is None or end.index != peer or end.mac != cable.mac:
+            return False
+        if not netlink.is_up("lo"):
+            netlink.set_link(netlink.index("lo"), up=True)
+        _refuse_redirects()
+        found = netlink.addresses(end.index)
+        for other in found - {address}:
+            netlink.delete_address(end.index, other)
+        if address not in found:
+            netlink.ensure_address(end.index, address)
+        if not end.up:
+            netlink.set_link(end.index, up=True)
+        netlink.ensure_route(_EVERYWHERE, link=end.index, gateway=cable.gateway, onlink=True)
+    return True
+
+
+def _configure(cable: Cable) -> None:
     with Netlink() as netlink:
         netlink.set_link(netlink.index("lo"), up=True)
         link = netlink.index(POD_LINK)
-        # The node would tell the pod of shorter ways past its routing, and the pod would take them.
-        for scope in ("all", POD_LINK):
-            Path(f"/proc/sys/net/ipv4/conf/{scope}/accept_redirects").write_text("0")
-        if again:
-            for other in netlink.addresses(link) - {address}:
-                netlink.delete_address(link, other)
-        netlink.ensure_address(link, address)
+        _refuse_redirects()
+        netlink.ensure_address(link, IPv4Interface((cable.address, 32)))
         netlink.set_link(link, up=True)
         netlink.ensure_route(_EVERYWHERE, link=link, gateway=cable.gateway, onlink=True)
+
+
+def _refuse_redirects() -> None:
+    """The node would tell the pod of shorter ways past its routing, and the pod would take them."""
+    for scope in ("all", POD_LINK):
+        Path(f"/proc/sys/net/ipv4/conf/{scope}/accept_redirects").write_text("0")

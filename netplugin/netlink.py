@@ -14,8 +14,10 @@ naming what was attempted, with the errno kept.
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import socket
+import struct
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -33,6 +35,9 @@ ROUTE_PROTOCOL = 112
 """Marks the routes that are ours (`ip route show proto 112`); rt_protos gives no meaning to it."""
 
 _UP = 1  # IFF_UP
+_GET_FLAGS = 0x8913  # SIOCGIFFLAGS
+_REQUEST = struct.Struct("16sH22x")
+"""struct ifreq of netdevice(7), as far as its flags."""
 _PERMANENT = 0x80  # NUD_PERMANENT
 _SCOPE_LINK = 253
 _SCOPE_GLOBAL = 0
@@ -141,6 +146,17 @@ class Netlink:
             return socket.if_nametoindex(name)
         except OSError as error:
             raise NetlinkError(f"cannot find link {name}", errno=errno.ENODEV) from error
+
+    @staticmethod
+    def is_up(name: str) -> bool:
+        """As small a call as `index`, and for the same threads."""
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
+            try:
+                answer = fcntl.ioctl(any_socket, _GET_FLAGS, _REQUEST.pack(name.encode(), 0))
+            except OSError as error:
+                raise NetlinkError(f"cannot find link {name}", errno=errno.ENODEV) from error
+        flags: int = _REQUEST.unpack(answer)[1]
+        return bool(flags & _UP)
 
     def by_index(self, index: int) -> Link | None:
         try:

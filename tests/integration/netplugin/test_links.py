@@ -81,6 +81,33 @@ def test_attaching_again_changes_nothing(lab: Lab, host: Host) -> None:
     assert (run(host.namespace, "ip", "-o", "link"), run(pod, "ip", "-o", "addr")) == before
 
 
+def test_a_cable_that_is_right_is_only_looked_at(
+    lab: Lab, host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An agent that starts again makes sure of a hundred of them, one after the other."""
+    pod = lab.namespace("one")
+    cable = host.cable(pod, "10.244.1.2")
+    host.attach(cable)
+    for change in ("set_link", "ensure_address", "delete_address", "delete_link"):
+        monkeypatch.setattr(Netlink, change, lambda *given, **named: pytest.fail("changed"))
+    host.attach(cable)
+
+
+@pytest.mark.parametrize("damaged", ["lo", "eth0"])
+def test_links_of_a_pod_that_are_down_come_up(lab: Lab, host: Host, damaged: str) -> None:
+    pod = lab.namespace("one")
+    cable = host.cable(pod, "10.244.1.2")
+    host.attach(cable)
+    name = attach.veth_name(cable.sandbox)
+    run(host.namespace, "ip", "link", "set", name, "alias", "somebody")
+    run(pod, "ip", "link", "set", damaged, "down")  # which takes the route along
+    host.attach(cable)
+    assert ",UP" in run(pod, "ip", "link", "show", damaged)
+    assert "default via" in run(pod, "ip", "route")
+    assert f"default/{pod}" in run(host.namespace, "ip", "link", "show", name)
+    assert reaches(pod, "10.244.1.1")
+
+
 def test_a_half_done_attachment_is_completed(lab: Lab, host: Host) -> None:
     pod = lab.namespace("one")
     cable = host.cable(pod, "10.244.1.2")
