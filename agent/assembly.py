@@ -271,6 +271,7 @@ class Agent:
                 topology=cpusets.read(),
             ),
             node=facts,
+            own=lambda: self.informers.nodes.get(parts.name),
         )
 
     async def _take_list(self) -> None:

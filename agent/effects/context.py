@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -25,7 +25,7 @@ from agent.volumes.base import Objects
 from agent.volumes.mounts import Mounter
 from agent.volumes.registry import PodVolumes
 from api.client import Client
-from api.core import Container, Pod, Service
+from api.core import Container, Node, Pod, Service
 from api.pods import all_containers, ephemeral_containers
 from api.struct import ApiStruct
 from base.clock import Clock
@@ -77,6 +77,8 @@ class AgentContext:
     exec_turns: ExecTurns
     cpus: CpuManager
     node: NodeFacts
+    own: Callable[[], Node | None] = lambda: None
+    """The node's object; None before the API has told it."""
 
 
 @dataclass
@@ -119,7 +121,7 @@ class PodContext:
         return pod_as_allocated(self.pod, self.memory.allocated)
 
     def place(self) -> Place:
-        return self.agent.node.place(self.ip)
+        return replace(self.agent.node.place(self.ip), own=self.agent.own())
 
     def container(self, name: str) -> Container:
         """The spec of a container. Raises StepFailed when the pod has none of that name."""

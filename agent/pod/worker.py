@@ -79,6 +79,9 @@ _EFFECTS: dict[type[Any], Effect] = {
 }
 
 
+SHORTEST_WAIT = 0.001
+"""Less than a clock may be able to tell: who waits for the rest of a back-off must not turn in circles."""
+
 Used = Callable[[str], Amounts]
 """What all pods of the node but one were admitted with, together."""
 
@@ -394,7 +397,7 @@ class PodWorker:
                 self._begin(PrepareVolumes())
             else:
                 waits.append(max(left, 0.0))
-        return min(waits)
+        return max(SHORTEST_WAIT, min(waits))
 
     # Effects.
 

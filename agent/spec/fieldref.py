@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from agent.spec.errors import ConfigError
 from api import quantity
-from api.core import Container, Pod, ResourceFieldSelector
+from api.core import Container, Node, Pod, ResourceFieldSelector
 
 _SUBSCRIPT = re.compile(r"metadata\.(labels|annotations)\['(.*)'\]")
 
@@ -26,6 +26,8 @@ class Place:
     host_ip: str
     pod_ip: str = ""
     allocatable: Mapping[str, str]
+    own: Node | None = None
+    """The node's object, where it is known."""
 
 
 def needs_ip(container: Container) -> bool:

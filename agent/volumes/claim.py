@@ -23,6 +23,7 @@ from agent.volumes.mounts import remove_tree
 from agent.volumes.ownership import own_tree
 from api import names
 from api.core import PersistentVolume, PersistentVolumeClaim, PersistentVolumeSource, Volume
+from api.nodes import matches_selector
 from api.objects import controller_of
 from base.errors import TemporaryError
 from base.files import atomic_write
@@ -100,7 +101,20 @@ async def _bound(context: VolumeContext, name: str, *, owned: bool) -> Persisten
     if bound_to is None or bound_to.uid != claim.metadata.uid:
         raise error(f"PV {volume.metadata.name} is bound to another claim")
     _check_mode(context, volume)
+    _check_node(context, volume)
     return volume
+
+
+def _check_node(context: VolumeContext, volume: PersistentVolume) -> None:
+    """Whether this node may reach it: a pod may have come past the scheduler. What is mounted stays so."""
+    affinity, own = volume.spec.node_affinity, context.place.own
+    if affinity is None or affinity.required is None or own is None or _memo(context).exists():
+        return
+    if not matches_selector(affinity.required, own):
+        name = volume.metadata.name
+        raise VolumeError(
+            f'MountVolume.NodeAffinity check failed for volume "{name}": no matching NodeSelectorTerms'
+        )
 
 
 def _check_mode(context: VolumeContext, volume: PersistentVolume) -> None:

@@ -61,9 +61,10 @@ class NodeAuthorizer:
             return await self._authorize_volume(access, node)
         if (access.group, access.resource) == ("", "serviceaccounts"):
             return await self._authorize_token(access, node)
+        if (access.group, access.resource) == ("", "pods"):
+            return await self._authorize_pods(access, node)
         rule = {
             ("", "nodes"): _authorize_node,
-            ("", "pods"): self._authorize_pods,
             ("", "events"): _authorize_events,
             ("events.k8s.io", "events"): _authorize_events,
             ("coordination.k8s.io", "leases"): _authorize_lease,
@@ -74,7 +75,7 @@ class NodeAuthorizer:
             return await self._authorize_request(access)
         return NO_OPINION
 
-    def _authorize_pods(self, access: Access, node: str) -> Decision:
+    async def _authorize_pods(self, access: Access, node: str) -> Decision:
         if access.subresource == "status":
             return ALLOWED if access.verb in ("get", "update", "patch") else NO_OPINION
         if access.subresource:
@@ -82,7 +83,7 @@ class NodeAuthorizer:
         if access.verb in ("create", "delete"):
             return ALLOWED  # which pods, admission decides
         if access.verb == "get" or (access.verb == "watch" and access.name):
-            return self._authorize_pod(access, node)
+            return await self._authorize_pod(access, node)
         if access.verb in ("list", "watch"):
             if _selected(access.field_selector).get("spec.nodeName") == node:
                 return ALLOWED
@@ -92,8 +93,13 @@ class NodeAuthorizer:
             )
         return NO_OPINION
 
-    def _authorize_pod(self, access: Access, node: str) -> Decision:
+    async def _authorize_pod(self, access: Access, node: str) -> Decision:
         pod = self._reader.get(Pod, access.name, access.namespace)
+        if pod is None or pod.spec.node_name != node:
+            await (
+                self._pods.fresh()
+            )  # one that was made a moment ago may be another node's, or its own
+            pod = self._reader.get(Pod, access.name, access.namespace)
         if pod is not None and pod.spec.node_name == node:
             return ALLOWED
         if pod is None and access.verb == "get":

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from api import validation
+from api import objects, validation
 from api.core import Namespace
 from api.fielderrors import FieldError, Path, invalid
 from api.scheme import resource_of
@@ -36,7 +36,7 @@ class NamespaceStrategy(Strategy[Namespace]):
     def prepare_subresource(self, subresource: str, new: Namespace, old: Namespace) -> None:
         super().prepare_subresource(subresource, new, old)
         if subresource == "finalize":
-            new.metadata = old.metadata
+            new.metadata = objects.copy(old).metadata
             new.status = old.status
 
     def validate_name(self, name: str, *, generated: bool) -> list[str]:

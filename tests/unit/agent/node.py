@@ -50,6 +50,7 @@ class FakeNetwork:
 
     async def reconcile(self, live: Iterable[ContainerId]) -> None:
         self.live = set(live)
+        self.attached = {id: ip for id, ip in self.attached.items() if id in self.live}
 
 
 class FakeCgroups(Cgroups):

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import stat
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from agent.containers.records import Device
+from agent.node.nodestatus import NodeObserved, node_status
 from agent.volumes.base import IssuedToken, VolumeError
 from agent.volumes.claim import SOURCES
 from agent.volumes.mounts import FakeMounter
@@ -24,6 +25,9 @@ from api.core import (
     ISCSIPersistentVolumeSource,
     LocalVolumeSource,
     NFSVolumeSource,
+    NodeSelector,
+    NodeSelectorRequirement,
+    NodeSelectorTerm,
     ObjectReference,
     PersistentVolume,
     PersistentVolumeClaim,
@@ -38,14 +42,17 @@ from api.core import (
     Volume,
     VolumeDevice,
     VolumeMount,
+    VolumeNodeAffinity,
 )
+from api.core import Node as NodeObject
 from api.meta import ObjectMeta, OwnerReference
 from api.names import wire_name
 from api.node import RuntimeClass
 from base.errors import TemporaryError
 from control.resources.compatibility import PERSISTENT
-from tests.unit.agent.builders import UID, container, make_pod
+from tests.unit.agent.builders import NOW, UID, container, make_pod
 from tests.unit.agent.node import Node
+from tests.unit.agent.test_node import IDENTITY
 from tests.unit.agent.test_volumes import PLACE
 
 
@@ -360,3 +367,36 @@ def test_a_walk_is_left_out_when_the_top_looks_right(tmp_path: Path) -> None:
     assert own_tree(tmp_path, os.getgid(), "Always")
     tmp_path.chmod(0o750)
     assert own_tree(tmp_path, os.getgid(), "OnRootMismatch")
+
+
+def reachable_from(*zones: str) -> VolumeNodeAffinity:
+    requirement = NodeSelectorRequirement(key="zone", operator="In", values=list(zones))
+    term = NodeSelectorTerm(match_expressions=[requirement])
+    return VolumeNodeAffinity(required=NodeSelector(node_selector_terms=[term]))
+
+
+async def test_a_volume_of_other_nodes(world: World, tmp_path: Path) -> None:
+    """A pod that names its node itself has come past the scheduler."""
+    source = HostPathVolumeSource(path=str(tmp_path))
+    pv = volume(host_path=source, node_affinity=reachable_from("a", "b"))
+    world.objects.volumes["pv"] = pv
+    claim = PersistentVolumeClaimVolumeSource(claim_name="data")
+    pod = make_pod(volumes=[Volume(name="v", persistent_volume_claim=claim)])
+
+    async def mount(zone: str | None) -> Path:
+        labels = {} if zone is None else {"zone": zone}
+        status = node_status(IDENTITY, NodeObserved(), previous=(), now=NOW)
+        own = NodeObject(metadata=ObjectMeta(name="node", labels=labels), status=status)
+        await world.volumes.set_up(pod, replace(PLACE, own=own))
+        return world.volumes.paths["v"]
+
+    for zone in ("c", None):
+        with pytest.raises(VolumeError) as caught:
+            await mount(zone)
+        words = (
+            'MountVolume.NodeAffinity check failed for volume "pv": no matching NodeSelectorTerms'
+        )
+        assert words in caught.value.message
+    assert await mount("b") == tmp_path
+    world.restart()
+    assert await mount("c") == tmp_path, "a label that changed later takes nothing from a pod"

@@ -248,3 +248,26 @@ def test_refusals_are_worded_as_kubernetes_words_them(more: dict[str, str], text
 )
 def test_labels_a_node_may_give_itself(key: str, allowed: bool) -> None:
     assert label_allowed(key) is allowed
+
+
+async def test_a_pod_that_the_cache_has_not_seen_yet_is_looked_for() -> None:
+    """It may be another node's, made a moment ago; what nobody knows is answered with 404."""
+    pods = Pods()
+
+    class Late(Nothing):
+        def get(self, type_: type[Any], name: str, namespace: str = "") -> Any:
+            found = pod_with_secret()
+            found.spec.node_name = "n1"
+            return found if pods.refreshed and name == "web" else None
+
+    authorizer = NodeAuthorizer(pods, Late())
+
+    async def may(node: str, name: str) -> bool:
+        pods.refreshed = 0
+        user = User(name=f"system:node:{node}", groups=("system:nodes",))
+        access = Access(user=user, verb="get", resource="pods", namespace="shop", name=name)
+        return (await authorizer.authorize(access, node)).allowed
+
+    assert await may("n1", "web")
+    assert not await may("n2", "web")
+    assert await may("n2", "gone"), "answered with 404"
