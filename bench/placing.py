@@ -70,6 +70,8 @@ class World:
     client: LocalClient
     guard: TaskGuard
     clock: SystemClock
+    store: SqliteStore
+    keys: pki.ControlKeys
     recorders: list[EventRecorder] = field(default_factory=list)
     wanted: set[str] = field(default_factory=set)
     """The names of measured pods that are not bound yet."""
@@ -148,7 +150,7 @@ async def world() -> AsyncIterator[World]:
                 await parts.start(guard)
                 client = parts.client("system:kube-scheduler")
                 await initial.ensure(client, settings, "192.0.2.1")
-                made = World(client, guard, clock)
+                made = World(client, guard, clock, store, keys)
                 await made.make(
                     PriorityClass(metadata=ObjectMeta(name=name), value=value)
                     for name, value in PRIORITIES.items()
