@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import time
+from ipaddress import IPv4Network
 from typing import Any
 
 import msgspec
@@ -29,6 +30,7 @@ from control.controllers.manager import SCHEDULER, Manager
 from control.garbage import Garbage
 
 REPLICAS = 250
+ADDRESSES = IPv4Network("10.0.0.0/8")
 NEVER = 7 * 86_400.0
 STILL = 5.0
 """Seconds without a write: it has settled."""
@@ -95,7 +97,7 @@ def begin(here: placing.World, wanted: int) -> tuple[Manager, Agents]:
         ca=here.keys.ca,
         tokens=here.keys.tokens,
         guard=here.guard,
-        nodes=NodeSettings(monitor_grace=NEVER),
+        nodes=NodeSettings(cluster_cidr=ADDRESSES, monitor_grace=NEVER),
     )
     manager, agents = Manager(context), Agents(here, context, wanted)
     here.guard.start(manager.run(), name="controllers")
