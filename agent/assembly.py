@@ -23,6 +23,7 @@ from agent.containers.records import EngineInfo
 from agent.effects.context import AgentContext
 from agent.node import join
 from agent.node.daemons import Daemons
+from agent.node.diskfigures import DiskFigures
 from agent.node.engine import EngineHealth
 from agent.node.heartbeat import Heartbeat
 from agent.node.housekeeping import Housekeeper, Limits
@@ -444,6 +445,7 @@ class Agent:
             },
             clock=self.parts.clock,
             machine=pages.machine,
+            disks=DiskFigures(manager).ask,
             pages=pages.all(),
             deaths=pods.deaths,
         )

@@ -26,6 +26,8 @@ class PodDisk:
     containers: Mapping[str, int] = field(default_factory=dict)
     volumes: Mapping[str, int] = field(default_factory=dict)
     inodes: int = 0
+    logs: Mapping[str, int] = field(default_factory=dict)
+    """Of a container's bytes those of its log."""
 
     @property
     def total(self) -> int:
@@ -41,8 +43,9 @@ def measure(
         if volume.empty_dir is not None and not volume.empty_dir.medium:
             volumes[volume.name], count = tree(directory / VOLUMES_DIRECTORY / volume.name)
             inodes += count
-    sizes = {name: size + sum(map(_log, logs)) for name, (size, logs) in containers.items()}
-    return PodDisk(containers=sizes, volumes=volumes, inodes=inodes)
+    written = {name: sum(map(_log, logs)) for name, (_, logs) in containers.items()}
+    sizes = {name: size + written[name] for name, (size, _) in containers.items()}
+    return PodDisk(containers=sizes, volumes=volumes, inodes=inodes, logs=written)
 
 
 def tree(root: Path) -> tuple[int, int]:

@@ -13,7 +13,6 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Protocol
 
 from agent.containers.errors import RuntimeFailure
@@ -21,7 +20,8 @@ from agent.containers.images import full_name, full_names
 from agent.containers.interface import Runtime
 from agent.containers.records import ImageId
 from agent.node import containergc, eviction, imagegc
-from agent.node.diskusage import PodDisk, measure, over_limit
+from agent.node.diskfigures import pod_disk
+from agent.node.diskusage import PodDisk, over_limit
 from agent.node.eviction import Candidate, History, Level, Shortage, Signal, Threshold
 from agent.node.machine import Disk
 from agent.pod.manager import PodManager
@@ -268,30 +268,10 @@ class Housekeeper:
             if only_limited and not _is_limited(worker.pod):
                 continue
             try:
-                found[worker.context.uid] = await self._disk(worker)
+                found[worker.context.uid] = await pod_disk(worker, self._runtime)
             except DoesNotAnswer as error:
                 log.warning("%r: what it uses of the disk is not known: %s", worker, error)
         return found
-
-    async def _disk(self, worker: PodWorker) -> PodDisk:
-        context = worker.context
-        containers = {}
-        for container in all_containers(worker.pod.spec):
-            records = [
-                record
-                for record in context.memory.records.values()
-                if record.labels.get("io.kubernetes.container.name") == container.name
-            ]
-            layers = 0
-            for record in records:
-                try:
-                    layers += await self._runtime.disk_usage(record.id)
-                except RuntimeFailure as error:
-                    log.debug("%s: the size of %s is not known: %s", worker, record.id, error)
-            containers[container.name] = (layers, [record.log_path for record in records])
-        # Programs may have mounted file servers below their volumes, where the node sees them.
-        work = partial(measure, worker.pod, context.directory, containers)
-        return await context.agent.mounter.outside(f"{context.directory}/disk", work)
 
 
 def _candidate(pod: Pod, usage: PodUsage | None, disk: PodDisk | None) -> Candidate:

@@ -140,6 +140,24 @@ class Volume:
 
 
 @dataclass(frozen=True, kw_only=True)
+class DiskUse:
+    """What one pod has on disks, in bytes."""
+
+    layers: Mapping[str, int] = field(default_factory=dict)
+    """By container: what it has written outside volumes."""
+    logs: Mapping[str, int] = field(default_factory=dict)
+    folders: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    """By volume that lies on the node's own disk: bytes and inodes."""
+    mounted: Mapping[str, Volume] = field(default_factory=dict)
+    """By volume that is a file system of its own."""
+    claims: Mapping[str, str] = field(default_factory=dict)
+    """By volume the claim that it is."""
+    total: int = 0
+    """What counts as ephemeral storage."""
+    inodes: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
 class Machine:
     """What the summary tells of the node besides its pods."""
 

@@ -35,7 +35,15 @@ from agent.server import (
 )
 from agent.server.dial import Dial, dialler
 from agent.server.identity import identity
-from agent.server.interface import Deaths, Machine, Page, PodLookup, Statistics, UsageSource
+from agent.server.interface import (
+    Deaths,
+    DiskUse,
+    Machine,
+    Page,
+    PodLookup,
+    Statistics,
+    UsageSource,
+)
 from agent.server.metrics import CONTENT_TYPE, Metrics
 from agent.server.remotecommand import Wanted
 from api import errors
@@ -63,6 +71,7 @@ class AgentServer:
         statistics: Mapping[str, Statistics],
         clock: Clock,
         machine: Callable[[], Machine] = Machine,
+        disks: Callable[[], Mapping[str, DiskUse]] = dict,
         pages: Mapping[str, Page] | None = None,
         deaths: Deaths = lambda namespace, pod: (),
     ) -> None:
@@ -72,6 +81,7 @@ class AgentServer:
         self._usage_source = usage_source
         self._clock = clock
         self._machine = machine
+        self._disks = disks
         self._pages = dict(pages or {})
         self._deaths = deaths
         self._rates = usage.Rates()
@@ -154,6 +164,7 @@ class AgentServer:
                 now=self._clock.now(),
                 at=self._clock.monotonic(),
                 machine=None if less else self._machine(),
+                disks=None if less else self._disks(),
             )
         )
 

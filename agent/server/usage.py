@@ -5,12 +5,12 @@ Rendering is pure. The rate of CPU use needs two readings: `Rates` keeps the las
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from agent.server.interface import Interface, Machine, PodUsage, Usage, Volume
+from agent.server.interface import DiskUse, Interface, Machine, PodUsage, Usage, Volume
 from api import timestamps
 
 NANO = 10**9
@@ -53,6 +53,7 @@ def summary(
     now: datetime,
     at: float,
     machine: Machine | None = None,
+    disks: Mapping[str, DiskUse] | None = None,
 ) -> dict[str, Any]:
     """The body of `/stats/summary` (Kubernetes' stats/v1alpha1 Summary)."""
     stamp = timestamps.format(now)
@@ -84,6 +85,9 @@ def summary(
             if facts.started is not None:
                 made["startTime"] = timestamps.format(facts.started)
             made["logs"] = {"time": stamp, "usedBytes": facts.log_bytes}
+        if (disk := (disks or {}).get(pod.uid)) is not None and machine is not None:
+            made["rootfs"] = _share(stamp, machine.image_disk, disk.layers.get(name, 0))
+            made["logs"] = _share(stamp, machine.disk, disk.logs.get(name, 0))
         return made
 
     def pod(each: PodUsage) -> dict[str, Any]:
@@ -97,6 +101,9 @@ def summary(
             made["network"] = _network(stamp, each.interfaces)
         if each.facts:
             made["process_stats"] = {"process_count": each.counters.processes}
+        if (disk := (disks or {}).get(each.uid)) is not None and machine is not None:
+            made["volume"] = list(_volumes(stamp, each.namespace, disk, machine))
+            made["ephemeral-storage"] = _share(stamp, machine.disk, disk.total, disk.inodes)
         return made
 
     keys = {f"{each.uid}/{name}" for each in pods for name in each.containers}
@@ -140,6 +147,26 @@ def _volume(stamp: str, volume: Volume) -> dict[str, Any]:
         "inodes": volume.inodes,
         "inodesUsed": volume.inodes - volume.inodes_free,
     }
+
+
+def _volumes(
+    stamp: str, namespace: str, disk: DiskUse, machine: Machine
+) -> Iterator[dict[str, Any]]:
+    figures = {name: _share(stamp, machine.disk, *used) for name, used in disk.folders.items()}
+    figures |= {name: _volume(stamp, own) for name, own in disk.mounted.items()}
+    for name, shown in sorted(figures.items()):
+        made = {"name": name, **shown}
+        if claim := disk.claims.get(name):
+            made["pvcRef"] = {"name": claim, "namespace": namespace}
+        yield made
+
+
+def _share(stamp: str, disk: Volume | None, used: int, inodes: int | None = None) -> dict[str, Any]:
+    """A part of a file system, with what is free for all of them."""
+    made: dict[str, Any] = {"time": stamp} if disk is None else _volume(stamp, disk)
+    made.pop("inodesUsed", None)
+    made["usedBytes"] = used
+    return made if inodes is None else made | {"inodesUsed": inodes}
 
 
 def _network(stamp: str, interfaces: Sequence[Interface]) -> dict[str, Any]:

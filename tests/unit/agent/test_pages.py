@@ -12,7 +12,9 @@ from typing import Any
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from agent.containers.script import Script
 from agent.node.daemons import Daemons
+from agent.node.diskfigures import DiskFigures
 from agent.probes.handlers import Verdict
 from agent.probes.state import Kind
 from agent.probes.tally import Tally
@@ -20,6 +22,7 @@ from agent.server import cgroupfiles
 from agent.server.interface import (
     ContainerFacts,
     Counters,
+    DiskUse,
     Interface,
     Machine,
     PodUsage,
@@ -31,8 +34,17 @@ from agent.server.pages.exposition import Exposition
 from agent.server.pages.kubelet import Kubelet
 from agent.server.usage import Rates, summary
 from agent.settings import load
-from api.core import ContainerState, ContainerStateRunning, ContainerStatus, PodStatus
+from api.core import (
+    ContainerState,
+    ContainerStateRunning,
+    ContainerStatus,
+    EmptyDirVolumeSource,
+    HostPathVolumeSource,
+    PodStatus,
+)
+from api.core import Volume as PodVolume
 from tests.unit.agent.builders import UID, container, make_pod
+from tests.unit.agent.node import Node
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 STAMP = int(NOW.timestamp() * 1000)
@@ -257,6 +269,75 @@ def test_the_summary() -> None:
     assert (pod["network"]["name"], pod["network"]["rxBytes"]) == ("eth0", 100)
     assert pod["containers"][0]["logs"]["usedBytes"] == 123
     assert pod["process_stats"] == {"process_count": 3}
+
+
+def test_the_summary_of_what_lies_on_disks() -> None:
+    disk = Volume(available=10, capacity=100, inodes=8, inodes_free=2)
+    use = DiskUse(
+        layers=dict.fromkeys(POD.containers, 5),
+        logs=dict.fromkeys(POD.containers, 7),
+        folders={"scratch": (30, 4)},
+        mounted={"data": Volume(available=1, capacity=9, inodes=6, inodes_free=5)},
+        claims={"data": "db"},
+        total=42,
+        inodes=4,
+    )
+    machine = Machine(disk=disk, image_disk=disk)
+    (pod,) = summary(
+        "n1",
+        USED,
+        [POD],
+        rates=Rates(),
+        now=NOW,
+        at=0.0,
+        machine=machine,
+        disks={POD.uid: use, "another": use},
+    )["pods"]
+    room = {
+        "time": "2026-01-02T03:04:05Z",
+        "availableBytes": 10,
+        "capacityBytes": 100,
+        "inodesFree": 2,
+        "inodes": 8,
+    }
+    web = pod["containers"][0]
+    assert web["rootfs"] == room | {"usedBytes": 5}
+    assert web["logs"] == room | {"usedBytes": 7}
+    assert pod["ephemeral-storage"] == room | {"usedBytes": 42, "inodesUsed": 4}
+    data, scratch = pod["volume"]
+    assert scratch == {"name": "scratch"} | room | {"usedBytes": 30, "inodesUsed": 4}
+    assert (data["usedBytes"], data["inodesUsed"], data["capacityBytes"]) == (8, 1, 9)
+    assert data["pvcRef"] == {"name": "db", "namespace": POD.namespace}
+
+
+async def test_what_lies_on_disks_is_looked_at_when_somebody_asks(tmp_path: Path) -> None:
+    node = Node(tmp_path, scripts={"web": Script(disk_usage=1000)})
+    await node.boot()
+    volumes = [
+        PodVolume(name="scratch", empty_dir=EmptyDirVolumeSource()),
+        PodVolume(name="memory", empty_dir=EmptyDirVolumeSource(medium="Memory")),
+        PodVolume(name="host", host_path=HostPathVolumeSource(path=str(tmp_path))),
+    ]
+    node.api.put(make_pod(volumes=volumes))
+    await node.run(5)
+    file = tmp_path / "pods" / UID / "volumes" / "scratch" / "file"
+    file.write_bytes(b"x" * 10_000)
+    figures = DiskFigures(node.manager)
+    assert figures.ask() == {}, "nobody waits"
+    await node.run(1)
+    use = figures.ask()[UID]
+    assert (use.layers["web"], use.logs["web"]) == (1000, 0)
+    assert set(use.folders) == {"scratch"} and set(use.mounted) == {"memory"}
+    size, inodes = use.folders["scratch"]
+    assert size >= 10_000 and inodes == 1 and use.total == size + 1000
+    file.unlink()
+    await node.run(30)
+    assert figures.ask()[UID] == use, "not more than once a minute"
+    await node.run(31)
+    figures.ask()
+    await node.run(1)
+    assert figures.ask()[UID].folders["scratch"] == (0, 0)
+    await node.kill()
 
 
 def write(root: Path, **files: str) -> Path:
