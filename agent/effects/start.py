@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from agent.containers.errors import (
+    EngineError,
     EngineUnavailable,
     ImageNotFound,
     NameInUse,
@@ -26,6 +27,7 @@ from agent.pod.actions import CreateContainer, EnsureImage, RunPostStart, StartC
 from agent.pod.observed import Hook, KilledFor
 from agent.probes.handlers import Target
 from agent.probes.hooks import run_hook
+from agent.spec import apparmor
 from agent.spec import environment as env
 from agent.spec.container import (
     Made,
@@ -137,6 +139,8 @@ async def start(ctx: PodContext, action: StartContainer) -> None:
     ctx.memory.hooks[action.id] = Hook.PENDING if hook else Hook.NONE
     try:
         await ctx.agent.runtime.start(action.id)
+        # At once: there is no cgroup before, and a program may be quick to run out of memory.
+        ctx.agent.cgroups.kill_together(ctx.uid, str(qos_class(ctx.pod)), action.id)
     except StartError as error:
         message = f'failed to start container "{container.name}": {error.message}'
         ctx.warn("Failed", f"Error: {message}", container=container.name)
@@ -146,7 +150,6 @@ async def start(ctx: PodContext, action: StartContainer) -> None:
         raise StepFailed("RunContainerError", error.message) from error
     finally:
         await sandbox.look(ctx, action.id)
-    ctx.agent.cgroups.kill_together(ctx.uid, str(qos_class(ctx.pod)), action.id)
     if (record := ctx.memory.records.get(action.id)) is not None:
         loglinks.link(ctx.agent.node.log_root, ctx.pod, record)
     ctx.normal("Started", f"Started container {container.name}", container=container.name)
@@ -206,6 +209,9 @@ async def _create(ctx: PodContext, container: Container, action: CreateContainer
         runtime=_runtime_of(ctx, action.sandbox),
         cpus=agent.cpus.of(ctx.uid, container.name),
     )
+    own_profile = apparmor.localhost_profile(pod, container)
+    if own_profile is not None and agent.node.engine.apparmor and apparmor.unloaded(own_profile):
+        raise EngineError(f"apparmor profile not found {own_profile}")
     spec = container_create(pod, container, agent.node, made)
     _message_file(ctx, container, action.restarts)
     try:

@@ -33,6 +33,7 @@ PROGRAM = Path("/opt/podwright/venv/bin/podwright")
 SETTINGS = Path("/etc/podwright")
 UNITS = Path("/etc/systemd/system")
 DEADLINE = 30.0 * PATIENCE
+KEPT_FREE = "500Mi"
 ENVIRONMENT = {**os.environ, "KUBECONFIG": str(SETTINGS / "admin.kubeconfig")}
 
 
@@ -51,7 +52,7 @@ def eventually(condition: Callable[[], Any], what: str, *, seconds: float = DEAD
             if found := condition():
                 return found
             said = ""
-        except (AssertionError, OSError, ValueError) as error:
+        except (AssertionError, LookupError, OSError, ValueError) as error:
             said = str(error)
         if time.monotonic() > deadline:
             journal = run("journalctl", "-u", "podwright-*", "-n", "60", "--no-pager", check=False)
@@ -110,7 +111,7 @@ def service(role: str, **settings: str) -> None:
     venv = (ROOT / ".venv").resolve()
     drop_in.write_text(f"[Service]\nTimeoutStartSec=infinity\nBindReadOnlyPaths={ROOT} {venv}\n")
     run("systemctl", "daemon-reload")
-    run("systemctl", "start", unit)
+    run("systemctl", "restart", unit)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -137,6 +138,8 @@ def node() -> Iterator[None]:
         node_name="vm",
         node_ip=ADDRESS,
         shutdown_grace_period=f"{DEADLINE:g}s",
+        eviction_hard=f"memory.available<{KEPT_FREE}",
+        eviction_pressure_transition_period="10s",
     )
     asyncio.run(_images())
     eventually(lambda: "True" in _ready(), "the node is ready")
@@ -195,7 +198,8 @@ def test_a_deployment_answers_from_slices_of_systemd() -> None:
 
 
 def test_no_memory_left() -> None:
-    apply(pod("eater", "tail /dev/zero & sleep 1000", resources={"limits": {"memory": "16Mi"}}))
+    limits = {"limits": {"memory": "16Mi"}}
+    apply(pod("eater", f"sleep {PATIENCE:g}; tail /dev/zero & sleep 1000", resources=limits))
     state = ended("eater")["status"]["containerStatuses"][0]["state"]["terminated"]
     assert (state["reason"], state["exitCode"]) == ("OOMKilled", 137)
 
@@ -220,7 +224,7 @@ def test_apparmor_profiles(tmp_path: Path) -> None:
     script = "cat /proc/self/attr/current; echo x >/tmp/x || exit 3"
     confined("own", script, type="Localhost", localhostProfile="podwright-no-writes")
     confined("free", "cat /proc/self/attr/current", type="Unconfined")
-    confined("unknown", "true", type="Localhost", localhostProfile="nobody-loaded-it")
+    confined("unknown", "exit 0", type="Localhost", localhostProfile="podwright-late")
     exits = {}
     for name in ("usual", "own", "free"):
         exits[name] = ended(name)["status"]["containerStatuses"][0]["state"]["terminated"]
@@ -229,14 +233,15 @@ def test_apparmor_profiles(tmp_path: Path) -> None:
     assert exits["own"]["exitCode"] == 3
     assert "unconfined" in run("kubectl", "logs", "free")
 
-    def complaint() -> str:
-        for status in get("pod", "unknown")["status"].get("containerStatuses", ()):
-            for state in status["state"].values():
-                if "nobody-loaded-it" in state.get("message", ""):
-                    return str(state["message"])
-        return ""
+    def waits() -> dict[str, Any]:
+        status = get("pod", "unknown")["status"]["containerStatuses"][0]
+        return dict(status["state"]["waiting"])
 
-    eventually(complaint, "the missing profile is named")
+    eventually(lambda: waits()["reason"] == "CreateContainerError", "the container is refused")
+    assert waits()["message"] == "apparmor profile not found podwright-late"
+    (tmp_path / "late").write_text(PROFILE.replace("podwright-no-writes", "podwright-late"))
+    run("apparmor_parser", "--replace", str(tmp_path / "late"))
+    assert ended("unknown")["status"]["phase"] == "Succeeded"
     run("kubectl", "delete", "pods", "usual", "own", "free", "unknown", "--wait=false")
 
 
@@ -287,6 +292,27 @@ def test_a_block_device(tmp_path: Path) -> None:
     assert disk.read_bytes().startswith(b"changed")
     run("kubectl", "delete", "pod/raw", "pvc/raw", "pv/raw")
     run("losetup", "--detach", device)
+
+
+def test_a_pod_that_takes_the_nodes_memory_is_evicted() -> None:
+    """Memory of a tmpfs is charged to the pod that fills it, and to nobody's limit."""
+    greedy = pod(
+        "greedy",
+        "head -c 2100m /dev/zero >/memory/all; sleep 10000",
+        volumeMounts=[{"name": "memory", "mountPath": "/memory"}],
+    )
+    greedy["spec"]["volumes"] = [{"name": "memory", "emptyDir": {"medium": "Memory"}}]
+    apply(greedy)
+    status = ended("greedy")["status"]
+    assert status["reason"] == "Evicted", status
+    assert "low on resource: memory" in status["message"]
+    run("kubectl", "delete", "pod", "greedy")
+
+    def pressed() -> str:
+        conditions = get("node", "vm")["status"]["conditions"]
+        return str(next(c["status"] for c in conditions if c["type"] == "MemoryPressure"))
+
+    eventually(lambda: pressed() == "False", "the pressure is over")
 
 
 def test_a_shutdown_waits_for_the_pods() -> None:

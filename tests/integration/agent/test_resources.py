@@ -163,7 +163,9 @@ async def test_the_class_weighs_what_its_pods_request(node: RealNode, driver: st
 
 async def test_no_memory_left(node: RealNode) -> None:
     """Not one process ends but all (version 2); how much there was at most is kept."""
-    eats = "tail /dev/zero & sleep 1000" if VERSION == 2 else "tail /dev/zero"
+    eats = f"sleep {PATIENCE / 5:g}; tail /dev/zero"
+    if VERSION == 2:
+        eats = f"{eats} & sleep 1000"
     given = ResourceRequirements(limits={"memory": "16Mi"})
     node.api.put(make_pod(shell(eats, resources=given), policy="Never"))
     await node.until(lambda: node.phase() == "Failed")

@@ -11,6 +11,7 @@ import pytest
 from agent.containers.accounts import Accounts
 from agent.containers.records import EngineInfo, ImageId, ImageRecord
 from agent.containers.script import FAKE_ENGINE
+from agent.spec import apparmor
 from agent.spec.errors import ConfigError
 from agent.spec.refusals import REFUSALS, refusal
 from agent.spec.seccomp import LARGEST, localhost_profile, read_profile
@@ -37,6 +38,7 @@ from api.core import (
     WindowsSecurityContextOptions,
 )
 from tests.unit.agent.builders import container, make_pod
+from tests.unit.agent.node import Node
 
 APPARMOR = replace(FAKE_ENGINE, security_options=("name=apparmor", "name=seccomp"))
 OLD = replace(FAKE_ENGINE, kernel_version="5.10.0-28-amd64")
@@ -512,3 +514,42 @@ def test_every_rule_says_why_and_checks_something() -> None:
     for rule in REFUSALS:
         assert rule.field.startswith("spec.") and rule.why
         assert (rule.pod is None) is not (rule.context is None)
+
+
+def test_a_profile_that_nobody_loaded(tmp_path: Path) -> None:
+    loaded = tmp_path / "profiles"
+    loaded.write_text("docker-default (enforce)\n/usr/bin/man (with) (complain)\nmine (enforce)\n")
+    assert not apparmor.unloaded("mine", loaded)
+    assert not apparmor.unloaded("/usr/bin/man (with)", loaded)
+    assert apparmor.unloaded("min", loaded)
+    assert not apparmor.unloaded("mine", tmp_path / "no-such-kernel")
+
+    def asked(own: AppArmorProfile | None, shared: AppArmorProfile | None) -> str | None:
+        one = container(security_context=SecurityContext(app_armor_profile=own))
+        pod = make_pod(one, security_context=PodSecurityContext(app_armor_profile=shared))
+        return apparmor.localhost_profile(pod, one)
+
+    mine = AppArmorProfile(type="Localhost", localhost_profile="mine")
+    assert (asked(None, mine), asked(mine, None)) == ("mine", "mine")
+    assert asked(AppArmorProfile(type="RuntimeDefault"), mine) is None
+    assert asked(None, None) is None
+
+
+async def test_it_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded = tmp_path / "profiles"
+    loaded.write_text("other (enforce)\n")
+    monkeypatch.setattr(apparmor, "PROFILES", loaded)
+    node = Node(tmp_path)
+    node.runtime._info = APPARMOR
+    await node.boot()
+    mine = AppArmorProfile(type="Localhost", localhost_profile="mine")
+    node.api.put(make_pod(container(security_context=SecurityContext(app_armor_profile=mine))))
+    await node.run(5)
+    (status,) = node.api.pod().status.container_statuses
+    assert status.state.waiting is not None
+    assert status.state.waiting.reason == "CreateContainerError"
+    assert status.state.waiting.message == "apparmor profile not found mine"
+    loaded.write_text("mine (enforce)\n")
+    await node.run(120)
+    assert node.api.pod().status.phase == "Running"
+    await node.kill()

@@ -507,7 +507,7 @@ async def test_a_disk_that_does_not_answer_holds_up_its_pod_only(
     aside: list[bool] = []
     seen: list[bool] = []
 
-    async def run_aside(work: Callable[[], Any]) -> Any:
+    async def run_aside(_: str, work: Callable[[], Any]) -> Any:
         aside.append(True)
         try:
             return work()
@@ -517,7 +517,7 @@ async def test_a_disk_that_does_not_answer_holds_up_its_pod_only(
     def bind(source: str, target: Path) -> None:
         seen.append(bool(aside))
 
-    monkeypatch.setattr(node.mounter, "aside", run_aside)
+    monkeypatch.setattr(node.mounter, "outside", run_aside)
     monkeypatch.setattr(node.mounter, "bind", bind)
     mount = VolumeMount(name="v", mount_path="/v", sub_path="part")
     volume = Volume(name="v", empty_dir=EmptyDirVolumeSource())
