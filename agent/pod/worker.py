@@ -61,6 +61,8 @@ Effect = Callable[[PodContext, Any], Awaitable[None]]
 
 REFRESH_VOLUMES = 60.0
 """Seconds between two looks at the ConfigMaps and Secrets that volumes show."""
+TOGETHER = 5.0
+"""Pods look at the same moments, so many seconds apart: one question to the API serves all of them."""
 
 _EFFECTS: dict[type[Any], Effect] = {
     actions.CreateSandbox: sandbox.create,
@@ -463,7 +465,8 @@ class PodWorker:
             if shown.get(name, version) != version:
                 context.memory.changes.note(f"volume {name} got new contents")
         if context.volumes.follows_api(self.pod):
-            self._volumes_due = context.agent.clock.monotonic() + REFRESH_VOLUMES
+            due = context.agent.clock.monotonic() + REFRESH_VOLUMES
+            self._volumes_due = due - due % TOGETHER
 
     async def _refresh(self) -> None:
         """Read anew what changed, with the last words of what ended."""

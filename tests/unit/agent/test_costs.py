@@ -6,7 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from api.core import Container, Pod, ResourceRequirements
+from agent.pod.worker import TOGETHER
+from api.core import (
+    ConfigMap,
+    ConfigMapVolumeSource,
+    Container,
+    Pod,
+    ResourceRequirements,
+    Volume,
+)
+from api.meta import ObjectMeta
 from tests.unit.agent.builders import container, make_pod
 from tests.unit.agent.node import FakeCgroups, Node
 
@@ -98,6 +107,22 @@ async def test_what_happens_between_list_and_worker_is_seen(tmp_path: Path) -> N
     status = node.api.pod("pod-7").status.container_statuses[0]
     assert status.restart_count == 1
     assert node.runtime.questions["inspect"] <= 3, "the one that died, and its successor"
+
+
+async def test_volumes_of_one_source_ask_for_it_together(tmp_path: Path) -> None:
+    node = Node(tmp_path)
+    await node.boot()
+    node.api.put(ConfigMap(metadata=ObjectMeta(name="shown", namespace="ns"), data={"a": "1"}))
+    source = ConfigMapVolumeSource(name="shown")
+    for pod in pods():
+        pod.spec.volumes = [Volume(name="v", config_map=source)]
+        node.api.put(pod)
+        await node.run(1.5)
+    node.api.calls.clear()
+    await node.run(120)
+    asked = [call for call in node.api.calls if call[0] == "get"]
+    assert len(asked) <= 2 * 30 / TOGETHER + 2, f"{2 * PODS} looks"
+    assert len(asked) >= 12
 
 
 async def test_the_burstable_class_is_weighed_when_its_weight_changes(
