@@ -72,10 +72,12 @@ def shorten(ctx: PodContext, grace: float) -> None:
 
 
 async def remove(ctx: PodContext, action: RemoveContainer) -> None:
-    """Remove a container that does not run."""
+    """Remove a container that does not run, or a sandbox that is one too many."""
     try:
+        if action.container == names.SANDBOX_NAME:
+            await ctx.agent.network.detach(action.id)
         await ctx.agent.runtime.remove(action.id)
-    except RuntimeFailure as error:
+    except PodwrightError as error:
         raise StepFailed("FailedRemoveContainer", error.message) from error
     if (record := ctx.memory.records.get(action.id)) is not None:
         loglinks.unlink(ctx.agent.node.log_root, ctx.pod, record)
@@ -105,9 +107,10 @@ async def tear_down(ctx: PodContext, action: TearDown) -> None:
         records = await agent.runtime.list_containers(
             labels={names.POD_UID: ctx.uid, names.NODE: agent.node.name}
         )
-        for record in records:
-            if record.labels.get(names.CONTAINER_TYPE) == names.SANDBOX:
-                await agent.network.detach(record.id)
+        sandboxes = {r.id for r in records if r.labels.get(names.CONTAINER_TYPE) == names.SANDBOX}
+        # Somebody may have removed one: what has an address gives it back all the same.
+        for id in sorted(sandboxes | set(ctx.memory.addresses)):
+            await agent.network.detach(id)
         removals = [agent.runtime.remove(record.id) for record in records]
         results = await asyncio.gather(*removals, return_exceptions=True)
         for result in results:

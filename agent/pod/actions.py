@@ -119,7 +119,7 @@ class RunPostStart:
 
 @dataclass(frozen=True, kw_only=True)
 class RemoveContainer:
-    """Remove one that does not run."""
+    """Remove one that does not run, or a sandbox beside the present one."""
 
     id: ContainerId
     container: str

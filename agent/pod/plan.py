@@ -36,6 +36,7 @@ from agent.pod.actions import (
 )
 from agent.pod.allocation import as_allocated, changes, is_resizable, needs_restart
 from agent.pod.backoff import Backoff
+from agent.pod.names import SANDBOX_NAME
 from agent.pod.observed import (
     Hook,
     KilledFor,
@@ -124,6 +125,9 @@ def _sandbox(pod: Pod, observed: PodObserved, draft: _Draft) -> bool:
         draft.actions.append(_stop(pod, name, seen, message=message))
     if strays:
         return False
+    if not lost:  # whatever it was that made another one beside them
+        older = observed.sandboxes[1:]
+        draft.actions.extend(RemoveContainer(id=s.id, container=SANDBOX_NAME) for s in older)
     if lost:
         dead = tuple(s.id for s in observed.sandboxes)
         attempt = 0 if sandbox is None else _attempt(sandbox.name) + 1

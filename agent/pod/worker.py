@@ -477,7 +477,7 @@ class PodWorker:
                 memory.note(record := await runtime.inspect(id))
                 self._link_logs(record)
             except NotFound:
-                memory.forget(id)
+                await self._let_go(id)
             except RuntimeFailure as error:
                 log.debug("%s: cannot look at %s: %s", self._name, id, error)
                 self._stale.add(id)
@@ -494,6 +494,15 @@ class PodWorker:
     def _link_logs(self, record: ContainerRecord) -> None:
         """Also of what an agent before this one has started, and could not link any more."""
         loglinks.link(self.context.agent.node.log_root, self.pod, record)
+
+    async def _let_go(self, id: ContainerId) -> None:
+        """Somebody has removed a container. A sandbox gives its address back, and its host ports."""
+        if id in self.context.memory.addresses:
+            try:
+                await self.context.agent.network.detach(id)
+            except PodwrightError as error:  # the relist frees it
+                log.warning("%s: address of a sandbox that is gone: %s", self._name, error)
+        self.context.memory.forget(id)
 
 
 def _backing_off(status: PodStatus) -> set[str]:

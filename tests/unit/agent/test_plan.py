@@ -529,6 +529,14 @@ def test_an_unstarted_container_of_an_older_sandbox_is_removed_first() -> None:
     assert isinstance(removal, RemoveContainer) and removal.key == "container/web"
 
 
+def test_of_two_sandboxes_the_older_one_goes() -> None:
+    boxes = (sandbox(1), sandbox(0))
+    running = seen(running=True, sandbox="sandbox-1")
+    found = replace(observe({"web": [running]}), sandboxes=boxes)
+    (gone,) = plan(make_pod(), found).actions
+    assert gone == RemoveContainer(id=ContainerId("sandbox-0"), container="POD")
+
+
 def test_a_sandbox_that_could_not_start_is_replaced() -> None:
     broken = sandbox(state=ContainerState.CREATED, error="no")
     observed = observe(up=False, sandboxes=(broken,))
