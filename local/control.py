@@ -11,6 +11,7 @@ import http.client
 import signal
 import socket
 import ssl
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +25,8 @@ from local.topology import Member, Switch
 
 START_TIMEOUT = 60.0
 GRACE = 20.0
+LET_GO = 10.0
+"""Seconds until a port that is in use counts as somebody else's."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,7 +120,7 @@ class ControlPlane:
             options=self.options,
         )
         self.member.data.mkdir(parents=True, exist_ok=True)
-        listener = listen(self.port) if cable is not None else None
+        listener = listen_soon(self.port) if cable is not None else None
         try:
             return processes.spawn(
                 command.argv,
@@ -141,6 +144,19 @@ class ControlPlane:
                 f"{processes.last_lines(self.log)}",
                 hint=f"The whole log is {self.log}.",
             )
+
+
+def listen_soon(port: int) -> socket.socket:
+    """As `listen`, once a control plane that was killed has let go of the port: a thread of it that
+    waits for the disk holds it for as long."""
+    made: list[socket.socket] = []
+
+    def try_it() -> bool:
+        with suppress(PermanentError):
+            made.append(listen(port))
+        return bool(made)
+
+    return made[0] if wait_for(try_it, timeout=LET_GO, interval=0.1) else listen(port)
 
 
 def listen(port: int) -> socket.socket:
