@@ -16,6 +16,14 @@ from agent.spec.runtimes import handlers
 from api import quantity
 
 
+CUSTOMARY = {
+    "node.alpha.kubernetes.io/ttl": "0",
+    "volumes.kubernetes.io/controller-managed-attach-detach": "true",
+}
+"""Every Node has these ("Well-Known Labels, Annotations and Taints"): what pods refer to is not served from
+a cache that may be older, and the agent attaches no volumes by itself."""
+
+
 def identity(
     settings: AgentSettings, engine: EngineInfo, *, name: str, address: str
 ) -> NodeIdentity:
@@ -40,7 +48,7 @@ def identity(
         allocatable=allocatable(capacity, reserved, _kept(settings, capacity)),
         info=machine.system_info(engine),
         labels=labels | dict(one.split("=", 1) for one in settings.node_label),
-        annotations=limitations(engine),
+        annotations=CUSTOMARY | limitations(engine),
         recursive_read_only=engine.recursive_read_only,
         runtime_handlers=handlers(settings.amounts(settings.runtime_handlers), engine),
     )

@@ -21,7 +21,7 @@ from agent.node import engine as engine_module
 from agent.node import join, keys, machine, podrange
 from agent.node.engine import EngineHealth, EngineState
 from agent.node.heartbeat import Heartbeat
-from agent.node.identity import limitations
+from agent.node.identity import identity, limitations
 from agent.node.network import host_ports, peers, range_problem
 from agent.node.nodestatus import (
     NodeIdentity,
@@ -712,3 +712,11 @@ async def test_a_machine_that_waits_too_long_is_told_what_may_be_wrong(
         await clock.run_for(15)
         assert caplog.text.count("still not approved") == 1
         assert "choose another --node-name" in caplog.text
+
+
+def test_annotations_that_every_node_has() -> None:
+    made = identity(load([], {}), FAKE_ENGINE, name="n1", address="192.0.2.1")
+    assert made.annotations.items() >= {
+        ("node.alpha.kubernetes.io/ttl", "0"),
+        ("volumes.kubernetes.io/controller-managed-attach-detach", "true"),
+    }
