@@ -15,7 +15,6 @@ from agent.settings import AgentSettings
 from agent.spec.runtimes import handlers
 from api import quantity
 
-
 CUSTOMARY = {
     "node.alpha.kubernetes.io/ttl": "0",
     "volumes.kubernetes.io/controller-managed-attach-detach": "true",

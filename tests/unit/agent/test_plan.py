@@ -20,6 +20,7 @@ from agent.pod.actions import (
     StartContainer,
     StartSandbox,
     StopContainer,
+    TearDown,
 )
 from agent.pod.observed import Hook, KilledFor, PodObserved, Probed, Refusal, Seen
 from agent.pod.plan import due, plan
@@ -678,3 +679,15 @@ def test_invariants(images: dict[str, int]) -> None:
 def test_prepare_volumes_happens_even_for_adopted_containers() -> None:
     observed = replace(observe({"web": [seen(running=True)]}), volumes_ready=False)
     assert plan(make_pod(), observed).actions == (PrepareVolumes(),)
+
+
+@pytest.mark.parametrize("key", ["container/web", "sandbox", "network", "volumes"])
+def test_what_is_being_made_is_taken_down_when_it_is_there(key: str) -> None:
+    """Else what comes to be after the teardown would stay on the node."""
+    pod = make_pod(deleted=True)
+    assert plan(pod, observe(busy=frozenset({key}))).actions == ()
+    kinds = [type(action) for action in plan(pod, observe()).actions]
+    assert kinds == [TearDown]
+    assert plan(pod, observe(busy=frozenset({"image/web"}))).actions != (), (
+        "a pull makes nothing here"
+    )
