@@ -105,11 +105,14 @@ def service(role: str, **settings: str) -> None:
     (SETTINGS / f"{role}.toml").write_text("\n".join(lines) + "\n")
     unit = f"podwright-{role}.service"
     shutil.copy2(ROOT / "deploy" / unit, UNITS / unit)
-    # An emulated machine starts slowly; and the checkout may lie below /tmp or /home.
+    lines = ["[Service]", "TimeoutStartSec=infinity"]  # an emulated machine starts slowly
+    if role == "control":
+        # It sees nothing below /tmp and /home, where the checkout may lie. The agent sees all, and must not
+        # get a view of its own: what it mounts, the engine has to find.
+        lines.append(f"BindReadOnlyPaths={ROOT} {(ROOT / '.venv').resolve()}")
     drop_in = UNITS / f"{unit}.d" / "test.conf"
     drop_in.parent.mkdir(exist_ok=True)
-    venv = (ROOT / ".venv").resolve()
-    drop_in.write_text(f"[Service]\nTimeoutStartSec=infinity\nBindReadOnlyPaths={ROOT} {venv}\n")
+    drop_in.write_text("\n".join(lines) + "\n")
     run("systemctl", "daemon-reload")
     run("systemctl", "restart", unit)
 
@@ -252,7 +255,7 @@ def test_an_nfs_server_of_the_kernel() -> None:
     Path("/etc/exports").write_text(f"{export} *(rw,no_root_squash,insecure,no_subtree_check)\n")
     run("systemctl", "start", "nfs-server.service")
     mount = [{"name": "shared", "mountPath": "/shared"}]
-    reader = pod("nfs", "cat /shared/greeting; echo back >/shared/answer", volumeMounts=mount)
+    reader = pod("nfs", "cat /shared/greeting && echo back >/shared/answer", volumeMounts=mount)
     reader["spec"]["volumes"] = [
         {"name": "shared", "nfs": {"server": ADDRESS, "path": str(export)}}
     ]
