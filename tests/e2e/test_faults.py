@@ -156,6 +156,7 @@ def test_a_cut_cable_heals(kubectl: Kubectl, eventually: Eventually, cluster: Cl
     before = containers_of(cluster, kubectl, "app=web")
     cluster.cut("node-2")
     kubectl("delete", "pod", "leaving", "--wait=false")
+    kubectl("set", "env", "deployment/moving", "VERSION=2")
     eventually(lambda: "NotReady" in kubectl("get", "node", "node-2", "--no-headers"), 90)
 
     def moved() -> bool:
@@ -176,6 +177,7 @@ def test_a_cut_cable_heals(kubectl: Kubectl, eventually: Eventually, cluster: Cl
     def put_right() -> bool:
         assert len(kubectl.json("get", "pods", "-l", "app=moving")["items"]) == 3
         assert "leaving" not in kubectl("get", "pods", "--no-headers")
+        rolled_out(kubectl, "moving")
         there = "\n".join(docker(cluster.node("node-2"), "ps", "-a", "--format={{.Names}}"))
         return "_moving-" not in there and "_leaving_" not in there
 
