@@ -272,7 +272,11 @@ def _may_start(pod: Pod, container: Container, observed: PodObserved) -> bool:
 def _watch_running(pod: Pod, observed: PodObserved, draft: _Draft) -> None:
     """Hooks to run and containers to end among those that live."""
     specs = {c.name: c for c in (*all_containers(pod.spec), *ephemeral_containers(pod.spec))}
-    for name in observed.containers:
+    for name, made in observed.containers.items():
+        for older in made[1:]:
+            if older.alive:  # somebody started it again
+                message = f"Stopping container {name}: it was replaced by a newer one"
+                draft.actions.append(_stop(pod, name, older, message=message))
         seen = observed.current(name)
         if seen is None or not seen.alive:
             continue

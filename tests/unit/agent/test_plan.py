@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -691,3 +692,12 @@ def test_what_is_being_made_is_taken_down_when_it_is_there(key: str) -> None:
     assert plan(pod, observe(busy=frozenset({"image/web"}))).actions != (), (
         "a pull makes nothing here"
     )
+
+
+@pytest.mark.parametrize("newest", [{"running": True}, {"exit_code": 1}, {"unstarted": True}])
+def test_an_older_one_that_somebody_started_again_is_ended(newest: dict[str, Any]) -> None:
+    """Two of a name would run side by side."""
+    there = [seen(restarts=2, **newest), seen(restarts=1, running=True)]
+    result = plan(make_pod(), observe({"web": there}))
+    stop = only(result, StopContainer)
+    assert stop.id == there[1].id and started(result) == []
