@@ -301,7 +301,7 @@ def test_a_pod_that_takes_the_nodes_memory_is_evicted() -> None:
     """Memory of a tmpfs is charged to the pod that fills it, and to nobody's limit."""
     greedy = pod(
         "greedy",
-        "head -c 2100m /dev/zero >/memory/all; sleep 10000",
+        "dd if=/dev/zero of=/memory/all bs=1M count=2100; sleep 10000",
         volumeMounts=[{"name": "memory", "mountPath": "/memory"}],
     )
     greedy["spec"]["volumes"] = [{"name": "memory", "emptyDir": {"medium": "Memory"}}]
