@@ -137,7 +137,12 @@ class Story:
                     node.runtime.end(id, exit_code=int(state == "failed"))
         alive = [record.labels[names.CONTAINER_NAME] for record in node.containers()]
         boxes = [one for one in found if one[0] == "POD"]
-        self.watch.doubled = len(set(alive)) < len(alive) or len(boxes) > 1
+        outlived = any(
+            name == other and state == "running" and attempt < later
+            for name, attempt, state in found
+            for other, later, _ in found
+        )  # what was replaced must not run on beside its successors
+        self.watch.doubled = len(set(alive)) < len(alive) or len(boxes) > 1 or outlived
         self.watch.lost_sandbox = "POD" not in alive
         self.watch.begin()
         await node.boot()
