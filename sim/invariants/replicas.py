@@ -4,10 +4,12 @@ Bounds are those of the API reference: not more than replicas + maxSurge, and wh
 not fewer available than replicas - maxUnavailable. Computed here anew and not taken from the
 controllers, which are what is judged.
 
-Two things are no fault of a controller, and are allowed for. A change of the bounds takes effect when
-the controller has seen it: until what was asked for before is over, the wider bound counts. And pods
-that become unavailable by themselves, or are taken by others (preemption, a lost node), lower what can
-be expected, until as many are available again as there should be.
+Three things are no fault of a controller, and are allowed for. A change of the bounds takes effect when
+the controller has seen it: until what was asked for before is over, the wider bound counts. A Deployment
+that is made smaller in the middle of a rollout shrinks its sets in proportion, whichever of them has the
+available pods (concept "Proportional scaling"): until as many are available as there should be, any
+number will do. And pods that become unavailable by themselves, or are taken by others (preemption, a lost
+node), lower what can be expected, until as many are available again as there should be.
 """
 
 from __future__ import annotations
@@ -95,6 +97,8 @@ class Replicas:
         watched = self._watched.setdefault(uid, _Watched(asked))
         watched.bounds.most = max(watched.bounds.most, asked.most)
         watched.bounds.least = min(watched.bounds.least, asked.least)
+        if asked.most < watched.bounds.most and self._rolls(owner):
+            watched.bounds.least = 0
         self._narrow(owner)
 
     def _recount(self, owner: Any) -> None:
@@ -117,6 +121,11 @@ class Replicas:
             watched.bounds.most = asked.most
         if watched.ready >= asked.least:
             watched.bounds.least = asked.least
+
+    def _rolls(self, owner: Deployment | StatefulSet) -> bool:
+        """Whether several sets of a Deployment have pods."""
+        owned = self._world.owned(owner.metadata.uid)
+        return sum(isinstance(one, ReplicaSet) and bool(one.spec.replicas) for one in owned) > 1
 
     def _is_caught_up(self, owner: Deployment | StatefulSet) -> bool:
         if (owner.status.observed_generation or 0) < owner.metadata.generation:

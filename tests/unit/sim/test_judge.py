@@ -126,6 +126,34 @@ def test_a_smaller_deployment_may_have_more_until_it_is_seen_to(court: Court) ->
     assert court.see(one, *(running(f"p{n}", rs) for n in range(5)), gone=True) == []
 
 
+def test_a_rollout_made_smaller_may_take_available_pods(court: Court) -> None:
+    """The sets shrink in proportion, whichever of their pods serve; once enough do, the bound holds."""
+    one = deployment(replicas=6, strategy=rolling(2, 1))
+    one.status.observed_generation = 1
+    old, new = replica_set("web-1", size=4), replica_set("web-2", size=4)
+    for rs in (old, new):
+        rs.metadata.owner_references = [objects.controller_reference(one)]
+        rs.status.observed_generation = rs.metadata.generation = 1
+    serving = [running(f"p{n}", old) for n in range(4)]
+    assert court.see(one, old, new, *serving, running("p4", new), running("p5", new)) == []
+
+    one.spec.replicas, one.metadata.generation = 5, 2
+    taken = serving[:3]
+    for pod in taken:
+        pod.metadata.deletion_timestamp = "2026-01-01T00:01:00Z"
+    assert court.see(one, *taken) == [], "three serve, where one set alone would have to keep four"
+
+    one.status.observed_generation = 2
+    more = [running(f"p{n}", new) for n in (6, 7)]
+    assert court.see(one, *more, old, new) == []
+    for pod in more:
+        pod.metadata.deletion_timestamp = "2026-01-01T00:01:00Z"
+    assert court.see(more[0]) == []
+    assert court.see(more[1]) == [
+        "Deployment default/web: 3 pods available, where there must be 4"
+    ], "five serve again, and so the bound holds again"
+
+
 def test_two_daemons_on_a_node(court: Court) -> None:
     one = daemon_set()
     assert court.see(one, running("a", one), running("b", one, node="n2")) == []
