@@ -2,18 +2,20 @@
 
 One loop looks at all nodes every few seconds (`monitor_period`), for deaths are noticed by time
 passing, which no watch tells; and at once at those that changed, so that a heartbeat costs a look at
-one node and not at thousands. After each look at all of them, nodes in trouble get the taint that
-evicts, as many as their zone may lose by now (`zones`). While no node of any zone is ready, and as
-long again as a node may be silent, nobody is evicted, and taints that do are taken back: most likely
-it is we who are cut off, and the nodes go on with their pods (Kubernetes' "full disruption").
+one node and not at thousands. Of a node that was well and has not changed, nor its Lease, only the age
+of the last sign of life is looked at: thousands of nodes at rest cost a few milliseconds. After each
+look at all of them, nodes in trouble get the taint that evicts, as many as their zone may lose by now
+(`zones`). While no node of any zone is ready, and as long again as a node may be silent, nobody is
+evicted, and taints that do are taken back: most likely it is we who are cut off, and the nodes go on
+with their pods (Kubernetes' "full disruption").
 
 Evictions are keyed by pod: each pod on a tainted node has a deadline made of the taint's age and the
 pod's tolerations, and its deletion waits in the queue until then.
 """
 
 import asyncio
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
 from api import conditions, pods, timestamps
 from api.client import PatchType
@@ -35,6 +37,14 @@ SLICE = 200
 """Nodes looked at before others get the loop: one or two milliseconds."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """A node that nothing was wrong with, and its Lease, as they were at the last look."""
+
+    node: Node
+    lease: Lease | None
+
+
 class NodeLifecycleController(Controller):
     """Marks, taints and evicts. `_doomed` are pods whose time runs."""
 
@@ -47,6 +57,7 @@ class NodeLifecycleController(Controller):
         self._leases = context.informers.of(Lease)
         self._recorder = context.recorder(self.name)
         self._heartbeats: dict[str, health.Heartbeat] = {}
+        self._well: dict[str, _Seen] = {}
         self._taints = TaintAges(context.clock)
         self._zones = Zones(context.nodes, context.clock)
         self._doomed: set[Key] = set()
@@ -79,6 +90,7 @@ class NodeLifecycleController(Controller):
         if new is None:
             assert old is not None
             self._heartbeats.pop(old.metadata.name, None)
+            self._well.pop(old.metadata.name, None)
             self._taints.forget(old.metadata.name)
             self._tell(old, "RemovingNode", "Removing Node {} from Controller")
             return
@@ -115,7 +127,7 @@ class NodeLifecycleController(Controller):
             names, self._changed = self._changed, {}
             await self._look_at_each(filter(None, map(self._nodes.get, names)))
 
-    async def _evict_from(self, nodes: Sequence[Node]) -> None:
+    async def _evict_from(self, nodes: list[Node]) -> None:
         """Give nodes in trouble the taint that evicts, or take it from all if we are cut off."""
         was_cut_off = self._zones.all_disrupted
         self._zones.survey(nodes)
@@ -125,7 +137,7 @@ class NodeLifecycleController(Controller):
             return
         if was_cut_off:
             self._hear_anew()
-        waiting = in_turn(filter(self._is_to_lose_its_pods, nodes))
+        waiting = in_turn(filter(self._is_to_lose_its_pods, self._zones.troubled))
         self._waiting = len(waiting)
         for node in waiting:
             if self._zones.may_lose(node) and await self._attempt(node, evicts=True):
@@ -139,7 +151,7 @@ class NodeLifecycleController(Controller):
             self._heartbeats[name] = replace(heartbeat, at=now)
 
     def _is_to_lose_its_pods(self, node: Node) -> bool:
-        if not health.is_in_trouble(node) or health.evicts(node):
+        if health.evicts(node):
             return False
         heartbeat = self._heartbeats.get(node.metadata.name)
         return heartbeat is not None and (not health.is_unheard(node) or self._is_silent(heartbeat))
@@ -163,10 +175,23 @@ class NodeLifecycleController(Controller):
         """Make each right but for what evicts; the nodes as they are then."""
         seen = []
         for number, node in enumerate(nodes, 1):
-            seen.append(await self._attempt(node, evicts=health.evicts(node)) or node)
+            if self._is_well_as_before(node):
+                seen.append(node)
+            else:
+                seen.append(await self._attempt(node, evicts=health.evicts(node)) or node)
             if number % SLICE == 0:
                 await asyncio.sleep(0)
         return seen
+
+    def _is_well_as_before(self, node: Node) -> bool:
+        name = node.metadata.name
+        known = self._well.get(name)
+        return (
+            known is not None
+            and known.node is node
+            and known.lease is self._leases.get(name, LEASE_NAMESPACE)
+            and not self._is_silent(self._heartbeats[name])
+        )
 
     async def _attempt(self, node: Node, *, evicts: bool) -> Node | None:
         """Look at one node; None if it could not be made right."""
@@ -186,11 +211,13 @@ class NodeLifecycleController(Controller):
         renewed = (lease.spec.renew_time if lease is not None else None) or ""
         heartbeat = health.beat(node, renewed, self._heartbeats.get(name), self.clock.monotonic())
         self._heartbeats[name] = heartbeat
-        now = timestamps.now_string(self.clock)
-        if self._is_silent(heartbeat):
+        now, silent = timestamps.now_string(self.clock), self._is_silent(heartbeat)
+        if silent:
             node = await self._mark_unknown(node, now)
         taints = health.wanted_taints(node, now, evicts=evicts)
         if taints == node.spec.taints:
+            if not silent and not health.evicts(node):
+                self._well[name] = _Seen(node, lease)
             return node
         body = {
             "metadata": {"resourceVersion": node.metadata.resource_version},

@@ -21,6 +21,7 @@ from api.core import Node
 from api.nodes import REGION, ZONE, is_ready
 from base.clock import Clock
 from control.controllers.context import NodeSettings
+from control.controllers.nodes.health import is_in_trouble
 
 _FEW = 2
 """So many nodes may be in trouble at once without being called a disruption."""
@@ -98,6 +99,9 @@ class Zones:
         self._clock = clock
         self._states: dict[Zone, ZoneState] = {}
         self._paces: dict[Zone, Pace] = {}
+        self._surveyed: Sequence[Node] = ()
+        self.troubled: Sequence[Node] = ()
+        """Nodes in trouble at the last survey."""
 
     @property
     def all_disrupted(self) -> bool:
@@ -108,8 +112,11 @@ class Zones:
         """What each zone is like."""
         return dict(self._states)
 
-    def survey(self, nodes: Iterable[Node]) -> None:
-        """Look at all nodes anew."""
+    def survey(self, nodes: Sequence[Node]) -> None:
+        """Look at all nodes; where none has changed, all stays as it was."""
+        if nodes == self._surveyed:
+            return
+        self._surveyed, self.troubled = nodes, [*filter(is_in_trouble, nodes)]
         counts: dict[Zone, list[int]] = defaultdict(lambda: [0, 0])
         for node in nodes:
             counts[zone_of(node)][is_ready(node)] += 1
