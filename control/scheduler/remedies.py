@@ -10,6 +10,7 @@ Pure but for `_without`, which takes a pod from the snapshot for a moment and pu
 import copy
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
@@ -27,15 +28,19 @@ LOOKED_INTO = 50
 """Nodes whose pods are looked at one by one."""
 
 
-def remedies(request: Request, snapshot: Snapshot) -> list[str]:
-    """What would help, in words; empty if nothing that is looked for would."""
+def remedies(request: Request, snapshot: Snapshot, *, strangers: bool = True) -> list[str]:
+    """What would help, in words; empty if nothing that is looked for would.
+
+    `strangers`: whether pods of other namespaces may be named.
+    """
     now = feasible(request, snapshot)
     if now.any() and request.spec.scheduling_gates:
         return [f"without its scheduling gates, {_named(snapshot, now)} could take it"]
     if now.any():
         return [f"{_named(snapshot, now)} could take it now; it is tried again after its back-off"]
     found: list[str] = []
-    for source in (_smaller, _tolerant, _elsewhere, _claims, _rule_by_rule, _pod_by_pod):
+    pod_by_pod = partial(_pod_by_pod, strangers=strangers)
+    for source in (_smaller, _tolerant, _elsewhere, _claims, _rule_by_rule, pod_by_pod):
         for remedy in source(request, snapshot):
             if remedy not in found:
                 found.append(remedy)
@@ -165,7 +170,7 @@ def _without_terms(
             yield f"without {words}, {_named(snapshot, helped)} could take it"
 
 
-def _pod_by_pod(request: Request, snapshot: Snapshot) -> Iterator[str]:
+def _pod_by_pod(request: Request, snapshot: Snapshot, *, strangers: bool) -> Iterator[str]:
     """Another pod's leaving its node: the smallest that would do, on up to three nodes."""
     found = 0
     rows = np.flatnonzero(feasible(_asking_nothing(request), snapshot))[:LOOKED_INTO]
@@ -173,14 +178,21 @@ def _pod_by_pod(request: Request, snapshot: Snapshot) -> Iterator[str]:
         node = snapshot.row(row)
         for other in sorted(node.pods.values(), key=_size):
             if _enough(request, snapshot, row, other) and _without(other, node, request, snapshot):
-                amounts = resources.quantities(other.resources)
-                size = ", ".join(f"{value} {name}" for name, value in sorted(amounts.items()))
-                of = f" ({size})" if size else ""
-                yield f"if pod {other.namespace}/{other.name}{of} left {node.name}"
+                if strangers or other.namespace == request.namespace:
+                    yield f"if pod {other.namespace}/{other.name}{_spelled(other)} left {node.name}"
+                else:
+                    yield f"if a pod of another namespace left {node.name}"
                 found += 1
                 break
         if found == NAMED_NODES:
             return
+
+
+def _spelled(other: Request) -> str:
+    """What a pod asks for, in brackets."""
+    amounts = resources.quantities(other.resources)
+    size = ", ".join(f"{value} {name}" for name, value in sorted(amounts.items()))
+    return f" ({size})" if size else ""
 
 
 def _asking_nothing(request: Request) -> Request:

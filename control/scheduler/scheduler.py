@@ -179,11 +179,14 @@ class Scheduler:
         """What was last decided about a pod, as long as it is remembered."""
         return self._journal.last(pod.metadata.uid)
 
-    def remedies(self, pod: Pod) -> list[str]:
-        """What would let a pending pod be placed, tried out on the cluster as it is now."""
+    def remedies(self, pod: Pod, *, strangers: bool) -> list[str]:
+        """What would let a pending pod be placed, tried out on the cluster as it is now.
+
+        `strangers`: whether pods of other namespaces may be named.
+        """
         request = self._request(pod)
         with self._nominations.seen_by(request):
-            return remedies(request, self._snapshot)
+            return remedies(request, self._snapshot, strangers=strangers)
 
     def _request(self, pod: Pod) -> Request:
         """What one of our pods asks for, and what its profile adds."""

@@ -2,7 +2,7 @@
 
 The one place of this package with effects: it reads the API, as any client could, asks the scheduler of
 its process, and the agent of the pod's node how containers died. What the asking user may not read by
-other ways is left out: log lines, events, claims, nodes.
+other ways is left out: log lines, events, claims, how nodes are, names of other namespaces' pods.
 """
 
 from collections.abc import Awaitable, Callable, Collection, Iterable
@@ -27,11 +27,18 @@ class Records(Protocol):
 
     def last_decision(self, pod: Pod) -> Entry | None: ...
 
-    def remedies(self, pod: Pod) -> list[str]: ...
+    def remedies(self, pod: Pod, *, strangers: bool) -> list[str]: ...
 
 
-May = Callable[[str, str], Awaitable[bool]]
-"""Whether whoever asks may do this (`get`, `list`) with that resource (`pods/log`) of the pod's namespace."""
+class May(Protocol):
+    """Whether whoever asks may do this (`get`, `list`) with that resource (`pods/log`) of the pod's
+    namespace, or of all namespaces.
+    """
+
+    def __call__(
+        self, verb: str, resource: str, *, everywhere: bool = False
+    ) -> Awaitable[bool]: ...
+
 
 Deaths = Callable[[Pod], Awaitable[list[Death]]]
 """How a pod's containers died, as far as its node can tell."""
@@ -75,8 +82,10 @@ class Explainer:
         answer.metadata.uid = pod.metadata.uid
         entry = self._records.last_decision(pod)
         answer.findings = [*running.findings(pod), *await self._node(pod, may)]
-        remedies = self._records.remedies(pod) if _is_stuck(pod, entry) else []
-        placing.explain(answer, pod, entry, remedies, self._schedulers, self._clock.now())
+        strangers = await may("list", "pods", everywhere=True)
+        remedies = self._records.remedies(pod, strangers=strangers) if _is_stuck(pod, entry) else []
+        now = self._clock.now()
+        placing.explain(answer, pod, entry, remedies, self._schedulers, now, strangers=strangers)
         if not pods.is_scheduled(pod):
             answer.findings += await self._claims(pod, may)
         if await may("list", "events"):

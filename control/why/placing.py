@@ -23,8 +23,13 @@ def explain(
     remedies: Sequence[str],
     schedulers: Collection[str],
     now: datetime,
+    *,
+    strangers: bool = True,
 ) -> None:
-    """Add what is known about the pod's placement. `schedulers`: the names of ours."""
+    """Add what is known about the pod's placement. `schedulers`: the names of ours.
+
+    `strangers`: whether pods of other namespaces may be named.
+    """
     if entry is not None:
         answer.decided_at = timestamps.format(entry.at)
         answer.attempts = entry.attempts
@@ -32,7 +37,7 @@ def explain(
     if pods.is_scheduled(pod):
         answer.findings.append(_placed(pod, entry))
         return
-    answer.findings.append(_waiting(pod, entry, schedulers, now))
+    answer.findings.append(_waiting(pod, entry, schedulers, now, strangers=strangers))
     answer.remedies = list(remedies)
 
 
@@ -59,7 +64,14 @@ def _rank(decision: Decision) -> str:
     return f"scored highest with {first.total:.0f}{share}, by {parts}," if parts else "was one"
 
 
-def _waiting(pod: Pod, entry: Entry | None, schedulers: Collection[str], now: datetime) -> Finding:
+def _waiting(
+    pod: Pod,
+    entry: Entry | None,
+    schedulers: Collection[str],
+    now: datetime,
+    *,
+    strangers: bool,
+) -> Finding:
     since = pod.metadata.creation_timestamp
     if pod.spec.scheduling_gates:
         gates = ", ".join(gate.name for gate in pod.spec.scheduling_gates)
@@ -86,17 +98,22 @@ def _waiting(pod: Pod, entry: Entry | None, schedulers: Collection[str], now: da
     return Finding(
         topic=TOPIC,
         message=f"{entry.decision.message} (tried {_times(entry.attempts)}, last {ago} s ago)"
-        + _room(entry),
+        + _room(entry, "" if strangers else pod.metadata.namespace),
         since=since,
     )
 
 
-def _room(entry: Entry) -> str:
-    """Which node it waits for, and whom."""
+def _room(entry: Entry, namespace: str) -> str:
+    """Which node it waits for, and whom; of other namespaces than this one only how many."""
     if entry.room is None:
         return ""
-    names = ", ".join(f"{one.namespace}/{one.name}" for one in entry.room.victims)
-    return f"; {entry.room.node} is being vacated for it, by less important pods: {names}"
+    victims = entry.room.victims
+    told = [one for one in victims if namespace in ("", one.namespace)]
+    names = [f"{one.namespace}/{one.name}" for one in told]
+    if others := len(victims) - len(told):
+        names.append(f"{others} of other namespaces")
+    whom = ", ".join(names)
+    return f"; {entry.room.node} is being vacated for it, by less important pods: {whom}"
 
 
 def _times(number: int) -> str:

@@ -7,6 +7,7 @@ scheduler comes after it; a control plane without one says so.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from typing import Protocol
 
 from aiohttp import web
 
@@ -16,8 +17,16 @@ from control.apiserver.http import responses
 from control.apiserver.http.context import ApiRequest
 from control.auth.authorization import Access, Authorizer
 
-May = Callable[[str, str], Awaitable[bool]]
-"""Whether whoever asks may do this (`get`, `list`) with that resource (`pods/log`) of the namespace."""
+
+class May(Protocol):
+    """Whether whoever asks may do this (`get`, `list`) with that resource (`pods/log`) of the namespace,
+    or of all namespaces.
+    """
+
+    def __call__(
+        self, verb: str, resource: str, *, everywhere: bool = False
+    ) -> Awaitable[bool]: ...
+
 
 _OF_NO_NAMESPACE = frozenset({"nodes"})
 
@@ -45,7 +54,7 @@ class ReportHandler:
                 "this control plane runs no controllers and no scheduler, which would know the answer"
             )
 
-        async def may(verb: str, resource: str) -> bool:
+        async def may(verb: str, resource: str, *, everywhere: bool = False) -> bool:
             plural, _, subresource = resource.partition("/")
             of_the_object = plural == target.resource.plural
             access = Access(
@@ -53,7 +62,7 @@ class ReportHandler:
                 verb=verb,
                 resource=plural,
                 subresource=subresource,
-                namespace="" if plural in _OF_NO_NAMESPACE else target.namespace,
+                namespace="" if everywhere or plural in _OF_NO_NAMESPACE else target.namespace,
                 name=target.name if of_the_object and verb == "get" else "",
             )
             return (await self._authorizer.authorize(access)).allowed

@@ -168,3 +168,13 @@ def test_volumes_that_cannot_be_had_and_a_claim_that_another_has() -> None:
     snapshot = storage(alone, volume(spec__nodeAffinity=on("n1")), nodes=1)
     snapshot.add_pod(request_of(using("data", name="holder")), "n1")
     assert "if pod default/holder left n1" in remedies(request_of(using("data")), snapshot)
+
+
+def test_pods_of_other_namespaces_are_not_named_to_who_may_not_list_them() -> None:
+    theirs = pod("secret", cpu="3", namespace="theirs")
+    snapshot = cluster([node("n1")], {"n1": [theirs]})
+    request = request_of(pod("p", cpu="3"))
+    assert "if pod theirs/secret (3 cpu) left n1" in remedies(request, snapshot)
+    told = remedies(request, snapshot, strangers=False)
+    assert "if a pod of another namespace left n1" in told
+    assert "secret" not in "".join(told)

@@ -54,15 +54,15 @@ class Rights:
         return Decision(True) if named in self.allowed else NO_OPINION
 
 
-async def asked(name: str, rights: Rights) -> dict[str, Any]:
+async def asked(name: str, rights: Rights, **records: Any) -> dict[str, Any]:
     death = Death(container="c", container_id="x", cause="it ended", last_lines=["password: 1"])
 
     async def deaths(_: Pod) -> list[Death]:
         return [death]
 
-    records: Any = SimpleNamespace(last_decision=lambda _: None, remedies=lambda _: [])
-    client: Any = FakeClient(pod("p", nodeName="n1"))
-    explainer = Explainer(client, records, ["default-scheduler"], deaths, FakeClock())
+    known: Any = SimpleNamespace(**{"last_decision": lambda _: None, **records})
+    client: Any = FakeClient(pod("p", nodeName="n1"), pod("gated", schedulingGates=[{"name": "g"}]))
+    explainer = Explainer(client, known, ["default-scheduler"], deaths, FakeClock())
     handler = ReportHandler(rights)
     handler.attach(Explanation, explainer.explain)
     resource = SimpleNamespace(type=Explanation, plural="pods")
@@ -112,3 +112,15 @@ async def test_a_pod_that_is_gone_is_told_of_by_its_events() -> None:
     assert answer["summary"] == "pod default/gone does not exist: Unhealthy: no answer"
     with pytest.raises(errors.ApiError, match='pods "gone" not found'):
         await asked("gone", Rights())
+
+
+async def test_other_namespaces_pods_are_named_for_those_who_may_list_them_everywhere() -> None:
+    def remedies(_: Pod, *, strangers: bool) -> list[str]:
+        return ["theirs/secret" if strangers else "another"]
+
+    rights = Rights(("list", "pods", ""))
+    assert (await asked("gated", rights, remedies=remedies))["remedies"] == ["theirs/secret"]
+    assert {
+        one.namespace for one in rights.asked if one.resource == "pods" and not one.subresource
+    } == {""}
+    assert (await asked("gated", Rights(), remedies=remedies))["remedies"] == ["another"]

@@ -40,9 +40,11 @@ def entry(made: Pod, *nodes: Any) -> Entry:
     return found
 
 
-def explained(made: Pod, record: Entry | None, *remedies: str) -> Explanation:
-    answer = Explanation()
-    placing.explain(answer, made, record, remedies, ["default-scheduler"], NOW)
+def explained(
+    made: Pod, record: Entry | None, *remedies: str, strangers: bool = True
+) -> Explanation:
+    answer, ours = Explanation(), ["default-scheduler"]
+    placing.explain(answer, made, record, remedies, ours, NOW, strangers=strangers)
     return answer
 
 
@@ -73,6 +75,20 @@ def test_a_pod_that_others_make_room_for_says_where_and_who() -> None:
     assert answer.findings[0].message.endswith(
         "; n1 is being vacated for it, by less important pods: default/a, default/b"
     )
+
+
+def test_who_makes_room_is_not_named_of_other_namespaces_to_who_may_not_list_them() -> None:
+    record = entry(pod("p", cpu="2"), node("n1", cpu="1"))
+    victims = (pod("a"), pod("b", namespace="theirs"), pod("c", namespace="theirs"))
+    room = Choice("n1", tuple(map(request_of, victims)), violations=0)
+    waiting = replace(record, room=room)
+
+    answer = explained(pod("p", cpu="2"), waiting, strangers=False)
+    assert answer.findings[0].message.endswith(
+        "; n1 is being vacated for it, by less important pods: default/a, 2 of other namespaces"
+    )
+    answer = explained(pod("p", cpu="2"), waiting)
+    assert answer.findings[0].message.endswith(": default/a, theirs/b, theirs/c")
 
 
 def test_a_placed_pod_shows_scores() -> None:
