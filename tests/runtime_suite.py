@@ -188,13 +188,13 @@ class RuntimeSuite:
         while not listener.seen:
             await asyncio.sleep(0)
         id = await run_labelled(world, "web", {"pod": "one"}, Script(run_for=0.1, exit_code=5))
-        await world.runtime.wait(id)
+        name = (await world.runtime.wait(id)).name
         await world.runtime.remove(id)
         await listening
         kinds = [event.kind.value for event in listener.seen]
         assert kinds == ["engine-back", "create", "start", "die", "destroy"]
         died = listener.seen[3]
-        assert (died.id, died.exit_code, died.name) == (id, 5, "web")
+        assert (died.id, died.exit_code, died.name) == (id, 5, name)
         assert died.labels["pod"] == "one"
 
     async def test_exec(self, world: World) -> None:
@@ -290,9 +290,7 @@ async def run_labelled(
     world: World, name: str, labels: dict[str, str], script: Script | None = None
 ) -> ContainerId:
     spec = world.spec(name, script or Script())
-    id = await world.runtime.create(
-        ContainerCreate(name=name, image=spec.image, command=spec.command, labels=labels)
-    )
+    id = await world.runtime.create(replace(spec, labels=labels))
     await world.runtime.start(id)
     return id
 

@@ -1,7 +1,8 @@
 """A runtime without containers, for tests of everything above it (step 4 of the pod's walk).
 
 A test says with a `Script` per image or per container name what its containers do: run for some
-seconds of the clock, end with a code, fail to start, ignore TERM. Time is the clock's, so with a
+seconds of the clock, end with a code, fail to start, ignore TERM. Annotations of their pods may say
+it too (`behaviour.py`), so that a test may need no more than the API. Time is the clock's, so with a
 FakeClock an hour of crash loops passes at once. No tasks and no threads: whatever is due by now is
 settled at the start of each call, and a waiter sleeps on the clock until the next due moment.
 
@@ -12,11 +13,11 @@ images) are the engine's.
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 
+from agent.containers.behaviour import BadAnnotations, script_for
 from agent.containers.errors import (
     EngineError,
     EngineUnavailable,
@@ -27,6 +28,7 @@ from agent.containers.errors import (
     RuntimeFailure,
     StartError,
 )
+from agent.containers.fakeimages import FakeImages
 from agent.containers.interface import EXEC_OUTPUT_LIMIT, Stream
 from agent.containers.records import (
     Channel,
@@ -41,8 +43,6 @@ from agent.containers.records import (
     ImageRecord,
     InForce,
     LogOptions,
-    PullProgress,
-    RegistryAuth,
     RuntimeEvent,
 )
 from agent.containers.script import (
@@ -55,16 +55,17 @@ from agent.containers.script import (
     stamp,
     tagged,
 )
+from api.core import Pod
 from base.clock import Clock
 
 
-class FakeRuntime:
-    """`Runtime` driven by scripts.
+class FakeRuntime(FakeImages):
+    """`Runtime` driven by scripts and annotations.
 
     `scripts` is keyed by container name, by the name's `k8s_NAME_…` part or by image, looked up in
     that order; a sequence gives each next container its own script and repeats the last. Images in
     `images` are on the node from the start, those in `registry` can be pulled; a registry value
-    that is an error is raised.
+    that is an error is raised. `pods` are those whose annotations may say otherwise (`behaviour`).
     """
 
     def __init__(
@@ -75,42 +76,20 @@ class FakeRuntime:
         images: Iterable[str] = (),
         registry: Mapping[str, ImageRecord | RuntimeFailure | None] | None = None,
         info: EngineInfo | None = None,
+        pods: Callable[[], Iterable[Pod]] = tuple,
     ) -> None:
-        self.clock = clock
+        super().__init__(clock, images=images, registry=registry or {}, pods=pods)
         self.scripts: dict[str, Script | Sequence[Script]] = dict(scripts or {})
-        self.registry: dict[str, ImageRecord | RuntimeFailure | None] = dict(registry or {})
         self.specs: dict[ContainerId, ContainerCreate] = {}
         """Every container ever created, removed or not, as it was asked for."""
-        self.calls: list[tuple[str, str]] = []
-        """(method, container name or image) of each change asked for, in order."""
-        self.questions: Counter[str] = Counter()
-        """How often each thing was asked that changes nothing."""
-        self.pull_seconds = 0.0
         self.unreachable = False
         self._info = info or FAKE_ENGINE
         self._containers: dict[ContainerId, FakeContainer] = {}
-        self._images: dict[str, ImageRecord] = {}
         self._used: dict[str, int] = {}
-        self._serial = 0
         self._listeners: list[Listener] = []
         self._waiters: list[asyncio.Future[None]] = []
-        for reference in images:
-            self.add_image(reference)
 
     # What tests do to it.
-
-    def add_image(self, reference: str, **facts: object) -> ImageRecord:
-        """Put an image on the node; `facts` are ImageRecord fields."""
-        self._serial += 1
-        record = ImageRecord(
-            id=ImageId(f"sha256:{self._serial:064x}"),
-            tags=(tagged(reference),),
-            digests=(),
-            size=1_000_000,
-        )
-        record = replace(record, **facts)  # type: ignore[arg-type]
-        self._images[tagged(reference)] = record
-        return record
 
     def end(self, id: ContainerId, *, exit_code: int = 0, oom: bool = False) -> None:
         """Make a running container end now, as if by itself."""
@@ -168,7 +147,7 @@ class FakeRuntime:
         image = self._lookup_image(spec.image)
         if image is None:
             raise ImageNotFound(f"No such image: {tagged(spec.image)}")
-        script = self._script(spec)
+        script = self._behaviour(spec)
         if script.create_error:
             raise StartError(script.create_error)
         self._serial += 1
@@ -356,66 +335,6 @@ class FakeRuntime:
         self._reach()
         return self._find(id).script.disk_usage
 
-    async def list_images(self) -> list[ImageRecord]:
-        self._reach()
-        return list({image.id: image for image in self._images.values()}.values())
-
-    async def image(self, reference: str) -> ImageRecord | None:
-        self._reach()
-        self.questions["image"] += 1
-        return self._lookup_image(reference)
-
-    async def pull(
-        self,
-        reference: str,
-        *,
-        auth: RegistryAuth | None = None,
-        progress: Callable[[PullProgress], None] | None = None,
-    ) -> ImageRecord:
-        self._reach()
-        self.calls.append(("pull", reference))
-        if self.pull_seconds:
-            await self.clock.sleep(self.pull_seconds)
-        if reference not in self.registry:
-            raise ImageNotFound(f"manifest for {tagged(reference)} not found: manifest unknown")
-        answer = self.registry[reference]
-        if isinstance(answer, RuntimeFailure):
-            raise answer
-        if progress is not None:
-            progress(PullProgress(layer="", status="Pull complete"))
-        record = answer or self.add_image(reference)
-        self._images[tagged(reference)] = record
-        return record
-
-    async def import_image(
-        self, layer: bytes, reference: str, *, changes: Sequence[str] = ()
-    ) -> ImageRecord:
-        self._reach()
-        self.calls.append(("import", reference))
-        return self.add_image(reference, size=len(layer))
-
-    async def load_image(self, archive: bytes) -> None:
-        self._reach()
-        self.add_image(archive.decode())
-
-    async def save_image(self, reference: str) -> bytes:
-        self._reach()
-        if self._lookup_image(reference) is None:
-            raise ImageNotFound(f"No such image: {tagged(reference)}")
-        return tagged(reference).encode()
-
-    async def remove_image(self, reference: str) -> None:
-        self._reach()
-        self.calls.append(("remove_image", reference))
-        image = self._lookup_image(reference)
-        if image is None:
-            return
-        if any(c.record.image_id == image.id for c in self._containers.values()):
-            raise EngineError(f"conflict: image {reference} is being used by a container")
-        for key in [key for key, held in self._images.items() if held.id == image.id]:
-            if reference in (image.id, key) or tagged(reference) == key:
-                del self._images[key]
-
     def statistics(self) -> dict[str, float]:
         return {
             "containers": float(len(self._containers)),
@@ -445,9 +364,14 @@ class FakeRuntime:
         if not container.record.running:
             raise NotRunning(f"Container {container.record.id} is not running")
 
-    def _lookup_image(self, reference: str) -> ImageRecord | None:
-        by_id = next((i for i in self._images.values() if i.id == reference), None)
-        return by_id or self._images.get(tagged(reference))
+    def _images_in_use(self) -> set[ImageId]:
+        return {c.record.image_id for c in self._containers.values()}
+
+    def _behaviour(self, spec: ContainerCreate) -> Script:
+        try:
+            return script_for(spec.name, self._script(spec), self.pods())
+        except BadAnnotations as error:
+            raise EngineError(error.message) from error
 
     def _script(self, spec: ContainerCreate) -> Script:
         for key in (spec.name, short_name(spec.name), spec.image):

@@ -63,6 +63,9 @@ class FakeApi:
     def pod(self, name: str = "pod", namespace: str = "ns") -> Pod:
         return self.objects[Pod, namespace, name]
 
+    def pods(self) -> list[Pod]:
+        return [obj for (kind, _, _), obj in self.objects.items() if kind is Pod]
+
     def delete_gracefully(self, name: str, namespace: str, *, stamp: str, grace: int) -> None:
         """What a DELETE does to a pod on a node: it asks."""
         pod = objects.copy(self.pod(name, namespace))

@@ -80,7 +80,8 @@ class Node:
         self.directory = directory
         self.clock = FakeClock()
         self.api = FakeApi()
-        self.runtime = FakeRuntime(self.clock, **{"images": ["app:1", "pause:1"], **runtime})
+        usual: dict[str, Any] = {"images": ["app:1", "pause:1"], "pods": self.api.pods}
+        self.runtime = FakeRuntime(self.clock, **(usual | runtime))
         self.network = FakeNetwork()
         self.mounter = FakeMounter()
         self.recorder = FakeRecorder()
