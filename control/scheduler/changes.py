@@ -1,15 +1,19 @@
 """Which changes of a pod concern its placement. Walk step 3. Pure."""
 
-from api import pods
+from api import objects, pods
 from api.core import Pod
 
 
 def matters(old: Pod, new: Pod) -> bool:
-    """Whether a pod asks for something else than before, or holds it; most updates are of a status."""
+    """Whether a pod asks for something else than before, holds it, or counts as another's: it was adopted.
+
+    Most updates are of a status, and do not matter.
+    """
     return (
         old.spec != new.spec
         or old.metadata.labels != new.metadata.labels
         or old.metadata.deletion_timestamp != new.metadata.deletion_timestamp
+        or objects.controller_of(old) != objects.controller_of(new)
         or _held(old) != _held(new)
     )
 

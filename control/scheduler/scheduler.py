@@ -354,7 +354,8 @@ class Scheduler:
                 log.warning("binding %s/%s to %s failed, will retry: %s", *key, node, error)
             return
         self._placed += 1
-        self._queue.forget(key)
+        if self._snapshot.placed_on(request.uid):  # else it is gone, and the name is another pod's
+            self._queue.forget(key)
         self._recorders[pod.spec.scheduler_name].event(
             pod, "Normal", "Scheduled", f"Successfully assigned {key[0]}/{key[1]} to {node}"
         )

@@ -255,3 +255,62 @@ async def test_a_binding_that_failed_forgets_no_pod_that_is_on_a_node() -> None:
         await _until(lambda: api.bound == ["p"])
         await asyncio.sleep(0.1)
     assert scheduler.statistics()["snapshot_pods"] == 1
+
+
+class ToldLater(FakeApi):
+    """Tells what happens to pods when it is told so, and answers to a binding when it may."""
+
+    def __init__(self, *pods: Pod) -> None:
+        super().__init__(*pods)
+        self.events: asyncio.Queue[WatchEvent[Any]] = asyncio.Queue()
+        self.may_answer = asyncio.Event()
+
+    async def watch(self, type_: type, *_: Any, **__: Any) -> AsyncIterator[WatchEvent[Any]]:
+        if type_ is not Pod:
+            await SystemClock().sleep(3600)
+        while True:
+            yield await self.events.get()
+
+    async def create_subresource(self, type_: type, name: str, *_: Any) -> None:
+        self.bound.append(name)
+        await self.may_answer.wait()
+
+    def tell(self, type_: Any, one: Pod) -> None:
+        self.events.put_nowait(WatchEvent(type_, one, "2"))
+
+
+async def test_a_late_answer_to_a_binding_forgets_no_namesake() -> None:
+    """A StatefulSet's next pod has the same name; nothing would ever bring it back."""
+    first, second = pod("p"), pod("p", cpu="100")
+    second.metadata.uid = "another"
+    api = ToldLater(first)
+    async with TaskGuard("test") as guard:
+        scheduler = _scheduler(api, guard)
+        await _until(lambda: api.bound == ["p"])
+
+        api.tell("DELETED", first)
+        api.tell("ADDED", second)
+        await _until(lambda: bool(api.said))
+        api.may_answer.set()
+        await _until(lambda: scheduler.statistics()["placed"] == 1)
+
+        assert scheduler.statistics()["queue_parked"] == 1
+
+
+async def test_pods_that_were_adopted_count_as_those_of_their_new_owner() -> None:
+    """Orphans of a ReplicaSet that was made anew would be spread as if they were nobody's."""
+    alone, owned = pod("p", nodeName="n1"), pod("p", nodeName="n1", owner="web")
+    owned.metadata.resource_version = "2"
+    api = ToldLater(alone)
+    async with TaskGuard("test") as guard:
+        scheduler = _scheduler(api, guard)
+        await _until(lambda: scheduler.statistics()["snapshot_pods"] == 1)
+
+        api.tell("MODIFIED", owned)
+        await _until(lambda: _owner(scheduler, "p") == "web")
+
+
+def _owner(scheduler: Scheduler, uid: str) -> str:
+    recorded = scheduler._snapshot.recorded(uid)
+    assert recorded is not None
+    return recorded.owner
