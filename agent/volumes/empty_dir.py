@@ -70,9 +70,12 @@ def _page(context: VolumeContext, medium: str) -> int:
 
 
 def _size(context: VolumeContext) -> int:
-    """The limit in bytes: sizeLimit, or the containers' memory limits if all have one; 0: none."""
+    """The limit in bytes: of sizeLimit, the containers' memory limits if all have one, and what the node
+    has for pods, the smallest (concept "Volumes", emptyDir); 0, which is half of the memory to tmpfs:
+    none is known.
+    """
     source = context.volume.empty_dir
-    limits = []
+    limits = [quantity.value(context.place.allocatable.get("memory", "0"))]
     if source is not None and source.size_limit:
         limits.append(quantity.value(source.size_limit))
     memory = [c.resources.limits.get("memory", "") for c in context.pod.spec.containers]

@@ -52,7 +52,7 @@ from base.errors import TemporaryError
 from tests.unit.agent.builders import UID, container, make_pod
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
-PLACE = Place(node="n", host_ip="192.0.2.1", allocatable={"cpu": "2"})
+PLACE = Place(node="n", host_ip="192.0.2.1", allocatable={"cpu": "2", "memory": "3Gi"})
 
 
 @dataclass
@@ -331,6 +331,11 @@ async def test_an_api_that_is_away_leaves_what_was_written(world: World, tmp_pat
 async def test_an_empty_directory_in_memory_is_bounded(world: World) -> None:
     path = await world.set_up(empty_dir=EmptyDirVolumeSource(medium="Memory", size_limit="1Mi"))
     assert world.mounter.mounted == {str(path): f"tmpfs:{1024**2}"}
+
+
+async def test_without_a_limit_memory_has_the_room_of_the_node(world: World) -> None:
+    path = await world.set_up(empty_dir=EmptyDirVolumeSource(medium="Memory"))
+    assert world.mounter.mounted == {str(path): f"tmpfs:{3 * 1024**3}"}
 
 
 HUGE = [
