@@ -7,12 +7,13 @@ words are put to them when somebody asks.
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from control.scheduler.filters import feasible, filters_of
+from control.scheduler.filters import Check, feasible, filters_of
 from control.scheduler.fitting import Scores
 from control.scheduler.profile import Profile
 from control.scheduler.request import Request
@@ -22,6 +23,9 @@ from control.scheduler.verdict import Refusal
 
 Choose = Callable[[Sequence[int]], int]
 """Picks one of several that are as good (`random.choice`, or the first in a test)."""
+
+Away = Callable[[], AbstractContextManager[None]]
+"""Takes pods out of the snapshot for a while."""
 
 NO_NODES = "no nodes available to schedule pods"
 DEFAULT = Profile()
@@ -86,28 +90,32 @@ def decide(
     choose: Choose,
     profile: Profile = DEFAULT,
     nominated: str = "",
+    away: Away | None = None,
 ) -> Decision:
     """Choose a node for the pod, spreading fairly over equal scores.
 
-    `nominated`: the node that others have left for it; if it fits there, no other is looked at.
+    `nominated`: the node that others have left for it; if it fits there, no other is looked at. `away`
+    takes out of the snapshot who only waits for a node: pods that this one must be near have to be there.
     """
     candidates = snapshot.present
     total = int(np.count_nonzero(candidates))
     if total == 0:
         return Decision(None, NO_NODES, nothing_to_try=True)
     names = snapshot.names()
-    if nominated and (own := _alone(nominated, request, snapshot)) is not None:
+    own = _alone(nominated, request, snapshot) if nominated else None
+    if own is not None:
         candidates = own
     refusals: list[tuple[Filter, Refusal]] = []
-    for name, check in filters_of(request):
-        verdict = check(request, snapshot, candidates)
-        if verdict.passes is candidates:
-            continue
-        refusals += [(name, refusal) for refusal in verdict.refusals]
-        candidates = verdict.passes
-        if not np.count_nonzero(candidates):
-            message = unavailable_message(total, [refusal for _, refusal in refusals])
-            return Decision(None, message, names, tuple(refusals))
+    candidates = _filtered(filters_of(request), request, snapshot, candidates, refusals)
+    if away is not None and request.terms.near and np.count_nonzero(candidates):
+        with away():
+            again = [one for one in filters_of(request) if one[0] is Filter.INTER_POD_AFFINITY]
+            candidates = _filtered(again, request, snapshot, candidates, refusals)
+    if not np.count_nonzero(candidates):
+        if own is not None:
+            return decide(request, snapshot, choose, profile, away=away)
+        message = unavailable_message(total, [refusal for _, refusal in refusals])
+        return Decision(None, message, names, tuple(refusals))
     if (enough := profile.enough(total)) < total:
         candidates = _some(candidates, enough, choose)
     rows = np.flatnonzero(candidates)
@@ -127,6 +135,25 @@ def decide(
         sums.astype(np.float32),
         _best(names, rows, sums, parts, chosen),
     )
+
+
+def _filtered(
+    filters: Sequence[tuple[Filter, Check]],
+    request: Request,
+    snapshot: Snapshot,
+    candidates: Mask,
+    refusals: list[tuple[Filter, Refusal]],
+) -> Mask:
+    """The candidates that pass; why the others do not is added to the refusals."""
+    for name, check in filters:
+        verdict = check(request, snapshot, candidates)
+        if verdict.passes is candidates:
+            continue
+        refusals += [(name, refusal) for refusal in verdict.refusals]
+        candidates = verdict.passes
+        if not np.count_nonzero(candidates):
+            break
+    return candidates
 
 
 _Parts = Sequence[tuple[str, float, Scores | float]]

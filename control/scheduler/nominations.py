@@ -71,6 +71,16 @@ class Nominations:
         ]
 
     @contextmanager
+    def away(self) -> Iterator[None]:
+        """The snapshot with none of them: only what is there in fact."""
+        hidden = [one for one in self._of.values() if self._snapshot.remove_pod(one.place.uid)]
+        try:
+            yield
+        finally:
+            for one in hidden:
+                self._snapshot.add_pod(one.place, one.node)
+
+    @contextmanager
     def seen_by(self, request: Request) -> Iterator[None]:
         """The snapshot as this pod sees it: without its own place and those of the less important."""
         hidden = [self._of[request.uid]] if request.uid in self._of else []

@@ -241,7 +241,8 @@ class Scheduler:
         request, profile = self._request(pod), self._profiles[pod.spec.scheduler_name]
         nominated = self._nominations.node_of(request.uid)
         with self._nominations.seen_by(request):
-            decision = decide(request, self._snapshot, self._choose, profile, nominated)
+            away = self._nominations.away if len(self._nominations) else None
+            decision = decide(request, self._snapshot, self._choose, profile, nominated, away)
             outcome = None if decision.node else self._find_victims(request, decision)
         if outcome is not None and outcome.message:
             message = f"{decision.message} preemption: {outcome.message}"

@@ -330,3 +330,34 @@ def test_room_is_kept_from_the_less_important_only() -> None:
     assert nominations.below("n1", 5) == []
     assert nominations.drop("waits") and not nominations.drop("waits")
     assert state(snapshot) == before
+
+
+def near(name: str) -> dict[str, Any]:
+    term = {"labelSelector": {"matchLabels": {"app": name}}, "topologyKey": "host"}
+    return {"podAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [term]}}
+
+
+def test_who_only_waits_for_a_node_is_nobodys_neighbour_there_yet() -> None:
+    """It may never come (Kubernetes filters twice: with nominated pods, and without them)."""
+    snapshot = Snapshot()
+    for name in ("n1", "n2"):
+        snapshot.set_node(node(name, labels={"host": name}))
+    nominations = Nominations(snapshot)
+    database = request_of(pod("db", labels={"app": "db"}))
+    nominations.put(database, "n1")
+    before = state(snapshot)
+    web = request_of(pod("web", affinity=near("db")))
+
+    decision = decide(web, snapshot, min, away=nominations.away)
+    assert decision.node is None
+    assert decision.message == "0/2 nodes are available: 2 node(s) didn't match pod affinity rules."
+    assert decide(web, snapshot, min, nominated="n1", away=nominations.away).node is None
+    assert state(snapshot) == before
+
+    # What it must keep away from, it keeps away from all the same; the first of a group may go there.
+    alike = request_of(pod("db-2", labels={"app": "db"}, affinity=near("db")))
+    assert decide(alike, snapshot, max, away=nominations.away).node == "n1"
+    nominations.drop("db")
+    snapshot.add_pod(database, "n2")
+    assert decide(web, snapshot, min, away=nominations.away).node == "n2"
+    assert decide(web, snapshot, min, nominated="n2", away=nominations.away).node == "n2"

@@ -210,6 +210,23 @@ async def test_a_nomination_outlives_a_restart() -> None:
     assert sum("a terminating pod on the nominated node" in words for words in api.said) == 1
 
 
+async def test_nobody_is_put_near_a_pod_that_is_only_nominated() -> None:
+    leaving = pod("leaving", cpu="4", priority=0, nodeName="n1")
+    leaving.metadata.deletion_timestamp = "2026-01-01T00:00:00Z"
+    waiting = pod("db", cpu="4", priority=10, labels={"app": "db"})
+    waiting.status.nominated_node_name = "n1"
+    term = {"labelSelector": {"matchLabels": {"app": "db"}}, "topologyKey": "host"}
+    near = {"podAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [term]}}
+    api = FakeApi(leaving, waiting, pod("web", affinity=near))
+    api.objects[Node] = [node("n1", labels={"host": "n1"})]
+    async with TaskGuard("test") as guard:
+        _scheduler(api, guard)
+
+        await _until(lambda: len(api.said) == 2)
+    assert api.bound == []
+    assert any("1 node(s) didn't match pod affinity rules" in words for words in api.said)
+
+
 async def test_a_word_that_is_not_heard_stops_nobody() -> None:
     """That the API is out of reach for a moment must not end the control plane."""
 
