@@ -5,8 +5,8 @@ So each has a thread of its own, nobody waits longer than `PATIENCE`, and whoeve
 again joins the thread that hangs instead of losing another. What comes late is kept for the next who asks:
 a walk over millions of files does not begin anew each time.
 
-Concurrency: called on the event loop. Threads: one per key, `MOST` in all; beyond that the caller is told
-at once. They are daemons: an agent can end while they hang.
+Concurrency: called on the event loop. Threads: one per key, `MOST` in all; beyond that callers wait for one
+of them to end, as long as for an answer. They are daemons: an agent can end while they hang.
 """
 
 from __future__ import annotations
@@ -40,7 +40,8 @@ class Outside:
     async def do(self, key: str, work: Callable[[], T]) -> T:
         """Do it in a thread, or join the one that does. Raises DoesNotAnswer."""
         if key not in self._under_way:
-            self._make_room()
+            await self._room()
+        if key not in self._under_way:  # nor did anybody begin it meanwhile
             self._under_way[key] = _start(key, work)
         future: asyncio.Future[T] = self._under_way[key]
         done, _ = await asyncio.wait((future,), timeout=self._patience)
@@ -56,15 +57,19 @@ class Outside:
         """Threads that are under way."""
         return sum(not future.done() for future in self._under_way.values())
 
-    def _make_room(self) -> None:
-        if len(self._under_way) < self._most:
-            return
-        for key in [key for key, future in self._under_way.items() if future.done()]:
-            self._under_way.pop(key).exception()
-        if len(self._under_way) >= self._most:
-            raise DoesNotAnswer(
-                f"{self._most} calls to file systems hang: no more are begun until one answers"
-            )
+    async def _room(self) -> None:
+        """Many pods that start at once fill it for a moment, without any of their calls hanging."""
+        clock = asyncio.get_running_loop().time
+        deadline = clock() + self._patience
+        while len(self._under_way) >= self._most:
+            left, waiting = deadline - clock(), list(self._under_way.values())
+            if left <= 0:
+                raise DoesNotAnswer(
+                    f"{self._most} calls to file systems hang: no more are begun until one answers"
+                )
+            await asyncio.wait(waiting, timeout=left, return_when=asyncio.FIRST_COMPLETED)
+            for key in [key for key, future in self._under_way.items() if future.done()]:
+                self._under_way.pop(key).exception()
 
 
 def _start(key: str, work: Callable[[], T]) -> asyncio.Future[T]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +77,27 @@ async def test_threads_are_bounded_and_daemons(server: Server) -> None:
     while outside.hanging():
         await asyncio.sleep(0.001)
     assert await outside.do("c", lambda: 1) == 1, "there is room again"
+
+
+async def test_many_at_once_wait_for_each_other() -> None:
+    """A hundred pods that an agent finds after a restart look at their volumes in the same moment."""
+    outside, lock = Outside(patience=10, most=2), threading.Lock()
+    running, most = 0, 0
+
+    def look(n: int) -> int:
+        nonlocal running, most
+        with lock:
+            running += 1
+            most = max(most, running)
+        time.sleep(0.001)
+        with lock:
+            running -= 1
+        return n
+
+    found = await asyncio.gather(*(outside.do(str(n), partial(look, n)) for n in range(40)))
+    assert found == list(range(40)) and most <= 2
+    again = await asyncio.gather(*(outside.do("same", partial(look, 7)) for _ in range(20)))
+    assert set(again) == {7}
 
 
 async def test_a_path_that_hangs_blocks_neither_the_loop_nor_the_agents_own_work(
