@@ -58,6 +58,7 @@ CAP_SYS_RESOURCE = 24
 """Its bit in the masks of /proc/PID/status, see capabilities(7)."""
 
 _NEVER = "0001-01-01T00:00:00Z"
+_EXITED = re.compile(r"Exited \((\d+)\)")
 _EVENT_FACTS = frozenset({"name", "image", "exitCode", "signal", "execID", "execDuration"})
 _MISSING_IMAGE = ("No such image", "manifest", "pull access", "reference does not exist")
 _DENIED = (
@@ -214,8 +215,9 @@ def container_record(inspected: Json) -> ContainerRecord:
 
 
 def listed_container(listed: Json) -> ContainerRecord:
-    """One item of `GET /containers/json`, which says neither when it ran nor how it ended."""
+    """One item of `GET /containers/json`, which says not when it ran, and how it ended in words only."""
     names = listed.get("Names") or [""]
+    ended = _EXITED.match(listed.get("Status", ""))
     return ContainerRecord(
         id=ContainerId(listed["Id"]),
         name=names[0].removeprefix("/"),
@@ -224,6 +226,7 @@ def listed_container(listed: Json) -> ContainerRecord:
         labels=listed.get("Labels") or {},
         state=ContainerState(listed["State"]),
         created_at=datetime.fromtimestamp(listed.get("Created", 0), UTC),
+        exit_code=int(ended.group(1)) if ended else 0,
     )
 
 

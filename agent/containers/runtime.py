@@ -66,6 +66,8 @@ LIST_PATIENCE = 10.0
 PULL_PATIENCE = 300.0
 """Seconds without any progress after which a pull is given up: else a registry that has stopped in
 the middle would hold its image back from all pods for ever."""
+SIZE_PATIENCE = 300.0
+"""Seconds that the engine may take to count the files of one container."""
 RECONNECT_SECONDS = 1.0
 EXIT_POLL_SECONDS = 0.01
 EXIT_POLL_LIMIT = 1.0
@@ -376,11 +378,8 @@ class DockerRuntime:
 
     async def disk_usage(self, id: ContainerId) -> int:
         path = f"/containers/{id}/json"
-        async with self._socket.request(
-            "GET", path, query={"size": "true"}, header_timeout=None
-        ) as body:
-            found = json.loads(await body.read())
-        return int(found.get("SizeRw") or 0)
+        found = await self._socket.ask("GET", path, query={"size": "true"}, patience=SIZE_PATIENCE)
+        return int((found or {}).get("SizeRw") or 0)
 
     async def list_images(self) -> list[ImageRecord]:
         listed = await self._engine.call("GET", "/images/json")

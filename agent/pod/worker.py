@@ -224,7 +224,9 @@ class PodWorker:
             memory.note(record)
             self._link_logs(record)
         self._probing.remember(self.pod)
-        self.look_at(stale)
+        # Of some the engine would tell no more than the list of all does.
+        vague = [record.id for record in records if record.in_force is None]
+        self.look_at([*stale, *vague])
 
     def note_event(self, event: RuntimeEvent) -> None:
         """Something happened to one of the pod's containers."""

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from agent.containers.records import ContainerRecord
 from agent.pod.worker import TOGETHER
 from api.core import (
     ConfigMap,
@@ -107,6 +110,32 @@ async def test_what_happens_between_list_and_worker_is_seen(tmp_path: Path) -> N
     status = node.api.pod("pod-7").status.container_statuses[0]
     assert status.restart_count == 1
     assert node.runtime.questions["inspect"] <= 3, "the one that died, and its successor"
+
+
+async def test_what_only_the_list_told_is_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An engine that was busy when the agent started did not say how a program had ended."""
+    node = Node(tmp_path)
+    await node.boot()
+    node.api.put(make_pod(policy="Never"))
+    await node.run(5)
+    await node.kill()
+    (web,) = node.containers("web")
+    node.runtime.end(web.id, exit_code=9)
+    whole = node.runtime.list_containers
+
+    async def vague(*, labels: Mapping[str, str]) -> list[ContainerRecord]:
+        found = await whole(labels=labels)
+        return [replace(r, in_force=None, exit_code=0, finished_at=None) for r in found]
+
+    monkeypatch.setattr(node.runtime, "list_containers", vague)
+    await node.boot()
+    await node.run(5)
+    status = node.api.pod().status
+    assert status.phase == "Failed"
+    ended = status.container_statuses[0].state.terminated
+    assert ended is not None and ended.exit_code == 9
 
 
 async def test_volumes_of_one_source_ask_for_it_together(tmp_path: Path) -> None:

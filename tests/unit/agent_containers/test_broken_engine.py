@@ -34,8 +34,13 @@ def inspected(id: str) -> object:
     }
 
 
-def listed(id: str) -> object:
-    facts = {"Id": id, "Names": [f"/{id}"], "Image": "app:1", "ImageID": "sha256:1"}
+def listed(id: str) -> dict[str, object]:
+    facts: dict[str, object] = {
+        "Id": id,
+        "Names": [f"/{id}"],
+        "Image": "app:1",
+        "ImageID": "sha256:1",
+    }
     return facts | {"State": "running", "Labels": LABELS, "Created": 1767225600}
 
 
@@ -154,6 +159,27 @@ async def test_a_container_that_hangs_holds_up_nobody_else(
     for task in asking:
         task.cancel()
     await asyncio.gather(*asking, return_exceptions=True)
+
+
+async def test_a_size_that_breaks_off_or_never_comes_is_a_failure_like_any_other(
+    broken: tuple[Engine, DockerRuntime], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Housekeeping asks one container after the other."""
+    monkeypatch.setattr(engine, "SIZE_PATIENCE", 0.2)
+    served, runtime = broken
+    served.hung.add("a")
+    async with asyncio.timeout(5):
+        for id in ("torn", "a"):
+            with pytest.raises(EngineUnavailable):
+                await runtime.disk_usage(ContainerId(id))
+        assert await runtime.disk_usage(ContainerId("b")) == 0
+
+
+def test_how_a_container_ended_is_told_by_the_list_in_words() -> None:
+    """Else a pod that failed would have succeeded, for as long as nobody can look at it."""
+    item = listed("a") | {"State": "exited", "Status": "Exited (137) 2 hours ago"}
+    assert engine_json.listed_container(item).exit_code == 137
+    assert engine_json.listed_container(listed("a")).exit_code == 0
 
 
 async def test_a_probe_of_a_container_that_hangs_takes_one_place_however_often_it_asks(
