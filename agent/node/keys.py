@@ -15,11 +15,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from base.errors import PermanentError, TemporaryError
-from base.process import run_async
+from base.process import CommandError, run_async
 from base.tls import CertificateRequest, PkiError
 
 PATIENCE = 60.0
 """Seconds for one child: a start of Python on a machine that is busy, and a server that is slow."""
+SHOWN = 1000
+"""Characters of what a child said before it broke."""
 
 
 async def make_request(
@@ -54,11 +56,19 @@ async def _child(what: str, **arguments: Any) -> dict[str, Any]:
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
     asked = json.dumps({"what": what, "arguments": arguments}).encode()
     argv = [sys.executable, "-P", "-m", "agent.node.keys"]
-    done = await run_async(argv, input=asked, timeout=PATIENCE, env=env)
+    try:
+        done = await run_async(argv, input=asked, timeout=PATIENCE, env=env, check=False)
+    except CommandError as error:  # no memory for it now, or too much to do
+        raise TemporaryError(error.message, hint=error.hint) from error
+    if done.returncode:
+        # Never with what it said on stdout: that may hold a key.
+        said = done.stderr.decode(errors="replace").strip()[-SHOWN:]
+        kind = TemporaryError if done.returncode < 0 else PkiError
+        raise kind(f"{what} ended with exit code {done.returncode}: {said}")
     answer: dict[str, Any] = json.loads(done.stdout)
     if "error" in answer:
-        kind = TemporaryError if answer["temporary"] else PkiError
-        raise kind(answer["error"], hint=answer["hint"])
+        refusal = TemporaryError if answer["temporary"] else PkiError
+        raise refusal(answer["error"], hint=answer["hint"])
     return answer
 
 

@@ -11,6 +11,7 @@ from agent.node import keys
 from base import pki, tls
 from base.clock import SystemClock
 from base.errors import TemporaryError
+from base.process import Completed
 from base.tls import PkiError
 
 CLOCK = SystemClock()
@@ -59,6 +60,24 @@ async def test_the_ca_is_found_by_its_hash() -> None:
         assert "Either the hash is of another cluster" in refused.value.hint
     finally:
         server.close()
+
+
+async def test_a_child_that_is_too_slow_is_no_reason_to_give_up_joining(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(keys, "PATIENCE", 0.001)
+    with pytest.raises(TemporaryError, match="did not end within"):
+        await keys.fetch_ca("127.0.0.1", 1, "sha256:" + "0" * 64)
+
+
+async def test_no_key_is_told_of_a_child_that_was_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def killed(*_: object, **__: object) -> Completed:
+        return Completed(argv=(), returncode=-9, stdout=b'{"key_pem": "private"}', stderr=b"")
+
+    monkeypatch.setattr(keys, "run_async", killed)
+    with pytest.raises(TemporaryError) as told:
+        await keys.make_request(common_name="n1")
+    assert "private" not in str(told.value)
 
 
 async def test_a_server_that_is_not_there_may_come_later() -> None:
