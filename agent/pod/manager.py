@@ -83,7 +83,7 @@ class PodManager:
         self._burstable: dict[str, int] = {}
         """By uid, the CPU that pods of that class request."""
         self._shares: int | None = None
-        """Of that class, as they were last written."""
+        """Of that class, as they were last to be written."""
         self._static: dict[str, Pod] = {}
         self._mirrors: dict[str, Pod] = {}
         """By the uid of the static pod, its mirror in the API."""
@@ -414,11 +414,12 @@ class PodManager:
         shares = cpu_shares(sum(self._burstable.values()))
         if shares == self._shares and not again:
             return
+        # Whatever comes of it: the next relist tries again. A systemd that hangs takes seconds for each
+        # try, and every status that comes back would make another.
+        self._shares = shares
         try:
             self.agent.cgroups.set_class_shares(burstable=shares)
-            self._shares = shares
         except PodwrightError as error:
-            self._shares = None
             log.warning("CPU shares of the Burstable class are not set: %s", error)
 
     async def _list(self) -> dict[str, list[ContainerRecord]]:

@@ -10,6 +10,7 @@ import pytest
 
 from agent.containers.records import ContainerRecord
 from agent.pod.worker import TOGETHER
+from agent.resources.systemd import SystemdError
 from api.core import (
     ConfigMap,
     ConfigMapVolumeSource,
@@ -174,3 +175,23 @@ async def test_the_burstable_class_is_weighed_when_its_weight_changes(
     node.api.delete_gracefully("pod-0", "ns", stamp="2026-01-01T00:01:00Z", grace=1)
     await node.run(60)
     assert weights[3] == 512
+
+
+async def test_a_class_that_cannot_be_weighed_is_tried_again_once_a_minute(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A systemd that hangs holds up the agent for seconds with each try."""
+    tries: list[int] = []
+
+    def hangs(self: FakeCgroups, *, burstable: int) -> None:
+        tries.append(burstable)
+        raise SystemdError("systemd cannot be asked: timed out")
+
+    monkeypatch.setattr(FakeCgroups, "set_class_shares", hangs)
+    node = Node(tmp_path)
+    await node.boot()
+    node.api.put(make_pod(container(resources=ResourceRequirements(requests={"cpu": "500m"}))))
+    await node.run(30)
+    assert tries == [512]
+    await node.run(60)
+    assert tries == [512, 512]
