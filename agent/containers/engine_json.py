@@ -397,12 +397,15 @@ def readable(message: str) -> str:
 def file_of_archive(archive: bytes) -> tuple[bytes | None, str]:
     """The one file of a tar, as `GET /containers/ID/archive` gives it: its content, or where a link
     leads."""
-    with tarfile.open(fileobj=io.BytesIO(archive)) as opened:
-        for member in opened:
-            if member.issym():
-                return None, member.linkname
-            reader = opened.extractfile(member) if member.isfile() else None
-            return (None if reader is None else reader.read()), ""
+    try:
+        with tarfile.open(fileobj=io.BytesIO(archive)) as opened:
+            for member in opened:
+                if member.issym():
+                    return None, member.linkname
+                reader = opened.extractfile(member) if member.isfile() else None
+                return (None if reader is None else reader.read()), ""
+    except tarfile.TarError as error:  # a killed engine ends in the middle of a file
+        raise EngineUnavailable(f"the Docker Engine broke off an archive: {error}") from error
     return None, ""
 
 

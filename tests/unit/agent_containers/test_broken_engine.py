@@ -272,3 +272,15 @@ async def test_links_of_an_image_that_lead_in_a_circle(
     async with asyncio.timeout(5):
         assert await broken[1].read_file(ContainerId("a"), "/etc/passwd") is None
     assert broken[0].questions < 20
+
+
+@pytest.mark.parametrize("length", [0, 100, 600])
+async def test_a_file_that_breaks_off(broken: tuple[Engine, DockerRuntime], length: int) -> None:
+    held = io.BytesIO()
+    with tarfile.open(fileobj=held, mode="w") as archive:
+        member = tarfile.TarInfo("passwd")
+        member.size = 2000
+        archive.addfile(member, io.BytesIO(b"x" * 2000))
+    broken[0].archive = held.getvalue()[:length]
+    with pytest.raises(EngineUnavailable, match="broke off an archive"):
+        await broken[1].read_file(ContainerId("b"), "/etc/passwd")
