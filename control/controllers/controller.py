@@ -22,6 +22,10 @@ from control.controllers.context import Context
 
 T = TypeVar("T", bound=ApiStruct)
 
+MOMENT = 0.05
+"""Seconds until the next look when a cache was late. Mostly the change that was missing comes first, and
+queues the key itself."""
+
 
 class Behind(TemporaryError):
     """The informer does not show our own last write yet: look again in a moment, say nothing."""
@@ -113,10 +117,13 @@ class Controller(ABC):
             if is_namespace_terminating(error):
                 self.queue.forget(key)  # whatever is missing there is missing for good
                 return
-            expected = is_conflict(error) or isinstance(error, Behind)
-            self._failures += not expected
-            level = logging.DEBUG if expected else logging.WARNING
-            self.log.log(level, "%s: %s; will try again", key, error)
+            if is_conflict(error) or isinstance(error, Behind):
+                # No failure: an object about which much happens would get ever longer back-offs.
+                self.log.debug("%s: %s; will try again", key, error)
+                self.queue.add_after(key, MOMENT)
+                return
+            self._failures += 1
+            self.log.warning("%s: %s; will try again", key, error)
             self.queue.add_rate_limited(key)
         except Exception:
             self._failures += 1
