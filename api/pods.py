@@ -19,7 +19,7 @@ from api import conditions, quantity, timestamps
 from api.conditions import find as get_condition
 from api.core.container import Container
 from api.core.pod import Pod, PodCondition, PodSpec
-from api.core.scheduling import Taint, Toleration
+from api.core.scheduling import PodAffinityTerm, Taint, Toleration
 from api.core.volume import Volume
 from api.resources import CPU, MEMORY, Amounts, add, amounts, raise_to
 
@@ -287,6 +287,18 @@ class HostPort:
             return False
         everywhere = ("", "0.0.0.0", "::")
         return self.ip == other.ip or self.ip in everywhere or other.ip in everywhere
+
+
+def affinity_terms(pod: Pod) -> Iterator[PodAffinityTerm]:
+    """What the pod says of pods near and far, required or preferred."""
+    affinity = pod.spec.affinity
+    if affinity is None:
+        return
+    for one in (affinity.pod_affinity, affinity.pod_anti_affinity):
+        if one is not None:
+            yield from one.required_during_scheduling_ignored_during_execution
+            for weighted in one.preferred_during_scheduling_ignored_during_execution:
+                yield weighted.pod_affinity_term
 
 
 def claims(pod: Pod) -> Iterator[str]:

@@ -128,9 +128,9 @@ class Systemd:
     def _ask(self, member: str, signature: str, body: bytes) -> Reply:
         if self._connection is None:
             self._connection = self._connect()
-        return _exchange(
-            self._connection,
-            next(self._serials),
+        serial = next(self._serials)
+        call = message(
+            serial,
             destination="org.freedesktop.systemd1",
             path="/org/freedesktop/systemd1",
             interface="org.freedesktop.systemd1.Manager",
@@ -138,6 +138,7 @@ class Systemd:
             signature=signature,
             body=body,
         )
+        return _exchange(self._connection, serial, call)
 
     def _connect(self) -> socket.socket:
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
@@ -149,11 +150,9 @@ class Systemd:
             if not _line(connection).startswith(b"OK "):
                 raise ConnectionError("the system bus does not know us")
             connection.sendall(b"BEGIN\r\n")
-            bus = "org.freedesktop.DBus"
-            _exchange(
-                connection, next(self._serials), destination=bus, path="/org/freedesktop/DBus",
-                interface=bus, member="Hello",
-            )  # fmt: skip
+            bus, path, serial = "org.freedesktop.DBus", "/org/freedesktop/DBus", next(self._serials)
+            hello = message(serial, destination=bus, path=path, interface=bus, member="Hello")
+            _exchange(connection, serial, hello)
         except BaseException:
             connection.close()
             raise
@@ -254,29 +253,9 @@ def message(
     return made.data + body
 
 
-def _exchange(
-    connection: socket.socket,
-    serial: int,
-    *,
-    destination: str,
-    path: str,
-    interface: str,
-    member: str,
-    signature: str = "",
-    body: bytes = b"",
-) -> Reply:
+def _exchange(connection: socket.socket, serial: int, call: bytes) -> Reply:
     """Call, and wait for the answer; signals that come in between are not ours."""
-    connection.sendall(
-        message(
-            serial,
-            destination=destination,
-            path=path,
-            interface=interface,
-            member=member,
-            signature=signature,
-            body=body,
-        )
-    )
+    connection.sendall(call)
     while True:
         reply = _receive(connection)
         if reply.kind in (_RETURN, _ERROR) and reply.serial == serial:

@@ -7,16 +7,15 @@ that it `Exists`; a quota with any scope counts nothing but pods, or claims if i
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 
 from api.core import (
     PersistentVolumeClaim,
     Pod,
-    PodAffinityTerm,
     ResourceQuotaSpec,
     ScopedResourceSelectorRequirement,
 )
-from api.pods import QosClass, qos_class
+from api.pods import QosClass, affinity_terms, qos_class
 
 PRIORITY_CLASS = "PriorityClass"
 CLAIM_ATTRIBUTES = "VolumeAttributesClass"
@@ -87,7 +86,9 @@ def _has(pod: Pod, scope: str) -> bool:
     if scope == PRIORITY_CLASS:
         return bool(spec.priority_class_name)
     if scope == "CrossNamespacePodAffinity":
-        return any(term.namespaces or term.namespace_selector is not None for term in _terms(pod))
+        return any(
+            term.namespaces or term.namespace_selector is not None for term in affinity_terms(pod)
+        )
     return False  # VolumeAttributesClass is for claims, and what is unknown counts nothing
 
 
@@ -95,14 +96,3 @@ def _is_bounded(pod: Pod) -> bool:
     """It ends by itself: the scope means the pod's deadline, not its deletion."""
     seconds = pod.spec.active_deadline_seconds
     return seconds is not None and seconds >= 0
-
-
-def _terms(pod: Pod) -> Iterator[PodAffinityTerm]:
-    affinity = pod.spec.affinity
-    if affinity is None:
-        return
-    for kind in (affinity.pod_affinity, affinity.pod_anti_affinity):
-        if kind is not None:
-            yield from kind.required_during_scheduling_ignored_during_execution
-            for weighted in kind.preferred_during_scheduling_ignored_during_execution:
-                yield weighted.pod_affinity_term

@@ -7,7 +7,8 @@ of PodAffinityTerm).
 
 from collections.abc import Iterable, Iterator
 
-from api.core import Affinity, Pod, PodAffinityTerm, PodCondition
+from api import pods
+from api.core import Pod, PodCondition
 from api.meta import LabelSelectorRequirement
 
 GATED = "SchedulingGated"
@@ -21,7 +22,7 @@ def complete_pod(pod: Pod) -> None:
             type="PodScheduled", status="False", reason=GATED, message=GATED_MESSAGE
         )
         pod.status.conditions = [condition]
-    for term in _terms(pod.spec.affinity):
+    for term in pods.affinity_terms(pod):
         if term.label_selector is not None:
             term.label_selector.match_expressions += [
                 *_taken(pod, term.match_label_keys, "In"),
@@ -34,13 +35,3 @@ def _taken(pod: Pod, keys: Iterable[str], operator: str) -> Iterator[LabelSelect
     for key in keys:
         if key in labels:
             yield LabelSelectorRequirement(key=key, operator=operator, values=[labels[key]])
-
-
-def _terms(affinity: Affinity | None) -> Iterator[PodAffinityTerm]:
-    if affinity is None:
-        return
-    for one in (affinity.pod_affinity, affinity.pod_anti_affinity):
-        if one is not None:
-            yield from one.required_during_scheduling_ignored_during_execution
-            for preferred in one.preferred_during_scheduling_ignored_during_execution:
-                yield preferred.pod_affinity_term
