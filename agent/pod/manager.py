@@ -40,11 +40,11 @@ from agent.pod.backoff import retry_delay
 from agent.pod.mirrors import mirrors, name_of
 from agent.pod.observed import Refusal
 from agent.pod.worker import PodWorker
-from agent.resources.values import cpu_shares
+from agent.resources.classweight import ClassWeight
 from agent.volumes.mounts import remove_tree
 from api.core import Pod, PodSpec
 from api.meta import ObjectMeta
-from api.pods import is_terminal, pod_requests, qos_class
+from api.pods import is_terminal, pod_requests
 from api.resources import Amounts, add
 from base.errors import PodwrightError
 
@@ -80,10 +80,7 @@ class PodManager:
         """The engine tells what happens: a list made from now on misses nothing."""
         self._missed: dict[str, set[ContainerId]] = defaultdict(set)
         """By the uid of pods that have no worker yet, containers to which something has happened."""
-        self._burstable: dict[str, int] = {}
-        """By uid, the CPU that pods of that class request."""
-        self._shares: int | None = None
-        """Of that class, as they were last to be written."""
+        self._weight = ClassWeight(agent.cgroups, agent.guard)
         self._static: dict[str, Pod] = {}
         self._mirrors: dict[str, Pod] = {}
         """By the uid of the static pod, its mirror in the API."""
@@ -224,7 +221,7 @@ class PodManager:
         while True:
             await self._relist_due.wait(RELIST)
             await self.relist()
-            self._set_shares(again=True)  # whatever else on the node has written there
+            self._weight.again()
             for worker in self.workers.values():
                 worker.wake()
 
@@ -404,23 +401,10 @@ class PodManager:
             if worker.context.memory.pending is not None:
                 worker.wake()
         # Only this pod is weighed anew: each pod's status comes back from the API several times.
-        if not gone and qos_class(pod) == "Burstable":
-            self._burstable[pod.metadata.uid] = pod_requests(pod).get("cpu", 0)
+        if gone:
+            self._weight.drop(pod.metadata.uid)
         else:
-            self._burstable.pop(pod.metadata.uid, None)
-        self._set_shares()
-
-    def _set_shares(self, *, again: bool = False) -> None:
-        shares = cpu_shares(sum(self._burstable.values()))
-        if shares == self._shares and not again:
-            return
-        # Whatever comes of it: the next relist tries again. A systemd that hangs takes seconds for each
-        # try, and every status that comes back would make another.
-        self._shares = shares
-        try:
-            self.agent.cgroups.set_class_shares(burstable=shares)
-        except PodwrightError as error:
-            log.warning("CPU shares of the Burstable class are not set: %s", error)
+            self._weight.add(pod)
 
     async def _list(self) -> dict[str, list[ContainerRecord]]:
         records = await self.agent.runtime.list_containers(

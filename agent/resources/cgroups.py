@@ -11,7 +11,8 @@ systemd driver the names are slices (`kubepods-burstable-pod<uid>.slice`), neste
 systemd that makes, limits and removes them (`systemd.py`): what others write there it overwrites.
 
 Concurrency: plain small file operations, safe to repeat, from any thread; each takes microseconds. systemd
-takes milliseconds and more while it is busy: what makes a pod's cgroup does so aside from the event loop.
+takes milliseconds, and seconds while it is busy or hangs: what asks it does so aside from the event loop, in
+threads of their own, so that nothing else waits with them.
 Only directories below the root are ever touched: nodes of a local cluster share one kernel.
 """
 
@@ -22,6 +23,7 @@ import errno
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,6 +45,8 @@ FOREIGN_V2 = ("cpuset", "hugetlb")
 """Those that systemd hands down only to who asks for them, or not at all; it leaves them be."""
 APPEARANCE = 10.0
 """Seconds that systemd may take to start a slice once it has said that it will."""
+THREADS = 4
+"""For calls to systemd, which answers one at a time; while it hangs, they are all that waits for it."""
 QOS_DIRECTORIES = {"Guaranteed": "", "Burstable": "burstable", "BestEffort": "besteffort"}
 
 
@@ -78,6 +82,7 @@ class Cgroups:
         self._pod_pids = pod_pids
         self._oom_groups = oom_groups
         self._systemd = (systemd or Systemd()) if layout.systemd else None
+        self._threads = ThreadPoolExecutor(max_workers=THREADS, thread_name_prefix="cgroups")
         self._burstable = 0
         self._made = 0
 
@@ -175,8 +180,10 @@ class Cgroups:
         return {"cgroups_made": float(self._made)}
 
     async def aside(self, work: Callable[[], T]) -> T:
-        """Do what makes or removes cgroups: in a thread where it waits for systemd."""
-        return work() if self._systemd is None else await asyncio.to_thread(work)
+        """Do what makes, changes or removes cgroups: in a thread where it waits for systemd."""
+        if self._systemd is None:
+            return work()
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
     # Values.
 

@@ -166,7 +166,11 @@ async def test_the_burstable_class_is_weighed_when_its_weight_changes(
     asks = ResourceRequirements(requests={"cpu": "500m"})
     node = Node(tmp_path)
     await node.boot()
-    for pod in [*pods(2, container(resources=asks)), *pods(5)[2:]]:
+    for pod in pods(2, container(resources=asks)):
+        node.api.put(pod)
+        await node.run(1)
+    assert weights == [512, 1024]
+    for pod in pods(5)[2:]:
         node.api.put(pod)
     await node.run(5)
     assert weights == [512, 1024]

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import struct
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
 
-from agent.resources.cgroups import Cgroups, Layout, properties
+from agent.resources.cgroups import THREADS, Cgroups, Layout, properties
+from agent.resources.classweight import ClassWeight
 from agent.resources.systemd import INFINITY, Systemd, SystemdError, Value
-from agent.resources.values import CpuMemory
+from agent.resources.values import CpuMemory, cpu_shares
+from api.core import ResourceRequirements
+from base.tasks import TaskGuard
+from tests.unit.agent.builders import container, make_pod
 
 MANAGER = b"org.freedesktop.systemd1.Manager\0"
 NO_SUCH_UNIT = "org.freedesktop.systemd1.NoSuchUnit"
@@ -207,3 +212,94 @@ def test_the_slices_of_pods(tmp_path: Path) -> None:
     cgroups.remove_strays(["u-1"])
     assert systemd.started == {}
     assert cgroups.leaf("abc") == "docker-abc.scope"
+
+
+class Hanging(Systemd):
+    """It hangs until `back`, as while it loads its units anew, and remembers what weights it was told."""
+
+    def __init__(self) -> None:
+        super().__init__(Path("/nonexistent"))
+        self.back = threading.Event()
+        self.asked = threading.Event()
+        self.told: list[Value] = []
+        self.refuses = False
+
+    def set_limits(self, name: str, properties: Mapping[str, Value]) -> None:
+        self.asked.set()
+        assert self.back.wait(60)
+        self.told.append(properties["CPUWeight"])
+        if self.refuses:
+            raise SystemdError("systemd cannot be asked: timed out")
+
+
+@pytest.fixture
+async def hanging() -> AsyncIterator[Hanging]:
+    systemd = Hanging()
+    yield systemd
+    systemd.back.set()
+
+
+async def _until(holds: Callable[[], bool]) -> None:
+    async with asyncio.timeout(60):
+        while not holds():
+            await asyncio.sleep(0.001)
+
+
+def _weight(millicores: int) -> int:
+    return CpuMemory(cpu_shares=cpu_shares(millicores)).cpu_weight
+
+
+async def test_a_systemd_that_hangs_holds_up_neither_the_loop_nor_other_threads(
+    hanging: Hanging, tmp_path: Path
+) -> None:
+    cgroups = Cgroups(Layout(version=2, systemd=True, mount=tmp_path), systemd=hanging)
+    calls = [
+        asyncio.ensure_future(cgroups.aside(lambda: hanging.set_limits("a", {"CPUWeight": 1})))
+        for _ in range(40)
+    ]
+    await _until(hanging.asked.is_set)
+    # More of them than the loop's own pool has threads, on any machine.
+    async with asyncio.timeout(60):
+        assert await asyncio.to_thread(lambda: "others go on") == "others go on"
+    own = [each for each in threading.enumerate() if each.name.startswith("cgroups")]
+    assert len(own) <= THREADS and not hanging.told
+    hanging.back.set()
+    await asyncio.gather(*calls)
+    assert len(hanging.told) == 40
+
+
+async def test_the_newest_weight_is_written_when_systemd_is_back(
+    hanging: Hanging, tmp_path: Path
+) -> None:
+    cgroups = Cgroups(Layout(version=2, systemd=True, mount=tmp_path), systemd=hanging)
+    async with TaskGuard("test") as guard:
+        weight = ClassWeight(cgroups, guard)
+        for number in range(1, 6):
+            pod = make_pod(container(resources=ResourceRequirements(requests={"cpu": "500m"})))
+            pod.metadata.uid = f"uid-{number}"
+            weight.add(pod)
+            await _until(hanging.asked.is_set)
+            assert not hanging.told, "the loop goes on while systemd hangs"
+        hanging.back.set()
+        await _until(lambda: len(hanging.told) == 2)
+        assert hanging.told == [_weight(500), _weight(2500)]
+        weight.drop("uid-1")
+        await _until(lambda: len(hanging.told) == 3)
+        assert hanging.told[2] == _weight(2000)
+
+
+async def test_a_weight_that_was_refused_is_written_with_the_next_relist(
+    hanging: Hanging, tmp_path: Path
+) -> None:
+    cgroups = Cgroups(Layout(version=2, systemd=True, mount=tmp_path), systemd=hanging)
+    hanging.back.set()
+    hanging.refuses = True
+    async with TaskGuard("test") as guard:
+        weight = ClassWeight(cgroups, guard)
+        weight.add(make_pod(container(resources=ResourceRequirements(requests={"cpu": "1"}))))
+        await _until(lambda: len(hanging.told) == 1 and not guard.statistics()["running"])
+        hanging.refuses = False
+        weight.add(make_pod(container(resources=ResourceRequirements(requests={"cpu": "1"}))))
+        assert not guard.statistics()["running"], "a status that comes back is no reason"
+        weight.again()
+        await _until(lambda: hanging.told == [_weight(1000)] * 2)
