@@ -113,8 +113,13 @@ class Probing:
 
     def _complain(self, kind: Kind, target: Target, verdict: Verdict) -> None:
         name = target.container.name
+        if verdict.warning:
+            words = f"{kind.value} probe warning: {verdict.message}"
+            self._context.warn("ProbeWarning", words, container=name)
+            return
         if verdict.unknown:
-            message = f"{kind.value} probe errored: {verdict.message}"
+            words = "probe errored and resulted in unknown state"
+            message = f"{kind.value} {words}: {verdict.message}"
         else:
             message = f"{kind.value} probe failed: {verdict.message}"
             reason = KilledFor.STARTUP if kind is Kind.STARTUP else KilledFor.LIVENESS

@@ -30,6 +30,8 @@ class Verdict:
     passed: bool
     message: str = ""
     unknown: bool = False
+    warning: bool = False
+    """It passed, for a reason that somebody should look at."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,7 +103,7 @@ async def ask_http(action: HTTPGetAction, target: Target, *, timeout: float) -> 
     if 200 <= answer.status < 400:
         if answer.elsewhere:
             words = f"Probe terminated redirects, Response body: {answer.body[:MAX_OUTPUT]}"
-            return Verdict(passed=True, message=words)
+            return Verdict(passed=True, message=words, warning=True)
         return Verdict(passed=True, message=answer.body[:MAX_OUTPUT])
     said = " ".join(answer.body[:MAX_BODY].split())
     words = f"HTTP probe failed with statuscode: {answer.status} (GET {answer.url or request.url}"
@@ -154,4 +156,5 @@ def resolve_port(port: int | str, container: Container) -> int | None:
 
 
 def _no_port(port: int | str) -> Verdict:
-    return Verdict(passed=False, message=f"couldn't find port: {port!r} in pod", unknown=False)
+    """Says nothing about the container, which must not be ended for a name that nobody gave a port."""
+    return Verdict(passed=False, message=f'couldn\'t find port: "{port}" in pod', unknown=True)

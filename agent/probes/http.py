@@ -75,12 +75,15 @@ async def get(request: Get) -> Answer:
 def _redirected(request: Get, location: str) -> Get | None:
     """What to ask next; None when it is on another host. Raises ValueError."""
     target = urlsplit(urljoin(request.url, location))
-    if target.hostname != request.host:
+    if (target.hostname or "").lower() != request.host.lower():
         return None
     scheme = target.scheme or request.scheme
     path = (target.path or "/") + (f"?{target.query}" if target.query else "")
     port = target.port or (443 if scheme == "https" else 80)
-    return replace(request, scheme=scheme, port=port, path=path)
+    headers = request.headers
+    if urlsplit(location).scheme:  # it names the host itself
+        headers = tuple((name, value) for name, value in headers if name.lower() != "host")
+    return replace(request, scheme=scheme, port=port, path=path, headers=headers)
 
 
 async def _once(request: Get, url: str) -> Answer:
@@ -109,16 +112,15 @@ async def _once(request: Get, url: str) -> Answer:
 
 
 def _request(request: Get, address: str) -> bytes:
-    headers = {"User-Agent": AGENT, "Accept": "*/*", "Host": address, "Connection": "close"}
-    known = {name.lower(): name for name in headers}
-    for name, value in request.headers:
-        usual = known.get(name.lower(), name)
-        headers.pop(usual, None)
-        # An empty value takes a header of ours away, as in Kubernetes.
-        if value or usual not in ("User-Agent", "Accept"):
-            headers[name] = value
+    ours = {"Host": address, "User-Agent": AGENT, "Accept": "*/*", "Connection": "close"}
+    given = {name.lower() for name, _ in request.headers}
+    headers = [(name, value) for name, value in ours.items() if name.lower() not in given]
+    # An empty value takes a header of ours away, as in Kubernetes; a name may come more than once.
+    headers += [
+        (n, v) for n, v in request.headers if v or n.lower() not in ("user-agent", "accept")
+    ]
     lines = [f"GET {request.path or '/'} HTTP/1.1"]
-    lines += [f"{name}: {_clean(value)}" for name, value in headers.items()]
+    lines += [f"{name}: {_clean(value)}" for name, value in headers]
     return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1", "replace")
 
 

@@ -146,7 +146,7 @@ class PodProbes:
     def _count(
         self, key: Key, one: Wanted, before: Count, verdict: Verdict, times: Timing
     ) -> Count:
-        if not verdict.passed:
+        if not verdict.passed or verdict.warning:
             self._complain(key[1], one.target, verdict)
         if verdict.unknown:
             return before

@@ -146,6 +146,20 @@ async def test_the_request() -> None:
     assert not any(line.lower().startswith("cookie") for line in lines)
 
 
+async def test_headers_may_be_repeated_and_ours_replaced_or_taken_away() -> None:
+    given = [("X-A", "1"), ("x-a", "2"), ("user-agent", "mine"), ("Accept", ""), ("X-Empty", "")]
+    headers = [HTTPHeader(name=name, value=value) for name, value in given]
+    async with serving(status(200)) as (port, requests):
+        await http(port, http_headers=headers)
+        await http(port)
+    first, second = (request.decode().split("\r\n") for request in requests)
+    assert first[1:-2] == [
+        f"Host: 127.0.0.1:{port}", "Connection: close", "X-A: 1", "x-a: 2", "user-agent: mine",
+        "X-Empty: ",
+    ]  # fmt: skip
+    assert second[2:4] == ["User-Agent: kube-probe/1.34", "Accept: */*"]
+
+
 def certificate() -> ssl.SSLContext:
     """Of somebody whom nobody knows, for another name."""
     ca = pki.create_ca("unknown", clock=FakeClock())
@@ -223,7 +237,37 @@ async def test_redirects_to_another_host_pass() -> None:
     elsewhere = status(302, "Location: http://elsewhere.example/\r\n")
     async with serving(elsewhere) as (port, requests):
         verdict = await http(port)
-    assert verdict.passed and len(requests) == 1
+    assert verdict.passed and verdict.warning and len(requests) == 1
+    assert verdict.message == "Probe terminated redirects, Response body: body"
+
+
+async def test_a_host_is_the_same_in_small_letters() -> None:
+    def answer(request: bytes) -> bytes:
+        return status(302 if b"/healthz" in request else 204, "Location: /there\r\n")(request)
+
+    async with serving(answer) as (port, requests):
+        verdict = await http(port, host="LOCALHOST")
+    assert verdict == Verdict(passed=True) and len(requests) == 2
+
+
+@pytest.mark.parametrize(
+    ("location", "host"),
+    [("/there", "web.example"), ("http://127.0.0.1:{port}/there", "127.0.0.1:{port}")],
+)
+async def test_the_host_that_is_asked_for_after_a_redirect(location: str, host: str) -> None:
+    opened: list[int] = []
+
+    def answer(request: bytes) -> bytes:
+        if b"/there" in request:
+            return status(200)(request)
+        return status(302, f"Location: {location.format(port=opened[0])}\r\n")(request)
+
+    headers = [HTTPHeader(name="Host", value="web.example"), HTTPHeader(name="X-A", value="1")]
+    async with serving(answer) as (port, requests):
+        opened.append(port)
+        assert (await http(port, http_headers=headers)).passed
+    assert f"Host: {host.format(port=port)}\r\n" in requests[1].decode()
+    assert b"X-A: 1\r\n" in requests[1]
 
 
 async def test_endless_redirects_fail() -> None:
@@ -285,8 +329,12 @@ def test_ports_by_name(port: int | str, expected: int | None) -> None:
     assert resolve_port(port, spec) == expected
 
 
-async def test_a_port_that_is_not_named() -> None:
-    assert "couldn't find port" in (await http("nobody")).message
+async def test_a_port_that_is_not_named_says_nothing_about_the_container() -> None:
+    verdict = await http("nobody")
+    assert verdict.message == 'couldn\'t find port: "nobody" in pod' and verdict.unknown
+    probe = Probe(tcp_socket=TCPSocketAction(port="nobody"))
+    target = Target(container=container(), id=ContainerId("x"), ip="127.0.0.1")
+    assert (await ask(probe, target, FakeRuntime(FakeClock()), timeout=5)).unknown
 
 
 async def inside(script: Script) -> tuple[FakeRuntime, Target, FakeClock]:
