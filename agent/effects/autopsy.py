@@ -19,8 +19,8 @@ from agent.effects.lastwords import tail
 from agent.pod import names
 from agent.pod.forensics import KEPT, RECENT, Scene, death, others
 from agent.pod.observed import is_sidecar
+from agent.resources.values import container_values
 from agent.server import cgroupfiles
-from api import quantity
 from api.pods import qos_class, restarts
 from api.why import Death
 from base.files import atomic_write
@@ -115,7 +115,7 @@ def _limit(ctx: PodContext, record: ContainerRecord) -> int:
         container = ctx.container(record.labels.get(names.CONTAINER_NAME, ""))
     except StepFailed:
         return 0
-    return quantity.value(container.resources.limits.get("memory", "0"))
+    return container_values(container, ctx.pod.spec.resources).memory
 
 
 def _peak(ctx: PodContext) -> int:

@@ -26,7 +26,7 @@ FAILED = "ResizeError"
 async def resize(ctx: PodContext, action: ResizeContainer) -> None:
     """Give the container the limits that it was admitted with."""
     container = ctx.container(action.container)
-    values = container_values(container)
+    values = container_values(container, ctx.pod.spec.resources)
     pod = pod_as_allocated(ctx.pod, ctx.memory.allocated)
     after, quality = pod_values(pod), str(qos_class(pod))
     now = [r.in_force for r in ctx.memory.records.values() if r.running and r.in_force is not None]

@@ -91,13 +91,13 @@ def over_limit(pod: Pod, disk: PodDisk) -> str:
             return (
                 f'Container {container.name} exceeded its local ephemeral storage limit "{limit}". '
             )
-    if all(EPHEMERAL_STORAGE in c.resources.limits for c in pod.spec.containers):
-        most = pod_limits(pod).get(EPHEMERAL_STORAGE, 0)
-        if most and disk.total > most:
-            return (
-                "Pod ephemeral local storage usage exceeds the total limit of containers"
-                f" {quantities({EPHEMERAL_STORAGE: most})[EPHEMERAL_STORAGE]}. "
-            )
+    # The sum of those that there are, as documented, though some container may have none.
+    most = pod_limits(pod).get(EPHEMERAL_STORAGE, 0)
+    if most and disk.total > most:
+        return (
+            "Pod ephemeral local storage usage exceeds the total limit of containers"
+            f" {quantities({EPHEMERAL_STORAGE: most})[EPHEMERAL_STORAGE]}. "
+        )
     return ""
 
 

@@ -211,7 +211,7 @@ class Housekeeper:
     async def _relieve(self, shortage: Shortage) -> None:
         signal = shortage.threshold.signal
         resource = eviction.RESOURCES[signal]
-        usage = {pod.uid: pod for pod in self._usage.pods()}
+        usage = {pod.uid: pod for pod in self._usage.pods(facts=signal is Signal.PIDS)}
         disks = await self._disks() if eviction.PRESSURES[signal] == "DiskPressure" else {}
         workers = {worker.context.uid: worker for worker in self._running()}
         candidates = [
@@ -276,7 +276,9 @@ class Housekeeper:
 
 def _candidate(pod: Pod, usage: PodUsage | None, disk: PodDisk | None) -> Candidate:
     requests = pod_requests(pod)
-    used = {} if usage is None else {"memory": usage.usage.working_set}
+    used = {}
+    if usage is not None:
+        used = {"memory": usage.usage.working_set, "pids": usage.counters.processes}
     if disk is not None:
         used |= {"ephemeral-storage": disk.total, "inodes": disk.inodes}
     annotations = pod.metadata.annotations

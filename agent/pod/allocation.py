@@ -109,11 +109,11 @@ def judge(pod: Pod, *, used: Amounts, allocatable: Mapping[str, str]) -> Verdict
     return Verdict(answer=Answer.ADMITTED)
 
 
-def changes(container: Container, in_force: InForce | None) -> frozenset[str]:
+def changes(pod: Pod, container: Container, in_force: InForce | None) -> frozenset[str]:
     """Which of `cpu` and `memory` of a container that runs are not what they should be."""
     if in_force is None:
         return frozenset()
-    wanted = container_values(container)
+    wanted = container_values(container, pod.spec.resources)
     found = set()
     if (in_force.cpu_shares, in_force.cpu_quota) != (wanted.cpu_shares, wanted.cpu_quota):
         found.add(resources.CPU)

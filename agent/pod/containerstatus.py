@@ -85,7 +85,7 @@ def container_status(
     if admitted is not None and sort is not Sort.EPHEMERAL:
         status.allocated_resources = dict(admitted.requests)
         if running and newest is not None:
-            status.resources = _in_force(container, admitted, newest, known)
+            status.resources = _in_force(pod, container, admitted, newest, known)
     return status
 
 
@@ -97,6 +97,7 @@ def _is_over(pod: Pod, container: Container, observed: PodObserved, sort: Sort) 
 
 
 def _in_force(
+    pod: Pod,
     container: Container,
     admitted: ResourceRequirements,
     seen: Seen,
@@ -104,7 +105,7 @@ def _in_force(
 ) -> ResourceRequirements | None:
     """What a container that runs really has: what it was admitted with, or still what it had."""
     adjusted = msgspec.structs.replace(container, resources=admitted)
-    if not changes(adjusted, seen.record.in_force):
+    if not changes(pod, adjusted, seen.record.in_force):
         return ResourceRequirements(requests=dict(admitted.requests), limits=dict(admitted.limits))
     return known.resources if known is not None else None
 

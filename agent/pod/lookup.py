@@ -27,6 +27,11 @@ from api.core import ContainerStatus, Pod
 from api.pods import all_containers, ephemeral_containers
 from api.why import Death
 
+_IMAGE_WORDS = {
+    "ErrImagePull": "image can't be pulled",
+    "ImagePullBackOff": "trying and failing to pull image",
+}
+"""Reasons that the kubelet spells out to whoever asks for a log."""
 DEFAULT_CONTAINER = "kubectl.kubernetes.io/default-container"
 
 
@@ -132,5 +137,5 @@ def _statuses(worker: PodWorker) -> list[ContainerStatus]:
 def _waiting(worker: PodWorker, name: str) -> str:
     for each in _statuses(worker):
         if each.name == name and each.state.waiting is not None:
-            return each.state.waiting.reason
+            return _IMAGE_WORDS.get(each.state.waiting.reason, each.state.waiting.reason)
     return "ContainerCreating"

@@ -401,7 +401,7 @@ class PodManager:
             if worker.context.memory.pending is not None:
                 worker.wake()
         # Only this pod is weighed anew: each pod's status comes back from the API several times.
-        if gone:
+        if gone or is_terminal(pod):
             self._weight.drop(pod.metadata.uid)
         else:
             self._weight.add(pod)

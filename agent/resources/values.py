@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 from agent.resources import hugepages
 from api import quantity
-from api.core import Container, Pod
-from api.pods import all_containers, pod_limits, pod_requests
+from api.core import Container, Pod, ResourceRequirements
+from api.pods import all_containers, is_restartable_init, pod_limits, pod_requests, qos_class
 
 PERIOD = 100_000
 """Microseconds of one CPU accounting period."""
@@ -24,6 +24,8 @@ OOM_GUARANTEED = -997
 OOM_BEST_EFFORT = 1000
 OOM_SANDBOX = -998
 """The pause container goes last: with it the pod's network goes."""
+NODE_CRITICAL = "system-node-critical"
+"""Pods of this priority class go as late as the Guaranteed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,9 +54,16 @@ def cpu_quota(millicores: int) -> int:
     return max(MIN_QUOTA, millicores * PERIOD // 1000) if millicores > 0 else 0
 
 
-def container_values(container: Container) -> CpuMemory:
-    """The cgroup values of one container."""
-    requests, limits = container.resources.requests, container.resources.limits
+def container_values(
+    container: Container, of_the_pod: ResourceRequirements | None = None
+) -> CpuMemory:
+    """The cgroup values of one container. Where it has no limit of its own, that of the pod as a whole
+    counts (KEP-2837)."""
+    requests = container.resources.requests
+    limits = dict(container.resources.limits)
+    for name in ("cpu", "memory"):
+        if of_the_pod is not None and not _milli(limits.get(name)):
+            limits[name] = of_the_pod.limits.get(name, "0")
     # A limit without a request counts as the request.
     return CpuMemory(
         cpu_shares=cpu_shares(_milli(requests.get("cpu") or limits.get("cpu"))),
@@ -73,21 +82,42 @@ def pod_values(pod: Pod) -> CpuMemory:
     )
 
 
-def oom_score(container: Container, *, qos: str, node_memory: int, lowest: int) -> int:
+def oom_score(pod: Pod, container: Container, *, node_memory: int, lowest: int) -> int:
     """How willingly the kernel kills the container when the node has no memory left.
 
     `lowest` is the least score that this agent may set: without CAP_SYS_RESOURCE it is 0.
     """
-    if qos == "Guaranteed":
+    qos = qos_class(pod)
+    if qos == "Guaranteed" or pod.spec.priority_class_name == NODE_CRITICAL:
         score = OOM_GUARANTEED
     elif qos == "BestEffort":
         score = OOM_BEST_EFFORT
     else:
-        requested = _bytes(container.resources.requests.get("memory"))
+        requested = _memory_request(container) + _shared_request(pod)
+        if is_restartable_init(container):
+            # A sidecar goes no sooner than the containers that it serves (KEP-753).
+            requested = max(requested, min(map(_memory_request, pod.spec.containers)))
         score = 1000 - 1000 * requested // max(1, node_memory)
         # Between the Guaranteed and the BestEffort, never equal to either.
         score = min(999, max(1000 + OOM_GUARANTEED, score))
     return max(score, lowest)
+
+
+def _memory_request(container: Container) -> int:
+    return _bytes(container.resources.requests.get("memory"))
+
+
+def _shared_request(pod: Pod) -> int:
+    """Of what the pod as a whole requests beyond its containers, the part of each of them."""
+    whole = pod.spec.resources
+    if whole is None or "memory" not in whole.requests:
+        return 0
+    together = [
+        *pod.spec.containers,
+        *(one for one in pod.spec.init_containers if is_restartable_init(one)),
+    ]
+    rest = _bytes(whole.requests["memory"]) - sum(map(_memory_request, together))
+    return max(0, rest) // len(together)
 
 
 def allocatable(
@@ -113,9 +143,11 @@ def allocatable(
 
 
 def _limited(pod: Pod, resource: str) -> bool:
-    if pod.spec.resources is not None and resource in pod.spec.resources.limits:
+    """Whether each container has a limit; one of zero is none."""
+    parts = [container.resources.limits for container in all_containers(pod.spec)]
+    if pod.spec.resources is not None and _milli(pod.spec.resources.limits.get(resource)):
         return True
-    return all(resource in c.resources.limits for c in all_containers(pod.spec))
+    return all(_milli(limits.get(resource)) for limits in parts)
 
 
 def _milli(text: str | None) -> int:

@@ -197,7 +197,7 @@ def container_unnamed(pod: str, names: Sequence[str]) -> ApiError:
 
 
 def waiting_to_start(pod: str, container: str, reason: str) -> ApiError:
-    """`reason` is that of `state.waiting`; the kubelet adds the message for images that failed."""
+    """`reason` is that of `state.waiting`, or what the kubelet says in its place."""
     return errors.bad_request(
         f'container "{container}" in pod "{pod}" is waiting to start: {reason}'
     )

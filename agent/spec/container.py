@@ -27,7 +27,6 @@ from agent.spec.environment import command_line
 from agent.spec.facts import NodeFacts
 from agent.spec.security import Known, sandbox_options, sandbox_sysctls, security
 from api.core import Container, Pod, VolumeMount
-from api.pods import qos_class
 
 HOSTS_FILE = "etc-hosts"
 RESOLV_FILE = "resolv.conf"
@@ -89,7 +88,7 @@ def container_create(
 ) -> ContainerCreate:
     """One container of the pod. Raises ConfigError."""
     safe = security(pod, container, made.image, node.engine, made.known)
-    values = container_values(container)
+    values = container_values(container, pod.spec.resources)
     command, args = command_line(container, made.environment)
     joined = f"container:{made.sandbox}"
     stop_signal = container.lifecycle.stop_signal if container.lifecycle is not None else None
@@ -122,10 +121,7 @@ def container_create(
         cpuset_cpus=made.cpus,
         memory=values.memory,
         oom_score_adj=oom_score(
-            container,
-            qos=qos_class(pod),
-            node_memory=node.memory,
-            lowest=node.lowest_oom_score,
+            pod, container, node_memory=node.memory, lowest=node.lowest_oom_score
         ),
         stdin=container.stdin,
         stdin_once=container.stdin_once,

@@ -10,9 +10,9 @@ from typing import Any
 
 import msgspec
 
-from agent.containers.records import LogLimits
 from agent.node import heartbeat, pinning
 from agent.settings import AgentSettings
+from base.settings import duration
 
 CONTENT_TYPE = "application/json"
 
@@ -23,7 +23,6 @@ def render(settings: AgentSettings, *, cgroup_driver: str) -> bytes:
 
 
 def configuration(settings: AgentSettings, cgroup_driver: str) -> dict[str, Any]:
-    logs = LogLimits()
     return {
         "kind": "KubeletConfiguration",
         "apiVersion": "kubelet.config.k8s.io/v1beta1",
@@ -46,7 +45,23 @@ def configuration(settings: AgentSettings, cgroup_driver: str) -> dict[str, Any]
         "maxPods": settings.max_pods,
         "podPidsLimit": settings.pod_max_pids,
         "singleProcessOOMKill": settings.single_process_oom_kill,
-        "serializeImagePulls": False,
+        "serializeImagePulls": settings.serialize_image_pulls,
+        "maxParallelImagePulls": settings.parallel_pulls,
+        "staticPodPath": str(settings.static_pod_path or ""),
+        "allowedUnsafeSysctls": list(settings.allowed_unsafe_sysctls),
+        "crashLoopBackOff": {
+            "maxContainerRestartPeriod": go_duration(settings.max_container_restart_period)
+        },
+        "shutdownGracePeriod": go_duration(settings.shutdown_grace_period),
+        "shutdownGracePeriodCriticalPods": go_duration(
+            settings.shutdown_grace_period_critical_pods
+        ),
+        "shutdownGracePeriodByPodPriority": [
+            {"priority": int(priority), "shutdownGracePeriodSeconds": int(duration(seconds))}
+            for priority, seconds in settings.amounts(
+                settings.shutdown_grace_period_by_pod_priority
+            ).items()
+        ],
         "evictionHard": _thresholds(settings.eviction_hard),
         "evictionSoft": _thresholds([one.rpartition("=")[0] for one in settings.eviction_soft]),
         "evictionSoftGracePeriod": _graces(settings.eviction_soft),
@@ -61,8 +76,8 @@ def configuration(settings: AgentSettings, cgroup_driver: str) -> dict[str, Any]
         "cpuManagerReconcilePeriod": go_duration(pinning.LOOK),
         "enforceNodeAllocatable": ["pods"],
         "failSwapOn": False,
-        "containerLogMaxSize": f"{logs.max_size // 1024**2}Mi",
-        "containerLogMaxFiles": logs.max_files,
+        "containerLogMaxSize": settings.container_log_max_size,
+        "containerLogMaxFiles": settings.container_log_max_files,
         "containerRuntimeEndpoint": settings.docker_host,
         "rotateCertificates": True,
         "serverTLSBootstrap": True,

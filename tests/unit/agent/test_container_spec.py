@@ -123,6 +123,10 @@ def test_resources() -> None:
     assert (spec.cgroup_parent, spec.oom_score_adj) == ("/kubepods/podx", -997)
     assert made(container()).oom_score_adj == 1000
     assert made(container()).cpu_period == 0
+    whole = made(container(), resources=ResourceRequirements(limits={"memory": "32Mi"}))
+    assert whole.memory == 32 * 1024**2, "what its pod as a whole may have"
+    critical = made(container(), priority_class_name="system-node-critical")
+    assert critical.oom_score_adj == -997
 
 
 def test_scores_are_clamped_where_the_machine_demands_it() -> None:

@@ -263,6 +263,11 @@ SCRATCH = Volume(name="scratch", empty_dir=EmptyDirVolumeSource(size_limit="1Ki"
             PodDisk(containers={"web": 1000}, volumes={"scratch": 1000}),
             "Pod ephemeral local storage usage exceeds the total limit of containers 1Ki. ",
         ),
+        (
+            make_pod(container(resources=limited("1Ki")), container("free")),
+            PodDisk(containers={"web": 10, "free": 2000}),
+            "Pod ephemeral local storage usage exceeds the total limit of containers 1Ki. ",
+        ),
         (make_pod(), PodDisk(containers={"web": 10**12}), ""),
     ],
 )

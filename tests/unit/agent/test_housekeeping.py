@@ -14,7 +14,7 @@ from agent.node import eviction, imagegc
 from agent.node.eviction import Level, Signal
 from agent.node.housekeeping import Housekeeper, Limits
 from agent.node.machine import Disk
-from agent.server.interface import PodUsage, Usage
+from agent.server.interface import Counters, PodUsage, Usage
 from api import conditions
 from api.core import EmptyDirVolumeSource, Pod, ResourceRequirements, Toleration, Volume
 from tests.unit.agent.builders import container, make_pod
@@ -29,13 +29,16 @@ class Machine:
     def __init__(self) -> None:
         self.pressures: frozenset[str] = frozenset()
         self.memory = 1000 * MIB
+        self.pids = 1000
         self.used: dict[str, int] = {}
+        self.processes: dict[str, int] = {}
         self.told = 0
         self.broken = ""
 
     def levels(self) -> dict[Signal, Level]:
         return {
             Signal.MEMORY: Level(available=self.memory, capacity=1000 * MIB),
+            Signal.PIDS: Level(available=self.pids, capacity=1000),
             Signal.NODE_DISK: Level(
                 available=self.image_disk().available, capacity=self.image_disk().total
             ),
@@ -59,6 +62,7 @@ class Machine:
                 started=datetime(2026, 1, 1, tzinfo=UTC),
                 usage=Usage(cpu_nanoseconds=0, memory=used, working_set=used),
                 containers={"web": Usage(cpu_nanoseconds=0, memory=used, working_set=used)},
+                counters=Counters(processes=self.processes.get(uid, 0) if facts else 0),
             )
             for uid, used in self.used.items()
         ]
@@ -136,6 +140,22 @@ async def test_the_pod_that_uses_most_beyond_its_request_is_evicted(node: Node) 
     await node.run(320)
     assert machine.pressures == frozenset()
     assert phase(node, "modest") == ("Running", "")
+
+
+async def test_of_processes_the_pod_goes_that_has_most(node: Node) -> None:
+    machine = Machine()
+    for name in ("a", "b"):
+        node.api.put(named(name))
+    await node.run(5)
+    machine.used, machine.processes, machine.pids = {"a": 9, "b": 1}, {"a": 2, "b": 900}, 10
+    keeper = keep(node, machine, "pid.available<5%")
+    await node.run(11)
+    assert phase(node, "b") == ("Failed", "Evicted")
+    assert phase(node, "a") == ("Running", "")
+    assert node.api.pod("b").status.message == (
+        "The node was low on resource: pids. Threshold quantity: 50, available: 10. "
+    )
+    assert (machine.pressures, dict(keeper.evictions)) == ({"PIDPressure"}, {"pid.available": 1})
 
 
 async def test_one_at_a_time_and_the_next_only_when_the_first_is_gone(node: Node) -> None:

@@ -92,6 +92,20 @@ async def test_a_container_that_has_not_started(tmp_path: Path) -> None:
     await node.kill()
 
 
+async def test_an_image_that_cannot_be_pulled(tmp_path: Path) -> None:
+    node = Node(tmp_path)
+    await node.boot()
+    node.api.put(make_pod(container(image="nope:1")))
+    said = set()
+    for _ in range(10):
+        await node.run(3)
+        said.add(refusal(Pods(node.manager), "ns", "pod", "web").message)
+    begin = 'container "web" in pod "pod" is waiting to start: '
+    assert said & {f"{begin}image can't be pulled", f"{begin}trying and failing to pull image"}
+    assert not any("Err" in text or "BackOff" in text for text in said)
+    await node.kill()
+
+
 async def test_a_crash_loop_shows_its_last_log_both_ways(tmp_path: Path) -> None:
     node = await started(tmp_path, script=Script(run_for=1, exit_code=1))
     pods = Pods(node.manager)

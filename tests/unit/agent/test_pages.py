@@ -223,7 +223,9 @@ def test_kubelet() -> None:
 
 def test_configz() -> None:
     words = ["--max-pods=42", "--eviction-hard=memory.available<5%", "--system-reserved=cpu=1"]
-    words += ["--eviction-soft=nodefs.available<20%=1m30s"]
+    words += ["--eviction-soft=nodefs.available<20%=1m30s", "--serialize-image-pulls=true"]
+    words += ["--container-log-max-size=512Ki", "--container-log-max-files=3"]
+    words += ["--shutdown-grace-period-by-pod-priority=1000=1m"]
     settings = load(words, {})
     found = json.loads(configz.render(settings, cgroup_driver="systemd"))["kubeletconfig"]
     assert (found["kind"], found["maxPods"], found["cgroupDriver"]) == (
@@ -236,6 +238,11 @@ def test_configz() -> None:
     assert found["evictionSoftGracePeriod"] == {"nodefs.available": "1m30s"}
     assert found["evictionPressureTransitionPeriod"] == "5m0s"
     assert found["systemReserved"] == {"cpu": "1"}
+    assert (found["containerLogMaxSize"], found["containerLogMaxFiles"]) == ("512Ki", 3)
+    assert (found["serializeImagePulls"], found["maxParallelImagePulls"]) == (True, 1)
+    assert found["shutdownGracePeriodByPodPriority"] == [
+        {"priority": 1000, "shutdownGracePeriodSeconds": 60}
+    ]
     assert "token" not in json.dumps(found).lower()
 
 

@@ -20,7 +20,7 @@ from agent.resources.values import (
 )
 from agent.settings import load
 from api.core import Container, ResourceRequirements
-from tests.unit.agent.builders import container, make_pod
+from tests.unit.agent.builders import container, make_pod, sidecar
 
 MIB = 1024**2
 
@@ -93,22 +93,79 @@ def test_a_large_init_container_counts() -> None:
 
 
 OOM = [
-    # qos, requested memory, node memory, lowest, score
-    ("Guaranteed", "1Gi", 4096 * MIB, -999, -997),
-    ("BestEffort", "", 4096 * MIB, -999, 1000),
-    ("Burstable", "", 4096 * MIB, -999, 999),
-    ("Burstable", "2Gi", 4096 * MIB, -999, 500),
-    ("Burstable", "4Gi", 4096 * MIB, -999, 3),
-    ("Burstable", "1", 4096 * MIB, -999, 999),
-    ("Guaranteed", "1Gi", 4096 * MIB, 0, 0),
-    ("Burstable", "2Gi", 4096 * MIB, 0, 500),
+    # request and limit of memory, node memory, lowest, score
+    ("1Gi", "1Gi", 4096 * MIB, -999, -997),
+    ("", "", 4096 * MIB, -999, 1000),
+    ("0", "64Mi", 4096 * MIB, -999, 999),
+    ("2Gi", "", 4096 * MIB, -999, 500),
+    ("4Gi", "", 4096 * MIB, -999, 3),
+    ("1", "", 4096 * MIB, -999, 999),
+    ("1Gi", "1Gi", 4096 * MIB, 0, 0),
+    ("2Gi", "", 4096 * MIB, 0, 500),
 ]
 
 
-@pytest.mark.parametrize(("qos", "memory", "node", "lowest", "score"), OOM)
-def test_oom_scores(qos: str, memory: str, node: int, lowest: int, score: int) -> None:
-    spec = sized(memory=memory)
-    assert oom_score(spec, qos=qos, node_memory=node, lowest=lowest) == score
+@pytest.mark.parametrize(("memory", "limit", "node", "lowest", "score"), OOM)
+def test_oom_scores(memory: str, limit: str, node: int, lowest: int, score: int) -> None:
+    cpu = "1" if memory and memory == limit else ""
+    amounts = [{k: v for k, v in (("cpu", cpu), ("memory", size)) if v} for size in (memory, limit)]
+    spec = container(resources=ResourceRequirements(requests=amounts[0], limits=amounts[1]))
+    assert oom_score(make_pod(spec), spec, node_memory=node, lowest=lowest) == score
+
+
+def test_a_node_critical_pod_goes_as_late_as_the_guaranteed() -> None:
+    spec = sized()
+    pod = make_pod(spec, priority_class_name="system-node-critical", priority=2_000_001_000)
+    assert oom_score(pod, spec, node_memory=4096 * MIB, lowest=-999) == -997
+    pod = make_pod(spec, priority_class_name="system-cluster-critical", priority=2_000_000_000)
+    assert oom_score(pod, spec, node_memory=4096 * MIB, lowest=-999) == 1000
+
+
+def test_a_sidecar_goes_no_sooner_than_what_it_serves() -> None:
+    side = sidecar(resources=ResourceRequirements(requests={"memory": "1Gi"}))
+    mains = [sized("a", memory="2Gi"), sized("b", memory="3Gi")]
+    pod = make_pod(*mains, inits=[side])
+    assert [oom_score(pod, one, node_memory=4096 * MIB, lowest=-999) for one in (side, *mains)] == [
+        500,
+        500,
+        250,
+    ]
+    large = sidecar(resources=ResourceRequirements(requests={"memory": "3Gi"}))
+    pod = make_pod(*mains, inits=[large])
+    assert oom_score(pod, large, node_memory=4096 * MIB, lowest=-999) == 250
+
+
+def test_what_a_pod_requests_beyond_its_containers_protects_them_all() -> None:
+    whole = ResourceRequirements(requests={"memory": "3Gi"}, limits={"memory": "4Gi"})
+    one, other = sized("a", memory="1Gi"), sized("b")
+    pod = make_pod(one, other, resources=whole)
+    assert [oom_score(pod, c, node_memory=4096 * MIB, lowest=-999) for c in (one, other)] == [
+        500,
+        750,
+    ]
+
+
+def test_a_container_without_a_limit_has_that_of_its_pod() -> None:
+    whole = ResourceRequirements(
+        requests={"cpu": "1", "memory": "64Mi"}, limits={"cpu": "2", "memory": "128Mi"}
+    )
+    assert container_values(sized(), whole) == CpuMemory(
+        cpu_shares=2048, cpu_quota=200_000, memory=128 * MIB
+    )
+    own = container(
+        resources=ResourceRequirements(requests={"cpu": "500m"}, limits={"memory": "32Mi"})
+    )
+    assert container_values(own, whole) == CpuMemory(
+        cpu_shares=512, cpu_quota=200_000, memory=32 * MIB
+    )
+    pod = make_pod(own, resources=whole)
+    assert pod_values(pod) == CpuMemory(cpu_shares=1024, cpu_quota=200_000, memory=128 * MIB)
+
+
+def test_a_limit_of_zero_is_none() -> None:
+    none = container("a", resources=ResourceRequirements(limits={"cpu": "0", "memory": "0"}))
+    assert container_values(none) == CpuMemory(cpu_shares=2)
+    assert pod_values(make_pod(none, limited("b", "100m", "10Mi"))) == CpuMemory(cpu_shares=102)
 
 
 def test_allocatable() -> None:
