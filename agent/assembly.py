@@ -31,6 +31,7 @@ from agent.node.identity import identity
 from agent.node.inhibitor import Inhibitor
 from agent.node.join import Access
 from agent.node.network import LateNetwork, NetworkFeed, PluginNetwork
+from agent.node.nodeevents import NodeEvents
 from agent.node.objects import ReferencedObjects
 from agent.node.observer import NodeObserver
 from agent.node.pages import Pages
@@ -108,6 +109,7 @@ class Agent:
         )
         self.informers = _informers(parts)
         self.recorder = EventRecorder(parts.client, "kubelet", parts.name, clock=clock)
+        self.events = NodeEvents(self.recorder, parts.name)
         self.late_network = LateNetwork()
         self.network: NodeNetwork | None = None
         self.network_feed: NetworkFeed | None = None
@@ -137,7 +139,12 @@ class Agent:
             clock=clock,
         )
         self.heartbeat = Heartbeat(
-            parts.client, self.identity, observe=self.observer.observe, clock=clock, guard=guard
+            parts.client,
+            self.identity,
+            observe=self.observer.observe,
+            events=self.events,
+            clock=clock,
+            guard=guard,
         )
         self.health.on_change = self.heartbeat.wake
         self.shutdown = NodeShutdown(
@@ -145,7 +152,7 @@ class Agent:
             settings.shutdown_periods(),
             clock=clock,
             changed=self._shutdown_changed,
-            tell=self._tell_of_node,
+            tell=self.events.tell,
         )
         self.housekeeper = Housekeeper(
             self.manager,
@@ -158,6 +165,7 @@ class Agent:
                 longest_grace=settings.eviction_max_pod_grace_period,
                 images=settings.image_policy(),
             ),
+            events=self.events,
             clock=clock,
             changed=self.heartbeat.wake,
         )
@@ -172,6 +180,7 @@ class Agent:
         memory = quantity.value(capacity["memory"]) - quantity.value(reserved.get("memory", "0"))
         shares = cpu_shares(quantity.milli(capacity["cpu"]))
         agent.manager.agent.cgroups.ensure_root(CpuMemory(cpu_shares=shares, memory=memory))
+        agent.events.tell("NodeAllocatableEnforced", "Updated Node Allocatable limit across pods")
         await pause.ensure_image(parts.runtime, parts.settings.pause_image)
         return agent
 
@@ -180,6 +189,7 @@ class Agent:
         parts, guard, manager = self.parts, self.parts.guard, self.manager
         settings = parts.settings
         guard.start(self.recorder.run(), name="events")
+        self.events.tell("Starting", "Starting kubelet.")
         guard.start(manager.agent.checkpoints.run(), name="checkpoints")
         guard.start(self.health.watch(), name="engine health")
         # First listen, then look: what happens in between is heard.
@@ -327,11 +337,6 @@ class Agent:
     def _shutdown_changed(self) -> None:
         self.observer.shutting_down = self.shutdown.active
         self.heartbeat.wake()
-
-    def _tell_of_node(self, reason: str, message: str) -> None:
-        node = self.informers.nodes.get(self.parts.name)
-        if node is not None:
-            self.recorder.event(node, "Normal", reason, message)
 
     def _node_changed(self, old: Node | None, new: Node | None) -> None:
         if new is not None:

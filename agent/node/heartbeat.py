@@ -8,6 +8,8 @@ anew.
 What others write into the Node's capacity (`kubectl patch`, for a resource that no machine counts) is
 copied to allocatable, so that pods may ask for it.
 
+What changed is told as an event too, once the API has taken it (`nodeevents.py`).
+
 Intervals are measured on the monotonic clock: a jump of the wall clock must not silence a node.
 """
 
@@ -19,6 +21,7 @@ from typing import Any
 
 import msgspec
 
+from agent.node.nodeevents import NodeEvents
 from agent.node.nodestatus import (
     NodeIdentity,
     NodeObserved,
@@ -55,18 +58,21 @@ class Heartbeat:
         identity: NodeIdentity,
         *,
         observe: Callable[[], NodeObserved],
+        events: NodeEvents,
         clock: Clock,
         guard: TaskGuard,
     ) -> None:
         self._client = client
         self._identity = identity
         self._observe = observe
+        self._events = events
         self._clock = clock
         self._alarm = Alarm("node status", clock=clock, guard=guard)
         self._declared: dict[str, str] = {}
         """Resources that others have declared."""
         self._told: NodeStatus | None = None
         self._told_at = 0.0
+        self._schedulable = True
         self._uid = ""
         self._lease_failures = 0
         self._status_told = 0
@@ -81,6 +87,9 @@ class Heartbeat:
         told = self._told
         if node.metadata.name != self._identity.name or told is None:
             return
+        schedulable = not node.spec.unschedulable
+        self._events.schedulable(self._schedulable, schedulable)
+        self._schedulable = schedulable
         if (declared := self._declared_on(node)) != self._declared:
             self._declared = declared
             self.wake()
@@ -108,12 +117,15 @@ class Heartbeat:
         try:
             made = await self._client.create(node)
             log.info("registered node %s", identity.name)
+            self._events.conditions((), status.conditions)
         except ApiError as error:
             if not is_already_exists(error):
                 raise
             meta = {"labels": dict(identity.labels), "annotations": dict(identity.annotations)}
             made = await self._client.patch(Node, identity.name, "", {"metadata": meta})
+            self._events.booted(made.status.node_info.boot_id, identity.info.boot_id)
         self._uid = made.metadata.uid
+        self._schedulable = not made.spec.unschedulable
         self._told, self._declared = made.status, self._declared_on(made)
         await self.tell(force=True)
         return made
@@ -165,6 +177,7 @@ class Heartbeat:
         )
         self._told, self._told_at = status, self._clock.monotonic()
         self._status_told += 1
+        self._events.conditions(() if before is None else before.conditions, status.conditions)
 
     async def renew_forever(self) -> None:
         """Renew the Lease every 10 s."""

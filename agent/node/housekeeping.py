@@ -2,9 +2,9 @@
 
 Once a minute containers that ended are removed, if there are more than may be (`containergc.py`).
 Every ten seconds the levels are compared with the thresholds (`eviction.py`, pure). A disk that is short
-first loses its unused images; if that is not enough, or memory or processes are short, one pod is
-evicted, and the next only when its containers have ended. Pods that use more of the disk than they may
-are evicted whatever room there is.
+first loses the containers of pods that have finished and its unused images; if that is not enough, or
+memory or processes are short, one pod is evicted, and the next only when its containers have ended. Pods
+that use more of the disk than they may are evicted whatever room there is.
 """
 
 from __future__ import annotations
@@ -20,10 +20,12 @@ from agent.containers.images import full_name, full_names
 from agent.containers.interface import Runtime
 from agent.containers.records import ImageId
 from agent.node import containergc, eviction, imagegc
+from agent.node.containergc import Dead
 from agent.node.diskfigures import pod_disk
 from agent.node.diskusage import PodDisk, over_limit
 from agent.node.eviction import Candidate, History, Level, Shortage, Signal, Threshold
 from agent.node.machine import Disk
+from agent.node.nodeevents import NodeEvents
 from agent.pod.manager import PodManager
 from agent.pod.worker import PodWorker
 from agent.server.interface import PodUsage, UsageSource
@@ -40,6 +42,8 @@ CONTAINERS_EVERY = 60.0
 IMAGES_EVERY = 300.0
 HARD_GRACE = 1.0
 """Seconds that a pod gets when a hard threshold is met."""
+GONE_WITHIN = 10.0
+"""Seconds that the engine may take to remove containers before the disk is looked at again."""
 OWN_LIMIT = "ephemeral-storage.limit"
 """What is short when a pod used more than it may, as `/metrics` calls it."""
 MIRROR = "kubernetes.io/config.mirror"
@@ -80,6 +84,7 @@ class Housekeeper:
         runtime: Runtime,
         limits: Limits,
         *,
+        events: NodeEvents,
         clock: Clock,
         changed: Callable[[], None],
     ) -> None:
@@ -88,6 +93,7 @@ class Housekeeper:
         self._usage = usage
         self._runtime = runtime
         self._limits = limits
+        self._events = events
         self._clock = clock
         self._changed = changed
         self._history = History()
@@ -97,6 +103,7 @@ class Housekeeper:
         self._discarded = 0
         self._removed = 0
         self._freed = 0
+        self._short_of_images = False
 
     def statistics(self) -> dict[str, float]:
         return {
@@ -149,7 +156,10 @@ class Housekeeper:
         if not short or self._leaving():
             return
         shortage = short[0]
+        resource = eviction.RESOURCES[shortage.threshold.signal]
+        self._events.warn("EvictionThresholdMet", f"Attempting to reclaim {resource}")
         if eviction.PRESSURES[shortage.threshold.signal] == "DiskPressure":
+            await self._remove_finished()
             await self.remove_images(everything=True)
             short = self.look()
             if not short or short[0].threshold.signal is not shortage.threshold.signal:
@@ -201,12 +211,42 @@ class Housekeeper:
             self._removed += 1
             freed += image.size
         self._freed += freed
-        if freed < verdict.wanted:
-            log.warning(
-                "images: %d bytes should come free, %d did; what is left is in use or too new",
-                verdict.wanted,
-                freed,
-            )
+        if not everything:
+            self._tell_of_images(self._levels.image_disk(), verdict.wanted, freed)
+
+    def _tell_of_images(self, disk: Disk | None, wanted: int, freed: int) -> None:
+        """One failure may pass, so only the second in a row counts as one of the collection."""
+        if disk is None or disk.total <= 0:
+            self._events.warn("InvalidDiskCapacity", "invalid capacity 0 on image filesystem")
+            return
+        failed_before, self._short_of_images = self._short_of_images, freed < wanted
+        if freed >= wanted:
+            return
+        message = imagegc.failure(disk, freed)
+        log.warning("%s", message)
+        self._events.warn("FreeDiskSpaceFailed", message)
+        if failed_before:
+            self._events.warn("ImageGCFailed", message)
+
+    async def _remove_finished(self) -> None:
+        """Remove what pods that have finished left behind, and wait until the disk has gained by it."""
+        least_age = self._manager.agent.node.dead_limits.least_age
+
+        def left() -> list[tuple[PodWorker, Dead]]:
+            return [
+                (worker, one)
+                for worker in self._manager.workers.values()
+                for one in worker.dead()
+                if one.finished and one.ended_ago >= least_age
+            ]
+
+        for worker, one in left():
+            log.info("container %s of pod %s is removed: the disk is short", one.container, one.uid)
+            worker.discard(one)
+            self._discarded += 1
+        deadline = self._clock.monotonic() + GONE_WITHIN
+        while left() and self._clock.monotonic() < deadline:
+            await self._clock.sleep(0.1)
 
     async def _relieve(self, shortage: Shortage) -> None:
         signal = shortage.threshold.signal

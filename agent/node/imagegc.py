@@ -98,3 +98,23 @@ def _wanted(disk: Disk | None, policy: Policy) -> int:
     if taken < policy.high:
         return 0
     return max(0, disk.total * (100 - policy.low) // 100 - disk.available)
+
+
+def failure(disk: Disk, freed: int) -> str:
+    """What is told when not enough could be removed, in Kubernetes' words."""
+    taken = 100 - disk.available * 100 // disk.total
+    return (
+        f"Insufficient free disk space on the node's image filesystem ({taken}% of "
+        f"{_readable(disk.total)} used). Failed to free sufficient space by deleting unused images "
+        f"(freed {freed} bytes). Investigate disk usage, as it could be used by active images, logs, "
+        "volumes, or other data."
+    )
+
+
+def _readable(size: int) -> str:
+    """`26.4 GiB`"""
+    amount, units = float(size), ["B", "KiB", "MiB", "GiB", "TiB"]
+    while amount >= 1024 and len(units) > 1:
+        amount /= 1024
+        units.pop(0)
+    return f"{amount:.1f} {units[0]}"

@@ -187,9 +187,12 @@ class PodManager:
             worker.retry(key)
 
     def images_wanted(self) -> set[ImageId]:
-        """Images that were made sure of for containers, made or not yet, and for volumes."""
+        """Images that were made sure of for containers, made or not yet, and for volumes; of pods that
+        have finished none, since nothing of them runs again."""
         wanted: set[ImageId] = set()
         for worker in self.workers.values():
+            if is_terminal(worker.pod):
+                continue
             memory = worker.context.memory
             wanted.update(image.id for _, image in memory.images.values())
             wanted.update(memory.volume_images.values())

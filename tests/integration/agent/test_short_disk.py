@@ -17,6 +17,7 @@ from agent.node import eviction, imagegc, machine
 from agent.node.eviction import Level, Signal
 from agent.node.housekeeping import Housekeeper, Limits
 from agent.node.machine import Disk
+from agent.node.nodeevents import NodeEvents
 from agent.server.interface import PodUsage, Usage
 from agent.volumes.mounts import KernelMounter
 from tests.engine import Engine, missing, running_engine
@@ -103,6 +104,7 @@ async def test_unused_images_go_before_pods(node: RealNode, engine: Engine) -> N
         disk,
         node.runtime,
         limits,
+        events=NodeEvents(node.recorder, "node"),
         clock=node.clock,
         changed=lambda: told.append(disk.pressures),
     )

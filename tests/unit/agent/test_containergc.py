@@ -10,6 +10,7 @@ from agent.containers.records import ContainerId
 from agent.containers.script import Script
 from agent.node.containergc import Dead, choose
 from agent.node.housekeeping import Housekeeper, Limits
+from agent.node.nodeevents import NodeEvents
 from agent.pod.lookup import Pods
 from agent.spec.facts import DeadLimits
 from api.errors import ApiError
@@ -67,6 +68,7 @@ async def node_with(tmp_path: Path, limits: DeadLimits) -> tuple[Node, Housekeep
         machine,
         node.runtime,
         Limits(),
+        events=NodeEvents(node.recorder, "node"),
         clock=node.clock,
         changed=machine.changed,
     )

@@ -8,12 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from agent.containers.errors import EngineError
 from agent.containers.records import ImageRecord
 from agent.containers.script import Script
 from agent.node import eviction, imagegc
 from agent.node.eviction import Level, Signal
 from agent.node.housekeeping import Housekeeper, Limits
 from agent.node.machine import Disk
+from agent.node.nodeevents import NodeEvents
 from agent.server.interface import Counters, PodUsage, Usage
 from api import conditions
 from api.core import EmptyDirVolumeSource, Pod, ResourceRequirements, Toleration, Volume
@@ -90,6 +92,7 @@ def keep(node: Node, machine: Machine, *thresholds: str, **more: float) -> House
             images=imagegc.Policy(high=85, low=80, least_age=0.0),
             **more,
         ),
+        events=NodeEvents(node.recorder, "node"),
         clock=node.clock,
         changed=machine.changed,
     )
@@ -134,6 +137,7 @@ async def test_the_pod_that_uses_most_beyond_its_request_is_evicted(node: Node) 
     assert (target.status, target.reason) == ("True", "TerminationByKubelet")
     assert machine.pressures == {"MemoryPressure"}
     assert machine.told == 1
+    assert set(node.recorder.messages("EvictionThresholdMet")) == {"Attempting to reclaim memory"}
     assert keeper.statistics()["pods_evicted"] == 1
 
     machine.memory = 500 * MIB
@@ -201,6 +205,83 @@ async def test_a_short_disk_loses_unused_images_before_pods(node: Node) -> None:
     assert left == {"app:1", "pause:1"}, "what is in use stays"
     assert phase(node, "web") == ("Running", "")
     assert machine.pressures == {"DiskPressure"}
+
+
+async def test_a_short_disk_loses_what_finished_pods_left_before_pods(node: Node) -> None:
+    """Their containers, and the images that only they used; those of pods that go on stay."""
+    machine = Machine()
+    node.runtime.scripts["job"] = Script(run_for=1)
+    node.api.put(named("web"))
+    job = make_pod(container("job", image="spare:1"), policy="Never")
+    job.metadata.name = job.metadata.uid = "job"
+    node.api.put(job)
+    await node.run(5)
+    assert phase(node, "job")[0] == "Succeeded"
+    assert len(node.containers("job")) == 1
+    keeper = keep(node, machine)
+    await keeper.remove_images(everything=True)
+    assert await node.runtime.image("spare:1") is not None, "its container is still there"
+
+    def disk() -> Disk:
+        there = bool(node.containers("job"))
+        return Disk(total=1000, available=50 if there else 500, inodes=0, inodes_free=0)
+
+    machine.image_disk = disk  # type: ignore[method-assign]
+    keep(node, machine, "nodefs.available<10%")
+    await node.run(12)
+
+    assert node.containers("job") == []
+    assert await node.runtime.image("spare:1") is None
+    assert phase(node, "web") == ("Running", "")
+    assert node.recorder.messages("EvictionThresholdMet") == [
+        "Attempting to reclaim ephemeral-storage"
+    ]
+
+
+async def test_containers_that_cannot_be_removed_do_not_keep_pods_from_going(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine = Machine()
+    node.runtime.scripts["job"] = Script(run_for=1)
+    node.api.put(named("web"))
+    job = make_pod(container("job"), policy="Never")
+    job.metadata.name = job.metadata.uid = "job"
+    node.api.put(job)
+    await node.run(5)
+
+    async def refuse(id: str) -> None:
+        raise EngineError("device or resource busy")
+
+    monkeypatch.setattr(node.runtime, "remove", refuse)
+    machine.image_disk = lambda: Disk(total=1000, available=50, inodes=0, inodes_free=0)  # type: ignore[method-assign]
+    keep(node, machine, "nodefs.available<10%")
+    await node.run(30)
+    assert phase(node, "web") == ("Failed", "Evicted")
+
+
+async def test_images_that_are_not_enough_are_told_of(node: Node) -> None:
+    machine = Machine()
+    keeper = keep(node, machine)
+    machine.image_disk = lambda: Disk(  # type: ignore[method-assign]
+        total=20 * 2**30, available=2**30, inodes=0, inodes_free=0
+    )
+    node.api.put(named("web"))
+    await node.run(5)
+    await keeper.remove_images()
+    (first,) = node.recorder.messages("FreeDiskSpaceFailed")
+    assert first == (
+        "Insufficient free disk space on the node's image filesystem (95% of 20.0 GiB used). Failed "
+        f"to free sufficient space by deleting unused images (freed {keeper._freed} bytes). "
+        "Investigate disk usage, as it could be used by active images, logs, volumes, or other data."
+    )
+    assert node.recorder.messages("ImageGCFailed") == [], "the next time may do"
+    await keeper.remove_images()
+    assert len(node.recorder.messages("ImageGCFailed")) == 1
+    machine.image_disk = lambda: Disk(total=0, available=0, inodes=0, inodes_free=0)  # type: ignore[method-assign]
+    await keeper.remove_images()
+    assert node.recorder.messages("InvalidDiskCapacity") == [
+        "invalid capacity 0 on image filesystem"
+    ]
 
 
 async def test_the_sandboxes_image_stays_though_no_pod_is_there(node: Node) -> None:

@@ -23,6 +23,7 @@ from agent.node.engine import EngineHealth, EngineState
 from agent.node.heartbeat import Heartbeat
 from agent.node.identity import identity, limitations
 from agent.node.network import host_ports, peers, range_problem
+from agent.node.nodeevents import NodeEvents
 from agent.node.nodestatus import (
     NodeIdentity,
     NodeObserved,
@@ -49,7 +50,7 @@ from base.settings import SettingsError
 from base.tasks import TaskGuard
 from netplugin.records import HostPort, Peer
 from tests.unit.agent.builders import NOW, container, make_pod, sidecar
-from tests.unit.agent.fakeapi import FakeApi
+from tests.unit.agent.fakeapi import FakeApi, FakeRecorder
 
 IDENTITY = NodeIdentity(
     name="node-1",
@@ -155,10 +156,12 @@ class Beating:
         self.api = FakeApi()
         self.guard = TaskGuard("test")
         self.observed = NodeObserved()
+        self.recorder = FakeRecorder()
         self.heartbeat = Heartbeat(
             self.api,
             IDENTITY,
             observe=lambda: self.observed,
+            events=NodeEvents(self.recorder, "node-1"),
             clock=self.clock,
             guard=self.guard,
         )
@@ -210,6 +213,7 @@ async def test_a_resource_that_somebody_declares_can_be_asked_for() -> None:
         beating.api,
         IDENTITY,
         observe=NodeObserved,
+        events=NodeEvents(beating.recorder, "node-1"),
         clock=beating.clock,
         guard=beating.guard,
     )
