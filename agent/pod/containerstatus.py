@@ -175,7 +175,7 @@ def _states(
         if newest.post_start in (Hook.PENDING, Hook.RUNNING):
             waiting = ContainerStateWaiting(reason="ContainerCreating")
             return ContainerState(waiting=waiting), last
-        return ContainerState(running=_running(newest)), last
+        return ContainerState(running=_running(newest, told(pod, container.name))), last
     ended = ContainerState(terminated=terminated(newest))
     waiting_again = _waiting_again(pod, container, newest, observed, sort)
     if waiting_again is None:
@@ -183,8 +183,11 @@ def _states(
     return ContainerState(waiting=waiting_again), ended
 
 
-def _running(seen: Seen) -> ContainerStateRunning:
+def _running(seen: Seen, known: ContainerStatus | None) -> ContainerStateRunning:
     started = seen.record.started_at
+    if started is None and known is not None and known.container_id == container_id(seen):
+        # The engine's list of all does not say when a container has started; it was told before.
+        return known.state.running or ContainerStateRunning()
     return ContainerStateRunning(started_at=None if started is None else timestamps.format(started))
 
 

@@ -95,10 +95,13 @@ class PodMemory:
 
     def note(self, record: ContainerRecord) -> None:
         """A container as Docker has it now."""
+        before = self.records.get(record.id)
         self.records[record.id] = record
+        # The engine's list of all does not say when a container has ended; looking at it does.
+        dated = before is not None and before.finished_at is None and record.finished_at is not None
         if record.running or (record.state.value == "created" and not record.error):
             self.ended_at.pop(record.id, None)
-        elif record.id not in self.ended_at:
+        elif record.id not in self.ended_at or dated:
             self.ended_at[record.id] = self.clock.monotonic() - self._ended_ago(record)
 
     def forget(self, id: ContainerId) -> None:

@@ -81,6 +81,8 @@ _EFFECTS: dict[type[Any], Effect] = {
 }
 
 
+LOOK_AGAIN = 1.0
+"""Seconds until a container is looked at again for which the engine did not answer."""
 SHORTEST_WAIT = 0.001
 """Less than a clock may be able to tell: who waits for the rest of a back-off must not turn in circles."""
 
@@ -323,6 +325,10 @@ class PodWorker:
         """Tell and act once; returns the seconds until it should happen again, -1 for never."""
         self._steps += 1
         memory = self.context.memory
+        if self._unknown_ends() and not self._stopping():
+            # What was told last stands: an end, once told, is for good. A kubelet's workers wait, too, until
+            # the runtime has answered.
+            return LOOK_AGAIN
         if self._stopping() and memory.stopping_since is None:
             memory.stopping_since = self.context.agent.clock.monotonic()
         self._allocate()
@@ -392,7 +398,7 @@ class PodWorker:
     def _next_wake(self, decision: Plan) -> float:
         waits = [float("inf") if decision.wake_in is None else decision.wake_in]
         if self._stale:
-            waits.append(1.0)
+            waits.append(LOOK_AGAIN)
         shown = self.context.memory.volumes_ready and not self._stopping()
         if self._volumes_due is not None and shown:
             left = self._volumes_due - self.context.agent.clock.monotonic()
@@ -486,12 +492,23 @@ class PodWorker:
                 break
         ended = [memory.records[id] for id in memory.ended_at if id not in memory.messages]
         for record in ended:
+            if record.id in self._unknown_ends():
+                continue
             message = await termination_message(self.context, record)
             if record.id in memory.records:  # not removed by an effect meanwhile
                 memory.messages[record.id] = message
                 await autopsy(self.context, record)
         for order in self.context.stops.values():
             order.alarm.ring()
+
+    def _unknown_ends(self) -> set[ContainerId]:
+        """Containers that have ended, says the list of all, and of which the engine has not said how."""
+        records = self.context.memory.records
+        return {
+            id
+            for id in self._stale
+            if id in records and id in self.context.memory.ended_at and records[id].in_force is None
+        }
 
     def _link_logs(self, record: ContainerRecord) -> None:
         """Also of what an agent before this one has started, and could not link any more."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from agent.containers.records import ContainerRecord
+from agent.containers.errors import EngineUnavailable
+from agent.containers.records import ContainerId, ContainerRecord
 from agent.pod.worker import TOGETHER
 from agent.resources.systemd import SystemdError
 from api.core import (
@@ -124,19 +125,114 @@ async def test_what_only_the_list_told_is_asked_for(
     await node.kill()
     (web,) = node.containers("web")
     node.runtime.end(web.id, exit_code=9)
-    whole = node.runtime.list_containers
-
-    async def vague(*, labels: Mapping[str, str]) -> list[ContainerRecord]:
-        found = await whole(labels=labels)
-        return [replace(r, in_force=None, exit_code=0, finished_at=None) for r in found]
-
-    monkeypatch.setattr(node.runtime, "list_containers", vague)
+    told_in_words(node, monkeypatch)
     await node.boot()
     await node.run(5)
     status = node.api.pod().status
     assert status.phase == "Failed"
     ended = status.container_statuses[0].state.terminated
     assert ended is not None and ended.exit_code == 9
+
+
+def told_in_words(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The engine's list says neither when a container ran nor how it ended."""
+    whole = node.runtime.list_containers
+
+    async def vague(*, labels: Mapping[str, str]) -> list[ContainerRecord]:
+        found = await whole(labels=labels)
+        little = {"in_force": None, "exit_code": 0, "started_at": None, "finished_at": None}
+        return [replace(record, **little) for record in found]  # type: ignore[arg-type]
+
+    monkeypatch.setattr(node.runtime, "list_containers", vague)
+
+
+def answers_for_nothing(node: Node) -> Callable[[], None]:
+    """The engine does not answer for single containers; the result ends that."""
+    whole = node.runtime.inspect
+
+    async def hangs(id: ContainerId) -> ContainerRecord:
+        raise EngineUnavailable("the Docker Engine did not answer in time")
+
+    def answer() -> None:
+        node.runtime.inspect = whole  # type: ignore[method-assign]
+
+    node.runtime.inspect = hangs  # type: ignore[method-assign]
+    return answer
+
+
+@pytest.mark.parametrize("policy", ["Never", "OnFailure"])
+async def test_how_a_container_ended_is_not_made_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, policy: str
+) -> None:
+    """Nobody can say that a pod succeeded while the engine does not say how its program ended."""
+    node = Node(tmp_path)
+    await node.boot()
+    node.api.put(make_pod(policy=policy))
+    await node.run(20)
+    await node.kill()
+    (web,) = node.containers("web")
+    node.runtime.end(web.id, exit_code=9)
+    told_in_words(node, monkeypatch)
+    answer = answers_for_nothing(node)
+    before, there = node.api.pod().status, len(node.containers("POD"))
+    await node.boot()
+    await node.run(30)
+    assert node.api.pod().status == before, "what was told last stands"
+    assert node.containers("web") == [node.runtime._containers[web.id].record]
+    assert len(node.containers("POD")) == there
+    answer()
+    await node.run(30)
+    status = node.api.pod().status
+    if policy == "Never":
+        ended = status.container_statuses[0].state.terminated
+        assert status.phase == "Failed" and ended is not None and ended.exit_code == 9
+    else:
+        last = status.container_statuses[0].last_state.terminated
+        assert status.phase == "Running" and last is not None and last.exit_code == 9
+        assert (
+            last.started_at and last.finished_at and status.container_statuses[0].restart_count == 1
+        )
+    (worker,) = node.manager.workers.values()
+    assert [death.exit_code for death in worker.context.memory.deaths] == [9]
+    await node.kill()
+
+
+async def test_a_pod_can_be_deleted_while_nobody_knows_how_it_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    node = Node(tmp_path)
+    await node.boot()
+    node.api.put(make_pod(policy="Never"))
+    await node.run(5)
+    await node.kill()
+    (web,) = node.containers("web")
+    node.runtime.end(web.id, exit_code=9)
+    told_in_words(node, monkeypatch)
+    answers_for_nothing(node)
+    await node.boot()
+    await node.run(5)
+    node.api.delete_gracefully("pod", "ns", stamp="2026-01-01T00:01:00Z", grace=1)
+    await node.run(60)
+    assert not node.containers() and not node.containers("web")
+    await node.kill()
+
+
+async def test_what_runs_has_started_when_it_was_told_to_have(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    node = Node(tmp_path)
+    await node.boot()
+    node.api.put(make_pod())
+    await node.run(20)
+    await node.kill()
+    told_in_words(node, monkeypatch)
+    answers_for_nothing(node)
+    before = node.api.pod().status
+    assert before.container_statuses[0].state.running is not None
+    await node.boot()
+    await node.run(30)
+    assert node.api.pod().status == before
+    await node.kill()
 
 
 async def test_volumes_of_one_source_ask_for_it_together(tmp_path: Path) -> None:
