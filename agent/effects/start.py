@@ -305,7 +305,7 @@ def _mounts(
         sub_path = mount.sub_path
         if mount.sub_path_expr:
             if unknown := missing(mount.sub_path_expr, variables):
-                raise ConfigError(f"missing value for {unknown!r} in subPathExpr")
+                raise ConfigError(f'missing value for "{unknown}" in subPathExpr')
             sub_path = expand(mount.sub_path_expr, variables)
         fixed = mount.name in ctx.volumes.read_only | ctx.volumes.sealed
         if sub_path:
@@ -344,9 +344,11 @@ def _subpath(
     target = ctx.directory / SUBPATHS_DIRECTORY / mount.name / container.name / str(position)
     # A container that starts again sees the present content, as the mount of a name would.
     ctx.agent.mounter.unmount(target)
-    return bind_subpath(
-        source, sub_path, target, mounter=ctx.agent.mounter, read_only=fixed or mount.read_only
-    )
+    try:
+        return bind_subpath(source, sub_path, target, mounter=ctx.agent.mounter, read_only=fixed)
+    except VolumeError as error:
+        words = f'volumeMount "{mount.name}" of container "{container.name}"'
+        raise ConfigError(f"failed to prepare subPath for {words}: {error.message}") from error
 
 
 def _message_file(ctx: PodContext, container: Container, restarts: int) -> None:

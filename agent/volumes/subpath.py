@@ -8,12 +8,14 @@ could have been replaced meanwhile) is bind-mounted to a place of ours. See CVE-
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
 from agent.volumes.base import VolumeError, check_writable
-from agent.volumes.mounts import Mounter, remove_tree
+from agent.volumes.mounts import Mounter, MountError, remove_tree
 
 SUBPATHS_DIRECTORY = "volume-subpaths"
 READ_ONLY_DIRECTORY = "volume-read-only"
@@ -22,20 +24,29 @@ READ_ONLY_DIRECTORY = "volume-read-only"
 def bind_subpath(
     volume: Path, sub_path: str, target: Path, *, mounter: Mounter, read_only: bool
 ) -> Path:
-    """Mount the part of `volume` at `target`; a directory that is missing is made."""
+    """Mount the part of `volume` at `target`.
+
+    A directory that is missing is made, but not in a `read_only` volume, and may be used by whoever
+    may use the volume. Raises VolumeError.
+    """
     check_writable(sub_path)
     parts = PurePosixPath(sub_path).parts
     if PurePosixPath(sub_path).is_absolute() or ".." in parts:
         raise VolumeError(f'subPath "{sub_path}" must be relative, without ".."')
     if mounter.is_mounted(target):
         return target
-    resolved = _resolve(volume, sub_path)
-    handle = _open_inside(volume, resolved, create=not read_only)
     try:
-        make_place(target, is_directory=_is_directory(handle))
-        mounter.bind(f"/proc/{os.getpid()}/fd/{handle}", target)
-    finally:
-        os.close(handle)
+        resolved = _resolve(volume, sub_path)
+        handle = _open_inside(volume, resolved, create=not read_only)
+        try:
+            make_place(target, is_directory=_is_directory(handle))
+            mounter.bind(f"/proc/{os.getpid()}/fd/{handle}", target)
+        finally:
+            os.close(handle)
+    except OSError as error:
+        raise VolumeError(f'subPath "{sub_path}": {error.strerror}') from error
+    except MountError as error:
+        raise VolumeError(f'subPath "{sub_path}": {error.message}') from error
     return target
 
 
@@ -70,8 +81,11 @@ def release_subpaths(pod_directory: Path, mounter: Mounter) -> None:
 
 def _resolve(volume: Path, sub_path: str) -> PurePosixPath:
     """Where links inside the volume lead; ConfigMap volumes consist of them."""
-    root = volume.resolve()
-    resolved = (root / sub_path).resolve()
+    try:
+        root = volume.resolve()
+        resolved = (root / sub_path).resolve()
+    except RuntimeError as error:  # how pathlib puts a loop of links
+        raise VolumeError(f'subPath "{sub_path}": {os.strerror(errno.ELOOP)}') from error
     if resolved != root and root not in resolved.parents:
         raise VolumeError(f'subPath "{sub_path}" leads out of its volume')
     return PurePosixPath(resolved.relative_to(root))
@@ -80,6 +94,7 @@ def _resolve(volume: Path, sub_path: str) -> PurePosixPath:
 def _open_inside(volume: Path, inside: PurePosixPath, *, create: bool) -> int:
     flags = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
     handle = os.open(volume, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    mode = stat.S_IMODE(os.fstat(handle).st_mode)
     try:
         for part in inside.parts:
             try:
@@ -87,8 +102,7 @@ def _open_inside(volume: Path, inside: PurePosixPath, *, create: bool) -> int:
             except FileNotFoundError:
                 if not create:
                     raise VolumeError(f'subPath "{inside}" does not exist') from None
-                os.mkdir(part, 0o755, dir_fd=handle)
-                following = os.open(part, flags, dir_fd=handle)
+                following = _make_directory(part, mode, handle)
             os.close(handle)
             handle = following
             if _is_link(handle):
@@ -97,6 +111,15 @@ def _open_inside(volume: Path, inside: PurePosixPath, *, create: bool) -> int:
         os.close(handle)
         raise
     return handle
+
+
+def _make_directory(name: str, mode: int, parent: int) -> int:
+    with suppress(FileExistsError):  # another container of the pod was faster
+        os.mkdir(name, mode, dir_fd=parent)
+    made = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=parent)
+    # Not what the mask leaves of the mode: a program that is not root has to write to its part.
+    Path(f"/proc/self/fd/{made}").chmod(mode)
+    return made
 
 
 def _is_link(handle: int) -> bool:

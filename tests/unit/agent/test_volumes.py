@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import stat
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import pytest
 from hypothesis import given, settings
@@ -20,7 +21,7 @@ from agent.volumes.atomic import File
 from agent.volumes.base import IssuedToken, VolumeError
 from agent.volumes.mounts import FakeMounter, KernelMounter, remove_tree
 from agent.volumes.registry import TYPES, PodVolumes, volume_type
-from agent.volumes.subpath import bind_subpath
+from agent.volumes.subpath import _open_inside, bind_subpath
 from api.core import (
     ClusterTrustBundleProjection,
     ConfigMap,
@@ -516,6 +517,66 @@ def test_a_subpath_that_is_missing_is_made(tmp_path: Path) -> None:
     bind_subpath(volume, "a/b", target, mounter=mounter, read_only=False)
     assert (volume / "a" / "b").is_dir() and target.is_dir()
     assert mounter.mounted[str(target)].startswith("/proc/")
+
+
+def test_who_may_use_a_volume_may_use_its_parts(tmp_path: Path) -> None:
+    """A program that is not root has to write to the part that was made for it."""
+    volume = tmp_path / "volume"
+    volume.mkdir()
+    volume.chmod(0o2777)
+    mask = os.umask(0o077)
+    try:
+        bind_subpath(volume, "a/b", tmp_path / "t", mounter=FakeMounter(), read_only=False)
+    finally:
+        os.umask(mask)
+    for made in (volume / "a", volume / "a" / "b"):
+        assert stat.S_IMODE(made.stat().st_mode) == 0o2777
+
+
+def test_a_part_that_was_there_keeps_its_mode(tmp_path: Path) -> None:
+    volume = tmp_path / "volume"
+    (volume / "a").mkdir(parents=True)
+    volume.chmod(0o777)
+    (volume / "a").chmod(0o700)
+    bind_subpath(volume, "a/b", tmp_path / "t", mounter=FakeMounter(), read_only=False)
+    assert stat.S_IMODE((volume / "a").stat().st_mode) == 0o700
+    assert stat.S_IMODE((volume / "a" / "b").stat().st_mode) == 0o777
+
+
+def test_two_containers_that_make_the_same_part(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    volume, make = tmp_path / "volume", os.mkdir
+    volume.mkdir()
+
+    def too_late(name: str, mode: int, *, dir_fd: int) -> None:
+        make(name, mode, dir_fd=dir_fd)
+        make(name, mode, dir_fd=dir_fd)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "mkdir", too_late)
+        handle = _open_inside(volume, PurePosixPath("a"), create=True)
+    os.close(handle)
+    assert (volume / "a").is_dir()
+
+
+@pytest.mark.parametrize(
+    ("sub_path", "words"),
+    [
+        ("file/below", "Not a directory"),
+        ("loop", "Too many levels of symbolic links"),
+        ("x" * 300, "File name too long"),
+    ],
+)
+def test_parts_that_cannot_be(tmp_path: Path, sub_path: str, words: str) -> None:
+    volume = tmp_path / "volume"
+    volume.mkdir()
+    (volume / "file").touch()
+    (volume / "loop").symlink_to("loop")
+    with pytest.raises(VolumeError, match=f'subPath "{sub_path}.*": {words}'):
+        bind_subpath(volume, sub_path, tmp_path / "t", mounter=FakeMounter(), read_only=False)
+    with pytest.raises(VolumeError, match="Not a directory"):
+        bind_subpath(volume / "file", "a", tmp_path / "t", mounter=FakeMounter(), read_only=True)
 
 
 def test_links_inside_the_volume_are_fine(tmp_path: Path) -> None:

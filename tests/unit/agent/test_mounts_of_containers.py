@@ -1,0 +1,75 @@
+"""What a container mounts, from its spec to what the engine is asked for."""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+
+import pytest
+
+from agent.containers.records import Mount
+from api.core import Container, EmptyDirVolumeSource, EnvVar, HostPathVolumeSource, Volume
+from api.core import VolumeMount as Into
+from tests.unit.agent.builders import UID, container, make_pod
+from tests.unit.agent.node import Node
+from tests.unit.agent.test_worker import web
+
+EMPTY = Volume(name="v", empty_dir=EmptyDirVolumeSource())
+
+
+async def run(tmp_path: Path, spec: Container, *volumes: Volume) -> Node:
+    node = Node(tmp_path)
+    await node.boot()
+    node.api.put(make_pod(spec, volumes=list(volumes)))
+    await node.run(2)
+    return node
+
+
+def mounted(node: Node, target: str) -> Mount:
+    created = next(c for c in node.runtime.specs.values() if c.name.startswith("k8s_web_"))
+    return next(mount for mount in created.mounts if mount.target == target)
+
+
+async def test_a_part_that_an_expression_names(tmp_path: Path) -> None:
+    mount = Into(name="v", mount_path="/v", sub_path_expr="$(POD)/x$$(POD)", read_only=True)
+    spec = container(env=[EnvVar(name="POD", value="pod-0")], volume_mounts=[mount])
+    node = await run(tmp_path, spec, EMPTY)
+    volume = node.directory / "pods" / UID / "volumes" / "v"
+    part = volume / "pod-0" / "x$(POD)"
+    assert part.is_dir(), "also where the mount is read-only: the volume is not"
+    assert stat.S_IMODE(part.stat().st_mode) == 0o777
+    assert mounted(node, "/v").read_only
+    await node.kill()
+
+
+@pytest.mark.parametrize(
+    ("mount", "words"),
+    [
+        (
+            Into(name="v", mount_path="/v", sub_path_expr="$(NOBODY)"),
+            'missing value for "NOBODY" in subPathExpr',
+        ),
+        (
+            Into(name="v", mount_path="/v", sub_path="file/below"),
+            'failed to prepare subPath for volumeMount "v" of container "web": '
+            'subPath "file/below": Not a directory',
+        ),
+        (
+            Into(name="v", mount_path="/v", sub_path="out/passwd"),
+            'failed to prepare subPath for volumeMount "v" of container "web": '
+            'subPath "out/passwd" leads out of its volume',
+        ),
+    ],
+)
+async def test_parts_that_keep_a_container_waiting(tmp_path: Path, mount: Into, words: str) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "file").touch()
+    (folder / "out").symlink_to("/etc")
+    volume = Volume(name="v", host_path=HostPathVolumeSource(path=str(folder)))
+    node = await run(tmp_path, container(volume_mounts=[mount]), volume)
+    waiting = web(node).state.waiting
+    assert waiting is not None
+    assert (waiting.reason, waiting.message) == ("CreateContainerConfigError", words)
+    assert node.recorder.messages("Failed")[0] == f"Error: {words}"
+    await node.kill()
