@@ -6,7 +6,6 @@ kubelet's.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -15,6 +14,12 @@ from agent.spec.errors import ConfigError
 from api import quantity
 from api.core import Container, Node, Pod, ResourceFieldSelector
 
+_UNLIMITED = ("cpu", "memory", "ephemeral-storage")
+"""Without a limit, a container may use all that the node gives to pods of these."""
+_ESCAPES = {
+    '"': '\\"', "\\": "\\\\", "\a": "\\a", "\b": "\\b", "\f": "\\f", "\n": "\\n", "\r": "\\r",
+    "\t": "\\t", "\v": "\\v",
+}  # fmt: skip
 _SUBSCRIPT = re.compile(r"metadata\.(labels|annotations)\['(.*)'\]")
 
 
@@ -78,8 +83,9 @@ def resource_field(
     kind, _, resource = selector.resource.partition(".")
     resources = container.resources
     if kind == "limits":
-        # Without a limit, a container may use all that the node gives to pods.
-        amount = resources.limits.get(resource) or place.allocatable.get(resource, "0")
+        amount = resources.limits.get(resource, "0")
+        if resource in _UNLIMITED and quantity.parse(amount).nano == 0:
+            amount = place.allocatable.get(resource, "0")
     elif kind == "requests":
         amount = resources.requests.get(resource, "0")
     else:
@@ -97,5 +103,21 @@ def _find(pod: Pod, name: str) -> Container:
 
 
 def _lines(values: Mapping[str, str]) -> str:
-    """`key="value"` per line, sorted, with Go's quoting (which JSON's is close enough to)."""
-    return "\n".join(f"{k}={json.dumps(v, ensure_ascii=False)}" for k, v in sorted(values.items()))
+    """`key="value"` per line, sorted."""
+    return "\n".join(f"{key}={_quoted(value)}" for key, value in sorted(values.items()))
+
+
+def _quoted(text: str) -> str:
+    """As Go quotes a string, because programs read the files with Go's rules (strconv.Quote)."""
+    return '"' + "".join(map(_written, text)) + '"'
+
+
+def _written(character: str) -> str:
+    if character in _ESCAPES:
+        return _ESCAPES[character]
+    if character.isprintable():
+        return character
+    code = ord(character)
+    if code < 0x80:
+        return f"\\x{code:02x}"
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"

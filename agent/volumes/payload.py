@@ -17,13 +17,17 @@ def config_map_files(
 ) -> dict[str, File]:
     data = {key: value.encode() for key, value in config_map.data.items()}
     data |= config_map.binary_data
-    return _files(data, items, mode=mode, optional=optional, what="configmap")
+    return _files(
+        data, items, mode=mode, optional=optional, what="configmap references non-existent config"
+    )
 
 
 def secret_files(
     secret: Secret, items: Sequence[KeyToPath], *, mode: int, optional: bool
 ) -> dict[str, File]:
-    return _files(secret.data, items, mode=mode, optional=optional, what="secret")
+    return _files(
+        secret.data, items, mode=mode, optional=optional, what="references non-existent secret"
+    )
 
 
 def downward_files(
@@ -58,7 +62,7 @@ def _files(
         if item.key not in data:
             if optional:
                 continue
-            raise VolumeError(f"{what} references non-existent config key: {item.key}")
+            raise VolumeError(f"{what} key: {item.key}")
         files[item.path] = File(
             content=data[item.key], mode=mode if item.mode is None else item.mode
         )

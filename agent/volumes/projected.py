@@ -25,6 +25,7 @@ from agent.volumes.payload import (
     downward_files,
     secret_files,
 )
+from api import names
 from api.core import (
     KeyToPath,
     ProjectedVolumeSource,
@@ -129,20 +130,20 @@ async def _projected(context: VolumeContext, *, source: ProjectedVolumeSource) -
     # Side by side: every pod waits for its token and for the cluster's CA. An exception of one must
     # not leave the others running unseen.
     parts = await asyncio.gather(
-        *(_part(context, part, mode) for part in source.sources), return_exceptions=True
+        *(_part(context, part, mode, number) for number, part in enumerate(source.sources)),
+        return_exceptions=True,
     )
     files: dict[str, File] = {}
     for part in parts:
         if isinstance(part, BaseException):
             raise part
-        for name, file in part.items():
-            if name in files:
-                raise VolumeError(f'path "{name}" is given by more than one source')
-            files[name] = file
+        files |= part  # of two with one name the later counts, as in Kubernetes
     return files
 
 
-async def _part(context: VolumeContext, part: VolumeProjection, mode: int) -> dict[str, File]:
+async def _part(
+    context: VolumeContext, part: VolumeProjection, mode: int, number: int
+) -> dict[str, File]:
     if (config := part.config_map) is not None:
         return await _config_map(context, config.name, config.items, mode, config.optional)
     if (hidden := part.secret) is not None:
@@ -151,10 +152,12 @@ async def _part(context: VolumeContext, part: VolumeProjection, mode: int) -> di
         return downward_files(downward.items, pod=context.pod, place=context.place, mode=mode)
     if (token := part.service_account_token) is not None:
         return {token.path: await _token(context, token, mode)}
+    if (bundle := part.cluster_trust_bundle) is not None and bundle.optional:
+        return {bundle.path: File(content=b"", mode=mode)}  # of none there is nothing to trust
     for kind in ("cluster_trust_bundle", "pod_certificate"):
         if getattr(part, kind) is not None:
-            words = kind.replace("_", " ")
-            raise VolumeError(f"projected source {words} is not supported by this agent yet")
+            field = f"projected.sources[{number}].{names.wire_name(kind)}"
+            raise VolumeError(f"{field} is not supported by this agent yet")
     return {}
 
 

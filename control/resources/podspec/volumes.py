@@ -170,6 +170,34 @@ def _projected_errors(source: ProjectedVolumeSource, path: Path) -> Iterator[Fie
                     token.expiration_seconds,
                     "may not specify a duration less than 10 minutes",
                 )
+    yield from _conflict_errors(source, path)
+
+
+def _conflict_errors(source: ProjectedVolumeSource, path: Path) -> Iterator[FieldError]:
+    """Paths that are given twice, as far as they are known: a source without items has any names."""
+    seen: set[str] = set()
+    for projection in source.sources:
+        for where, name in _given_paths(projection):
+            if where in seen:
+                yield invalid(path, name or where, "conflicting duplicate paths")
+            elif where:
+                seen.add(where)
+
+
+def _given_paths(projection: VolumeProjection) -> Iterator[tuple[str, str]]:
+    """Each path with the name of the object that it shows."""
+    for named in (projection.secret, projection.config_map):
+        if named is not None:
+            yield from ((item.path, named.name) for item in named.items)
+    if projection.downward_api is not None:
+        yield from ((item.path, "") for item in projection.downward_api.items)
+    if projection.service_account_token is not None:
+        yield projection.service_account_token.path, ""
+    if projection.cluster_trust_bundle is not None:
+        yield projection.cluster_trust_bundle.path, ""
+    if (made := projection.pod_certificate) is not None:
+        for where in (made.credential_bundle_path, made.key_path, made.certificate_chain_path):
+            yield where, ""
 
 
 def _projected_name_errors(name: str, path: Path) -> Iterator[FieldError]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from agent.spec.environment import References, command_line, environment, references_of
@@ -174,6 +176,32 @@ def test_without_a_limit_the_nodes_allocatable_counts() -> None:
     for resource, expected in (("limits.cpu", "2"), ("limits.memory", str(4 * 1024**3))):
         ref = ResourceFieldSelector(resource=resource)
         assert resource_field(ref, make_pod(), container(), PLACE) == expected
+
+
+def test_what_counts_as_without_a_limit() -> None:
+    """A limit of nothing is none; of huge pages there is none to fall back upon."""
+    place = replace(PLACE, allocatable={"cpu": "2", "hugepages-2Mi": "1Gi"})
+    spec = container(resources=ResourceRequirements(limits={"cpu": "0"}))
+    for resource, expected in (("limits.cpu", "2"), ("limits.hugepages-2Mi", "0")):
+        ref = ResourceFieldSelector(resource=resource)
+        assert resource_field(ref, make_pod(), spec, place) == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "written"),
+    [
+        ("plain", '"plain"'),
+        ('a "b" \\', r'"a \"b\" \\"'),
+        ("one\ntwo\t\r\v\a\b\f", r'"one\ntwo\t\r\v\a\b\f"'),
+        ("\0\x1f\x7f", r'"\x00\x1f\x7f"'),
+        ("é 日本 😀", '"é 日本 😀"'),
+        ("\u00a0\u200b\U000e0001", r'"\u00a0\u200b\U000e0001"'),
+    ],
+)
+def test_annotations_are_written_as_go_reads_them(value: str, written: str) -> None:
+    pod = make_pod()
+    pod.metadata.annotations = {"b": value, "a": "1"}
+    assert field("metadata.annotations", pod, PLACE) == f'a="1"\nb={written}'
 
 
 def test_another_containers_resources() -> None:

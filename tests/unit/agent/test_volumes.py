@@ -37,6 +37,7 @@ from api.core import (
     PersistentVolume,
     PersistentVolumeClaim,
     Pod,
+    PodCertificateProjection,
     PodSecurityContext,
     ProjectedVolumeSource,
     ResourceFieldSelector,
@@ -249,6 +250,24 @@ async def test_projected_sources_together(world: World) -> None:
     assert contents(path) == {"a": b"1", "pw": b"hunter2"}
 
 
+async def test_of_projected_sources_with_one_path_the_later_counts(world: World) -> None:
+    config = ConfigMapProjection(name="c", items=[KeyToPath(key="a", path="pw")])
+    sources = [
+        VolumeProjection(secret=SecretProjection(name="s")), VolumeProjection(config_map=config)
+    ]  # fmt: skip
+    path = await world.set_up(projected=ProjectedVolumeSource(sources=sources))
+    assert contents(path) == {"pw": b"1"}
+    path = await world.set_up(projected=ProjectedVolumeSource(sources=sources[::-1]))
+    assert contents(path) == {"pw": b"hunter2"}
+
+
+async def test_roots_of_trust_that_may_be_missing(world: World) -> None:
+    bundle = ClusterTrustBundleProjection(path="ca.pem", signer_name="s", optional=True)
+    sources = [VolumeProjection(cluster_trust_bundle=bundle)]
+    path = await world.set_up(projected=ProjectedVolumeSource(sources=sources))
+    assert contents(path) == {"ca.pem": b""}
+
+
 REFUSED = [
     (
         {"config_map": ConfigMapVolumeSource(name="none")},
@@ -260,7 +279,11 @@ REFUSED = [
     ),
     (
         {"config_map": ConfigMapVolumeSource(name="c", items=[KeyToPath(key="x", path="x")])},
-        "references non-existent config key: x",
+        "configmap references non-existent config key: x",
+    ),
+    (
+        {"secret": SecretVolumeSource(secret_name="s", items=[KeyToPath(key="x", path="x")])},
+        'failed for volume "v" : references non-existent secret key: x',
     ),
     (
         {"iscsi": ISCSIVolumeSource(target_portal="s", iqn="i", lun=0)},
@@ -282,15 +305,20 @@ REFUSED = [
                 ]
             )
         },
-        "projected source cluster trust bundle is not supported",
+        "projected.sources[0].clusterTrustBundle is not supported by this agent yet",
     ),
     (
         {
             "projected": ProjectedVolumeSource(
-                sources=[VolumeProjection(config_map=ConfigMapProjection(name="c"))] * 2
+                sources=[
+                    VolumeProjection(config_map=ConfigMapProjection(name="c")),
+                    VolumeProjection(
+                        pod_certificate=PodCertificateProjection(signer_name="s", key_type="k")
+                    ),
+                ]
             )
         },
-        "given by more than one source",
+        "projected.sources[1].podCertificate is not supported by this agent yet",
     ),
 ]
 

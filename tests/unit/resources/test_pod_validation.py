@@ -464,6 +464,20 @@ BROKEN: list[tuple[Change, str, str]] = [
         f"{V}[5].projected.sources[1].serviceAccountToken.expirationSeconds",
         "may not specify a duration less than 10 minutes",
     ),
+    (
+        {f"{V}[5].projected.sources[0].configMap.items": [{"key": "a", "path": "token"}]},
+        f"{V}[5].projected",
+        'Invalid value: "token": conflicting duplicate paths',
+    ),
+    (
+        {
+            f"{V}[5].projected.sources[1]": {
+                "configMap": {"name": "b", "items": [{"key": "a", "path": "x"}] * 2}
+            }
+        },
+        f"{V}[5].projected",
+        'Invalid value: "b": conflicting duplicate paths',
+    ),
     # placement
     ({"spec.nodeSelector": {"a b": "c"}}, "spec.nodeSelector", 'Invalid value: "a b"'),
     ({"spec.nodeName": "Node_1"}, "spec.nodeName", "a lowercase RFC 1123 subdomain"),
