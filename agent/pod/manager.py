@@ -44,8 +44,7 @@ from agent.resources.classweight import ClassWeight
 from agent.volumes.mounts import remove_tree
 from api.core import Pod, PodSpec
 from api.meta import ObjectMeta
-from api.pods import is_terminal, pod_requests
-from api.resources import Amounts, add
+from api.pods import is_terminal
 from base.errors import PodwrightError
 
 log = logging.getLogger(__name__)
@@ -313,7 +312,12 @@ class PodManager:
     def _add(self, pod: Pod, *, orphan: bool = False, static: bool = False) -> None:
         uid = pod.metadata.uid
         worker = PodWorker(
-            pod, self.agent, used=self._used, settled=self._settled, orphan=orphan, static=static
+            pod,
+            self.agent,
+            others=self._others,
+            settled=self._settled,
+            orphan=orphan,
+            static=static,
         )
         worker.mirror = self._mirrors.get(uid)
         records, missed = self._unclaimed.pop(uid, []), self._missed.pop(uid, set())
@@ -357,7 +361,7 @@ class PodManager:
         worker = PodWorker(
             crashed.pod,
             self.agent,
-            used=self._used,
+            others=self._others,
             settled=self._settled,
             orphan=orphan,
             static=crashed.static,
@@ -387,12 +391,18 @@ class PodManager:
         elif not self._api_seen:
             self._missed[event.labels.get(names.POD_UID, "")].add(event.id)
 
-    def _used(self, but: str) -> Amounts:
-        total: Amounts = {}
-        for uid, worker in self.workers.items():
-            if uid != but and not is_terminal(worker.pod):
-                add(total, pod_requests(worker.context.allocated_pod))
-        return total
+    def _others(self, but: str) -> list[Pod]:
+        """The pods that were let in and have not ended. One that nobody wants any more has no claim."""
+        remembered = [pod for pod in self._remembered.values() if not is_terminal(pod)]
+        return remembered + [
+            worker.context.allocated_pod
+            for uid, worker in self.workers.items()
+            if uid != but
+            and worker.admitted
+            and not worker.context.memory.removed
+            and not is_terminal(worker.pod)
+            and worker.reported.phase not in ("Succeeded", "Failed")
+        ]
 
     def _settled(self) -> bool:
         leaving = any(worker.context.memory.removed for worker in self.workers.values())

@@ -34,7 +34,7 @@ from agent.effects.context import AgentContext, PodContext, StepFailed
 from agent.effects.lastwords import termination_message
 from agent.effects.probing import Probing
 from agent.node.containergc import Dead
-from agent.pod import actions, backoff, names
+from agent.pod import actions, admission, backoff, names
 from agent.pod.actions import Action, Plan, PrepareVolumes
 from agent.pod.alarm import Alarm
 from agent.pod.allocation import Answer, judge, wants_more_or_less
@@ -52,7 +52,6 @@ from agent.volumes.base import VolumeError
 from agent.volumes.registry import PodVolumes
 from api.core import Pod, PodStatus
 from api.pods import all_containers, is_terminal
-from api.resources import Amounts
 from base.errors import PodwrightError
 
 log = logging.getLogger(__name__)
@@ -86,8 +85,12 @@ LOOK_AGAIN = 1.0
 SHORTEST_WAIT = 0.001
 """Less than a clock may be able to tell: who waits for the rest of a back-off must not turn in circles."""
 
-Used = Callable[[str], Amounts]
-"""What all pods of the node but one were admitted with, together."""
+LOOK_AGAIN = 1.0
+"""Seconds after which a pod that does not fit is judged once more, for good: its scheduler may have seen
+a change of the node, or the end of another pod, before this agent does."""
+
+Others = Callable[[str], list[Pod]]
+"""All pods that were let in and have not ended, but one, with the amounts that they were admitted with."""
 
 Settled = Callable[[], bool]
 """Whether all pods that have something of the node are wanted: none is about to give it back."""
@@ -101,7 +104,7 @@ class PodWorker:
         pod: Pod,
         agent: AgentContext,
         *,
-        used: Used,
+        others: Others,
         settled: Settled,
         orphan: bool = False,
         static: bool = False,
@@ -117,13 +120,15 @@ class PodWorker:
         )
         self.context = PodContext(agent=agent, pod=pod, memory=memory, volumes=volumes)
         volumes.fetch = partial(start.volume_image, self.context)
-        self._used = used
+        self._others = others
         self._settled = settled
         self.static = static
         """It comes from a file of the node: the API has only its mirror."""
         self.mirror: Pod | None = None
         self.turned_away: Refusal | None = None
         """Why the node takes no such pod now; set before it runs."""
+        self.admitted = bool(pod.status.start_time)
+        """It counts among those that the node has room for: now, or since an agent before this one."""
         self.reported: PodStatus = pod.status
         """The status last computed."""
         name = f"pod {pod.metadata.namespace}/{pod.metadata.name}"
@@ -220,6 +225,7 @@ class PodWorker:
     def adopt(self, records: Sequence[ContainerRecord], *, stale: Iterable[ContainerId]) -> None:
         """Containers that were there before this agent; something has happened to some of them since."""
         memory = self.context.memory
+        self.admitted = self.admitted or bool(records)
         memory.changes.note("the agent was started anew")
         for record in records:
             memory.adopted.add(record.id)
@@ -288,8 +294,10 @@ class PodWorker:
         memory.refusal = (
             self.turned_away
             or refusal(self.pod, agent.node.engine, unsafe_sysctls=agent.node.unsafe_sysctls)
+            or await self._without_room()
             or await self._without_cpus()
         )
+        self.admitted = memory.refusal is None or not memory.refusal.rejected
         if memory.refusal is not None and not memory.removed:
             self.context.warn(memory.refusal.reason, memory.refusal.message)
         try:
@@ -301,6 +309,26 @@ class PodWorker:
                 await self._alarm.wait(None if wait == float("inf") else wait)
         finally:
             self._probing.stop()
+
+    async def _without_room(self) -> Refusal | None:
+        """Let the pod in; why the node cannot. Until all that is on the node is known, it waits."""
+        looked = False
+        while not (self.admitted or self._stopping() or is_terminal(self.pod)):
+            agent = self.context.agent
+            found = admission.refusal(
+                self.pod,
+                node=agent.own(),
+                allocatable=agent.node.allocatable,
+                others=self._others(self.pod.metadata.uid),
+                static=self.static,
+            )
+            self.admitted = found is None
+            if found is not None and looked and self._settled():
+                return found
+            if found is not None:
+                looked = True
+                await agent.clock.sleep(LOOK_AGAIN)
+        return None
 
     async def _without_cpus(self) -> Refusal | None:
         """Reserve the CPUs that the pod is to have for itself; why that is not possible.
@@ -349,7 +377,8 @@ class PodWorker:
             memory.pending = None
             return
         node = self.context.agent.node
-        verdict = judge(pod, used=self._used(pod.metadata.uid), allocatable=node.allocatable)
+        used = admission.together(self._others(pod.metadata.uid))
+        verdict = judge(pod, used=used, allocatable=node.allocatable)
         if verdict.answer is Answer.ADMITTED:
             memory.allocated, memory.pending = (
                 {container.name: container.resources for container in all_containers(pod.spec)},

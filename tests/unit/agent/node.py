@@ -21,6 +21,7 @@ from agent.resources.cpumanager import CpuManager
 from agent.spec.dns import ResolvConf
 from agent.spec.facts import DeadLimits, NodeFacts
 from agent.volumes.mounts import FakeMounter
+from api.core import Node as ApiNode
 from api.core import Pod
 from base.clock import FakeClock
 from base.errors import TemporaryError
@@ -86,6 +87,9 @@ class Node:
         self.mounter = FakeMounter()
         self.recorder = FakeRecorder()
         self.cpus = CpuManager()
+        self.allocatable = {"cpu": "2", "memory": "4Gi"}
+        self.own: ApiNode | None = None
+        """The node's object, once the API has told it."""
         self.guard: TaskGuard
         self.manager: PodManager
 
@@ -142,7 +146,7 @@ class Node:
             pods_directory=self.directory / "pods",
             pause_image="pause:1",
             memory=4 * 1024**3,
-            allocatable={"cpu": "2", "memory": "4Gi"},
+            allocatable=self.allocatable,
             cluster_dns=("10.96.0.10",),
             resolv_conf=ResolvConf(nameservers=("192.0.2.53",)),
             seccomp_root=self.directory / "seccomp",
@@ -171,4 +175,5 @@ class Node:
             exec_turns=ExecTurns(clock=self.clock, guard=self.guard),
             cpus=self.cpus,
             node=facts,
+            own=lambda: self.own,
         )

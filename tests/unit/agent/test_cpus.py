@@ -266,6 +266,7 @@ def test_settings(tmp_path: Path) -> None:
 
 async def pinned(directory: Path, shape: Topology = LARGE) -> Node:
     node = Node(directory)
+    node.allocatable = {"cpu": "32", "memory": "4Gi"}
     node.cpus = static(directory, "0", shape)
     await node.boot()
     node.guard.start(Pinning(node.manager, node.cpus).run(), name="pinning")
@@ -339,6 +340,7 @@ async def test_a_finished_pod_gives_them_back(tmp_path: Path) -> None:
 async def test_what_pods_had_that_ended_without_an_agent_is_free(tmp_path: Path) -> None:
     """The next pod comes in the very list that says that the first is gone."""
     node = Node(tmp_path)
+    node.allocatable = {"cpu": "32", "memory": "4Gi"}
     node.cpus = static(tmp_path)
     node.cpus.admit(named("old", asks("14")))
     node.api.put(named("new", asks("14")))
@@ -353,6 +355,7 @@ async def test_a_pod_waits_for_cpus_of_one_that_ends_because_nobody_wants_it(
     tmp_path: Path,
 ) -> None:
     node = Node(tmp_path)
+    node.allocatable = {"cpu": "32", "memory": "4Gi"}
     node.cpus = static(tmp_path)
     await node.boot()
     node.api.put(named("old", asks("14")))

@@ -1,0 +1,262 @@
+"""Pods that the node does not take, in the kubelet's words."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agent.pod.admission import refusal
+from api.core import (
+    Affinity,
+    Container,
+    ContainerPort,
+    NodeAffinity,
+    NodeSelector,
+    NodeSelectorRequirement,
+    NodeSelectorTerm,
+    NodeSpec,
+    NodeStatus,
+    Pod,
+    ResourceRequirements,
+    Taint,
+    Toleration,
+)
+from api.core import (
+    Node as ApiNode,
+)
+from api.meta import ObjectMeta
+from tests.unit.agent.builders import container, make_pod
+from tests.unit.agent.node import Node
+from tests.unit.agent.test_node import IDENTITY
+
+ALLOCATABLE = {"cpu": "2", "memory": "4Gi", "ephemeral-storage": "10Gi", "pods": "3"}
+DRAINED = Taint(key="example.com/drained", effect="NoExecute")
+FULL = Taint(key="example.com/full", effect="NoSchedule")
+
+
+def asks(**amounts: str) -> Container:
+    named = {name.replace("__", "/").replace("_", "-"): text for name, text in amounts.items()}
+    named = {name.replace("example/", "example.com/"): text for name, text in named.items()}
+    return container(resources=ResourceRequirements(requests=named))
+
+
+def opens(port: int, ip: str = "") -> Container:
+    return container(ports=[ContainerPort(container_port=80, host_port=port, host_ip=ip)])
+
+
+def named(uid: str, *containers: Container, **more: Any) -> Pod:
+    made = make_pod(*containers, **more)
+    made.metadata.uid = made.metadata.name = uid
+    return made
+
+
+def api_node(*taints: Taint, **labels: str) -> ApiNode:
+    return ApiNode(
+        metadata=ObjectMeta(name="node", labels=labels),
+        spec=NodeSpec(taints=list(taints)),
+        status=NodeStatus(
+            node_info=IDENTITY.info,
+            allocatable={**ALLOCATABLE, "cpu": "64", "example.com/dongle": "1"},
+        ),
+    )
+
+
+def on_a_disk(kind: str) -> Affinity:
+    term = NodeSelectorTerm(
+        match_expressions=[NodeSelectorRequirement(key="disk", operator="In", values=[kind])]
+    )
+    return Affinity(
+        node_affinity=NodeAffinity(
+            required_during_scheduling_ignored_during_execution=NodeSelector(
+                node_selector_terms=[term]
+            )
+        )
+    )
+
+
+OTHERS = [named("a", asks(cpu="1500m", memory="1Gi")), named("b", opens(8080))]
+LACKS = "Node didn't have enough resource: "
+AFFINITY = "Predicate NodeAffinity failed: node(s) didn't match Pod's node affinity/selector"
+PORTS = "Predicate NodePorts failed: node(s) didn't have free ports for the requested pod ports"
+TAINT = "Predicate TaintToleration failed: node(s) had untolerated taint(s)"
+
+
+@pytest.mark.parametrize(
+    ("pod", "reason", "message"),
+    [
+        (
+            make_pod(asks(cpu="2")),
+            "OutOfcpu",
+            LACKS + "cpu, requested: 2000, used: 1500, capacity: 2000",
+        ),
+        (
+            make_pod(asks(cpu="2", memory="9Gi")),
+            "OutOfcpu",
+            LACKS + "cpu, requested: 2000, used: 1500, capacity: 2000",
+        ),
+        (
+            make_pod(asks(memory="4Gi")),
+            "OutOfmemory",
+            LACKS + "memory, requested: 4294967296, used: 1073741824, capacity: 4294967296",
+        ),
+        (
+            make_pod(asks(ephemeral_storage="11Gi")),
+            "OutOfephemeral-storage",
+            LACKS + "ephemeral-storage, requested: 11811160064, used: 0, capacity: 10737418240",
+        ),
+        (
+            make_pod(asks(example__dongle="2")),
+            "OutOfexample.com/dongle",
+            LACKS + "example.com/dongle, requested: 2, used: 0, capacity: 1",
+        ),
+        (
+            make_pod(asks(hugepages_2Mi="2Mi")),
+            "OutOfhugepages-2Mi",
+            LACKS + "hugepages-2Mi, requested: 2097152, used: 0, capacity: 0",
+        ),
+        (make_pod(node_selector={"disk": "hdd"}), "NodeAffinity", AFFINITY),
+        (make_pod(affinity=on_a_disk("hdd")), "NodeAffinity", AFFINITY),
+        (make_pod(opens(8080)), "NodePorts", PORTS),
+        (make_pod(opens(8080, "192.0.2.1")), "NodePorts", PORTS),
+        (make_pod(asks(cpu="1"), node_selector={"disk": "hdd"}), "OutOfcpu", None),
+    ],
+)
+def test_turned_away(pod: Pod, reason: str, message: str | None) -> None:
+    found = refusal(pod, node=api_node(disk="ssd"), allocatable=ALLOCATABLE, others=OTHERS)
+    assert found is not None
+    assert (found.reason, found.rejected) == (reason, True)
+    assert message is None or found.told == f"Pod was rejected: {message}"
+
+
+@pytest.mark.parametrize(
+    "pod",
+    [
+        make_pod(asks(cpu="500m", memory="3Gi")),
+        make_pod(asks(example__dongle="1")),
+        make_pod(asks(example__unheard="5")),
+        make_pod(node_selector={"disk": "ssd"}, affinity=on_a_disk("ssd")),
+        make_pod(opens(8081)),
+        make_pod(asks(cpu="2"), priority=2_000_000_000),
+    ],
+)
+def test_let_in(pod: Pod) -> None:
+    assert refusal(pod, node=api_node(disk="ssd"), allocatable=ALLOCATABLE, others=OTHERS) is None
+
+
+def test_one_pod_too_many() -> None:
+    others = [*OTHERS, named("c")]
+    found = refusal(make_pod(), node=None, allocatable=ALLOCATABLE, others=others)
+    assert found is not None and found.reason == "OutOfpods"
+    assert found.message == LACKS + "pods, requested: 1, used: 3, capacity: 3"
+
+
+def test_taints() -> None:
+    def reason(pod: Pod, *taints: Taint, static: bool = False) -> str:
+        found = refusal(
+            pod, node=api_node(*taints), allocatable=ALLOCATABLE, others=(), static=static
+        )
+        return found.told if found is not None else ""
+
+    assert reason(make_pod(), FULL, DRAINED) == f"Pod was rejected: {TAINT}"
+    assert reason(make_pod(), FULL) == "", "only the scheduler minds it"
+    assert reason(make_pod(), DRAINED, static=True) == ""
+    assert reason(make_pod(tolerations=[Toleration(operator="Exists")]), DRAINED) == ""
+
+
+def test_a_pod_of_the_nodes_own_is_not_refused_for_want_of_room() -> None:
+    large = make_pod(asks(cpu="9"))
+    assert refusal(large, node=None, allocatable=ALLOCATABLE, others=(), static=True) is None
+    elsewhere = make_pod(node_selector={"disk": "hdd"})
+    found = refusal(elsewhere, node=api_node(), allocatable=ALLOCATABLE, others=(), static=True)
+    assert found is not None and found.reason == "NodeAffinity"
+
+
+def test_without_the_nodes_object_its_labels_are_not_judged() -> None:
+    pod = make_pod(node_selector={"disk": "hdd"})
+    assert refusal(pod, node=None, allocatable=ALLOCATABLE, others=()) is None
+
+
+# On a node.
+
+
+def told(node: Node, uid: str) -> tuple[str, str]:
+    status = node.api.pod(uid).status
+    return status.phase, status.reason
+
+
+async def test_of_two_that_come_together_one_is_let_in(tmp_path: Path) -> None:
+    node = Node(tmp_path)
+    node.api.put(named("one", asks(cpu="1500m")))
+    node.api.put(named("two", asks(cpu="1500m")))
+    await node.boot()
+    await node.run(5)
+    assert sorted([told(node, "one"), told(node, "two")]) == [
+        ("Failed", "OutOfcpu"),
+        ("Running", ""),
+    ]
+    words = LACKS + "cpu, requested: 1500, used: 1500, capacity: 2000"
+    assert node.recorder.messages("OutOfcpu") == [words]
+    assert node.names() == ["POD", "web"]
+    await node.kill()
+
+
+async def test_one_that_was_refused_takes_no_room(tmp_path: Path) -> None:
+    node = Node(tmp_path)
+    await node.boot()
+    node.api.put(named("large", asks(cpu="3")))
+    await node.run(5)
+    node.api.put(named("small", asks(cpu="2")))
+    await node.run(5)
+    assert told(node, "large") == ("Failed", "OutOfcpu")
+    assert told(node, "small") == ("Running", "")
+    await node.kill()
+
+
+async def test_the_room_of_one_that_has_ended_is_free(tmp_path: Path) -> None:
+    node = Node(tmp_path)
+    await node.boot()
+    node.api.put(named("job", asks(cpu="2"), policy="Never"))
+    await node.run(1)
+    node.api.put(named("next", asks(cpu="2")))
+    await node.run(0.5)
+    node.runtime.end(node.containers("web")[0].id)
+    await node.run(5)
+    assert told(node, "job") == ("Succeeded", "")
+    assert told(node, "next") == ("Running", ""), "its scheduler saw the end before the agent did"
+    await node.kill()
+
+
+async def test_an_agent_that_is_started_anew_refuses_none_that_it_had_let_in(
+    tmp_path: Path,
+) -> None:
+    node = Node(tmp_path)
+    await node.boot()
+    node.api.put(named("old", asks(cpu="2")))
+    await node.run(2)
+    await node.manager.agent.checkpoints.flush()
+    await node.kill()
+    node.allocatable = {"cpu": "1", "memory": "4Gi"}
+    node.api.put(named("a-new-one", asks(cpu="1")))
+    await node.boot()
+    await node.run(5)
+    assert told(node, "old") == ("Running", "")
+    assert told(node, "a-new-one") == ("Failed", "OutOfcpu")
+    await node.kill()
+
+
+async def test_labels_that_the_agent_sees_a_moment_later(tmp_path: Path) -> None:
+    node = Node(tmp_path)
+    await node.boot()
+    node.own = api_node()
+    node.api.put(named("picky", container(), node_selector={"disk": "ssd"}))
+    await node.run(0.5)
+    node.own = api_node(disk="ssd")
+    await node.run(2)
+    assert told(node, "picky") == ("Running", "")
+    node.api.put(named("other", container(), node_selector={"disk": "hdd"}))
+    await node.run(3)
+    assert told(node, "other") == ("Failed", "NodeAffinity")
+    assert node.api.pod("other").status.message == f"Pod was rejected: {AFFINITY}"
+    await node.kill()
