@@ -37,6 +37,8 @@ log = logging.getLogger(__name__)
 FIRST_DELAY = 10.0
 LONGEST_DELAY = 300.0
 INSPECT_AGAIN = 10.0
+NEVER_PULL_AGAIN = 10.0
+"""Seconds until an image that is never pulled is looked for again: somebody may have loaded it."""
 
 
 class PullPolicy(enum.Enum):
@@ -216,9 +218,9 @@ class Images:
             case Decision.REFUSE:
                 text = f'Container image "{image}" is not present with pull policy of Never'
                 tell(_warning("ErrImageNeverPull", text))
-                raise ImageProblem(Reason.NEVER_PULL, text, retry_after=LONGEST_DELAY)
+                raise ImageProblem(Reason.NEVER_PULL, text, retry_after=NEVER_PULL_AGAIN)
             case Decision.WAIT if back_off is not None:
-                text = f'Back-off pulling image "{reference}"'
+                text = f'Back-off pulling image "{image}"'
                 tell(_normal("BackOff", text))
                 raise ImageProblem(
                     Reason.BACK_OFF,
@@ -228,7 +230,7 @@ class Images:
             case Decision.USE if present is not None:
                 tell(_normal("Pulled", f'Container image "{image}" already present on machine'))
                 return present
-        return await self._pull(reference, key, auths, tell)
+        return await self._pull(image, reference, key, auths, tell)
 
     async def remove(self, image: ImageRecord) -> bool:
         """Remove it, unless somebody asks for it just now. Who asks from now on sees it gone."""
@@ -272,9 +274,14 @@ class Images:
             raise ImageProblem(Reason.INVALID_NAME, text, retry_after=LONGEST_DELAY) from error
 
     async def _pull(
-        self, reference: str, key: tuple[str, str], auths: Sequence[RegistryAuth], tell: Teller
+        self,
+        image: str,
+        reference: str,
+        key: tuple[str, str],
+        auths: Sequence[RegistryAuth],
+        tell: Teller,
     ) -> ImageRecord:
-        text = f'Pulling image "{reference}"'
+        text = f'Pulling image "{image}"'
         tell(_normal("Pulling", text))
 
         def report(progress: str) -> None:
@@ -287,20 +294,20 @@ class Images:
         except EngineUnavailable:
             raise
         except RuntimeFailure as error:
-            reason, message = explain(reference, error, tried=len(auths))
+            reason, message = explain(image, error, tried=len(auths))
             now = self._clock.monotonic()
             back_off = after_failure(
                 self._back_offs.get(key), error=f"{reason.value}: {message}", now=now
             )
             self._back_offs[key] = back_off
-            tell(_warning("Failed", f'Failed to pull image "{reference}": {error.message}'))
+            tell(_warning("Failed", f'Failed to pull image "{image}": {error.message}'))
             raise ImageProblem(reason, message, retry_after=back_off.left(now)) from error
         self._back_offs.pop(key, None)
         took, in_all = _duration(pulled.took), _duration(self._clock.monotonic() - started)
         tell(
             _normal(
                 "Pulled",
-                f'Successfully pulled image "{reference}" in {took} ({in_all} including waiting). '
+                f'Successfully pulled image "{image}" in {took} ({in_all} including waiting). '
                 f"Image size: {pulled.image.size} bytes.",
             )
         )
@@ -320,14 +327,14 @@ class Images:
         return await self._pulls.get(reference, choices[-1], report)
 
 
-def explain(reference: str, error: RuntimeFailure, *, tried: int) -> tuple[Reason, str]:
+def explain(image: str, error: RuntimeFailure, *, tried: int) -> tuple[Reason, str]:
     """Why there is no image, and what a person should know of it. `tried` counts credentials."""
     if isinstance(error, RegistryUnavailable):
-        text = f"image pull failed for {reference} because the registry is unavailable"
+        text = f"image pull failed for {image} because the registry is unavailable"
         return Reason.UNAVAILABLE, f"{text}: {error.message}"
     if not isinstance(error, PullDenied):
         return Reason.PULL_FAILED, error.message
-    registry = imagereferences.parse(reference).domain
+    registry = imagereferences.parse(image).domain
     if tried:
         how = f"with the credentials for {registry} that the pod and the node have"
     else:

@@ -101,7 +101,7 @@ async def volume_image(ctx: PodContext, name: str, source: ImageVolumeSource) ->
         )
     except ImageProblem as problem:
         wait = problem.retry_after
-        if problem.reason is Reason.PULL_FAILED:
+        if problem.reason in (Reason.PULL_FAILED, Reason.UNAVAILABLE):
             wait = min(wait, SECOND_LOOK)
         ctx.warn("Failed", f"Error: {problem.reason.value}")
         raise StepFailed(problem.reason.value, problem.message, retry_in=wait) from problem

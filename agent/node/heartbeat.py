@@ -32,7 +32,7 @@ from agent.pod.alarm import Alarm
 from api import timestamps
 from api.client import Client, PatchType
 from api.coordination import Lease, LeaseSpec
-from api.core import Node, NodeStatus
+from api.core import Node, NodeSpec, NodeStatus
 from api.errors import ApiError, is_already_exists, is_not_found
 from api.meta import ObjectMeta, OwnerReference
 from base.clock import Clock
@@ -103,8 +103,11 @@ class Heartbeat:
         return {name: text for name, text in node.status.capacity.items() if name not in own}
 
     async def register(self) -> Node:
-        """Make the Node, or bring the labels of an existing one up to date."""
+        """Make the Node, or bring the labels of an existing one up to date. Where others make it, look
+        for it."""
         identity = self._identity
+        if not identity.registers:
+            return await self._take(await self._client.get(Node, identity.name))
         status = node_status(identity, self._observe(), previous=(), now=self._clock.now())
         node = Node(
             metadata=ObjectMeta(
@@ -112,18 +115,24 @@ class Heartbeat:
                 labels=dict(identity.labels),
                 annotations=dict(identity.annotations),
             ),
+            spec=NodeSpec(taints=list(identity.taints)),
             status=status,
         )
         try:
             made = await self._client.create(node)
             log.info("registered node %s", identity.name)
-            self._events.conditions((), status.conditions)
         except ApiError as error:
             if not is_already_exists(error):
                 raise
             meta = {"labels": dict(identity.labels), "annotations": dict(identity.annotations)}
             made = await self._client.patch(Node, identity.name, "", {"metadata": meta})
-            self._events.booted(made.status.node_info.boot_id, identity.info.boot_id)
+        else:
+            self._events.conditions((), status.conditions)
+        return await self._take(made)
+
+    async def _take(self, made: Node) -> Node:
+        """This is our Node from now on."""
+        self._events.booted(made.status.node_info.boot_id, self._identity.info.boot_id)
         self._uid = made.metadata.uid
         self._schedulable = not made.spec.unschedulable
         self._told, self._declared = made.status, self._declared_on(made)

@@ -49,6 +49,9 @@ def identity(
         labels=labels | dict(one.split("=", 1) for one in settings.node_label),
         annotations=CUSTOMARY | limitations(engine),
         recursive_read_only=engine.recursive_read_only,
+        taints=settings.taints(),
+        registers=settings.register_node,
+        max_images=settings.node_status_max_images,
         runtime_handlers=handlers(settings.amounts(settings.runtime_handlers), engine),
     )
 

@@ -24,9 +24,12 @@ from api.core import (
     NodeRuntimeHandlerFeatures,
     NodeStatus,
     NodeSystemInfo,
+    Taint,
 )
 
 MAX_IMAGES = 50
+MAX_NAMES = 5
+"""Of one image, digests before tags: the status is read by every scheduler."""
 ENGINE_PATIENCE = 15.0
 """Seconds that the engine may be away (a restart of its daemon) before the node is not ready."""
 
@@ -63,6 +66,12 @@ class NodeIdentity:
     annotations: Mapping[str, str] = field(default_factory=dict)
     runtime_handlers: Sequence[str] = ("",)
     recursive_read_only: bool = False
+    taints: Sequence[Taint] = ()
+    """Of the Node when it is made; afterwards they are others' affair."""
+    registers: bool = True
+    """Otherwise somebody else makes the Node."""
+    max_images: int = MAX_IMAGES
+    """How many its status names; below 0: all."""
 
 
 def node_status(
@@ -83,7 +92,7 @@ def node_status(
         ],
         daemon_endpoints=NodeDaemonEndpoints(kubelet_endpoint=DaemonEndpoint(port=identity.port)),
         node_info=identity.info,
-        images=[_image(image) for image in _largest(observed.images)],
+        images=[_image(image) for image in _largest(observed.images, identity.max_images)],
         runtime_handlers=[_handler(name, identity) for name in identity.runtime_handlers],
         features=NodeFeatures(supplemental_groups_policy=True),
     )
@@ -203,13 +212,14 @@ def _condition(said: _Said, *, previous: Sequence[NodeCondition], now: datetime)
     )
 
 
-def _largest(images: Sequence[ImageRecord]) -> list[ImageRecord]:
+def _largest(images: Sequence[ImageRecord], most: int) -> list[ImageRecord]:
     named = [image for image in images if image.tags or image.digests]
-    return sorted(named, key=lambda image: (-image.size, image.id))[:MAX_IMAGES]
+    named.sort(key=lambda image: (-image.size, image.id))
+    return named if most < 0 else named[:most]
 
 
 def _image(image: ImageRecord) -> ContainerImage:
-    return ContainerImage(names=[*image.digests, *image.tags], size_bytes=image.size)
+    return ContainerImage(names=[*image.digests, *image.tags][:MAX_NAMES], size_bytes=image.size)
 
 
 def same_but_for_heartbeats(left: NodeStatus, right: NodeStatus) -> bool:

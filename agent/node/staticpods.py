@@ -140,11 +140,15 @@ class StaticPods:
 
     async def run(self) -> None:
         """Look until cancelled."""
-        make_directory(self._directory)
+        if not self._directory.is_file():
+            make_directory(self._directory)
         watch = DirectoryWatch()
         try:
             while True:
-                with watch.watching(self._directory) as changes:
+                alone = self._directory.is_file()
+                with watch.watching(
+                    self._directory.parent if alone else self._directory
+                ) as changes:
                     self.look()
                     while await changes.wait(LOOK_EVERY) is not None:
                         self.look()
@@ -174,6 +178,9 @@ class StaticPods:
         self._changed(pods)
 
     def _files(self) -> Iterator[Path]:
+        if self._directory.is_file():  # as kubelets have it, one file may stand for the directory
+            yield self._directory
+            return
         try:
             found = sorted(self._directory.iterdir())
         except FileNotFoundError:

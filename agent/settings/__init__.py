@@ -20,8 +20,10 @@ from agent.node.shutdownorder import Period, periods
 from agent.pod.backoff import Backoff
 from agent.resources import cpusets
 from agent.settings.table import EVICTION_HARD, REGISTRY_CONFIG, SETTINGS
+from agent.settings.values import read_taint
 from agent.spec.facts import DeadLimits
-from api import quantity
+from api import nodelabels, quantity
+from api.core import Taint
 from base import settings
 from base.settings import SettingsError
 
@@ -45,6 +47,9 @@ class AgentSettings:
     node_ip: str | None = None
     static_pod_path: Path | None = None
     node_label: tuple[str, ...] = ()
+    register_node: bool = True
+    register_with_taints: tuple[str, ...] = ()
+    node_status_max_images: int = 50
     state_dir: Path
     run_dir: Path
     listen_address: str = "0.0.0.0"
@@ -122,6 +127,10 @@ class AgentSettings:
         more = self.amounts(self.eviction_minimum_reclaim)
         return [replace(one, reclaim=quantity.value(more.get(one.signal, "0"))) for one in found]
 
+    def taints(self) -> tuple[Taint, ...]:
+        """Those of the Node when it is made."""
+        return tuple(map(read_taint, self.register_with_taints))
+
     @property
     def parallel_pulls(self) -> int:
         """How many images are pulled at a time."""
@@ -191,6 +200,7 @@ def load(argv: Sequence[str], environ: Mapping[str, str]) -> AgentSettings:
             f"--image-gc-low-threshold {loaded.image_gc_low_threshold} is not below"
             f" --image-gc-high-threshold {loaded.image_gc_high_threshold}"
         )
+    _check_labels(loaded)
     _check_shutdown(loaded)
     dns = ipaddress.ip_address(loaded.cluster_dns)
     if dns not in ipaddress.ip_network(loaded.service_cidr):
@@ -198,6 +208,16 @@ def load(argv: Sequence[str], environ: Mapping[str, str]) -> AgentSettings:
             f"--cluster-dns {loaded.cluster_dns} is outside of --service-cidr {loaded.service_cidr}"
         )
     return loaded
+
+
+def _check_labels(loaded: AgentSettings) -> None:
+    keys = (one.partition("=")[0] for one in loaded.node_label)
+    if refused := sorted(key for key in keys if not nodelabels.allowed(key)):
+        raise SettingsError(
+            f"--node-label {', '.join(refused)}: a node may not give itself this label of Kubernetes",
+            hint=f"Those below {' and '.join(nodelabels.DOMAINS)} are free, as are "
+            f"{', '.join(sorted(nodelabels.WELL_KNOWN))}. `kubectl label node` sets any.",
+        )
 
 
 def _check_shutdown(loaded: AgentSettings) -> None:

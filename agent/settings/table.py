@@ -18,6 +18,7 @@ from agent.settings.values import (
     several,
     size,
     soft_threshold,
+    taint,
 )
 from agent.spec import runtimes, sysctls
 from base import log, settings
@@ -87,7 +88,7 @@ SETTINGS: tuple[Setting, ...] = (
         type=Path,
         group=_NODE,
         help="Directory of static pods: each file in it is a pod that runs here while the file is there, "
-        "with or without a control plane. Unset: none.",
+        "with or without a control plane. Or one such file. Unset: none.",
     ),
     Setting(
         name="node-label",
@@ -96,7 +97,33 @@ SETTINGS: tuple[Setting, ...] = (
         default=(),
         metavar="KEY=VALUE",
         group=_NODE,
-        help="Further label of the Node, set when it registers.",
+        help="Further label of the Node, set when it registers. Of the domains kubernetes.io and k8s.io "
+        "only those that a node may give itself, such as topology.kubernetes.io/zone.",
+    ),
+    Setting(
+        name="register-node",
+        type=settings.boolean,
+        default=True,
+        metavar="true|false",
+        group=_NODE,
+        help="Make the Node if there is none. Otherwise it is waited for until somebody has made it.",
+    ),
+    Setting(
+        name="register-with-taints",
+        type=taint,
+        repeated=True,
+        default=(),
+        metavar="KEY=VALUE:EFFECT",
+        group=_NODE,
+        help="Taint of the Node when it is made: dedicated=storage:NoSchedule.",
+    ),
+    Setting(
+        name="node-status-max-images",
+        type=any_number,
+        default=50,
+        metavar="N",
+        group=_NODE,
+        help="How many images the Node's status names, the largest first; -1: all.",
     ),
     Setting(
         name="state-dir",

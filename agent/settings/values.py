@@ -5,8 +5,11 @@ from __future__ import annotations
 
 from agent.node import eviction
 from agent.resources import cpusets
-from api import quantity
+from api import quantity, validation
+from api.core import Taint
 from base import settings
+
+_EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
 
 
 def amount(text: str) -> str:
@@ -82,7 +85,22 @@ def cpu_list(text: str) -> str:
 
 def label(text: str) -> str:
     """a label such as topology.kubernetes.io/zone=cellar"""
-    name, equals, _ = text.partition("=")
-    if not (name and equals):
+    name, equals, value = text.partition("=")
+    if not equals or validation.qualified_name(name) or validation.label_value(value):
         raise ValueError(text)
     return text
+
+
+def taint(text: str) -> str:
+    """a taint such as dedicated=storage:NoSchedule or dedicated:NoExecute"""
+    read_taint(text)
+    return text
+
+
+def read_taint(text: str) -> Taint:
+    """`KEY=VALUE:EFFECT`, or without a value `KEY:EFFECT`. Raises ValueError."""
+    both, _, effect = text.rpartition(":")
+    key, _, value = both.partition("=")
+    if validation.qualified_name(key) or validation.label_value(value) or effect not in _EFFECTS:
+        raise ValueError(text)
+    return Taint(key=key, value=value, effect=effect)

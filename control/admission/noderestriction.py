@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from api import errors
+from api import errors, nodelabels
 from api.authentication import TokenRequest
 from api.coordination import Lease
 from api.core import Node, Pod, PodSpec, ServiceAccount
@@ -19,24 +19,6 @@ from control.admission.chain import Attributes, Operation, Plugin, Reader
 from control.auth.nodes import NODE_LEASES, references
 
 _MIRROR = "kubernetes.io/config.mirror"
-_RESTRICTED = "node-restriction.kubernetes.io"
-# Labels under Kubernetes' own domains that a node may set on itself.
-_ALLOWED_LABELS = frozenset(
-    {
-        "kubernetes.io/hostname",
-        "kubernetes.io/arch",
-        "kubernetes.io/os",
-        "beta.kubernetes.io/arch",
-        "beta.kubernetes.io/os",
-        "beta.kubernetes.io/instance-type",
-        "node.kubernetes.io/instance-type",
-        "failure-domain.beta.kubernetes.io/region",
-        "failure-domain.beta.kubernetes.io/zone",
-        "topology.kubernetes.io/region",
-        "topology.kubernetes.io/zone",
-    }
-)
-_ALLOWED_DOMAINS = ("kubelet.kubernetes.io", "node.kubernetes.io")
 
 
 class NodeRestriction(Plugin):
@@ -136,27 +118,11 @@ def _node_error(request: Attributes, node: str) -> str:
     refused = sorted(
         key
         for key in before.keys() | new.metadata.labels.keys()
-        if before.get(key) != new.metadata.labels.get(key) and not label_allowed(key)
+        if before.get(key) != new.metadata.labels.get(key) and not nodelabels.allowed(key)
     )
     if refused:
         return f"is not allowed to modify labels: {', '.join(refused)}"
     return ""
-
-
-def label_allowed(key: str) -> bool:
-    """Whether a node may set or change this label of its own."""
-    domain, slash, _ = key.partition("/")
-    if not slash:
-        return True
-    if _below(domain, _RESTRICTED):
-        return False
-    if not (_below(domain, "kubernetes.io") or _below(domain, "k8s.io")):
-        return True
-    return key in _ALLOWED_LABELS or any(_below(domain, one) for one in _ALLOWED_DOMAINS)
-
-
-def _below(domain: str, parent: str) -> bool:
-    return domain == parent or domain.endswith("." + parent)
 
 
 def _pod_error(request: Attributes, node: str) -> str:

@@ -41,6 +41,7 @@ from api.core import (
     NodeCondition,
     NodeSpec,
     NodeStatus,
+    Taint,
 )
 from api.meta import ObjectMeta
 from base import pki, tls
@@ -147,11 +148,29 @@ def test_images_are_the_largest_that_have_a_name() -> None:
     assert status.images[0].names == ["i:79"]
 
 
+def test_an_image_has_no_more_than_five_names() -> None:
+    names = tuple(f"i:{n}" for n in range(9))
+    many = ImageRecord(id=ImageId("sha256:a"), tags=names, digests=("i@sha256:0",), size=1)
+    status = node_status(IDENTITY, NodeObserved(images=[many]), previous=(), now=NOW)
+    assert status.images[0].names == ["i@sha256:0", "i:0", "i:1", "i:2", "i:3"]
+
+
+@pytest.mark.parametrize(("most", "named"), [(0, 0), (2, 2), (-1, 60)])
+def test_how_many_images_are_named(most: int, named: int) -> None:
+    images = [
+        ImageRecord(id=ImageId(f"sha256:{n}"), tags=(f"i:{n}",), digests=(), size=n)
+        for n in range(60)
+    ]
+    identity = replace(IDENTITY, max_images=most)
+    status = node_status(identity, NodeObserved(images=images), previous=(), now=NOW)
+    assert len(status.images) == named
+
+
 # Heartbeats.
 
 
 class Beating:
-    def __init__(self) -> None:
+    def __init__(self, identity: NodeIdentity = IDENTITY) -> None:
         self.clock = FakeClock()
         self.api = FakeApi()
         self.guard = TaskGuard("test")
@@ -159,7 +178,7 @@ class Beating:
         self.recorder = FakeRecorder()
         self.heartbeat = Heartbeat(
             self.api,
-            IDENTITY,
+            identity,
             observe=lambda: self.observed,
             events=NodeEvents(self.recorder, "node-1"),
             clock=self.clock,
@@ -306,6 +325,38 @@ async def test_an_existing_node_keeps_what_others_put_on_it() -> None:
     node = beating.node()
     assert node.spec.pod_cidr == "10.244.1.0/24"
     assert node.metadata.labels == {"mine": "1", "kubernetes.io/hostname": "node-1"}
+    await beating.guard.close()
+
+
+async def test_a_new_node_has_its_taints_and_an_existing_one_those_of_others() -> None:
+    taint = Taint(key="dedicated", value="storage", effect="NoSchedule")
+    beating = Beating(replace(IDENTITY, taints=(taint,)))
+    await beating.start()
+    assert beating.node().spec.taints == [taint]
+    node = deepcopy(beating.node())
+    node.spec.taints = []
+    beating.api.put(node)
+    await beating.heartbeat.register()
+    assert beating.node().spec.taints == [], "somebody has taken it away"
+    await beating.guard.close()
+
+
+async def test_a_node_that_somebody_else_has_to_make() -> None:
+    beating = Beating(replace(IDENTITY, registers=False))
+    starting = beating.guard.start(beating.start(), name="start")
+    await beating.clock.run_for(60)
+    assert not starting.done() and not beating.count("create", "Node")
+    made = Node(metadata=ObjectMeta(name="node-1"), status=NodeStatus(node_info=IDENTITY.info))
+    beating.api.put(made)
+    await beating.clock.run_for(5)
+    assert starting.done()
+    assert beating.node().status.capacity == IDENTITY.capacity
+    assert beating.node().metadata.labels == {}, "that is for its maker to say"
+    beating.api.remove(Node, "node-1")
+    beating.observed = short("PIDPressure")
+    await beating.clock.run_for(60)
+    assert (Node, "", "node-1") not in beating.api.objects
+    assert not beating.count("create", "Node")
     await beating.guard.close()
 
 
@@ -542,12 +593,42 @@ def test_settings() -> None:
         (["--container-log-max-files=1"], "a whole number above 1"),
         (["--container-log-max-size=0"], "a size such as 10Mi"),
         (["--max-parallel-image-pulls=0"], "above 0"),
+        (["--node-label=rack"], "a label such as"),
+        (["--node-label=rack=a b"], "a label such as"),
+        (["--node-label=node-role.kubernetes.io/worker="], "may not give itself this label"),
+        (["--node-label=node-restriction.kubernetes.io/x=1"], "may not give itself this label"),
+        (["--register-with-taints=dedicated"], "a taint such as"),
+        (["--register-with-taints=dedicated=a:Never"], "a taint such as"),
+        (["--register-with-taints=-bad=a:NoSchedule"], "a taint such as"),
+        (["--node-status-max-images=-2"], "or -1"),
     ],
 )
 def test_wrong_settings(argv: list[str], words: str) -> None:
     with pytest.raises(SettingsError) as caught:
         load([*argv, "--config=/dev/null"], {})
     assert words in caught.value.message
+
+
+def test_settings_of_the_node_object() -> None:
+    words = ["--node-label=rack=7", "--node-label=topology.kubernetes.io/zone=cellar"]
+    words += ["--register-with-taints=dedicated=storage:NoSchedule"]
+    words += ["--register-with-taints=gone:NoExecute", "--register-node=false"]
+    words += ["--node-status-max-images=-1", "--config=/dev/null"]
+    settings = load(words, {})
+    made = identity(settings, FAKE_ENGINE, name="n", address="192.0.2.1")
+    assert made.labels["rack"] == "7"
+    assert made.labels["topology.kubernetes.io/zone"] == "cellar"
+    assert made.labels["kubernetes.io/hostname"] == "n"
+    for prefix in ("", "beta."):
+        assert made.labels[f"{prefix}kubernetes.io/os"] == "linux"
+        assert made.labels[f"{prefix}kubernetes.io/arch"] == machine.architecture()
+    assert made.taints == (
+        Taint(key="dedicated", value="storage", effect="NoSchedule"),
+        Taint(key="gone", effect="NoExecute"),
+    )
+    assert (made.registers, made.max_images) == (False, -1)
+    usual = identity(load(["--config=/dev/null"], {}), FAKE_ENGINE, name="n", address="192.0.2.1")
+    assert (usual.registers, usual.taints, usual.max_images) == (True, (), 50)
 
 
 def test_settings_of_logs_and_pulls() -> None:

@@ -226,6 +226,7 @@ def test_configz() -> None:
     words += ["--eviction-soft=nodefs.available<20%=1m30s", "--serialize-image-pulls=true"]
     words += ["--container-log-max-size=512Ki", "--container-log-max-files=3"]
     words += ["--shutdown-grace-period-by-pod-priority=1000=1m"]
+    words += ["--register-with-taints=own=1:NoSchedule", "--node-status-max-images=7"]
     settings = load(words, {})
     found = json.loads(configz.render(settings, cgroup_driver="systemd"))["kubeletconfig"]
     assert (found["kind"], found["maxPods"], found["cgroupDriver"]) == (
@@ -233,6 +234,8 @@ def test_configz() -> None:
         42,
         "systemd",
     )
+    assert found["registerWithTaints"] == [{"key": "own", "value": "1", "effect": "NoSchedule"}]
+    assert (found["registerNode"], found["nodeStatusMaxImages"]) == (True, 7)
     assert found["evictionHard"] == {"memory.available": "5%"}
     assert found["evictionSoft"] == {"nodefs.available": "20%"}
     assert found["evictionSoftGracePeriod"] == {"nodefs.available": "1m30s"}

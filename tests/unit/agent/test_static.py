@@ -20,6 +20,8 @@ from agent.pod.mirrors import MIRROR, Changes, MirrorPods, decide, mirror_of
 from api.core import Node as NodeObject
 from api.core import Pod, Toleration
 from api.meta import ObjectMeta
+from base.tasks import TaskGuard
+from tests.patience import eventually
 from tests.unit.agent.node import FakeCgroups, Node
 from tests.unit.agent.test_node import IDENTITY
 
@@ -149,6 +151,30 @@ def test_a_directory_of_files(tmp_path: Path, caplog: pytest.LogCaptureFixture) 
         tmp_path / "none", node="n", clock=Node(tmp_path).clock, changed=directory._changed
     )
     assert directory.look() == []
+
+
+async def test_one_file_instead_of_a_directory(tmp_path: Path) -> None:
+    file = tmp_path / "pod.yaml"
+    file.write_text(MANIFEST)
+    (tmp_path / "other.yaml").write_text(MANIFEST.replace("name: web,", "name: other,"))
+    directory = Directory(file)
+
+    async def hold(*names: str) -> None:
+        async def they_do() -> bool:
+            return directory.pods == list(names)
+
+        await eventually(they_do)
+
+    async with TaskGuard("test") as guard:
+        watching = guard.start(directory.source.run(), name="static pods")
+        await hold("web-n")
+        new = tmp_path / "new"
+        new.write_text(MANIFEST.replace("name: web,", "name: second,"))
+        new.rename(file)
+        await hold("second-n")
+        file.unlink()
+        await hold()
+        watching.cancel()
 
 
 # Mirrors.

@@ -164,10 +164,9 @@ async def test_a_present_image_is_used(node: Node) -> None:
 async def test_a_missing_image_is_pulled(node: Node) -> None:
     assert await node.ensure("there") == "there:latest"
     assert [event.reason for event in node.told] == ["Pulling", "Pulled"]
-    assert node.told[0].message == 'Pulling image "there:latest"'
+    assert node.told[0].message == 'Pulling image "there"', "in the words of the pod"
     assert node.last[2] == (
-        'Successfully pulled image "there:latest" in 0s (0s including waiting). '
-        "Image size: 1000000 bytes."
+        'Successfully pulled image "there" in 0s (0s including waiting). Image size: 1000000 bytes.'
     )
 
 
@@ -176,6 +175,10 @@ async def test_never(node: Node) -> None:
     text = 'Container image "there:1" is not present with pull policy of Never'
     assert (problem.reason, problem.message) == (Reason.NEVER_PULL, text)
     assert node.last == ("Warning", "ErrImageNeverPull", text)
+    assert problem.retry_after <= 15, "who loads it by hand does not want to wait"
+    node.runtime.add_image("there:1")
+    assert await node.ensure("there:1", NEVER) == "there:1"
+    assert node.pulls == 0
 
 
 async def test_a_bad_name(node: Node) -> None:
@@ -208,6 +211,24 @@ async def test_a_failed_pull_backs_off(node: Node) -> None:
     node.clock.advance(6)
     assert (await node.problem("gone:1")).retry_after == 20
     assert node.pulls == 2
+
+
+async def test_always_backs_off_though_the_image_is_there(node: Node) -> None:
+    """What the registry has may be another one by now: that was asked for."""
+    node.runtime.registry["here:1"] = RegistryUnavailable("no route to host")
+    problem = await node.problem("here:1", ALWAYS)
+    assert problem.reason is Reason.UNAVAILABLE
+    assert (await node.problem("here:1", ALWAYS)).reason is Reason.BACK_OFF
+    assert await node.ensure("here:1", IF_NOT_PRESENT) == "here:1"
+
+
+async def test_a_name_without_a_tag_is_told_as_it_was_written(node: Node) -> None:
+    problem = await node.problem("gone")
+    error = "manifest for gone:latest not found: manifest unknown"
+    assert problem.message == error
+    assert node.last == ("Warning", "Failed", f'Failed to pull image "gone": {error}')
+    waiting = await node.problem("gone")
+    assert waiting.message == f'Back-off pulling image "gone": ErrImagePull: {error}'
 
 
 async def test_success_clears_the_back_off(node: Node) -> None:

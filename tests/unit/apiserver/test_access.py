@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from api import nodelabels
 from api.core import (
     ConfigMapEnvSource,
     ConfigMapVolumeSource,
@@ -25,7 +26,6 @@ from api.core import (
     VolumeProjection,
 )
 from api.meta import ObjectMeta
-from control.admission.noderestriction import label_allowed
 from control.auth.authorization import ALLOWED, Access, Decision, SimpleAuthorizer, refusal
 from control.auth.nodes import NodeAuthorizer, own_request, references
 from control.auth.user import ANONYMOUS, User, in_process
@@ -247,7 +247,7 @@ def test_refusals_are_worded_as_kubernetes_words_them(more: dict[str, str], text
     ],
 )
 def test_labels_a_node_may_give_itself(key: str, allowed: bool) -> None:
-    assert label_allowed(key) is allowed
+    assert nodelabels.allowed(key) is allowed
 
 
 async def test_a_pod_that_the_cache_has_not_seen_yet_is_looked_for() -> None:
