@@ -48,6 +48,8 @@ from agent.probes.turns import ExecTurns
 from agent.resources import cpumanager, cpusets
 from agent.resources.cgroups import Cgroups, Layout
 from agent.resources.values import CpuMemory, cpu_shares
+from agent.server.gate import Gate
+from agent.server.nodelogs import NodeLogs
 from agent.server.server import AgentServer
 from agent.settings import AgentSettings
 from agent.spec import dns
@@ -453,6 +455,10 @@ class Agent:
             disks=DiskFigures(manager).ask,
             pages=pages.all(),
             deaths=pods.deaths,
+            gate=Gate(self.parts.name, self.parts.client, self.parts.clock),
+            node_logs=NodeLogs(
+                root=self.parts.settings.container_log_root, container_logs=pods.log_files
+            ),
         )
 
     def _pages(self) -> Pages:

@@ -6,10 +6,12 @@ Serves the agent's web server; reads the workers' memories and changes nothing.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import msgspec
 
 from agent.containers.records import ContainerId
+from agent.pod import names
 from agent.pod.manager import PodManager
 from agent.pod.observed import Seen
 from agent.pod.worker import PodWorker
@@ -23,7 +25,8 @@ from agent.server.interface import (
     previous_missing,
     waiting_to_start,
 )
-from api.core import ContainerStatus, Pod
+from api.core import Container, ContainerStatus, Pod, PodSpec
+from api.meta import ObjectMeta
 from api.pods import all_containers, ephemeral_containers
 from api.why import Death
 
@@ -83,6 +86,32 @@ class Pods:
             if not worker.context.memory.removed
         ]
 
+    def running(self) -> Sequence[Pod]:
+        """Pods of which something runs: names, and what the containers were made from."""
+        found = []
+        for worker in self._manager.workers.values():
+            records = [r for r in worker.context.memory.records.values() if r.running]
+            meta = worker.pod.metadata
+            containers = [
+                Container(name=record.labels.get(names.CONTAINER_NAME, ""), image=record.image)
+                for record in records
+                if record.labels.get(names.CONTAINER_TYPE) == names.CONTAINER
+            ]
+            if records:
+                about = ObjectMeta(name=meta.name, namespace=meta.namespace, uid=meta.uid)
+                found.append(Pod(metadata=about, spec=PodSpec(containers=containers)))
+        return found
+
+    def log_files(self) -> set[str]:
+        """Where the engine keeps the logs of this node's containers, with those of earlier rotations."""
+        return {
+            str(file)
+            for worker in self._manager.workers.values()
+            for record in worker.context.memory.records.values()
+            if record.log_path
+            for file in Path(record.log_path).parent.glob(f"{Path(record.log_path).name}*")
+        }
+
     def deaths(self, namespace: str, pod: str) -> Sequence[Death]:
         """How the containers of a pod died, the newest first."""
         return list(self._worker(namespace, pod).context.memory.deaths)
@@ -90,14 +119,14 @@ class Pods:
     def _named(self, namespace: str, pod: str, container: str) -> tuple[PodWorker, str]:
         worker = self._worker(namespace, pod)
         spec = worker.pod.spec
-        names = [c.name for c in (*all_containers(spec), *ephemeral_containers(spec))]
+        there = [c.name for c in (*all_containers(spec), *ephemeral_containers(spec))]
         if not container:
             container = worker.pod.metadata.annotations.get(DEFAULT_CONTAINER, "")
             mains = [c.name for c in worker.pod.spec.containers]
             if not container and len(mains) != 1:
-                raise container_unnamed(pod, names)
+                raise container_unnamed(pod, there)
             container = container or mains[0]
-        if container not in names:
+        if container not in there:
             raise container_missing(pod, container)
         return worker, container
 

@@ -1,8 +1,9 @@
 """Who asks the agent, and whether that is enough (pure).
 
-The agent trusts the cluster's CA and nothing else. Everything it serves amounts to being root on
-the node, so only the API server and the cluster's administrators are let in; what a user may do was
-decided by the API server, which passes the request on under its own name.
+The agent trusts the cluster's CA and nothing else. Much of what it serves amounts to being root on
+the node, so only the API server and the cluster's administrators are let in unasked; what a user may do
+was decided by the API server, which passes the request on under its own name. About everybody else the
+API server is asked (`gate.py`).
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ class Identity:
 
     name: str
     groups: frozenset[str]
+    uid: str = ""
 
     @property
     def allowed(self) -> bool:

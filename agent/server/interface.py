@@ -42,6 +42,9 @@ class PodLookup(Protocol):
     def pods(self) -> Sequence[Pod]:
         """All pods of this node with their status."""
 
+    def running(self) -> Sequence[Pod]:
+        """Those of which something runs, with no more than the engine knows of them."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Usage:

@@ -4,16 +4,15 @@ Serves a pod after step 5 of its walk. All handlers run on the agent's event loo
 (logs with follow, exec, attach, port-forward) end with their client, with the container, or when the server
 closes.
 
-Invariants: nothing is answered to a client without a certificate of the cluster's CA (401), nor to
-one that is neither the API server nor an administrator (403). Errors are Status objects, so that
-the API server can pass them on as they are.
+Invariants: nothing is answered before `gate.py` has let the client in. Errors are Status objects, so
+that the API server can pass them on as they are.
 """
 
 from __future__ import annotations
 
 import ipaddress
 import ssl
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any
 
@@ -34,7 +33,7 @@ from agent.server import (
     usage,
 )
 from agent.server.dial import Dial, dialler
-from agent.server.identity import identity
+from agent.server.gate import Gate
 from agent.server.interface import (
     Deaths,
     DiskUse,
@@ -45,8 +44,10 @@ from agent.server.interface import (
     UsageSource,
 )
 from agent.server.metrics import CONTENT_TYPE, Metrics
+from agent.server.nodelogs import NodeLogs
 from agent.server.remotecommand import Wanted
 from api import errors
+from api.core import Pod
 from api.errors import ApiError
 from api.meta import Status
 from base.clock import Clock
@@ -74,7 +75,10 @@ class AgentServer:
         disks: Callable[[], Mapping[str, DiskUse]] = dict,
         pages: Mapping[str, Page] | None = None,
         deaths: Deaths = lambda namespace, pod: (),
+        gate: Gate | None = None,
+        node_logs: NodeLogs | None = None,
     ) -> None:
+        """Without a `gate` nobody is let in but the API server and administrators."""
         self._node_name = node_name
         self._runtime = runtime
         self._pods = pods
@@ -84,11 +88,14 @@ class AgentServer:
         self._disks = disks
         self._pages = dict(pages or {})
         self._deaths = deaths
+        self._gate = gate or Gate(node_name, None, clock)
+        self._node_logs = node_logs
         self._rates = usage.Rates()
         self._runner: web.AppRunner | None = None
         self._requests = 0
         self._streams = 0
-        self._metrics = Metrics({**statistics, "server": self.statistics})
+        own = {"server": self.statistics, "gate": self._gate.statistics}
+        self._metrics = Metrics({**statistics, **own})
 
     @property
     def port(self) -> int:
@@ -117,12 +124,13 @@ class AgentServer:
             await self._runner.cleanup()
 
     def application(self) -> web.Application:
-        app = web.Application(middlewares=[self._count, _answer_errors, _let_in])
+        app = web.Application(middlewares=[self._count, _answer_errors, self._let_in])
         app.add_routes(
             [
                 web.get("/healthz", self._healthz),
                 web.get("/healthz/{check:ping|log|syncloop}", self._healthz),
-                web.get("/pods", self._list_pods),
+                *(web.get(path, self._list_pods) for path in ("/pods", "/pods/")),
+                *(web.get(path, self._list_running) for path in ("/runningpods", "/runningpods/")),
                 web.get("/stats/summary", self._summary),
                 web.get("/metrics", self._render_metrics),
                 *(web.get(path, self._page) for path in self._pages if path != "/metrics"),
@@ -134,18 +142,31 @@ class AgentServer:
                 ),
                 web.get("/portForward/{namespace}/{pod}", self._port_forward),
                 web.post("/portForward/{namespace}/{pod}", self._port_forward),
+                web.post("/checkpoint/{namespace}/{pod}/{container}", self._checkpoint),
                 web.get("/deaths/{namespace}/{pod}", self._list_deaths),
                 web.get("/dial/{namespace}/{pod}/{port}", self._dial),
             ]
         )
+        if (node_logs := self._node_logs) is not None:
+            app.add_routes(
+                [web.get(path, node_logs.serve) for path in ("/logs", "/logs/{path:.*}")]
+            )
         return app
 
     async def _healthz(self, request: web.Request) -> web.Response:
         return web.Response(text="ok")
 
     async def _list_pods(self, request: web.Request) -> web.Response:
-        body = {"kind": "PodList", "apiVersion": "v1", "metadata": {}, "items": self._pods.pods()}
-        return _json(body)
+        return _pod_list(self._pods.pods())
+
+    async def _list_running(self, request: web.Request) -> web.Response:
+        """The pods of which something runs, whoever wants them, as far as the engine knows them."""
+        return _pod_list(self._pods.running())
+
+    async def _checkpoint(self, request: web.Request) -> web.Response:
+        """Answered as the kubelet does whose runtime has no checkpoints ("Kubelet Checkpoint API")."""
+        self._pods.find_running(*_target(request))
+        raise errors.internal("the container runtime does not implement checkpoints of containers")
 
     async def _list_deaths(self, request: web.Request) -> web.Response:
         """Why containers of the pod died, for `podwright why`; no kubelet has this."""
@@ -257,6 +278,12 @@ class AgentServer:
         return dialler(pod, pid, address)
 
     @web.middleware
+    async def _let_in(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        certificate = request.get_extra_info("peercert")
+        await self._gate.admit(certificate, request.headers, request.method, request.path)
+        return await handler(request)
+
+    @web.middleware
     async def _count(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         self._requests += 1
         self._streams += 1
@@ -285,21 +312,6 @@ async def _answer_errors(request: web.Request, handler: Handler) -> web.StreamRe
         return _status(_failure(error.status, error.reason.replace(" ", ""), error.reason))
 
 
-@web.middleware
-async def _let_in(request: web.Request, handler: Handler) -> web.StreamResponse:
-    certificate = request.get_extra_info("peercert")
-    who = identity(certificate)
-    if who is None:
-        raise errors.unauthorized()
-    if not who.allowed:
-        raise _failure(
-            403,
-            "Forbidden",
-            f"Forbidden (user={who.name}, path={request.path}): not the API server",
-        )
-    return await handler(request)
-
-
 def _address(request: web.Request) -> str:
     text = request.query.get("address", "")
     try:
@@ -312,6 +324,10 @@ def _target(request: web.Request) -> tuple[str, str, str]:
     """(namespace, pod, container)"""
     match = request.match_info
     return match["namespace"], match["pod"], match["container"]
+
+
+def _pod_list(pods: Sequence[Pod]) -> web.Response:
+    return _json({"kind": "PodList", "apiVersion": "v1", "metadata": {}, "items": pods})
 
 
 def _json(body: Any) -> web.Response:

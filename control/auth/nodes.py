@@ -33,6 +33,14 @@ _READ_ALL = frozenset(
         ("node.k8s.io", "runtimeclasses"),
     }
 )
+_REVIEWS = frozenset(
+    {
+        ("authentication.k8s.io", "tokenreviews"),
+        ("authorization.k8s.io", "subjectaccessreviews"),
+        ("authorization.k8s.io", "localsubjectaccessreviews"),
+    }
+)
+"""What an agent asks about those who ask it, as the role `system:node` has it."""
 _CLAIMS = "persistentvolumeclaims"
 _REFERENCED = frozenset({"secrets", "configmaps", _CLAIMS})
 
@@ -55,6 +63,8 @@ class NodeAuthorizer:
     async def authorize(self, access: Access, node: str) -> Decision:
         if (access.group, access.resource) in _READ_ALL and access.verb in _READ:
             return NO_OPINION if access.subresource else ALLOWED  # to read is not to connect
+        if (access.group, access.resource) in _REVIEWS and access.verb == "create":
+            return ALLOWED
         if access.group == "" and access.resource in _REFERENCED:
             return await self._authorize_reference(access, node)
         if (access.group, access.resource) == ("", "persistentvolumes"):

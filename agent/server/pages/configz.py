@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from agent.node import heartbeat, pinning
+from agent.server import gate
 from agent.settings import AgentSettings
 from base.settings import duration
 
@@ -28,7 +29,20 @@ def configuration(settings: AgentSettings, cgroup_driver: str) -> dict[str, Any]
         "apiVersion": "kubelet.config.k8s.io/v1beta1",
         "address": settings.listen_address,
         "port": settings.port,
-        "authentication": {"anonymous": {"enabled": False}, "webhook": {"enabled": False}},
+        "authentication": {
+            "anonymous": {"enabled": False},
+            "webhook": {"enabled": True, "cacheTTL": go_duration(gate.KNOWN_SECONDS)},
+        },
+        "authorization": {
+            "mode": "Webhook",
+            "webhook": {
+                "cacheAuthorizedTTL": go_duration(gate.ALLOWED_SECONDS),
+                "cacheUnauthorizedTTL": go_duration(gate.REFUSED_SECONDS),
+            },
+        },
+        "enableServer": True,
+        "enableDebuggingHandlers": True,
+        "enableSystemLogHandler": True,
         "clusterDomain": settings.cluster_domain,
         "clusterDNS": [settings.cluster_dns],
         "resolvConf": str(settings.resolv_conf),

@@ -43,6 +43,9 @@ class OnePod:
     def pods(self) -> Sequence[Pod]:
         return []
 
+    def running(self) -> Sequence[Pod]:
+        return []
+
 
 class NoUsage:
     def node(self) -> Usage:

@@ -16,10 +16,13 @@ from typing import Any
 
 from agent.containers.fake import FakeRuntime
 from agent.containers.records import Channel, ContainerCreate, ContainerId, ContainerRecord
+from agent.server.gate import Gate
 from agent.server.interface import Page, PodUsage, Usage, pod_not_running
+from agent.server.nodelogs import NodeLogs
 from agent.server.pages import resource
 from agent.server.pages.exposition import CONTENT_TYPE
 from agent.server.server import AgentServer
+from api.client import HttpClient
 from api.core import Pod
 from api.why import Death
 from base import pki
@@ -114,10 +117,11 @@ class NodeAgent:
         self.deaths: list[Death] = []
         self._id = ContainerId("")
         self._server: AgentServer | None = None
+        self._client: HttpClient | None = None
         self._holder: subprocess.Popen[bytes] | None = None
         self._servers: list[asyncio.Server] = []
 
-    async def start(self, server: Server) -> None:
+    async def start(self, server: Server, *, logs: Path | None = None) -> None:
         namespaces.create_namespace(self.netns)
         inside = ["nsenter", f"--net=/run/netns/{self.netns}", "sleep", "infinity"]
         self._holder = subprocess.Popen(inside)
@@ -130,8 +134,10 @@ class NodeAgent:
             organizations=["system:nodes"],
             ip_addresses=["127.0.0.1"],
             server=True,
+            client=True,
             clock=SystemClock(),
         )
+        self._client = HttpClient(server.url, ssl_context=server.context(pair))
         self._server = AgentServer(
             node_name="n",
             runtime=self.runtime,
@@ -146,8 +152,10 @@ class NodeAgent:
                 )
             },
             deaths=lambda namespace, pod: self.deaths,
+            gate=Gate("n", self._client, SystemClock()),
+            node_logs=None if logs is None else NodeLogs(root=logs),
         )
-        tls = pki.server_context(pair, ca_pem=server.ca_pem, require_client_certificate=True)
+        tls = pki.server_context(pair, ca_pem=server.ca_pem)
         await self._server.start(host="127.0.0.1", port=0, tls=tls)
 
     async def stop(self) -> None:
@@ -155,6 +163,8 @@ class NodeAgent:
             listening.close()
         if self._server is not None:
             await self._server.close()
+        if self._client is not None:
+            await self._client.close()
         for stream in self.runtime.streams:
             await stream.close()
         if self._holder is not None:
@@ -204,6 +214,9 @@ class NodeAgent:
         return self._id
 
     def pods(self) -> Sequence[Pod]:
+        return []
+
+    def running(self) -> Sequence[Pod]:
         return []
 
 

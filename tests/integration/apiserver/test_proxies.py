@@ -8,12 +8,14 @@ import os
 import subprocess
 import uuid
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import aiohttp
 import pytest
 import pytest_asyncio
 from aiohttp import web
 
+from base import pki
 from tests.integration.apiserver.conftest import Api, Server
 from tests.integration.apiserver.nodeagent import NodeAgent
 
@@ -77,10 +79,10 @@ class App:
 
 
 @pytest_asyncio.fixture
-async def agent(server: Server) -> AsyncIterator[NodeAgent]:
+async def agent(server: Server, tmp_path: Path) -> AsyncIterator[NodeAgent]:
     made = NodeAgent()
     try:
-        await made.start(server)
+        await made.start(server, logs=tmp_path)
         yield made
     finally:
         await made.stop()
@@ -226,6 +228,42 @@ async def test_a_node_answers_as_its_agent(server: Server, api: Api, node: str) 
     assert "# TYPE node_memory_working_set_bytes gauge" in done.stdout
     code, status = await api.get(f"/api/v1/nodes/{node}:22/proxy/")
     assert (code, status["message"]) == (400, "address not allowed: 127.0.0.1")
+
+
+async def test_the_logs_of_a_node(server: Server, node: str, tmp_path: Path) -> None:
+    (tmp_path / "syslog").write_text("booted\n")
+    path = f"/api/v1/nodes/{node}/proxy/logs"
+    for shown, wanted in (("", "syslog"), ("/", "syslog"), ("/syslog", "booted\n")):
+        done = await asyncio.to_thread(server.kubectl, "get", "--raw", path + shown)
+        assert wanted in done.stdout, done.stderr
+
+
+async def test_an_agent_asks_whose_a_token_is(
+    server: Server, api: Api, agent: NodeAgent, namespace: str
+) -> None:
+    """As a collector of metrics comes to it, past the API server."""
+    accounts = f"/api/v1/namespaces/{namespace}/serviceaccounts"
+    await api.ok("POST", accounts, {"metadata": {"name": "scraper"}})
+    made = await api.ok("POST", f"{accounts}/scraper/token", {"spec": {}})
+    url, known = f"https://127.0.0.1:{agent.port}/metrics", made["status"]["token"]
+
+    async def get(token: str) -> tuple[int, str]:
+        headers, tls = (
+            {"Authorization": f"Bearer {token}"},
+            pki.client_context(ca_pem=server.ca_pem),
+        )
+        async with (
+            aiohttp.ClientSession() as session,
+            session.get(url, headers=headers, ssl=tls) as answer,
+        ):
+            return answer.status, (await answer.json())["message"]
+
+    assert await get("nobody's") == (401, "Unauthorized")
+    assert await get(known) == (
+        403,
+        f"Forbidden (user=system:serviceaccount:{namespace}:scraper, verb=get, resource=nodes, "
+        "subresource(s)=[metrics])",
+    )
 
 
 async def test_kubectl_proxy_and_raw(

@@ -58,6 +58,9 @@ class Pods:
         spec = PodSpec(containers=[Container(name="app", image="app:1")])
         return [Pod(metadata=ObjectMeta(name="web", namespace="default"), spec=spec)]
 
+    def running(self) -> Sequence[Pod]:
+        return self.pods()
+
 
 class Usages:
     def node(self) -> Usage:
@@ -198,6 +201,26 @@ async def test_healthz_and_pods(client: Client) -> None:
     pods = json.loads(body)
     assert (code, pods["kind"]) == (200, "PodList")
     assert [pod["metadata"]["name"] for pod in pods["items"]] == ["web"]
+
+
+async def test_pods_of_which_something_runs(client: Client) -> None:
+    for path in ("/runningpods", "/runningpods/"):
+        code, body = await client.get(path)
+        found = json.loads(body)
+        assert (code, found["kind"]) == (200, "PodList")
+        assert found["items"][0]["spec"]["containers"][0]["image"] == "app:1"
+
+
+async def test_checkpoints_are_refused_as_documented(client: Client) -> None:
+    """500 where the runtime has none, 404 for a container that is not there, and POST only."""
+    path = "/checkpoint/default/web/"
+    async with client.session.post(f"{client.base}{path}app") as answer:
+        said = await answer.json()
+        assert (answer.status, said["reason"]) == (500, "InternalError")
+        assert "does not implement checkpoints" in said["message"]
+    async with client.session.post(f"{client.base}{path}nobody") as answer:
+        assert answer.status == 404
+    assert (await client.get(f"{path}app"))[0] == 405
 
 
 async def test_summary_and_metrics(client: Client) -> None:

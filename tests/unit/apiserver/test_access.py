@@ -124,6 +124,8 @@ CERTIFICATES = {"group": "certificates.k8s.io", "resource": "certificatesigningr
 AUTHENTICATION = "authentication.k8s.io"
 TOKEN = {"resource": "serviceaccounts", "subresource": "token"}
 LEASES = {"group": "coordination.k8s.io", "resource": "leases"}
+TOKEN_REVIEWS = {"group": "authentication.k8s.io", "resource": "tokenreviews"}
+ACCESS_REVIEWS = {"group": "authorization.k8s.io", "resource": "subjectaccessreviews"}
 
 
 @pytest.mark.parametrize(
@@ -192,6 +194,10 @@ LEASES = {"group": "coordination.k8s.io", "resource": "leases"}
         (NODE, "update", {**LEASES, "namespace": "kube-node-lease", "name": "n2"}, False),
         (NODE, "update", {**LEASES, "namespace": "kube-system", "name": "n1"}, False),
         (NODE, "list", {"group": "apps", "resource": "deployments"}, False),
+        (NODE, "create", TOKEN_REVIEWS, True),
+        (NODE, "create", ACCESS_REVIEWS, True),
+        (NODE, "get", TOKEN_REVIEWS, False),
+        (JOINING, "create", TOKEN_REVIEWS, False),
         (User("system:node:n1"), "list", {"resource": "services"}, False),
         (User("n1", ("system:nodes",)), "list", {"resource": "services"}, False),
     ],
