@@ -10,7 +10,7 @@ import enum
 
 import msgspec
 
-from agent.pod import names
+from agent.pod import names, signals
 from agent.pod.allocation import changes
 from agent.pod.observed import (
     Hook,
@@ -39,6 +39,10 @@ from api.core import (
 )
 
 RUNTIME = "docker"
+
+MESSAGES = 12 * 1024
+"""Bytes that the termination messages of a pod may have together: each container's share is the same
+("Determine the Reason for Pod Failure")."""
 
 # An image or configuration failure explains more than the step that it holds up.
 _FAILURE_KEYS = ("image/{}", "container/{}")
@@ -80,13 +84,35 @@ def container_status(
         container_id="" if newest is None else container_id(newest),
         started=newest is not None and running and container_started(container, newest),
         volume_mounts=_mounts(container, observed),
+        stop_signal=_stop_signal(newest, known),
     )
+    _shorten(status, pod)
     admitted = observed.allocated.get(container.name)
     if admitted is not None and sort is not Sort.EPHEMERAL:
         status.allocated_resources = dict(admitted.requests)
         if running and newest is not None:
             status.resources = _in_force(pod, container, admitted, newest, known)
     return status
+
+
+def _shorten(status: ContainerStatus, pod: Pod) -> None:
+    """Cut the container's messages to its share."""
+    spec = pod.spec
+    several = len(spec.containers) + len(spec.init_containers) + len(spec.ephemeral_containers)
+    share = MESSAGES // several
+    for state in (status.state, status.last_state):
+        end = state.terminated
+        if end is not None and len(end.message.encode()) > share:
+            end.message = end.message.encode()[:share].decode(errors="ignore")
+
+
+def _stop_signal(newest: Seen | None, known: ContainerStatus | None) -> str | None:
+    """Which signal asks a container to stop (KEP-4960): its own, its image's or the engine's usual one."""
+    if newest is None or newest.unstarted:
+        return None
+    if newest.record.in_force is None:  # the engine was not asked about this one yet
+        return None if known is None else known.stop_signal
+    return signals.name(newest.record.stop_signal)
 
 
 def _is_over(pod: Pod, container: Container, observed: PodObserved, sort: Sort) -> bool:
@@ -129,6 +155,7 @@ def terminated(seen: Seen) -> ContainerStateTerminated:
     record = seen.record
     return ContainerStateTerminated(
         exit_code=record.exit_code,
+        signal=signals.behind(record.exit_code),
         reason=_end_reason(seen),
         # What the program says of itself comes first, as in Kubernetes; where it says nothing there is room.
         message=seen.message or record.error or (seen.cause if record.exit_code else ""),

@@ -8,12 +8,11 @@ into the status and an event; all of it is kept with the pod and told by `podwri
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from agent.containers.records import ContainerRecord
-from agent.pod import names
+from agent.pod import names, signals
 from agent.pod.observed import KilledFor
 from api import quantity, timestamps
 from api.core import Container, Pod
@@ -24,7 +23,6 @@ KEPT = 10
 """Deaths remembered per pod."""
 RECENT = 300.0
 """Seconds for which a change counts as "just before"."""
-_SIGNALS = {one.value: one.name for one in signal.Signals}
 
 _OURS = {
     KilledFor.LIVENESS: "the agent ended it because its liveness probe failed",
@@ -59,7 +57,7 @@ def death(scene: Scene) -> Death:
         container_id=record.id,
         restart_count=names.label_number(record.labels, names.RESTART_COUNT),
         exit_code=record.exit_code,
-        signal=_signal(record),
+        signal=signals.told(record.exit_code),
         out_of_memory=_out_of_memory(record),
         cause=cause(scene),
         memory_limit=quantity.from_bytes(scene.limit) if scene.limit else "",
@@ -81,7 +79,7 @@ def cause(scene: Scene) -> str:
         return f"{words}: {scene.complaint}" if scene.complaint else words
     if _out_of_memory(record):
         return _memory_words(scene)
-    if name := _signal(record):
+    if name := signals.told(record.exit_code):
         return f"signal {name} ended it, which this agent did not send"
     return f"its program ended with exit code {record.exit_code}"
 
@@ -103,11 +101,6 @@ def _rounded(size: int) -> str:
 
 def _out_of_memory(record: ContainerRecord) -> bool:
     return record.oom_killed and record.exit_code != 0
-
-
-def _signal(record: ContainerRecord) -> str:
-    """The signal behind an exit code; what is no signal's number a program may return as it likes."""
-    return _SIGNALS.get(record.exit_code - 128, "") if record.exit_code > 128 else ""
 
 
 def differences(before: Pod, after: Pod) -> Iterator[str]:

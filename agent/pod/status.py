@@ -19,6 +19,8 @@ from agent.pod.plan import initialized
 from api import timestamps
 from api.core import (
     Container,
+    ContainerState,
+    ContainerStateTerminated,
     ContainerStatus,
     HostIP,
     Pod,
@@ -51,6 +53,9 @@ def status(
         container_status(pod, c, observed, Sort.EPHEMERAL) for c in ephemeral_containers(pod.spec)
     ]
     end = _reported_end(pod, observed)
+    if end is not None and _got_so_far(pod, observed, previous):
+        for told in mains:
+            _account_for(told)
     phase = end.phase if end is not None else _phase(pod, inits, mains)
     ip = observed.ip if observed.reachable else ""
     if end is not None:
@@ -82,14 +87,37 @@ def _reported_end(pod: Pod, observed: PodObserved) -> Outcome | None:
     if alive:
         return None
     end = outcome(pod, observed)
-    if end is not None or not observed.containers:
+    if end is not None:
         return end
     if pod.metadata.deletion_timestamp is None:
         return None
-    # Deleted while it ran: it ends as its containers ended.
-    ends = [observed.newest(c.name) for c in pod.spec.containers]
-    good = all(seen is not None and seen.succeeded for seen in ends)
+    # Deleted before it ended ("Pod phase"): it ends as its containers ended, and failed if some never ran.
+    good = True
+    for container in pod.spec.containers:
+        seen = observed.newest(container.name)
+        if (seen is None or seen.unstarted) and f"container/{container.name}" in observed.busy:
+            return None  # it may run in a moment
+        good = good and seen is not None and seen.succeeded
     return Outcome(phase="Succeeded" if good else "Failed")
+
+
+def _got_so_far(pod: Pod, observed: PodObserved, previous: PodStatus) -> bool:
+    """Whether it had come to the main containers of a pod that was taken on at all."""
+    if observed.refusal is not None and observed.refusal.rejected:
+        return False
+    if not pod.spec.init_containers or initialized(pod, observed):
+        return True
+    return any(c.type == "Initialized" and c.status == "True" for c in previous.conditions)
+
+
+def _account_for(status: ContainerStatus) -> None:
+    """A container that never ran in a pod that has ended counts as failed, in the kubelet's words."""
+    if status.state.terminated is None and status.last_state.terminated is None:
+        message = "The container could not be located when the pod was terminated"
+        end = ContainerStateTerminated(
+            exit_code=137, reason="ContainerStatusUnknown", message=message
+        )
+        status.state = ContainerState(terminated=end)
 
 
 def _phase(pod: Pod, inits: Sequence[ContainerStatus], mains: Sequence[ContainerStatus]) -> str:
@@ -129,7 +157,7 @@ def _conditions(
             "" if refused is None else refused.reason,
             "" if refused is None else refused.message,
         ),
-        ("Initialized", *_initialized(pod, observed, phase, inits)),
+        ("Initialized", *_initialized(pod, observed, phase, inits, mains)),
         ("Ready", *_ready(pod, previous, containers_ready)),
         ("ContainersReady", *containers_ready),
         ("PodScheduled", True, "", ""),
@@ -165,11 +193,17 @@ def _resizing(pod: Pod, observed: PodObserved) -> Iterator[tuple[str, str, str]]
 
 
 def _initialized(
-    pod: Pod, observed: PodObserved, phase: str, inits: Sequence[ContainerStatus]
+    pod: Pod,
+    observed: PodObserved,
+    phase: str,
+    inits: Sequence[ContainerStatus],
+    mains: Sequence[ContainerStatus],
 ) -> tuple[bool, str, str]:
     if phase == "Succeeded":
         return True, "PodCompleted", ""
-    if not inits or initialized(pod, observed):
+    # Of a pod that has failed the sandbox is gone, and its sidecars do not run any more.
+    over = phase == "Failed" and any(observed.newest(main.name) for main in mains)
+    if not inits or over or initialized(pod, observed):
         return True, "", ""
     by_name = {c.name: c for c in pod.spec.init_containers}
     open_ = [s.name for s in inits if not _init_through(by_name[s.name], s)]

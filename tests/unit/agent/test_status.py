@@ -8,10 +8,18 @@ from datetime import timedelta
 import pytest
 
 from agent.containers.records import ContainerState as EngineState
+from agent.containers.records import InForce
 from agent.pod.observed import Hook, KilledFor, PodObserved, Probed, Refusal, Seen
 from agent.pod.status import STANDING_CONDITIONS, status
 from api import timestamps
-from api.core import Container, ContainerStatus, Pod, PodCondition, PodReadinessGate, PodStatus
+from api.core import (
+    Container,
+    ContainerStatus,
+    Pod,
+    PodCondition,
+    PodReadinessGate,
+    PodStatus,
+)
 from tests.unit.agent.builders import (
     NOW,
     UID,
@@ -119,6 +127,49 @@ def test_the_termination_message() -> None:
     ended = seen(exit_code=1, message="out of cheese")
     state = one(report(make_pod(policy="Never"), observe({"web": [ended]}))).state.terminated
     assert state is not None and state.message == "out of cheese"
+
+
+def test_messages_share_their_room() -> None:
+    mains = [container(name) for name in "abcdef"]
+    there = {one.name: [seen(one, exit_code=1, message="ä" * 4000)] for one in mains}
+    result = report(make_pod(*mains, policy="Never"), observe(there))
+    for each in result.container_statuses:
+        assert each.state.terminated is not None
+        assert len(each.state.terminated.message.encode()) == 12 * 1024 // 6
+    before = seen(exit_code=1, message="y" * 4096, restarts=0)
+    there = {"web": [seen(running=True, restarts=1), before]}
+    last = one(report(make_pod(), observe(there))).last_state.terminated
+    assert last is not None and len(last.message) == 4096, "alone it may use all of its own"
+
+
+@pytest.mark.parametrize(("code", "signal"), [(0, 0), (1, 0), (137, 9), (143, 15), (255, 0)])
+def test_the_signal_that_ended_it(code: int, signal: int) -> None:
+    result = report(make_pod(policy="Never"), observe({"web": [seen(exit_code=code)]}))
+    end = one(result).state.terminated
+    assert end is not None and (end.exit_code, end.signal) == (code, signal)
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("SIGTERM", "SIGTERM"),
+        ("quit", "SIGQUIT"),
+        ("3", "SIGQUIT"),
+        ("37", "SIGRTMIN+3"),
+        ("SIGRTMIN+3", "SIGRTMIN+3"),
+        ("0", None),
+        ("what", None),
+    ],
+)
+def test_the_signal_that_stops_it(text: str, name: str | None) -> None:
+    made = seen(running=True)
+    record = replace(made.record, stop_signal=text, in_force=InForce())
+    there = observe({"web": [replace(made, record=record)]})
+    assert one(report(make_pod(), there)).stop_signal == name
+    vague = observe({"web": [replace(made, record=replace(record, in_force=None))]})
+    known = report(make_pod(), there)
+    one(known).stop_signal = "SIGINT"
+    assert one(report(make_pod(status=known), vague)).stop_signal == "SIGINT"
 
 
 def test_a_start_error_is_told_as_message() -> None:
@@ -321,6 +372,45 @@ def test_a_deleted_pod_ends_as_its_containers_did(code: int, phase: str) -> None
     result = report(pod, observe({"web": [seen(exit_code=code)]}))
     assert result.phase == phase
     assert one(result).state.terminated is not None
+
+
+def test_a_deleted_pod_of_which_nothing_ran_has_failed() -> None:
+    pod = make_pod(A, B, deleted=True)
+    assert report(pod, observe()).phase == "Failed"
+    assert report(pod, observe({"a": [seen(A)]})).phase == "Failed", "b never ran"
+    assert report(pod, observe({"a": [seen(A)], "b": [seen(B)]})).phase == "Succeeded"
+    assert report(make_pod(A, B), observe()).phase == "Pending"
+    starting = observe({"a": [seen(A, unstarted=True)]}, busy=frozenset({"container/a"}))
+    assert report(pod, starting).phase == "Pending", "it may run in a moment"
+
+
+def test_a_container_that_never_ran_in_a_pod_that_ended_is_accounted_for() -> None:
+    pod = make_pod(A, B, active_deadline_seconds=10)
+    result = report(pod, observe({"a": [seen(A)]}, active_for=11))
+    end = one(result, "b").state.terminated
+    assert end is not None
+    assert (end.reason, end.exit_code) == ("ContainerStatusUnknown", 137)
+    assert end.message == "The container could not be located when the pod was terminated"
+    done = one(result, "a").state.terminated
+    assert done is not None and done.reason == "Completed"
+
+
+def test_main_containers_of_a_pod_that_failed_before_them_still_wait() -> None:
+    pod = make_pod(inits=[INIT], policy="Never")
+    result = report(pod, observe({"init": [seen(INIT, exit_code=1)]}))
+    assert (result.phase, waiting(result)) == ("Failed", "PodInitializing")
+    rejected = Refusal(reason="SysctlForbidden", field="x", message="no", rejected=True)
+    result = report(make_pod(), observe(up=False, refusal=rejected))
+    assert (result.phase, waiting(result)) == ("Failed", "SysctlForbidden")
+
+
+def test_a_failed_pod_with_sidecars_stays_initialized() -> None:
+    side = sidecar()
+    pod = make_pod(inits=[side], policy="Never")
+    there = {"side": [seen(side, exit_code=143)], "web": [seen(exit_code=1)]}
+    result = report(pod, replace(observe(there), sandboxes=()))
+    assert result.phase == "Failed"
+    assert condition(result, "Initialized").status == "True"
 
 
 def test_a_deleted_pod_runs_while_its_containers_do() -> None:

@@ -918,6 +918,8 @@ async def test_deleting_while_the_image_is_pulled(tmp_path: Path) -> None:
     await node.run(1)
     assert gone(node)
     assert node.runtime._containers == {}
+    last = [body for body in node.api.bodies if "status" in body][-1]["status"]
+    assert last["phase"] == "Failed", "also a pod that never ran has an end before it goes"
     await node.kill()
 
 
