@@ -13,7 +13,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ctypes
-import gc
 import logging
 import signal
 
@@ -29,6 +28,7 @@ from base import systemd
 from base.clock import Clock, SystemClock
 from base.errors import PermanentError
 from base.files import make_directory
+from base.garbage import Garbage
 from base.tasks import TaskGuard
 
 log = logging.getLogger(__name__)
@@ -41,6 +41,8 @@ _M_ARENA_MAX = -8
 
 MARGIN = 10.0
 """Seconds beside the pods' own that systemd is asked for when the machine goes down."""
+WHOLE_SECONDS = 600.0
+"""Between two collections that look at everything: some 50 ms, for what the pods of that time left."""
 
 
 def run(settings: AgentSettings) -> int:
@@ -78,6 +80,9 @@ async def _work(
     closing: contextlib.AsyncExitStack,
 ) -> Agent:
     """The start, step by step. Joining may take long, and TERM ends it at any step."""
+    garbage = Garbage()
+    garbage.install()
+    closing.callback(garbage.remove)
     name = settings.node_name or default_node_name()
     address = settings.node_ip or default_address()
     runtime = DockerRuntime(settings.docker_host, clock=clock)
@@ -99,7 +104,9 @@ async def _work(
     )
     closing.push_async_callback(agent.close)
     await agent.start()
-    _settle()
+    garbage.collect()
+    _libc.malloc_trim(0)
+    guard.start(garbage.run(clock, seconds=WHOLE_SECONDS), name="garbage")
     log.info("node %s at %s is up", name, address)
     systemd.notify("READY=1")
     return agent
@@ -115,13 +122,6 @@ async def _shut_down(agent: Agent, stop: asyncio.Event) -> None:
     ending = agent.parts.guard.start(shutdown.perform(), name="shutdown")
     again = agent.parts.guard.start(_wait(stop), name="second signal")
     await asyncio.wait((ending, again), return_when=asyncio.FIRST_COMPLETED)
-
-
-def _settle() -> None:
-    """Everything made so far stays: the collector need not look at it again."""
-    gc.collect()
-    gc.freeze()
-    _libc.malloc_trim(0)
 
 
 async def find_access(settings: AgentSettings, name: str, clock: Clock) -> Access:

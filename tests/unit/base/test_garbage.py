@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from control.garbage import Garbage
+from base.garbage import Garbage
 
 
 class Node:
