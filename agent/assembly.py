@@ -471,6 +471,8 @@ class Agent:
             usage=self._usage(),
             observer=self.observer,
             housekeeper=self.housekeeper,
+            mirrors=self.mirrors,
+            shutdown=self.shutdown,
             daemons=Daemons(settings.docker_host),
             clock=self.parts.clock,
         )

@@ -100,8 +100,9 @@ class Housekeeper:
         self._images: dict[ImageId, imagegc.Known] = {}
         self.evictions: Counter[str] = Counter()
         """Pods evicted, by what was short."""
+        self.collected: Counter[str] = Counter()
+        """Images removed, by why: for `space`, or for their `age`."""
         self._discarded = 0
-        self._removed = 0
         self._freed = 0
         self._short_of_images = False
 
@@ -109,7 +110,7 @@ class Housekeeper:
         return {
             "pods_evicted": self.evictions.total(),
             "containers_removed": self._discarded,
-            "images_removed": self._removed,
+            "images_removed": self.collected.total(),
             "image_bytes_freed": self._freed,
         }
 
@@ -208,7 +209,7 @@ class Housekeeper:
                 log.warning("image %s is not removed: %s", _name(image.tags, image.id), error)
                 continue
             log.info("image %s is removed: nobody uses it", _name(image.tags, image.id))
-            self._removed += 1
+            self.collected["age" if image.id in verdict.expired else "space"] += 1
             freed += image.size
         self._freed += freed
         if not everything:

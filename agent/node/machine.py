@@ -75,7 +75,13 @@ def system_info(engine: EngineInfo) -> NodeSystemInfo:
     """`status.nodeInfo`."""
     return NodeSystemInfo(
         machine_id=_first("/etc/machine-id", "/var/lib/dbus/machine-id"),
-        system_uuid=_first("/sys/class/dmi/id/product_uuid"),
+        # Where there is no such table, as on many ARM boards and in small virtual machines, as kubelets do.
+        system_uuid=_first(
+            "/sys/class/dmi/id/product_uuid",
+            "/proc/device-tree/system-id",
+            "/proc/device-tree/vm,uuid",
+            "/etc/machine-id",
+        ),
         boot_id=_first("/proc/sys/kernel/random/boot_id"),
         kernel_version=engine.kernel_version,
         os_image=engine.operating_system,
@@ -143,7 +149,7 @@ def processes() -> tuple[int, int]:
 def _first(*paths: str) -> str:
     for path in paths:
         try:
-            if text := Path(path).read_text().strip():
+            if text := Path(path).read_text().strip("\0 \t\n"):
                 return text
         except OSError:
             continue

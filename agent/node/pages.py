@@ -15,8 +15,10 @@ from agent.node.daemons import Daemons
 from agent.node.housekeeping import Housekeeper
 from agent.node.nodestatus import NodeIdentity
 from agent.node.observer import NodeObserver
+from agent.node.shutdown import NodeShutdown
 from agent.pod.lookup import Pods
 from agent.pod.manager import PodManager
+from agent.pod.mirrors import MirrorPods
 from agent.pod.podusage import PodsUsage
 from agent.server.interface import Machine, Page, Volume
 from agent.server.pages import cadvisor, configz, kubelet, probes, resource
@@ -39,6 +41,8 @@ class Pages:
     usage: PodsUsage
     observer: NodeObserver
     housekeeper: Housekeeper
+    mirrors: MirrorPods
+    shutdown: NodeShutdown
     daemons: Daemons
     clock: Clock
 
@@ -80,6 +84,11 @@ class Pages:
                 operations=engine.get("calls", 0.0),
                 failed_operations=engine.get("failures", 0.0),
                 evictions=self.housekeeper.evictions,
+                images_collected=self.housekeeper.collected,
+                static_pods=sum(worker.static for worker in workers),
+                mirror_pods=int(self.mirrors.statistics()["mirrors"]),
+                shutdown_began=self.shutdown.began,
+                shutdown_ended=self.shutdown.ended,
             )
         )
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 
 from agent.node.shutdownorder import Group, Period, groups
 from agent.pod.manager import PodManager
@@ -55,6 +56,9 @@ class NodeShutdown:
         self._changed = changed
         self._tell = tell
         self.active = False
+        self.began: datetime | None = None
+        """When the last one began, and when its pods had ended."""
+        self.ended: datetime | None = None
         self._over = asyncio.Event()
 
     @property
@@ -83,12 +87,14 @@ class NodeShutdown:
     async def _perform(self) -> None:
         log.warning("the machine shuts down: its pods are ended")
         self._set(True)
+        self.began, self.ended = self._clock.now(), None
         self._tell("NodeShutdown", EVENT)
         pods = {uid: worker.pod.spec.priority or 0 for uid, worker in self._workers().items()}
         for group in groups(pods, self._periods):
             if not self.active:
                 return
             await self._end(group)
+        self.ended = self._clock.now()
         await self._until(self._told, TELLING)
 
     def call_off(self) -> None:

@@ -38,6 +38,8 @@ CONFIG_SOURCE = "kubernetes.io/config.source"
 FILE = "file"
 LOOK_EVERY = 20.0
 
+_PRIORITIES = {"system-node-critical": 2_000_001_000, "system-cluster-critical": 2_000_000_000}
+"""Of the classes that every cluster has: others cannot be asked for without a server."""
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?", re.ASCII)
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", re.ASCII)
 _encoder = msgspec.json.Encoder(order="sorted")
@@ -71,6 +73,8 @@ def static_pod(body: bytes, *, path: Path, node: str, now: datetime) -> Pod:
         CONFIG_SEEN: timestamps.format(now),
     }
     pod.spec.node_name = node
+    if pod.spec.priority is None:  # what the server will put into its mirror
+        pod.spec.priority = _PRIORITIES.get(pod.spec.priority_class_name)
     default_pod_spec(pod.spec)
     default_pod_only(pod.spec)
     # It belongs to the node, whatever the node's state: no taint drives it away.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from agent.server.pages.exposition import Exposition
 from api.core import Pod
@@ -28,6 +29,15 @@ class Kubelet:
     failed_operations: float = 0.0
     evictions: Mapping[str, int] = field(default_factory=dict)
     """By the signal that was the reason."""
+    images_collected: Mapping[str, int] = field(default_factory=dict)
+    """Unused images that were removed, by why."""
+    static_pods: int = 0
+    """Of the pods."""
+    mirror_pods: int = 0
+    """Static pods as the API shows them."""
+    shutdown_began: datetime | None = None
+    """Of the machine, the last one that this agent has seen."""
+    shutdown_ended: datetime | None = None
 
 
 def render(agent: Kubelet) -> bytes:
@@ -42,7 +52,10 @@ def render(agent: Kubelet) -> bytes:
     build = {"git_version": agent.version, "major": "1", "minor": agent.version.split(".")[1]}
     tell("kubernetes_build_info", "gauge", "Which version this is; always 1", 1, **build)
     tell("kubelet_running_pods", "gauge", "Pods whose sandbox runs", agent.sandboxes)
-    tell("kubelet_desired_pods", "gauge", "Pods that are wanted here", len(agent.pods))
+    wanted = "Pods that are wanted here, static ones apart"
+    tell("kubelet_desired_pods", "gauge", wanted, len(agent.pods) - agent.static_pods, static="")
+    tell("kubelet_desired_pods", "gauge", wanted, agent.static_pods, static="true")
+    tell("kubelet_mirror_pods", "gauge", "Static pods as the API shows them", agent.mirror_pods)
     for state, count in _states(agent.pods).items():
         help_ = "Containers by state"
         tell("kubelet_running_containers", "gauge", help_, count, container_state=state)
@@ -53,6 +66,13 @@ def render(agent: Kubelet) -> bytes:
     for signal, count in agent.evictions.items():
         help_ = "Pods evicted, by what was short"
         tell("kubelet_evictions", "counter", help_, count, eviction_signal=signal)
+    for reason, count in agent.images_collected.items():
+        name, help_ = "kubelet_image_garbage_collected_total", "Images removed, by why"
+        tell(name, "counter", help_, count, reason=reason)
+    for event, moment in (("start", agent.shutdown_began), ("end", agent.shutdown_ended)):
+        help_ = f"The last graceful shutdown's {event}, in seconds since 1970"
+        seconds = 0.0 if moment is None else moment.timestamp()
+        tell(f"kubelet_graceful_shutdown_{event}_time_seconds", "gauge", help_, seconds)
     return page.render()
 
 

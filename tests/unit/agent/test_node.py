@@ -309,6 +309,13 @@ async def test_a_node_that_was_deleted_registers_anew() -> None:
     beating.observed = short("PIDPressure")
     await beating.clock.run_for(15)
     assert beating.node().metadata.name == "node-1"
+    beating.api.remove(Node, "node-1")
+    beating.api.remove(Lease, "node-1", "kube-node-lease")
+    await beating.clock.run_for(310)
+    assert beating.node().metadata.name == "node-1", "though there was nothing new to tell"
+    lease = beating.api.objects[Lease, "kube-node-lease", "node-1"]
+    assert lease.spec.holder_identity == "node-1"
+    assert lease.spec.lease_duration_seconds == 40
     await beating.guard.close()
 
 
@@ -565,6 +572,38 @@ def test_host_ports() -> None:
         HostPort(host_port=5353, container_port=53, protocol="UDP", host_ip="192.0.2.1"),
         HostPort(host_port=9090, container_port=90, protocol="TCP"),
     )
+
+
+# What it is.
+
+
+def test_what_a_node_says_of_its_machine() -> None:
+    info = machine.system_info(replace(FAKE_ENGINE, version="28.1"))
+    assert info.container_runtime_version == "docker://28.1"
+    assert info.kubelet_version == info.kube_proxy_version == machine.KUBELET_VERSION
+    assert info.operating_system == "linux"
+    assert info.kernel_version == FAKE_ENGINE.kernel_version
+    assert len(info.boot_id) == 36 and info.os_image == FAKE_ENGINE.operating_system
+    assert info.system_uuid or not info.machine_id
+
+
+def test_capacity_and_what_of_it_pods_may_use() -> None:
+    engine = replace(FAKE_ENGINE, cpus=4, memory=8 * 2**30 + 5)
+    words = ["--max-pods=30", "--system-reserved=cpu=500m", "--system-reserved=memory=1Gi"]
+    words += ["--eviction-hard=memory.available<100Mi", "--config=/dev/null"]
+    made = identity(load(words, {}), engine, name="n", address="192.0.2.1")
+    assert (made.capacity["cpu"], made.capacity["memory"]) == ("4", "8Gi")
+    assert made.capacity["pods"] == made.allocatable["pods"] == "30"
+    assert made.allocatable["cpu"] == "3500m"
+    assert made.allocatable["memory"] == f"{7 * 1024 - 100}Mi"
+    assert "ephemeral-storage" in made.allocatable
+    status = node_status(made, NodeObserved(), previous=(), now=NOW)
+    assert [(one.type, one.address) for one in status.addresses] == [
+        ("InternalIP", "192.0.2.1"),
+        ("Hostname", "n"),
+    ]
+    assert status.daemon_endpoints.kubelet_endpoint.port == 10250
+    assert status.capacity == made.capacity and status.allocatable == made.allocatable
 
 
 # Settings.

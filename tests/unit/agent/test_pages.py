@@ -211,10 +211,20 @@ def test_kubelet() -> None:
         sandboxes=1,
         operations=5,
         evictions={"memory.available": 2},
+        images_collected={"space": 3, "age": 1},
+        static_pods=1,
+        mirror_pods=1,
+        shutdown_began=datetime(2026, 1, 1, tzinfo=UTC),
     )
     found = samples(kubelet.render(agent))
     assert found["kubelet_node_name"] == [({"node": "n1"}, 1)]
     assert found["kubelet_running_pods"] == [({}, 1)]
+    assert found["kubelet_desired_pods"] == [({"static": ""}, 0), ({"static": "true"}, 1)]
+    assert found["kubelet_mirror_pods"] == [({}, 1)]
+    collected = found["kubelet_image_garbage_collected_total"]
+    assert collected == [({"reason": "space"}, 3), ({"reason": "age"}, 1)]
+    assert found["kubelet_graceful_shutdown_start_time_seconds"] == [({}, 1767225600)]
+    assert found["kubelet_graceful_shutdown_end_time_seconds"] == [({}, 0)]
     assert ({"container_state": "running"}, 1) in found["kubelet_running_containers"]
     assert found["kubelet_runtime_operations_total"] == [({}, 5)]
     assert found["kubelet_evictions_total"] == [({"eviction_signal": "memory.available"}, 2)]

@@ -61,6 +61,22 @@ def test_a_file_becomes_a_pod_of_the_node() -> None:
     assert pod.status.phase == "Pending"
 
 
+@pytest.mark.parametrize(
+    ("words", "priority"),
+    [
+        ("priorityClassName: system-node-critical", 2_000_001_000),
+        ("priorityClassName: system-cluster-critical", 2_000_000_000),
+        ("priorityClassName: system-node-critical, priority: 5", 5),
+        ("priorityClassName: mine", None),
+        ("priority: 7", 7),
+    ],
+)
+def test_priorities_that_need_no_server(words: str, priority: int | None) -> None:
+    """Graceful shutdowns go by them."""
+    made = read(MANIFEST.replace("hostNetwork: true", words.replace(", ", "\n  ")))
+    assert made.spec.priority == priority
+
+
 def test_the_uid_is_made_from_file_node_and_content() -> None:
     later = static_pod(
         MANIFEST.encode(), path=Path("/static/web.yaml"), node="Node", now=datetime.now(UTC)

@@ -9,11 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from api import timestamps
-from api.core import Node, NodeAddress, PodCondition, Service, Taint
+from api.core import Node, NodeAddress, NodeCondition, PodCondition, Service, Taint
 from base import pki
 from base.clock import FakeClock
 from control.controllers.context import NodeSettings
 from control.controllers.lifecycle.certificates import foreign_names, is_alive
+from control.controllers.nodes import health
 from control.controllers.nodes.ipam import Ranges
 from control.controllers.nodes.tainted import TaintAges
 from tests.unit.controllers.making import service
@@ -90,6 +91,44 @@ def test_after_a_restart_a_pod_is_as_old_as_its_status_says() -> None:
 
 
 RANGES = NodeSettings(cluster_cidr=IPv4Network("10.244.0.0/16"), node_cidr_mask_size=24)
+
+
+CONDITIONS = [
+    ([("Ready", "True")], set()),
+    ([("Ready", "False")], {"not-ready"}),
+    ([("Ready", "Unknown")], {"unreachable"}),
+    ([("MemoryPressure", "True")], {"memory-pressure"}),
+    ([("DiskPressure", "True"), ("PIDPressure", "True")], {"disk-pressure", "pid-pressure"}),
+    ([("NetworkUnavailable", "True")], {"network-unavailable"}),
+    ([("MemoryPressure", "Unknown"), ("DiskPressure", "False")], set()),
+    ([("KernelDeadlock", "True")], set()),
+]
+
+
+@pytest.mark.parametrize(("said", "keys"), CONDITIONS)
+@pytest.mark.parametrize("cordoned", [False, True])
+def test_taints_follow_conditions(
+    said: list[tuple[str, str]], keys: set[str], cordoned: bool
+) -> None:
+    """Only silence and unreadiness evict, and only when it is the node's turn; others' taints stay."""
+    foreign = Taint(key="dedicated", effect="NoExecute")
+    old = Taint(key="node.kubernetes.io/pid-pressure", effect="NoSchedule", time_added="then")
+    one = node("n1")
+    one.spec.taints, one.spec.unschedulable = [foreign, old], cordoned
+    one.status.conditions = [NodeCondition(type=type_, status=status) for type_, status in said]
+    wanted = {f"node.kubernetes.io/{key}" for key in keys}
+    wanted |= {"node.kubernetes.io/unschedulable"} if cordoned else set()
+    found = health.wanted_taints(one, "now", evicts=False)
+    assert found[0] == foreign
+    assert {(taint.key, taint.effect) for taint in found[1:]} == {
+        (key, "NoSchedule") for key in wanted
+    }
+    for taint in found[1:]:
+        assert taint.time_added == ("then" if taint.key == old.key else "now")
+    evicted = health.no_execute(health.wanted_taints(one, "now", evicts=True)[1:])
+    assert {taint.key for taint in evicted} == {
+        f"node.kubernetes.io/{key}" for key in keys & {"not-ready", "unreachable"}
+    }
 
 
 @pytest.mark.parametrize(
