@@ -54,6 +54,7 @@ from agent.server.server import AgentServer
 from agent.settings import AgentSettings
 from agent.spec import dns
 from agent.spec.facts import NodeFacts
+from agent.volumes.kinds import stages
 from agent.volumes.mounts import KernelMounter
 from api import quantity
 from api.client import HttpClient
@@ -252,6 +253,7 @@ class Agent:
             log_limits=settings.log_limits(),
             log_root=settings.container_log_root,
         )
+        mounter, objects = KernelMounter(), ReferencedObjects(parts.client, clock=parts.clock)
         return AgentContext(
             runtime=parts.runtime,
             images=Images(
@@ -261,14 +263,15 @@ class Agent:
                 parallel=settings.parallel_pulls,
             ),
             network=self.late_network,
-            objects=ReferencedObjects(parts.client, clock=parts.clock),
+            objects=objects,
             services=self.informers.services.items,
             cgroups=Cgroups(
                 self.layout,
                 pod_pids=max(0, settings.pod_max_pids),
                 oom_groups=not settings.single_process_oom_kill,
             ),
-            mounter=KernelMounter(),
+            mounter=mounter,
+            stages=stages(settings.state_dir / "volumes", mounter=mounter, objects=objects),
             recorder=self.recorder,
             client=parts.client,
             pusher=StatusPusher(parts.client, parts.clock, parts.guard),

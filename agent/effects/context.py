@@ -23,6 +23,7 @@ from agent.spec.facts import NodeFacts
 from agent.spec.fieldref import Place
 from agent.volumes.base import Objects
 from agent.volumes.mounts import Mounter
+from agent.volumes.persistent import Stages
 from agent.volumes.registry import PodVolumes
 from api.client import Client
 from api.core import Container, Node, Pod, Service
@@ -68,6 +69,7 @@ class AgentContext:
     services: Callable[[], Iterable[Service]]
     cgroups: Cgroups
     mounter: Mounter
+    stages: Stages
     recorder: Recorder
     client: Client
     pusher: StatusPusher

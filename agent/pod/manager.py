@@ -42,6 +42,7 @@ from agent.pod.observed import Refusal
 from agent.pod.worker import PodWorker
 from agent.resources.classweight import ClassWeight
 from agent.volumes.mounts import remove_tree
+from agent.volumes.subpath import release_subpaths
 from api.core import Pod, PodSpec
 from api.meta import ObjectMeta
 from api.pods import is_terminal
@@ -443,7 +444,7 @@ class PodManager:
         """Cgroups and directories of pods that are no more. What cannot go now may the next time."""
         cgroups, directory = self.agent.cgroups, self.agent.node.pods_directory
         try:
-            there = cgroups.pod_uids() | _folders(directory)
+            there = cgroups.pod_uids() | _folders(directory) | self.agent.stages.users()
             strays = there - self.workers.keys() - self._clearing.keys()
             loglinks.sweep(self.agent.node.log_root, set(self.workers))
         except OSError as error:
@@ -454,7 +455,7 @@ class PodManager:
         try:
             await cgroups.aside(partial(cgroups.remove_strays, strays))
             for uid in strays:
-                await self._remove_directory(directory / uid)
+                await self._remove_directory(directory / uid, uid)
                 self._clearing.pop(uid).set()
                 left.discard(uid)
         except OSError as error:
@@ -463,9 +464,11 @@ class PodManager:
             for uid in left:
                 self._clearing.pop(uid).set()
 
-    async def _remove_directory(self, path: Path) -> None:
+    async def _remove_directory(self, path: Path, uid: str) -> None:
         mounter = self.agent.mounter
         try:
+            release_subpaths(path, mounter)
+            await self.agent.stages.release(uid)
             if path.is_dir():
                 await mounter.aside(partial(remove_tree, path, mounter))
         except (PodwrightError, OSError) as error:

@@ -116,6 +116,7 @@ class PodWorker:
             agent.node.pod_directory(pod.metadata.uid),
             objects=agent.objects,
             mounter=agent.mounter,
+            stages=agent.stages,
             clock=agent.clock,
         )
         self.context = PodContext(agent=agent, pod=pod, memory=memory, volumes=volumes)

@@ -90,6 +90,14 @@ Tokens = Callable[[str, int], Awaitable[str]]
 """(audience, lifetime in seconds) → a token of the pod that is good for a while yet."""
 
 
+class Persistent(Protocol):
+    """The persistent volumes of the node (`persistent.py`)."""
+
+    async def publish(self, context: VolumeContext, volume: PersistentVolume) -> Path:
+        """The path of the volume for the context's pod. Raises VolumeError, TemporaryError."""
+        ...
+
+
 @dataclass(frozen=True, kw_only=True)
 class VolumeContext:
     """Where and for whom a volume is made."""
@@ -102,7 +110,18 @@ class VolumeContext:
     tokens: Tokens
     fetch: Fetch
     mounter: Mounter
+    persistent: Persistent
     place: Place
+
+    @property
+    def memo(self) -> Path:
+        """The file that tells what a claim led to; it is there once that was mounted."""
+        return self.directory.with_name(f".{self.directory.name}.pv.json")
+
+    @property
+    def claimed_read_only(self) -> bool:
+        claim = self.volume.persistent_volume_claim
+        return claim is not None and claim.read_only
 
     @property
     def group(self) -> int | None:

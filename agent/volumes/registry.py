@@ -17,6 +17,7 @@ from agent.volumes import atomic, claim, empty_dir, host_path, image, nfs, proje
 from agent.volumes.base import Fetch, Objects, VolumeContext, VolumeError, VolumeType
 from agent.volumes.mounts import Mounter
 from agent.volumes.outside import DoesNotAnswer
+from agent.volumes.persistent import StageError, Stages
 from agent.volumes.tokens import PodTokens
 from api import names
 from api.core import ImageVolumeSource, Pod, Volume
@@ -117,11 +118,6 @@ async def _no_images(name: str, source: ImageVolumeSource) -> ImageRecord:
     raise VolumeError(f'nobody can fetch image "{source.reference}"')
 
 
-def _claimed_read_only(volume: Volume) -> bool:
-    source = volume.persistent_volume_claim
-    return source is not None and source.read_only
-
-
 class PodVolumes:
     """The volumes of one pod."""
 
@@ -131,6 +127,7 @@ class PodVolumes:
         *,
         objects: Objects,
         mounter: Mounter,
+        stages: Stages,
         clock: Clock | None = None,
         fetch: Fetch | None = None,
     ) -> None:
@@ -138,6 +135,7 @@ class PodVolumes:
         self._objects = objects
         self._tokens = PodTokens(objects, clock or SystemClock())
         self._mounter = mounter
+        self._stages = stages
         self.fetch = fetch or _no_images
         self.paths: dict[str, Path] = {}
         self.read_only: set[str] = set()
@@ -158,7 +156,7 @@ class PodVolumes:
             return_exceptions=True,
         )
         for (kind, volume), result in zip(due, results, strict=True):
-            if isinstance(result, VolumeError):
+            if isinstance(result, VolumeError) and not isinstance(result, StageError):
                 words = f'MountVolume.SetUp failed for volume "{volume.name}" : {result.message}'
                 raise VolumeError(words) from result
             if isinstance(result, DoesNotAnswer):
@@ -169,7 +167,7 @@ class PodVolumes:
             self.paths[volume.name] = result
             if kind.live:
                 self._live.add(volume.name)
-            if kind.read_only or _claimed_read_only(volume):
+            if kind.read_only or self._context(pod, volume, place).claimed_read_only:
                 self.read_only.add(volume.name)
             if kind.sealed:
                 self.sealed.add(volume.name)
@@ -180,6 +178,7 @@ class PodVolumes:
 
     async def tear_down(self, pod: Pod, place: Place) -> None:
         """Unmount and remove everything."""
+        await self._stages.release(pod.metadata.uid)
         for volume in pod.spec.volumes:
             try:
                 kind = volume_type(volume)
@@ -207,6 +206,7 @@ class PodVolumes:
             objects=self._objects,
             tokens=partial(self._tokens.get, pod),
             mounter=self._mounter,
+            persistent=self._stages,
             fetch=self.fetch,
             place=place,
         )

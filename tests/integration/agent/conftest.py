@@ -30,6 +30,7 @@ from agent.resources.cpumanager import CpuManager
 from agent.resources.values import CpuMemory
 from agent.spec.dns import ResolvConf
 from agent.spec.facts import NodeFacts
+from agent.volumes.kinds import stages
 from agent.volumes.mounts import KernelMounter, remove_tree
 from api.core import ContainerStatus, Pod
 from base.clock import SystemClock
@@ -190,14 +191,16 @@ class RealNode:
             log_root=self.directory / "log",
             seccomp_root=self.directory / "seccomp",
         )
+        mounter, objects = KernelMounter(), ReferencedObjects(self.api, clock=self.clock)
         return AgentContext(
             runtime=self.runtime,
             images=Images(self.runtime, clock=self.clock, guard=self.guard),
             network=self.network,
-            objects=ReferencedObjects(self.api, clock=self.clock),
+            objects=objects,
             services=lambda: (),
             cgroups=self.cgroups,
-            mounter=KernelMounter(),
+            mounter=mounter,
+            stages=stages(self.directory / "volumes", mounter=mounter, objects=objects),
             recorder=self.recorder,
             client=self.api,
             pusher=StatusPusher(self.api, self.clock, self.guard),

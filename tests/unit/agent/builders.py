@@ -5,11 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from agent.containers.records import ContainerId, ContainerRecord, ContainerState, ImageId
 from agent.pod import names
 from agent.pod.observed import Failure, Hook, KilledFor, PodObserved, Probed, Seen
+from agent.volumes.base import Objects
+from agent.volumes.kinds import stages
+from agent.volumes.mounts import Mounter
+from agent.volumes.registry import PodVolumes
 from api.core import (
     Container,
     ExecAction,
@@ -21,6 +26,7 @@ from api.core import (
     Probe,
 )
 from api.meta import ObjectMeta
+from base.clock import Clock
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 UID = "11111111-2222-3333-4444-555555555555"
@@ -71,6 +77,14 @@ def make_pod(
         ),
         status=status or PodStatus(phase=phase),
     )
+
+
+def pod_volumes(
+    directory: Path, objects: Objects, mounter: Mounter, *, clock: Clock | None = None
+) -> PodVolumes:
+    """Those of a pod whose directory this is."""
+    shared = stages(directory / "of-the-node", mounter=mounter, objects=objects)
+    return PodVolumes(directory, objects=objects, mounter=mounter, stages=shared, clock=clock)
 
 
 def sandbox(

@@ -20,7 +20,9 @@ from agent.resources.cgroups import Cgroups, Layout
 from agent.resources.cpumanager import CpuManager
 from agent.spec.dns import ResolvConf
 from agent.spec.facts import DeadLimits, NodeFacts
+from agent.volumes.kinds import KINDS
 from agent.volumes.mounts import FakeMounter
+from agent.volumes.persistent import Stages
 from api.core import Node as ApiNode
 from api.core import Pod
 from base.clock import FakeClock
@@ -78,6 +80,7 @@ class Node:
     ) -> None:
         self.handlers = handlers or {}
         self.dead_limits = DeadLimits()
+        self.kinds = KINDS
         self.directory = directory
         self.clock = FakeClock()
         self.api = FakeApi()
@@ -158,14 +161,21 @@ class Node:
         from agent.resources.values import CpuMemory
 
         cgroups.ensure_root(CpuMemory())
+        objects = ReferencedObjects(self.api, clock=self.clock)
         return AgentContext(
             runtime=self.runtime,
             images=Images(self.runtime, clock=self.clock, guard=self.guard),
             network=self.network,
-            objects=ReferencedObjects(self.api, clock=self.clock),
+            objects=objects,
             services=lambda: (),
             cgroups=cgroups,
             mounter=self.mounter,
+            stages=Stages(
+                self.directory / "volumes",
+                kinds=self.kinds,
+                mounter=self.mounter,
+                objects=objects,
+            ),
             recorder=self.recorder,
             client=self.api,
             pusher=StatusPusher(self.api, self.clock, self.guard),

@@ -13,10 +13,9 @@ import pytest
 from agent.containers.records import Device
 from agent.node.nodestatus import NodeObserved, node_status
 from agent.volumes.base import IssuedToken, VolumeError
-from agent.volumes.claim import SOURCES
+from agent.volumes.kinds import KINDS
 from agent.volumes.mounts import FakeMounter
 from agent.volumes.ownership import own_tree
-from agent.volumes.registry import PodVolumes
 from api.core import (
     ConfigMap,
     Container,
@@ -50,7 +49,7 @@ from api.names import wire_name
 from api.node import RuntimeClass
 from base.errors import TemporaryError
 from control.resources.compatibility import PERSISTENT
-from tests.unit.agent.builders import NOW, UID, container, make_pod
+from tests.unit.agent.builders import NOW, UID, container, make_pod, pod_volumes
 from tests.unit.agent.node import Node
 from tests.unit.agent.test_node import IDENTITY
 from tests.unit.agent.test_volumes import PLACE
@@ -107,7 +106,7 @@ class World:
         self.restart()
 
     def restart(self) -> None:
-        self.volumes = PodVolumes(self.directory, objects=self.objects, mounter=self.mounter)
+        self.volumes = pod_volumes(self.directory, self.objects, self.mounter)
 
     async def set_up(self, *, pod: dict[str, Any] | None = None, **source: Any) -> Path:
         if not source:
@@ -127,7 +126,7 @@ def world(tmp_path: Path) -> World:
 
 
 def test_what_is_mounted_is_what_users_are_told() -> None:
-    assert {wire_name(field) for field in SOURCES} == set(PERSISTENT)
+    assert {wire_name(kind.field) for kind in KINDS} == set(PERSISTENT)
 
 
 async def test_a_claim_of_a_folder_of_the_node(world: World, tmp_path: Path) -> None:

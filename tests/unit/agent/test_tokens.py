@@ -14,7 +14,6 @@ from agent.node.objects import ReferencedObjects
 from agent.spec.fieldref import Place
 from agent.volumes.base import VolumeError
 from agent.volumes.mounts import FakeMounter
-from agent.volumes.registry import PodVolumes
 from agent.volumes.tokens import JITTER, LONGEST, PodTokens, renew_after
 from api import errors
 from api.authentication import TokenRequest
@@ -35,7 +34,7 @@ from api.meta import ObjectMeta
 from api.scheme import resource_of
 from base.clock import FakeClock
 from base.errors import TemporaryError
-from tests.unit.agent.builders import UID, container, make_pod
+from tests.unit.agent.builders import UID, container, make_pod, pod_volumes
 from tests.unit.agent.fakeapi import FakeApi
 
 HOUR = 3607
@@ -54,9 +53,7 @@ class World:
             )
         )
         self.mounter = FakeMounter()
-        self.volumes = PodVolumes(
-            directory, objects=self.objects, mounter=self.mounter, clock=self.clock
-        )
+        self.volumes = pod_volumes(directory, self.objects, self.mounter, clock=self.clock)
         self._issue = self.api.create_subresource
         self.api.create_subresource = self._create  # type: ignore[method-assign]
 
@@ -149,7 +146,7 @@ async def test_an_agent_that_was_restarted_leaves_what_is_there(
 ) -> None:
     path = await world.set_up()
     world.api.down = True
-    after = PodVolumes(tmp_path, objects=world.objects, mounter=world.mounter, clock=world.clock)
+    after = pod_volumes(tmp_path, world.objects, world.mounter, clock=world.clock)
     await after.set_up(a_pod(), PLACE)
     assert (path / "token").read_text() == "token-1"
 

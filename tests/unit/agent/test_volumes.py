@@ -20,7 +20,7 @@ from agent.volumes import atomic
 from agent.volumes.atomic import File
 from agent.volumes.base import IssuedToken, VolumeError
 from agent.volumes.mounts import FakeMounter, KernelMounter, remove_tree
-from agent.volumes.registry import TYPES, PodVolumes, volume_type
+from agent.volumes.registry import TYPES, volume_type
 from agent.volumes.subpath import _open_inside, bind_subpath
 from api.core import (
     ClusterTrustBundleProjection,
@@ -51,7 +51,7 @@ from api.core import (
 from api.meta import ObjectMeta
 from api.node import RuntimeClass
 from base.errors import TemporaryError
-from tests.unit.agent.builders import UID, container, make_pod
+from tests.unit.agent.builders import UID, container, make_pod, pod_volumes
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 PLACE = Place(node="n", host_ip="192.0.2.1", allocatable={"cpu": "2", "memory": "3Gi"})
@@ -99,7 +99,7 @@ class World:
             secrets={"s": Secret(metadata=ObjectMeta(name="s"), data={"pw": b"hunter2"})},
         )
         self.mounter = FakeMounter()
-        self.volumes = PodVolumes(directory, objects=self.objects, mounter=self.mounter)
+        self.volumes = pod_volumes(directory, self.objects, self.mounter)
 
     async def set_up(self, **source: object) -> Path:
         pod = make_pod(volumes=[Volume(name="v", **source)])  # type: ignore[arg-type]
