@@ -431,7 +431,8 @@ class Agent:
             tls.use_pair(context, await first.get(), ca_pem=access.ca_pem)
 
     def _server(self) -> AgentServer:
-        manager, pages = self.manager, self._pages()
+        manager, disks = self.manager, DiskFigures(self.manager)
+        pages = self._pages(disks)
         pods = Pods(manager)
         return AgentServer(
             node_name=self.parts.name,
@@ -455,7 +456,7 @@ class Agent:
             },
             clock=self.parts.clock,
             machine=pages.machine,
-            disks=DiskFigures(manager).ask,
+            disks=disks.ask,
             pages=pages.all(),
             deaths=pods.deaths,
             gate=Gate(self.parts.name, self.parts.client, self.parts.clock),
@@ -464,7 +465,7 @@ class Agent:
             ),
         )
 
-    def _pages(self) -> Pages:
+    def _pages(self, disks: DiskFigures) -> Pages:
         settings = self.parts.settings
         return Pages(
             settings=settings,
@@ -477,11 +478,15 @@ class Agent:
             mirrors=self.mirrors,
             shutdown=self.shutdown,
             daemons=Daemons(settings.docker_host),
+            disks=disks,
             clock=self.parts.clock,
         )
 
     def _usage(self) -> PodsUsage:
-        return PodsUsage(self.manager, version=self.layout.version)
+        settings = self.parts.settings
+        declared = settings.amounts(settings.capacity).keys() & {"cpu", "memory"}
+        alone = settings.cgroup_root == "/" and not declared
+        return PodsUsage(self.manager, version=self.layout.version, alone=alone)
 
 
 def _informers(parts: Parts) -> _Informers:

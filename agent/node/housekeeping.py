@@ -319,7 +319,7 @@ def _candidate(pod: Pod, usage: PodUsage | None, disk: PodDisk | None) -> Candid
     requests = pod_requests(pod)
     used = {}
     if usage is not None:
-        used = {"memory": usage.usage.working_set, "pids": usage.counters.processes}
+        used = {"memory": usage.usage.working_set, "pids": usage.counters.threads}
     if disk is not None:
         used |= {"ephemeral-storage": disk.total, "inodes": disk.inodes}
     annotations = pod.metadata.annotations

@@ -131,6 +131,16 @@ def available_memory() -> int:
     return 0
 
 
+def swap() -> tuple[int, int]:
+    """Bytes of swap, and how many of them are free."""
+    found = {"SwapTotal": 0, "SwapFree": 0}
+    for line in Path("/proc/meminfo").read_text().splitlines():
+        name, _, rest = line.partition(":")
+        if name in found:
+            found[name] = int(rest.split()[0]) * 1024
+    return found["SwapTotal"], found["SwapFree"]
+
+
 def booted() -> datetime | None:
     """When the kernel started, by its own account."""
     for line in Path("/proc/stat").read_text().splitlines():

@@ -12,6 +12,7 @@ from pathlib import Path
 from agent.containers.records import EngineInfo
 from agent.node import machine
 from agent.node.daemons import Daemons
+from agent.node.diskfigures import DiskFigures
 from agent.node.housekeeping import Housekeeper
 from agent.node.nodestatus import NodeIdentity
 from agent.node.observer import NodeObserver
@@ -44,6 +45,7 @@ class Pages:
     mirrors: MirrorPods
     shutdown: NodeShutdown
     daemons: Daemons
+    disks: DiskFigures
     clock: Clock
 
     def all(self) -> dict[str, Page]:
@@ -59,7 +61,11 @@ class Pages:
     def machine(self) -> Machine:
         """The node besides its pods."""
         running, most = machine.processes()
+        swap, swap_free = machine.swap()
         return Machine(
+            swap=swap,
+            swap_free=swap_free,
+            interfaces=self.usage.interfaces(),
             started=machine.booted(),
             available_memory=self.observer.available_memory(),
             processes=running,
@@ -83,6 +89,7 @@ class Pages:
                 ),
                 operations=engine.get("calls", 0.0),
                 failed_operations=engine.get("failures", 0.0),
+                claims=self._claims(),
                 evictions=self.housekeeper.evictions,
                 images_collected=self.housekeeper.collected,
                 static_pods=sum(worker.static for worker in workers),
@@ -94,13 +101,38 @@ class Pages:
 
     def _cadvisor(self) -> bytes:
         capacity = self.identity.capacity
+        info = self.identity.info
         size = Size(
-            cpus=quantity.milli(capacity["cpu"]) / 1000, memory=quantity.value(capacity["memory"])
+            cpus=quantity.milli(capacity["cpu"]) / 1000,
+            memory=quantity.value(capacity["memory"]),
+            swap=machine.swap()[0],
+            names={
+                "boot_id": info.boot_id,
+                "machine_id": info.machine_id,
+                "system_uuid": info.system_uuid,
+            },
         )
-        return cadvisor.render(self.usage.pods(facts=True), size, self.clock.now())
+        pods, wholes = self.usage.pods(facts=True), self.usage.wholes()
+        return cadvisor.render(pods, size, self.clock.now(), wholes)
 
     def _resource(self) -> bytes:
-        return resource.render(self.usage.node(), self.usage.pods(facts=True), self.clock.now())
+        swap, swap_free = machine.swap()
+        return resource.render(
+            self.usage.node(),
+            self.usage.pods(facts=True),
+            self.clock.now(),
+            swap=swap - swap_free,
+        )
+
+    def _claims(self) -> list[tuple[str, str, Volume]]:
+        """Each claim once, whoever shares it; what was found last."""
+        workers, found = self.manager.workers, dict[tuple[str, str], Volume]()
+        for uid, use in self.disks.ask().items():
+            if (worker := workers.get(uid)) is not None:
+                for volume, claim in use.claims.items():
+                    if (there := use.mounted.get(volume)) is not None:
+                        found[worker.pod.metadata.namespace, claim] = there
+        return [(*whose, there) for whose, there in sorted(found.items(), key=lambda one: one[0])]
 
     def _probes(self) -> bytes:
         return probes.render((worker.pod, worker.tally) for worker in self.manager.workers.values())

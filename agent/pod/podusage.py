@@ -5,6 +5,7 @@ Reads the workers' memories and changes nothing.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
@@ -15,7 +16,14 @@ from agent.pod.manager import PodManager
 from agent.pod.observed import Seen
 from agent.pod.worker import PodWorker
 from agent.server import cgroupfiles
-from agent.server.interface import ContainerFacts, Counters, PodUsage, Usage
+from agent.server.interface import (
+    ContainerFacts,
+    Counters,
+    Interface,
+    PodUsage,
+    Usage,
+    Whole,
+)
 from api import timestamps
 from api.pods import all_containers, ephemeral_containers, qos_class
 
@@ -23,12 +31,37 @@ from api.pods import all_containers, ephemeral_containers, qos_class
 class PodsUsage:
     """`UsageSource` over the cgroups of this node's pods."""
 
-    def __init__(self, manager: PodManager, *, version: int) -> None:
+    def __init__(self, manager: PodManager, *, version: int, alone: bool = False) -> None:
+        """`alone`: the machine is this node, and not one of several that share it."""
         self._manager = manager
         self._version = version
+        self._alone = alone
 
     def node(self) -> Usage:
-        """All pods together: on a shared machine what is not ours is not ours to tell."""
+        """The machine; of a shared one all pods together, since what is not ours is not ours to tell."""
+        if self._alone:
+            return cgroupfiles.usage(self._version, self._manager.agent.cgroups.machine)
+        return self._all()
+
+    def wholes(self) -> Sequence[Whole]:
+        """The cgroups above the pods."""
+        cgroups = self._manager.agent.cgroups
+        counters = self._counters("", "", "")
+        found = [Whole(cgroup=cgroups.path_of_pods, usage=self._all(), counters=counters)]
+        if self._alone:
+            counters = cgroupfiles.counters(self._version, cgroups.machine)
+            machine = Whole(
+                cgroup="/", usage=self.node(), counters=counters, interfaces=self.interfaces()
+            )
+            found.insert(0, machine)
+        return found
+
+    def interfaces(self) -> Sequence[Interface]:
+        """The machine's own links, where it is not shared."""
+        pid = os.getpid()
+        return cgroupfiles.interfaces(pid, without=cgroupfiles.VIRTUAL) if self._alone else ()
+
+    def _all(self) -> Usage:
         return self._read("", "", "")
 
     def pods(self, *, facts: bool = False) -> Sequence[PodUsage]:

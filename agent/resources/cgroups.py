@@ -172,6 +172,15 @@ class Cgroups:
         parts = () if not uid else _pod_parts(uid, qos, systemd=self._layout.systemd)
         return self._tree(controller) / self._relative(parts)
 
+    def machine(self, controller: str) -> Path:
+        """Where one controller keeps its files of the whole machine."""
+        return self._tree(controller)
+
+    @property
+    def path_of_pods(self) -> str:
+        """The cgroup of all pods as the trees have it."""
+        return f"/{self._relative(())}"
+
     def path(self, uid: str, qos: str) -> str:
         """The pod's cgroup as the trees have it, like `/kubepods/burstable/pod…`."""
         return f"/{self._relative(_pod_parts(uid, qos, systemd=self._layout.systemd))}"

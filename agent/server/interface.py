@@ -79,6 +79,14 @@ class Counters:
     """How often it hit its memory limit."""
     oom_kills: int = 0
     processes: int = 0
+    threads: int = 0
+    """Processes and their threads: what limits count."""
+    kernel: int = 0
+    """Bytes that the kernel keeps for them."""
+    active_file: int = 0
+    inactive_file: int = 0
+    disks: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    """By block device: bytes read and written, reads and writes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,6 +129,16 @@ class PodUsage:
     """By container; only where they were asked for."""
     cgroup: str = ""
     counters: Counters = field(default_factory=Counters)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Whole:
+    """A cgroup that holds more than a pod: all pods together, or the machine."""
+
+    cgroup: str
+    usage: Usage
+    counters: Counters = field(default_factory=Counters)
+    interfaces: Sequence[Interface] = ()
 
 
 class UsageSource(Protocol):
@@ -170,6 +188,11 @@ class Machine:
     most_processes: int = 0
     disk: Volume | None = None
     image_disk: Volume | None = None
+    swap: int = 0
+    """Bytes of swap, and how many of them are free."""
+    swap_free: int = 0
+    interfaces: Sequence[Interface] = ()
+    """Empty where several nodes share a machine."""
     daemons: Mapping[str, Usage] = field(default_factory=dict)
     """What stands beside the pods: `kubelet` is this agent, `runtime` the engine."""
 

@@ -84,6 +84,7 @@ def summary(
         if (facts := pod.facts.get(name)) is not None:
             if facts.started is not None:
                 made["startTime"] = timestamps.format(facts.started)
+            made["swap"] = _swap(stamp, facts.counters.swap)
             made["logs"] = {"time": stamp, "usedBytes": facts.log_bytes}
         if (disk := (disks or {}).get(pod.uid)) is not None and machine is not None:
             made["rootfs"] = _share(stamp, machine.image_disk, disk.layers.get(name, 0))
@@ -101,6 +102,7 @@ def summary(
             made["network"] = _network(stamp, each.interfaces)
         if each.facts:
             made["process_stats"] = {"process_count": each.counters.processes}
+            made["swap"] = _swap(stamp, each.counters.swap)
         if (disk := (disks or {}).get(each.uid)) is not None and machine is not None:
             made["volume"] = list(_volumes(stamp, each.namespace, disk, machine))
             made["ephemeral-storage"] = _share(stamp, machine.disk, disk.total, disk.inodes)
@@ -133,8 +135,17 @@ def _machine(stamp: str, machine: Machine) -> dict[str, Any]:
     if machine.disk is not None:
         made["fs"] = _volume(stamp, machine.disk)
     if machine.image_disk is not None:
-        made["runtime"] = {"imageFs": _volume(stamp, machine.image_disk)}
+        # The engine keeps containers' layers beside its images.
+        both = _volume(stamp, machine.image_disk)
+        made["runtime"] = {"imageFs": both, "containerFs": both}
+    made["swap"] = _swap(stamp, machine.swap - machine.swap_free, machine.swap_free)
+    if machine.interfaces:
+        made["network"] = _network(stamp, machine.interfaces)
     return made
+
+
+def _swap(stamp: str, used: int, available: int = 0) -> dict[str, Any]:
+    return {"time": stamp, "swapAvailableBytes": available, "swapUsageBytes": used}
 
 
 def _volume(stamp: str, volume: Volume) -> dict[str, Any]:

@@ -4,12 +4,12 @@ know. Containers have `container`, `name` and `image`; in the lines of a whole p
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from agent.resources.values import PERIOD
-from agent.server.interface import ContainerFacts, Counters, Interface, PodUsage, Usage
+from agent.server.interface import ContainerFacts, Counters, Interface, PodUsage, Usage, Whole
 from agent.server.pages.exposition import Exposition
 
 _NANO = 1e9
@@ -20,14 +20,21 @@ _FAMILIES = (
     ("container_cpu_system_seconds_total", "counter", "CPU time in the kernel"),
     ("container_cpu_usage_seconds_total", "counter", "CPU time"),
     ("container_cpu_user_seconds_total", "counter", "CPU time in programs"),
+    ("container_fs_reads_bytes_total", "counter", "Bytes read from a disk"),
+    ("container_fs_reads_total", "counter", "Reads from a disk"),
+    ("container_fs_writes_bytes_total", "counter", "Bytes written to a disk"),
+    ("container_fs_writes_total", "counter", "Writes to a disk"),
     ("container_last_seen", "gauge", "When this was read"),
     ("container_memory_cache", "gauge", "Bytes of page cache"),
     ("container_memory_failcnt", "counter", "How often the memory limit was hit"),
     ("container_memory_failures_total", "counter", "Page faults"),
+    ("container_memory_kernel_usage", "gauge", "Bytes that the kernel keeps for it"),
     ("container_memory_mapped_file", "gauge", "Bytes of mapped files"),
     ("container_memory_max_usage_bytes", "gauge", "The most memory that was in use, in bytes"),
     ("container_memory_rss", "gauge", "Bytes of anonymous memory"),
     ("container_memory_swap", "gauge", "Bytes of swap"),
+    ("container_memory_total_active_file_bytes", "gauge", "Bytes of page cache used of late"),
+    ("container_memory_total_inactive_file_bytes", "gauge", "Bytes of page cache not used of late"),
     ("container_memory_usage_bytes", "gauge", "Bytes of memory in use, caches included"),
     ("container_memory_working_set_bytes", "gauge", "Bytes that cannot be reclaimed at once"),
     ("container_network_receive_bytes_total", "counter", "Bytes received"),
@@ -39,15 +46,20 @@ _FAMILIES = (
     ("container_network_transmit_packets_dropped_total", "counter", "Packets dropped, sent"),
     ("container_network_transmit_packets_total", "counter", "Packets sent"),
     ("container_oom_events_total", "counter", "Processes killed for want of memory"),
-    ("container_processes", "gauge", "Processes and threads"),
+    ("container_processes", "gauge", "Processes"),
+    ("container_scrape_error", "gauge", "1 if something could not be read, else 0"),
     ("container_spec_cpu_period", "gauge", "Period of the CPU limit, in microseconds"),
     ("container_spec_cpu_quota", "gauge", "CPU limit, in microseconds per period"),
     ("container_spec_cpu_shares", "gauge", "Weight for CPU"),
     ("container_spec_memory_limit_bytes", "gauge", "Memory limit; 0: none"),
     ("container_start_time_seconds", "gauge", "Start, in seconds since 1970"),
+    ("container_threads", "gauge", "Processes and their threads"),
     ("machine_cpu_cores", "gauge", "CPUs of the node"),
     ("machine_memory_bytes", "gauge", "Memory of the node"),
+    ("machine_scrape_error", "gauge", "1 if something of the machine could not be read, else 0"),
+    ("machine_swap_bytes", "gauge", "Swap of the node"),
 )
+_DISK = ("reads_bytes", "writes_bytes", "reads", "writes")
 _COUNTED = ("bytes", "packets", "errors", "packets_dropped")
 """The first numbers of either direction in /proc/net/dev, as the metrics call them."""
 
@@ -58,13 +70,25 @@ class Size:
 
     cpus: float
     memory: int
+    swap: int = 0
+    names: Mapping[str, str] = field(default_factory=dict)
+    """Labels that tell machines apart."""
 
 
-def render(pods: Sequence[PodUsage], size: Size, now: datetime) -> bytes:
+def render(
+    pods: Sequence[PodUsage], size: Size, now: datetime, wholes: Sequence[Whole] = ()
+) -> bytes:
     """The page. `pods` with their facts."""
     page, at = Exposition(), int(now.timestamp() * 1000)
     for name, type_, help_ in _FAMILIES:
         page.declare(name, type_, help_)
+    for above in wholes:
+        none = dict.fromkeys(("container", "id", "image", "name", "namespace", "pod"), "")
+        own = none | {"id": above.cgroup}
+        _add(page, own, _used(above.usage, above.counters), at)
+        page.add("container_last_seen", int(now.timestamp()), own, at=at)
+        for interface in above.interfaces:
+            _network(page, own | {"interface": interface.name}, interface, at)
     for pod in pods:
         whole = _labels(pod, "", None)
         _add(page, whole, _used(pod.usage, pod.counters), at)
@@ -78,8 +102,11 @@ def render(pods: Sequence[PodUsage], size: Size, now: datetime) -> bytes:
                 _add(page, own, _used(used, facts.counters), at)
                 _add(page, own, _spec(used, facts), at)
                 page.add("container_last_seen", int(now.timestamp()), own, at=at)
-    page.add("machine_cpu_cores", size.cpus)
-    page.add("machine_memory_bytes", size.memory)
+    page.add("container_scrape_error", 0)
+    page.add("machine_cpu_cores", size.cpus, size.names)
+    page.add("machine_memory_bytes", size.memory, size.names)
+    page.add("machine_scrape_error", 0)
+    page.add("machine_swap_bytes", size.swap, size.names)
     return page.render()
 
 
@@ -124,6 +151,13 @@ def _used(used: Usage, counted: Counters) -> Iterator[Sample]:
         yield "container_memory_failures_total", count, labels
     yield "container_oom_events_total", counted.oom_kills, {}
     yield "container_processes", counted.processes, {}
+    yield "container_threads", counted.threads, {}
+    yield "container_memory_kernel_usage", counted.kernel, {}
+    yield "container_memory_total_active_file_bytes", counted.active_file, {}
+    yield "container_memory_total_inactive_file_bytes", counted.inactive_file, {}
+    for device, counts in counted.disks.items():
+        for name, count in zip(_DISK, counts, strict=True):
+            yield f"container_fs_{name}_total", count, {"device": device}
 
 
 def _spec(used: Usage, facts: ContainerFacts) -> Iterator[Sample]:

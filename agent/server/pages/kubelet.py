@@ -6,10 +6,11 @@ that means something else is worse than none. The agent's own numbers stand abov
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from agent.server.interface import Volume
 from agent.server.pages.exposition import Exposition
 from api.core import Pod
 
@@ -27,6 +28,8 @@ class Kubelet:
     operations: float = 0.0
     """Calls to the container engine, and how many of them failed."""
     failed_operations: float = 0.0
+    claims: Sequence[tuple[str, str, Volume]] = ()
+    """Namespace and name of every claim that is mounted, and its file system."""
     evictions: Mapping[str, int] = field(default_factory=dict)
     """By the signal that was the reason."""
     images_collected: Mapping[str, int] = field(default_factory=dict)
@@ -73,7 +76,20 @@ def render(agent: Kubelet) -> bytes:
         help_ = f"The last graceful shutdown's {event}, in seconds since 1970"
         seconds = 0.0 if moment is None else moment.timestamp()
         tell(f"kubelet_graceful_shutdown_{event}_time_seconds", "gauge", help_, seconds)
+    for namespace, claim, volume in agent.claims:
+        for what, help_, value in _of_volume(volume):
+            whose = {"namespace": namespace, "persistentvolumeclaim": claim}
+            tell(f"kubelet_volume_stats_{what}", "gauge", help_, value, **whose)
     return page.render()
+
+
+def _of_volume(volume: Volume) -> Iterator[tuple[str, str, int]]:
+    yield "available_bytes", "Bytes of the volume that are free", volume.available
+    yield "capacity_bytes", "Bytes of the volume", volume.capacity
+    yield "inodes", "Inodes of the volume", volume.inodes
+    yield "inodes_free", "Inodes of the volume that are free", volume.inodes_free
+    yield "inodes_used", "Inodes of the volume in use", volume.inodes - volume.inodes_free
+    yield "used_bytes", "Bytes of the volume in use", volume.capacity - volume.available
 
 
 def _states(pods: Sequence[Pod]) -> dict[str, int]:

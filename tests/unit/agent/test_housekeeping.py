@@ -64,7 +64,7 @@ class Machine:
                 started=datetime(2026, 1, 1, tzinfo=UTC),
                 usage=Usage(cpu_nanoseconds=0, memory=used, working_set=used),
                 containers={"web": Usage(cpu_nanoseconds=0, memory=used, working_set=used)},
-                counters=Counters(processes=self.processes.get(uid, 0) if facts else 0),
+                counters=Counters(threads=self.processes.get(uid, 0) if facts else 0),
             )
             for uid, used in self.used.items()
         ]

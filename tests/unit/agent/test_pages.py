@@ -15,6 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from agent.containers.script import Script
 from agent.node.daemons import Daemons
 from agent.node.diskfigures import DiskFigures
+from agent.pod.podusage import PodsUsage
 from agent.probes.handlers import Verdict
 from agent.probes.state import Kind
 from agent.probes.tally import Tally
@@ -28,6 +29,7 @@ from agent.server.interface import (
     PodUsage,
     Usage,
     Volume,
+    Whole,
 )
 from agent.server.pages import cadvisor, configz, kubelet, probes, resource
 from agent.server.pages.exposition import Exposition
@@ -68,6 +70,9 @@ COUNTED = Counters(
     peak=40 * MIB,
     oom_kills=1,
     processes=3,
+    threads=8,
+    swap=4096,
+    disks={"/dev/sda": (10, 20, 1, 2)},
 )
 POD = PodUsage(
     namespace="shop",
@@ -124,13 +129,16 @@ def test_the_format() -> None:
 
 
 def test_resource() -> None:
-    page = resource.render(USED, [POD], NOW)
+    page = resource.render(USED, [POD], NOW, swap=77)
     found = samples(page)
     whose = {"namespace": "shop", "pod": "web-0"}
     assert found["node_cpu_usage_seconds_total"] == [({}, 1.5)]
     assert found["pod_memory_working_set_bytes"] == [(whose, 20 * MIB)]
     assert found["container_cpu_usage_seconds_total"] == [({"container": "app"} | whose, 1.5)]
     assert found["container_start_time_seconds"][0][1] == NOW.timestamp()
+    assert found["node_swap_usage_bytes"] == [({}, 77)]
+    assert found["pod_swap_usage_bytes"] == [(whose, 4096)]
+    assert found["container_swap_usage_bytes"] == [({"container": "app"} | whose, 4096)]
     assert found["resource_scrape_error"] == [({}, 0)]
     assert types(page)["container_cpu_usage_seconds_total"] == "counter"
     assert f"node_memory_working_set_bytes {20 * MIB} {STAMP}" in page.decode()
@@ -162,8 +170,25 @@ def test_cadvisor() -> None:
     assert found["container_spec_memory_limit_bytes"] == [(own, 64 * MIB)]
     assert found["container_spec_cpu_quota"] == [(own, 50_000)]
     assert found["container_oom_events_total"][1] == (own, 1)
+    assert (own | {"device": "/dev/sda"}, 20) in found["container_fs_writes_bytes_total"]
+    assert (own | {"device": "/dev/sda"}, 1) in found["container_fs_reads_total"]
+    assert (found["container_processes"][1], found["container_threads"][1]) == ((own, 3), (own, 8))
     assert found["machine_cpu_cores"] == [({}, 2)]
     assert types(page)["container_memory_failcnt"] == "counter"
+
+
+def test_cadvisor_of_what_is_above_the_pods() -> None:
+    links = [Interface(name="ens3", received=[9, 0, 0, 0], sent=[8, 0, 0, 0])]
+    root = Whole(cgroup="/", usage=USED, counters=COUNTED, interfaces=links)
+    size = cadvisor.Size(cpus=2, memory=4096, swap=512, names={"machine_id": "m"})
+    found = samples(cadvisor.render([POD], size, NOW, [root]))
+    empty = dict.fromkeys(("container", "image", "name", "namespace", "pod"), "")
+    first = found["container_cpu_usage_seconds_total"][0]
+    assert first == (empty | {"id": "/", "cpu": "total"}, 1.5)
+    received = found["container_network_receive_bytes_total"]
+    assert received[0] == (empty | {"id": "/", "interface": "ens3"}, 9)
+    assert found["machine_swap_bytes"] == [({"machine_id": "m"}, 512)]
+    assert found["container_scrape_error"] == [({}, 0)]
 
 
 def test_probes() -> None:
@@ -215,6 +240,7 @@ def test_kubelet() -> None:
         static_pods=1,
         mirror_pods=1,
         shutdown_began=datetime(2026, 1, 1, tzinfo=UTC),
+        claims=[("shop", "db", Volume(available=1, capacity=9, inodes=6, inodes_free=5))],
     )
     found = samples(kubelet.render(agent))
     assert found["kubelet_node_name"] == [({"node": "n1"}, 1)]
@@ -228,6 +254,20 @@ def test_kubelet() -> None:
     assert ({"container_state": "running"}, 1) in found["kubelet_running_containers"]
     assert found["kubelet_runtime_operations_total"] == [({}, 5)]
     assert found["kubelet_evictions_total"] == [({"eviction_signal": "memory.available"}, 2)]
+    whose = {"namespace": "shop", "persistentvolumeclaim": "db"}
+    stats = {
+        name.removeprefix("kubelet_volume_stats_"): told[0][1]
+        for name, told in found.items()
+        if name.startswith("kubelet_volume_stats_") and told[0][0] == whose
+    }
+    assert stats == {
+        "available_bytes": 1,
+        "capacity_bytes": 9,
+        "used_bytes": 8,
+        "inodes": 6,
+        "inodes_free": 5,
+        "inodes_used": 1,
+    }
     assert found["kubernetes_build_info"][0][0]["minor"] == "34"
 
 
@@ -266,7 +306,14 @@ def test_the_summary() -> None:
         node = replace(USED, cpu_nanoseconds=cpu)
         disk = Volume(available=10, capacity=100, inodes=8, inodes_free=2)
         machine = Machine(
-            started=NOW, available_memory=99, disk=disk, image_disk=disk, daemons={"kubelet": USED}
+            started=NOW,
+            available_memory=99,
+            disk=disk,
+            image_disk=disk,
+            swap=1000,
+            swap_free=400,
+            interfaces=POD.interfaces,
+            daemons={"kubelet": USED},
         )
         return summary("n1", node, [POD], rates=rates, now=NOW, at=at, machine=machine)
 
@@ -276,6 +323,9 @@ def test_the_summary() -> None:
     assert node["cpu"]["usageNanoCores"] == 5 * 10**8
     assert node["memory"]["availableBytes"] == 99
     assert (node["fs"]["usedBytes"], node["runtime"]["imageFs"]["inodesUsed"]) == (90, 6)
+    assert node["runtime"]["containerFs"] == node["runtime"]["imageFs"]
+    assert (node["swap"]["swapUsageBytes"], node["swap"]["swapAvailableBytes"]) == (600, 400)
+    assert (node["network"]["name"], node["network"]["txBytes"]) == ("eth0", 50)
     assert [one["name"] for one in node["systemContainers"]] == ["kubelet", "pods"]
     assert pod["memory"] == {
         "time": "2026-01-02T03:04:05Z",
@@ -289,6 +339,7 @@ def test_the_summary() -> None:
     assert (pod["network"]["name"], pod["network"]["rxBytes"]) == ("eth0", 100)
     assert pod["containers"][0]["logs"]["usedBytes"] == 123
     assert pod["process_stats"] == {"process_count": 3}
+    assert pod["swap"]["swapUsageBytes"] == pod["containers"][0]["swap"]["swapUsageBytes"] == 4096
 
 
 def test_the_summary_of_what_lies_on_disks() -> None:
@@ -377,13 +428,18 @@ def test_cgroups_of_version_2(tmp_path: Path) -> None:
         memory__events="low 0\nmax 4\noom_kill 1\n",
         cpu__stat="usage_usec 30\nuser_usec 20\nsystem_usec 10\nnr_throttled 3\n",
         pids__current="12\n",
+        io__stat="7:9999 rbytes=1 wbytes=2 rios=3 wios=4 dbytes=0 dios=0\n7:1\n",
+        cgroup__procs="",
     )
+    write(tmp_path / "abc", cgroup__procs="10\n11\n")
     used = cgroupfiles.usage(2, lambda controller: tmp_path)
     assert (used.cpu_nanoseconds, used.memory, used.working_set) == (30_000, 1000, 600)
     assert (used.rss, used.page_faults, used.limit) == (300, 9, 0)
     counted = cgroupfiles.counters(2, lambda controller: tmp_path)
     assert (counted.user, counted.failures, counted.oom_kills) == (20_000, 4, 1)
-    assert (counted.throttled_periods, counted.processes, counted.peak) == (3, 12, 5000)
+    assert (counted.throttled_periods, counted.threads, counted.peak) == (3, 12, 5000)
+    assert (counted.processes, counted.inactive_file) == (2, 400)
+    assert counted.disks == {"": (1, 2, 3, 4)}, "of a device that the kernel does not name"
     assert cgroupfiles.peak(2, lambda controller: tmp_path) == 5000
 
 
@@ -400,13 +456,29 @@ def test_cgroups_of_version_1(tmp_path: Path) -> None:
     )
     write(tmp_path / "cpuacct", cpuacct__usage="30", cpuacct__stat="user 2\nsystem 1\n")
     write(tmp_path / "cpu", cpu__stat="nr_periods 5\nnr_throttled 3\nthrottled_time 77\n")
-    write(tmp_path / "pids", pids__current="12")
+    write(tmp_path / "pids", pids__current="12", cgroup__procs="1\n2\n3\n")
+    write(
+        tmp_path / "blkio",
+        blkio__throttle__io_service_bytes="7:9999 Read 5\n7:9999 Write 6\n7:9999 Total 11\nTotal 11\n",
+        blkio__throttle__io_serviced_recursive="7:9999 Read 1\n7:9999 Write 2\n",
+        blkio__throttle__io_serviced="7:9999 Read 9\n",
+    )
     used = cgroupfiles.usage(1, lambda controller: tmp_path / controller)
     assert (used.cpu_nanoseconds, used.memory, used.working_set) == (30, 1000, 0)
     assert (used.rss, used.major_page_faults, used.limit) == (300, 2, 0)
     counted = cgroupfiles.counters(1, lambda controller: tmp_path / controller)
     assert (counted.user, counted.throttled, counted.failures) == (20_000_000, 77, 4)
     assert (counted.peak, counted.oom_kills, counted.cache) == (5000, 1, 70)
+    assert (counted.processes, counted.threads) == (3, 12)
+    assert counted.disks == {"": (5, 6, 1, 2)}
+
+
+def test_the_root_of_version_2_counts_for_itself(tmp_path: Path) -> None:
+    """It has no memory.current; what there is stands in its statistics."""
+    stat = "anon 300\nfile 700\ninactive_file 400\n"
+    write(tmp_path, memory__stat=stat, cpu__stat="usage_usec 30\n")
+    used = cgroupfiles.usage(2, lambda controller: tmp_path)
+    assert (used.memory, used.working_set, used.cpu_nanoseconds) == (1000, 600, 30_000)
 
 
 def test_a_cgroup_that_is_gone_has_used_nothing(tmp_path: Path) -> None:
@@ -421,6 +493,26 @@ def test_interfaces_of_a_process() -> None:
     assert "lo" not in [one.name for one in found]
     assert all(len(one.received) == len(one.sent) == 4 for one in found)
     assert cgroupfiles.interfaces(2**22) == []
+    everything = {one.name for one in cgroupfiles.interfaces(os.getpid(), without=("?",))}
+    assert "lo" in everything
+
+
+async def test_the_machine_is_the_node_where_it_is_not_shared(tmp_path: Path) -> None:
+    node = Node(tmp_path)
+    await node.boot()
+    memory = node.manager.agent.cgroups.machine("memory")
+    write(memory, memory__usage_in_bytes="900", memory__stat="total_inactive_file 100\n")
+    write(memory / "test" / "kubepods", memory__usage_in_bytes="90", memory__stat="")
+    alone = PodsUsage(node.manager, version=1, alone=True)
+    shared = PodsUsage(node.manager, version=1)
+    assert (alone.node().working_set, shared.node().working_set) == (800, 90)
+    assert [one.cgroup for one in alone.wholes()] == ["/", "/test/kubepods"]
+    assert [one.usage.memory for one in alone.wholes()] == [900, 90]
+    assert [one.cgroup for one in shared.wholes()] == ["/test/kubepods"]
+    assert shared.interfaces() == (), "the links are others', too"
+    names = [one.name for one in alone.interfaces()]
+    assert not any(name.startswith(("lo", "veth", "docker")) for name in names)
+    await node.kill()
 
 
 def process(proc: Path, pid: int, name: str, parent: int, ticks: int) -> None:
