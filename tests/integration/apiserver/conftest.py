@@ -20,6 +20,9 @@ import pytest
 import pytest_asyncio
 
 from base import pki
+from base.clock import SystemClock
+from tests.patience import DEADLINE, PATIENCE
+from tests.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -29,7 +32,7 @@ class Server:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
-        self.port = _free_port()
+        self.port = free_port()
         self.program = ("-m", "cli")
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -70,7 +73,7 @@ class Server:
 
     def _wait_ready(self) -> None:
         assert self._process is not None
-        ends = time.monotonic() + 30
+        ends = time.monotonic() + DEADLINE * PATIENCE
         while time.monotonic() < ends:
             if self._process.poll() is not None:
                 break
@@ -101,7 +104,7 @@ class Server:
         if self._process is None:
             return 0
         self._process.send_signal(number)
-        code = self._process.wait(timeout=30)
+        code = self._process.wait(timeout=DEADLINE * PATIENCE)
         self._process = None
         return code
 
@@ -114,6 +117,24 @@ class Server:
         found = pki.load(self.directory / "pki", "ca")
         assert found is not None
         return found
+
+    def node_pair(self, node: str) -> pki.KeyPair:
+        """By which a node's agent is known, to the API server and to who asks it."""
+        return pki.issue(
+            self.ca,
+            common_name=f"system:node:{node}",
+            organizations=["system:nodes"],
+            ip_addresses=["127.0.0.1"],
+            server=True,
+            client=True,
+            clock=SystemClock(),
+        )
+
+    def agent_context(self, node: str) -> ssl.SSLContext:
+        """TLS of an agent that answers only who has a certificate of the cluster."""
+        return pki.server_context(
+            self.node_pair(node), ca_pem=self.ca_pem, require_client_certificate=True
+        )
 
     def context(self, pair: pki.KeyPair | None = None) -> ssl.SSLContext:
         """TLS as the administrator, or as somebody else."""
@@ -134,7 +155,7 @@ class Server:
             input=input,
             text=True,
             capture_output=True,
-            timeout=60,
+            timeout=2 * DEADLINE * PATIENCE,
             env={
                 "PATH": os.environ["PATH"],
                 "HOME": str(self.directory),
@@ -235,10 +256,3 @@ async def maps(namespace: str) -> str:
 def config_map(name: str, **more: Any) -> dict[str, Any]:
     metadata = {"name": name, **more.pop("metadata", {})}
     return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, **more}
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

@@ -128,15 +128,7 @@ class NodeAgent:
         self.runtime.pid = self._holder.pid
         self._id = await self.runtime.create(ContainerCreate(name="app", image="app"))
         await self.runtime.start(self._id)
-        pair = pki.issue(
-            server.ca,
-            common_name="system:node:n",
-            organizations=["system:nodes"],
-            ip_addresses=["127.0.0.1"],
-            server=True,
-            client=True,
-            clock=SystemClock(),
-        )
+        pair = server.node_pair("n")
         self._client = HttpClient(server.url, ssl_context=server.context(pair))
         self._server = AgentServer(
             node_name="n",

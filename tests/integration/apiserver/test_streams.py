@@ -13,9 +13,8 @@ import pytest
 import pytest_asyncio
 from aiohttp import WSMsgType, web
 
-from base import pki
-from base.clock import SystemClock
 from tests.integration.apiserver.conftest import Api, Server
+from tests.patience import DEADLINE
 
 
 class Agent:
@@ -89,16 +88,7 @@ async def agent(server: Server) -> AsyncIterator[tuple[Agent, int]]:
     app.router.add_get("/attach/{namespace}/{pod}/{container}", made.exec)
     runner = web.AppRunner(app, handler_cancellation=True)
     await runner.setup()
-    pair = pki.issue(
-        server.ca,
-        common_name="system:node:n",
-        organizations=["system:nodes"],
-        ip_addresses=["127.0.0.1"],
-        server=True,
-        clock=SystemClock(),
-    )
-    tls = pki.server_context(pair, ca_pem=server.ca_pem, require_client_certificate=True)
-    site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls)
+    site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=server.agent_context("n"))
     await site.start()
     assert site._server is not None
     yield made, site._server.sockets[0].getsockname()[1]  # type: ignore[attr-defined]
@@ -131,7 +121,7 @@ async def test_logs_pass_through(api: Api, agent: tuple[Agent, int], pod: str) -
 
 async def test_logs_are_followed_as_they_come(api: Api, agent: tuple[Agent, int], pod: str) -> None:
     url = f"{api.url}{pod}/log?container=app&follow=true"
-    async with api.session.get(url) as answer, asyncio.timeout(5):
+    async with api.session.get(url) as answer, asyncio.timeout(DEADLINE):
         assert await answer.content.readline() == b"first\n"
         agent[0].more.set()
         assert await answer.content.readline() == b"second\n"
@@ -178,17 +168,17 @@ async def test_exec_passes_bytes_both_ways(
     url = f"{api.url}{pod}/exec?container=app&command=cat&command=a+b&stdin=true&stdout=true"
     async with api.session.ws_connect(url, protocols=[protocol], max_msg_size=0) as socket:
         assert socket.protocol == protocol
-        assert await socket.receive_bytes(timeout=5) == b"\x01cat a b"
+        assert await socket.receive_bytes(timeout=DEADLINE) == b"\x01cat a b"
         for size in (1, 70_000, 2_000_000):
             await socket.send_bytes(b"\x00" + b"x" * size)
             received = b""
             while len(received) < size:
-                received += (await socket.receive_bytes(timeout=10))[1:]
+                received += (await socket.receive_bytes(timeout=DEADLINE))[1:]
             assert received == b"x" * size
         await socket.send_bytes(b"\xff\x00")
-        status = json.loads((await socket.receive_bytes(timeout=5))[1:])
+        status = json.loads((await socket.receive_bytes(timeout=DEADLINE))[1:])
         assert status["details"]["causes"] == [{"reason": "ExitCode", "message": "7"}]
-        assert (await socket.receive(timeout=5)).type in (WSMsgType.CLOSE, WSMsgType.CLOSED)
+        assert (await socket.receive(timeout=DEADLINE)).type in (WSMsgType.CLOSE, WSMsgType.CLOSED)
     assert "command=cat&command=a+b" in agent[0].asked[0]
 
 
@@ -197,8 +187,8 @@ async def test_a_client_that_goes_ends_the_session(
 ) -> None:
     url = f"{api.url}{pod}/exec?container=app&command=cat&stdin=true&stdout=true"
     async with api.session.ws_connect(url, protocols=["v4.channel.k8s.io"]) as socket:
-        await socket.receive_bytes(timeout=5)
-    async with asyncio.timeout(5):
+        await socket.receive_bytes(timeout=DEADLINE)
+    async with asyncio.timeout(DEADLINE):
         await agent[0].ended.wait()
 
 

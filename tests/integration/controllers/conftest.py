@@ -25,6 +25,7 @@ from base.tasks import TaskGuard
 from control import initial, pki
 from control.apiserver import build
 from control.controllers.context import Context, Informers, NodeSettings
+from control.controllers.controller import Controller
 from control.controllers.manager import Manager
 from control.scheduler.profile import Configuration
 from control.settings import ControlSettings
@@ -35,8 +36,8 @@ from tests.unit.controllers.making import deployment
 from tests.unit.scheduler.making import node
 
 T = TypeVar("T")
-GRACE = 1.5
-"""Seconds a node may be silent here, instead of 40."""
+GRACE = 3.0
+"""Seconds a node may be silent where that is what a test is about, instead of 40."""
 
 
 class ShiftedClock(SystemClock):
@@ -193,6 +194,33 @@ class Plane:
     async def deploy(self, name: str = "web", **more: Any) -> Deployment:
         return await self.client.create(fresh(deployment(name, **more)))
 
+    def controller(self, name: str) -> Controller:
+        return next(one for one in self.manager.controllers if one.name == name)
+
+    async def versions(self, *kinds: type[Any]) -> dict[str, str]:
+        """The version of every object of these kinds in the default namespace."""
+        return {
+            f"{kind.__name__} {one.metadata.name}": one.metadata.resource_version
+            for kind in kinds
+            for one in (await self.client.list(kind, "default")).items
+        }
+
+    async def at_rest(self, name: str, *kinds: type[Any]) -> dict[str, str]:
+        """The versions, once a controller sees all that there is of them, and has nothing to do."""
+        controller = self.controller(name)
+
+        async def still() -> dict[str, str] | None:
+            figures, seen = controller.statistics(), controller.context.informers
+            shown = {
+                f"{kind.__name__} {one.metadata.name}": one.metadata.resource_version
+                for kind in kinds
+                for one in seen.of(kind).items("default")
+            }
+            idle = not (figures["queued"] or figures["processing"] or figures["delayed"])
+            return shown if idle and shown == await self.versions(*kinds) else None
+
+        return await eventually(still)
+
 
 def measured(pod: Pod, usage: dict[str, str], clock: SystemClock) -> PodMetrics:
     """What a pod's containers are said to use."""
@@ -219,12 +247,29 @@ def scheduling() -> Configuration:
 
 
 @pytest.fixture
-async def plane(tmp_path: Path, scheduling: Configuration) -> AsyncIterator[Plane]:
-    clock = ShiftedClock()
-    settings = ControlSettings(
-        state_dir=tmp_path, pki_dir=tmp_path / "pki", kubeconfig_out=tmp_path / "kubeconfig"
+def grace() -> float:
+    """Seconds a node may be silent. In other tests a slow machine is no lost node."""
+    return NodeSettings().monitor_grace
+
+
+def settings_in(folder: Path) -> ControlSettings:
+    return ControlSettings(
+        state_dir=folder, pki_dir=folder / "pki", kubeconfig_out=folder / "kubeconfig"
     )
-    keys = pki.ensure(settings, "192.0.2.1", clock)
+
+
+@pytest.fixture(scope="session")
+def keys(tmp_path_factory: pytest.TempPathFactory) -> pki.ControlKeys:
+    """Made once: it takes as long as all the rest of a control plane, and nobody changes them."""
+    settings = settings_in(tmp_path_factory.mktemp("keys"))
+    return pki.ensure(settings, "192.0.2.1", SystemClock())
+
+
+@pytest.fixture
+async def plane(
+    tmp_path: Path, keys: pki.ControlKeys, scheduling: Configuration, grace: float
+) -> AsyncIterator[Plane]:
+    clock, settings = ShiftedClock(), settings_in(tmp_path)
     store = await SqliteStore.open(tmp_path / "store", clock=clock)
     try:
         async with TaskGuard("test") as guard:
@@ -249,7 +294,7 @@ async def plane(tmp_path: Path, scheduling: Configuration) -> AsyncIterator[Plan
                 tokens=keys.tokens,
                 guard=guard,
                 scheduling=scheduling,
-                nodes=NodeSettings(monitor_period=0.2, monitor_grace=GRACE),
+                nodes=NodeSettings(monitor_period=0.2, monitor_grace=grace),
                 pod_usage=pod_usage,
             )
             manager = Manager(context)

@@ -16,6 +16,7 @@ from base.clock import SystemClock
 from control.admission.chain import Plugin
 from control.admission.namespacelifecycle import NamespaceLifecycle
 from control.controllers.lifecycle.certificates import CLIENT_SIGNER, SERVING_SIGNER, judge
+from control.controllers.lifecycle.namespace import NamespaceController, Remains
 from tests.integration.controllers.conftest import Plane, eventually
 from tests.unit.controllers.making import service
 from tests.unit.scheduler.making import pod
@@ -64,10 +65,7 @@ async def test_every_namespace_is_furnished_and_emptied(plane: Plane) -> None:
         await plane.client.create(ConfigMap(metadata=ObjectMeta(name="late", namespace="shop")))
     await plane.client.patch(ConfigMap, "held", "shop", {"metadata": {"finalizers": None}})
 
-    async def gone() -> bool:
-        return "shop" not in {n.metadata.name for n in (await plane.client.list(Namespace)).items}
-
-    assert await eventually(gone)
+    await eventually(lambda: _is_gone(plane, "shop"))
 
 
 async def _is_gone(plane: Plane, namespace: str) -> bool:
@@ -367,23 +365,18 @@ async def test_what_slips_into_a_namespace_as_it_goes_is_deleted_with_it(
     """A create that was admitted before the Terminating mark may be written after the first look."""
     monkeypatch.setattr(NamespaceLifecycle, "admit", Plugin.admit)
     await plane.client.create(Namespace(metadata=ObjectMeta(name="brief")))
+    look, found = NamespaceController._empty, list[bool]()
 
-    async def furnished() -> bool:
-        return bool((await plane.client.list(ServiceAccount, "brief")).items)
+    async def and_somebody_writes(self: NamespaceController, namespace: str) -> Remains:
+        remains = await look(self, namespace)
+        if not found:
+            late = ConfigMap(metadata=ObjectMeta(name="late", namespace=namespace))
+            await plane.client.create(late)
+        found.append(remains.empty)
+        return remains
 
-    await eventually(furnished)
+    monkeypatch.setattr(NamespaceController, "_empty", and_somebody_writes)
     await plane.client.delete(Namespace, "brief")
-
-    async def emptied() -> bool:
-        lists = [(await plane.client.list(t, "brief")).items for t in (ServiceAccount, ConfigMap)]
-        return not any(lists)
-
-    await eventually(emptied)
-    late = ConfigMap(metadata=ObjectMeta(name="late", namespace="brief"))
-    await plane.client.create(late)
-
-    async def gone() -> bool:
-        return "brief" not in {n.metadata.name for n in (await plane.client.list(Namespace)).items}
-
-    await eventually(gone)
+    await eventually(lambda: _is_gone(plane, "brief"))
+    assert len(found) > 1
     assert not (await plane.client.list(ConfigMap, "brief")).items

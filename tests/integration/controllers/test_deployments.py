@@ -165,7 +165,7 @@ async def test_a_pod_is_to_be_ready_for_a_while(plane: Plane) -> None:
     await plane.agents.add_node("n1")
     await plane.deploy(replicas=2, strategy=rolling(1, 0))
     await plane.complete("web", replicas=2)
-    await change(plane, image("web:2", minReadySeconds=2))
+    await change(plane, image("web:2", minReadySeconds=500))
 
     async def waiting() -> bool:
         new = (await sets(plane)).get("web:2")
@@ -176,6 +176,7 @@ async def test_a_pod_is_to_be_ready_for_a_while(plane: Plane) -> None:
 
     await eventually(waiting)
     assert (await sets(plane))["web:1"].spec.replicas == 2
+    await change(plane, {"spec": {"minReadySeconds": 1}})
     await plane.complete("web", replicas=2)
 
 

@@ -89,6 +89,12 @@ async def test_everybody_evicts_and_enough_stay(plane: Plane) -> None:
     await plane.client.create(budget(min_available="60%"))
     await become(plane, (5, 3, 5, 2))
     await plane.client.patch(Node, "n1", "", {"spec": {"unschedulable": True}})  # no replacement
+
+    async def cordoned() -> bool:
+        shown = plane.manager._context.informers.of(Node).get("n1")
+        return shown is not None and shown.spec.unschedulable
+
+    await eventually(cordoned)
     answers = await asyncio.gather(*(evict(plane, pod) for pod in await plane.pods()))
     assert sorted(answers) == [201, 201, 429, 429, 429]
     await become(plane, (5, 3, 3, 0))

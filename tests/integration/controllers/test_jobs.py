@@ -12,7 +12,7 @@ from api import conditions, errors
 from api.batch import Job
 from api.core import Event, Pod, Toleration
 from control.controllers.nodes.health import UNREACHABLE
-from tests.integration.controllers.conftest import DEADLINE, Plane, eventually
+from tests.integration.controllers.conftest import DEADLINE, GRACE, Plane, eventually
 
 TRACKING = "batch.kubernetes.io/job-tracking"
 INDEX = "batch.kubernetes.io/job-completion-index"
@@ -250,8 +250,11 @@ async def test_suspended_and_resumed(working: Plane) -> None:
     await working.client.patch(Job, "sums", "default", {"spec": {"suspend": False}})
     done = await over(working)
     assert (done.status.succeeded, done.status.failed) == (2, 0)
-    found = await reasons(working)
-    assert found["Suspended"] >= 1 and found["Resumed"] >= 1
+
+    async def told() -> bool:
+        return {"Suspended", "Resumed"} <= (await reasons(working)).keys()
+
+    await eventually(told)
 
 
 async def test_a_deleted_pod_is_replaced_and_counts_as_failed(working: Plane) -> None:
@@ -264,12 +267,18 @@ async def test_a_deleted_pod_is_replaced_and_counts_as_failed(working: Plane) ->
 
     (pod,) = await eventually(running)
     await working.client.delete(Pod, pod.metadata.name, "default")
+
+    async def counted() -> bool:
+        return (await get(working)).status.failed == 1
+
+    await eventually(counted)
     free = True
     done = await over(working)
     assert (done.status.succeeded, done.status.failed) == (1, 1)
 
 
-async def test_a_pod_of_a_lost_node_is_replaced_on_another(working: Plane) -> None:
+@pytest.mark.parametrize("grace", [GRACE])
+async def test_a_pod_of_a_lost_node_is_replaced_on_another(working: Plane, grace: float) -> None:
     free = False
     working.agents.ends = lambda pod: succeeds(pod) if free else None
     await working.agents.add_node("n2")
@@ -300,8 +309,10 @@ async def test_a_pod_of_a_lost_node_is_replaced_on_another(working: Plane) -> No
 
 
 async def test_a_finished_job_expires(working: Plane) -> None:
-    await working.client.create(job(ttlSecondsAfterFinished=3))
+    await working.client.create(job())
     await over(working)
+    expires = {"spec": {"ttlSecondsAfterFinished": 1}}
+    await working.client.patch(Job, "sums", "default", expires)
 
     async def gone() -> bool:
         try:
@@ -410,7 +421,7 @@ async def test_a_replacement_waits_for_the_end_where_it_is_asked_to(working: Pla
     assert len(await working.pods()) == 1
     free = True
     working.agents.silent.clear()
-    done = await over(working, seconds=30)
+    done = await over(working)
     assert (done.status.succeeded, done.status.failed, done.status.terminating) == (1, 1, 0)
 
 
@@ -429,6 +440,6 @@ async def test_a_finished_job_is_not_written_again(working: Plane) -> None:
 
 async def test_a_large_job_is_looked_at_now_and_then(working: Plane) -> None:
     await working.client.create(job(completions=260, parallelism=260))
-    done = await over(working, seconds=60)
+    done = await over(working, seconds=3 * DEADLINE)
     assert (done.status.succeeded, done.status.failed) == (260, 0)
     assert len(await working.pods()) == 260

@@ -122,7 +122,7 @@ async def test_a_deployment_gets_there(plane: Plane) -> None:
     plane.agents.pods.subscribe(watch)
     await _change(plane, Deployment, "web", "web:2")
     await plane.complete("web", replicas=4)
-    assert (fewest, most) == (3, 5), "the bounds hold whatever is lost"
+    assert fewest >= 3 and most <= 5, "the bounds hold whatever is lost"
 
     async def only_new() -> bool:
         mine = [pod for pod in await plane.pods() if objects.controller_of(pod) is not None]

@@ -8,7 +8,7 @@ from api.core import Node, Pod
 from api.errors import is_not_found
 from base.errors import PodwrightError
 from control.controllers.nodes.podgc import PodGcController
-from tests.integration.controllers.conftest import Plane, eventually
+from tests.integration.controllers.conftest import GRACE, Plane, eventually
 from tests.unit.scheduler.making import pod
 
 HELD = ["example.com/hold"]
@@ -18,6 +18,11 @@ HELD = ["example.com/hold"]
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("control.controllers.nodes.podgc.QUARANTINE_SECONDS", 0.2)
     monkeypatch.setattr("control.controllers.nodes.podgc.PERIOD_SECONDS", 0.1)
+
+
+@pytest.fixture
+def grace() -> float:
+    return GRACE
 
 
 def collector(plane: Plane) -> PodGcController:

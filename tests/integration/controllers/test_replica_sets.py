@@ -128,6 +128,12 @@ async def test_the_cheapest_goes_first(plane: Plane) -> None:
     for name, cost in zip(names, ("10", "-10", "0"), strict=True):
         body = {"metadata": {"annotations": {DELETION_COST: cost}}}
         await plane.client.patch(Pod, name, "default", body)
+
+    async def known() -> bool:
+        shown = [plane.agents.pods.get(name, "default") for name in names]
+        return all(one is not None and DELETION_COST in one.metadata.annotations for one in shown)
+
+    await eventually(known)
     for left in ([names[0], names[2]], [names[0]]):
         body = {"spec": {"replicas": len(left)}}
         await plane.client.patch(ReplicaSet, "web", "default", body)

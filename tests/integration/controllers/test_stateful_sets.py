@@ -78,12 +78,22 @@ def note_order(plane: Plane) -> list[str]:
     return order
 
 
+async def came_about(order: list[str], *wanted: str) -> None:
+    """Wait until so much has happened: just this, in this order."""
+
+    async def all_of_it() -> bool:
+        return len(order) >= len(wanted)
+
+    await eventually(all_of_it)
+    assert order == list(wanted)
+
+
 async def test_pods_come_and_go_in_order(plane: Plane) -> None:
     order = note_order(plane)
     await made(plane, replicas=3)
     done = await settled(plane, 3)
     assert done.status.current_revision == done.status.update_revision
-    assert order == ["+web-0", "web-0", "+web-1", "web-1", "+web-2", "web-2"]
+    await came_about(order, "+web-0", "web-0", "+web-1", "web-1", "+web-2", "web-2")
     first = (await plane.pods())[0]
     assert (first.spec.hostname, first.spec.subdomain) == ("web-0", "web")
     assert first.metadata.labels["statefulset.kubernetes.io/pod-name"] == "web-0"
@@ -92,7 +102,7 @@ async def test_pods_come_and_go_in_order(plane: Plane) -> None:
     order.clear()
     await change(plane, replicas=1)
     await settled(plane, 1)
-    assert order == ["-web-2", "-web-1"]
+    await came_about(order, "-web-2", "-web-1")
 
     async def told() -> bool:
         events = {event.message for event in (await plane.client.list(Event, "default")).items}
@@ -147,7 +157,7 @@ async def test_no_second_pod_while_the_first_cannot_be_reached(plane: Plane) -> 
     await plane.client.delete(Pod, "web-0", "default")
     first = await plane.client.get(Pod, "web-0", "default")
     assert first.metadata.deletion_timestamp
-    controller = next(c for c in plane.manager.controllers if c.name == "statefulset-controller")
+    controller = plane.controller("statefulset-controller")
     for _ in range(3):
         await controller.reconcile(Key("default", "web"))
     (still,) = await plane.pods()
@@ -203,7 +213,7 @@ async def test_an_update_goes_down_to_the_partition_and_on(plane: Plane) -> None
     order.clear()
     await change(plane, updateStrategy={"rollingUpdate": {"partition": 0}})
     done = await settled(plane, 3)
-    assert order == ["-web-1", "+web-1", "web-1", "-web-0", "+web-0", "web-0"]
+    await came_about(order, "-web-1", "+web-1", "web-1", "-web-0", "+web-0", "web-0")
     assert set((await images(plane)).values()) == {"web:2"}
 
     async def over() -> bool:
@@ -357,17 +367,8 @@ async def test_orphans_are_taken_over_with_their_history(plane: Plane) -> None:
 async def test_a_second_look_writes_nothing(plane: Plane) -> None:
     await made(plane, replicas=2, claims=("data",))
     await settled(plane, 2)
-
-    async def versions() -> list[str]:
-        everything = [
-            *(await plane.client.list(StatefulSet, "default")).items,
-            *(await plane.client.list(ControllerRevision, "default")).items,
-            *(await claims(plane)).values(),
-            *await plane.pods(),
-        ]
-        return [one.metadata.resource_version for one in everything]
-
-    before = await versions()
-    controller = next(c for c in plane.manager.controllers if c.name == "statefulset-controller")
-    assert await controller.reconcile(Key("default", "web")) is None
-    assert await versions() == before
+    name = "statefulset-controller"
+    kinds = (StatefulSet, ControllerRevision, PersistentVolumeClaim, Pod)
+    before = await plane.at_rest(name, *kinds)
+    assert await plane.controller(name).reconcile(Key("default", "web")) is None
+    assert await plane.versions(*kinds) == before

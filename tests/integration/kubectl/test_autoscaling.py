@@ -15,8 +15,6 @@ from typing import Any
 
 import pytest
 
-from base import pki
-from base.clock import SystemClock
 from tests.integration.apiserver.conftest import Server
 from tests.integration.kubectl import test_transcripts as transcripts
 from tests.integration.kubectl.conftest import Kubectl
@@ -55,15 +53,7 @@ class Measuring:
                 pass
 
         self._http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        pair = pki.issue(
-            server.ca,
-            common_name="system:node:n1",
-            organizations=["system:nodes"],
-            ip_addresses=["127.0.0.1"],
-            server=True,
-            clock=SystemClock(),
-        )
-        tls = pki.server_context(pair, ca_pem=server.ca_pem, require_client_certificate=True)
+        tls = server.agent_context("n1")
         self._http.socket = tls.wrap_socket(self._http.socket, server_side=True)
         self.port = self._http.server_port
         self._thread = threading.Thread(target=self._http.serve_forever)

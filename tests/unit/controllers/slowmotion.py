@@ -24,7 +24,7 @@ from control.apiserver.agents.webhooks import Webhooks
 from control.apiserver.build import make_registry
 from control.apiserver.local import LocalClient
 from control.auth.user import in_process
-from control.controllers.context import Context
+from control.controllers.context import Context, Informers
 from control.settings import ControlSettings
 from control.store.memory import MemoryStore
 
@@ -146,6 +146,18 @@ class QuietContext(Context):
 
     def recorder(self, component: str) -> Any:
         return Recorder(self.told)
+
+
+def quiet_context(client: Any, clock: FakeClock, guard: TaskGuard, **more: Any) -> QuietContext:
+    """What controllers over this client need, with caches of their own."""
+    return QuietContext(
+        client=client,
+        informers=Informers(client, clock),
+        clock=clock,
+        ca=None,  # type: ignore[arg-type]
+        guard=guard,
+        **more,
+    )
 
 
 async def idle() -> None:

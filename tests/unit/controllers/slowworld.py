@@ -23,9 +23,9 @@ from base.clock import FakeClock
 from base.errors import PodwrightError
 from base.tasks import TaskGuard
 from control.apiserver.local import LocalClient
-from control.controllers.context import Context, Informers
+from control.controllers.context import Context
 from control.controllers.controller import Controller
-from tests.unit.controllers.slowmotion import Fate, KilledError, Process, QuietContext, idle
+from tests.unit.controllers.slowmotion import Fate, KilledError, Process, idle, quiet_context
 
 NAMESPACE = "ns"
 Look = tuple[Controller, Key]
@@ -71,19 +71,10 @@ class SlowWorld:
         self.lives += 1
         self._guard = TaskGuard(f"life {self.lives}")
         self.process = Process(self.client, self._wrote)
-        client: Any = self.process
-        informers = Informers(client, self.clock)
-        context = QuietContext(
-            client=client,
-            informers=informers,
-            clock=self.clock,
-            ca=None,  # type: ignore[arg-type]
-            guard=self._guard,
-            told=self.told,
-        )
+        context = quiet_context(self.process, self.clock, self._guard, told=self.told)
         self.controllers(context)
-        informers.start(self._guard)
-        await informers.synced()
+        context.informers.start(self._guard)
+        await context.informers.synced()
         await idle()
 
     async def _revive(self) -> None:

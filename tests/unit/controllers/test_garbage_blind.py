@@ -19,9 +19,8 @@ from api.scheme import SERVED, Catalogue, Resource
 from base.clock import FakeClock
 from base.tasks import TaskGuard
 from control.apiserver.local import LocalClient
-from control.controllers.context import Informers
 from control.controllers.lifecycle.garbage import PATIENCE, GarbageCollector
-from tests.unit.controllers.slowmotion import QuietContext, api_in_memory, idle
+from tests.unit.controllers.slowmotion import api_in_memory, idle, quiet_context
 
 NAMESPACE = "ns"
 Widget: Any = custom_type("Widget")
@@ -80,20 +79,13 @@ class World:
         self.clock, self.broken = clock, Broken(client)
         self.client: Any = self.broken
         self._guard = guard
-        self._informers = Informers(self.client, clock)
-        self.context = QuietContext(
-            client=self.client,
-            informers=self._informers,
-            clock=clock,
-            ca=None,  # type: ignore[arg-type]
-            guard=guard,
-            catalogue=Catalogue([*SERVED, WIDGETS]),
-        )
+        catalogue = Catalogue([*SERVED, WIDGETS])
+        self.context = quiet_context(self.client, clock, guard, catalogue=catalogue)
         self.collector = GarbageCollector(self.context)
 
     async def start(self) -> None:
-        self._informers.start(self._guard)
-        await self._informers.synced()
+        self.context.informers.start(self._guard)
+        await self.context.informers.synced()
         self.collector.start(self._guard)
         await idle()
 

@@ -22,15 +22,14 @@ from api.meta import ObjectMeta
 from base.clock import FakeClock
 from base.tasks import TaskGuard
 from control.apiserver.local import LocalClient
-from control.controllers.context import Informers
 from control.controllers.lifecycle.garbage import GarbageCollector
 from control.controllers.lifecycle.ownership import FOREGROUND
 from tests.unit.controllers.slowmotion import (
     Fate,
     Process,
-    QuietContext,
     api_in_memory,
     idle,
+    quiet_context,
 )
 
 NAMESPACE = "ns"
@@ -96,18 +95,10 @@ class Graph:
         self.guard = TaskGuard("collector")
         judge: Any = self.judge
         self.process = Process(judge, self._nothing)
-        client: Any = self.process
-        informers = Informers(client, self.clock)
-        context = QuietContext(
-            client=client,
-            informers=informers,
-            clock=self.clock,
-            ca=None,  # type: ignore[arg-type]
-            guard=self.guard,
-        )
+        context = quiet_context(self.process, self.clock, self.guard)
         self.collector = GarbageCollector(context)
-        informers.start(self.guard)
-        await informers.synced()
+        context.informers.start(self.guard)
+        await context.informers.synced()
         self.collector.start(self.guard)
         await idle()
 

@@ -20,7 +20,6 @@ from api.selectors import parse_label_selector
 from base.clock import FakeClock
 from base.tasks import TaskGuard
 from control.controllers import indexes
-from control.controllers.context import Informers
 from control.controllers.controller import Controller
 from control.controllers.lifecycle.tokensecrets import NAME, TYPE, TokenSecretController
 from control.controllers.nodes.ipam import NodeIpamController
@@ -30,7 +29,7 @@ from control.scheduler import storage
 from control.scheduler.request import request_of
 from control.scheduler.snapshot import Snapshot
 from tests.unit.controllers.making import replica_set
-from tests.unit.controllers.slowmotion import QuietContext
+from tests.unit.controllers.slowmotion import quiet_context
 from tests.unit.controllers.test_volumes import claim, class_, volume
 from tests.unit.scheduler.making import node, pod
 
@@ -66,20 +65,11 @@ class Still:
 @asynccontextmanager
 async def told(controller: type[Controller], api: Still) -> AsyncIterator[Controller]:
     """The controller, when it has heard of everything."""
-    clock, client = FakeClock(), api
     async with TaskGuard("test") as guard:
-        informers = Informers(client, clock)  # type: ignore[arg-type]
-        made = controller(
-            QuietContext(
-                client=client,  # type: ignore[arg-type]
-                informers=informers,
-                clock=clock,
-                ca=None,  # type: ignore[arg-type]
-                guard=guard,
-            )
-        )
-        informers.start(guard)
-        await informers.synced()
+        context = quiet_context(api, FakeClock(), guard)
+        made = controller(context)
+        context.informers.start(guard)
+        await context.informers.synced()
         yield made
 
 
