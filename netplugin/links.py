@@ -10,11 +10,13 @@ from __future__ import annotations
 import logging
 import shutil
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from netplugin import attach, bridge
 from netplugin.attach import Cable
 from netplugin.ipam import Allocation, Ipam
+from netplugin.linknews import LinkNews
 from netplugin.namespaces import Namespace
 from netplugin.netlink import Netlink
 from netplugin.overlay import Overlay, Plan
@@ -28,6 +30,17 @@ log = logging.getLogger(__name__)
 _SWITCHES = (("net/ipv4/ip_forward", "1"), ("net/ipv4/conf/all/send_redirects", "0"))
 
 
+@dataclass(frozen=True)
+class _Scene:
+    """While it is the same, a look at every link finds what the last one has found."""
+
+    version: int
+    """Of the links, as `LinkNews` counts."""
+    bridge: int
+    cables: frozenset[str]
+    """Names that the cables of the sandboxes with an address have."""
+
+
 class NodeLinks:
     """What one node has plugged in."""
 
@@ -38,6 +51,9 @@ class NodeLinks:
         self._overlay = Overlay(config)
         self._peers: tuple[Peer, ...] | None = None
         self._netlink_: Netlink | None = None
+        self._news_: LinkNews | None = None
+        self._plugged: _Scene | None = None
+        self._cut: _Scene | None = None
         self._ipam_: Ipam | None = None
         self._bridge = 0
         self._mtu = 0
@@ -91,12 +107,15 @@ class NodeLinks:
 
     def cut_orphans(self) -> None:
         """Remove cables on our bridge that belong to no sandbox with an address."""
-        names = {attach.veth_name(a.sandbox) for a in self._ipam.allocations()}
+        scene = self._scene()
+        if scene == self._cut:
+            return
         for link in self._netlink.links():
             ours = link.kind == "veth" and attach.is_veth_name(link.name)
-            if ours and link.master == self._bridge and link.name not in names:
+            if ours and link.master == self._bridge and link.name not in scene.cables:
                 log.warning("removing link %s (%s): no sandbox has it", link.name, link.alias)
                 self._netlink.delete_link(link.name)
+        self._cut = scene
 
     def set_peers(self, peers: Sequence[Peer]) -> Plan:
         """Make the ways to exactly these nodes."""
@@ -106,18 +125,20 @@ class NodeLinks:
     def ensure(self) -> None:
         """Repair what somebody took away."""
         self._ensure_bridge()
-        names = {attach.veth_name(a.sandbox) for a in self._ipam.allocations()}
-        for link in self._netlink.links():
-            if link.name in names and (link.master != self._bridge or not link.up):
-                log.warning("plugging %s (%s) in again", link.name, link.alias)
-                self._netlink.set_link(link.index, up=True, master=self._bridge)
-                self._netlink.set_hairpin(link.index)
+        scene = self._scene()
+        if scene != self._plugged:
+            for link in self._netlink.links():
+                if link.name in scene.cables and (link.master != self._bridge or not link.up):
+                    log.warning("plugging %s (%s) in again", link.name, link.alias)
+                    self._netlink.set_link(link.index, up=True, master=self._bridge)
+                    self._netlink.set_hairpin(link.index)
+            self._plugged = scene
         if self._peers is not None:
             self._overlay.apply(self._netlink, self._peers)
 
     def teardown(self) -> None:
         """Remove everything this node ever made, also when another process made it."""
-        names = {attach.veth_name(a.sandbox) for a in self._ipam.allocations()}
+        names = self._cables()
         found = self._netlink.find(self._config.bridge)
         for link in self._netlink.links():
             plugged = found is not None and link.master == found.index
@@ -134,6 +155,10 @@ class NodeLinks:
         if self._netlink_ is not None:
             self._netlink_.close()
             self._netlink_ = None
+        if self._news_ is not None:
+            self._news_.close()
+            self._news_ = None
+            self._plugged = self._cut = None
         if self._ipam_ is not None:
             self._ipam_.close()
             self._ipam_ = None
@@ -156,6 +181,14 @@ class NodeLinks:
     def _ensure_bridge(self) -> None:
         found = bridge.ensure(self._netlink, self._config)
         self._bridge, self._mtu = found.index, found.mtu
+
+    def _cables(self) -> frozenset[str]:
+        return frozenset(attach.veth_name(a.sandbox) for a in self._ipam.allocations())
+
+    def _scene(self) -> _Scene:
+        if self._news_ is None:
+            self._news_ = LinkNews()
+        return _Scene(self._news_.version(), self._bridge, self._cables())
 
     @property
     def _netlink(self) -> Netlink:
