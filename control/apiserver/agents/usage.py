@@ -58,6 +58,8 @@ class NodeUsage:
     pods: Mapping[str, Mapping[str, Used]] = field(default_factory=dict)
     window: float
     """Seconds."""
+    at: float = 0.0
+    """When the span ended (monotonic seconds)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,21 +90,24 @@ def reading(summary: Any, at: float) -> Reading:
 
 
 def usage(before: Reading, now: Reading) -> NodeUsage:
-    """The rates between two readings; what was not there before, or began anew, is left out."""
+    """The rates between two readings; what was not there before, or began anew, is left out, and with it
+    its pod: a part of one would be taken for all that it uses."""
     span = now.at - before.at
     used = {
         key: Used(cpu=int((cpu - before.counters[key][0]) / span), memory=memory)
         for key, (cpu, memory) in now.counters.items()
         if key in before.counters and cpu >= before.counters[key][0]
     }
+    partly = {uid for uid, name in now.counters if (uid, name) not in used}
     pods: dict[str, dict[str, Used]] = {}
     for (uid, name), one in used.items():
-        if uid:
+        if uid and uid not in partly:
             pods.setdefault(uid, {})[name] = one
     return NodeUsage(
         node=used.get(("", ""), Used(cpu=0, memory=now.counters["", ""][1])),
         pods=pods,
         window=span,
+        at=now.at,
     )
 
 

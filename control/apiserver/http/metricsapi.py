@@ -7,6 +7,7 @@ started, or its node does not answer) is left out, as Kubernetes' metrics server
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import timedelta
 from typing import Any
 
 from api import pods, timestamps
@@ -46,7 +47,7 @@ class NodeMetricsSource:
                     labels=dict(node.metadata.labels),
                     creation_timestamp=now,
                 ),
-                timestamp=now,
+                timestamp=_end(found[node.metadata.name], self._clock),
                 window=_window(found[node.metadata.name]),
                 usage=_usage(found[node.metadata.name].node),
             )
@@ -94,13 +95,19 @@ class PodMetricsSource:
                     labels=dict(pod.metadata.labels),
                     creation_timestamp=now,
                 ),
-                timestamp=now,
+                timestamp=_end(node, self._clock),
                 window=_window(node),
                 containers=[
                     ContainerMetrics(name=name, usage=_usage(one))
                     for name, one in sorted(used.items())
                 ],
             )
+
+
+def _end(node: NodeUsage, clock: Clock) -> str:
+    """When its span ended: an answer may be some seconds old."""
+    age = max(0.0, clock.monotonic() - node.at)
+    return timestamps.format(clock.now() - timedelta(seconds=age))
 
 
 def _window(node: NodeUsage) -> str:
