@@ -12,6 +12,7 @@ from api.meta import ObjectMeta
 from base.clock import FakeClock
 from control.apiserver.agents.usage import NodeUsage, Used, reading, usage
 from control.apiserver.http.metricsapi import NodeMetricsSource, PodMetricsSource
+from tests.unit.auth.test_tokens import INFO
 
 
 def counters(cpu: int, memory: int) -> dict[str, Any]:
@@ -99,8 +100,8 @@ async def test_the_objects_that_are_made_of_it() -> None:
         pod("web"),
         pod("done", "Succeeded"),
         pod("new"),
-        Node(metadata=ObjectMeta(name="n1", labels={"a": "b"}), status=NodeStatus()),
-        Node(metadata=ObjectMeta(name="silent"), status=NodeStatus()),
+        Node(metadata=ObjectMeta(name="n1", labels={"a": "b"}), status=NodeStatus(node_info=INFO)),
+        Node(metadata=ObjectMeta(name="silent"), status=NodeStatus(node_info=INFO)),
     )
     (node,) = await NodeMetricsSource(collector, objects, clock).every("")
     ended = timestamps.format(clock.now() - timedelta(seconds=4))
