@@ -137,7 +137,8 @@ def _host_config(spec: ContainerCreate) -> Json:
         "MemorySwap": spec.memory,
         "OomScoreAdj": spec.oom_score_adj,
         "ShmSize": spec.shm_size,
-        "Mounts": [_mount(mount) for mount in spec.mounts],
+        "Mounts": [_mount(mount) for mount in spec.mounts if not _as_bind(mount)],
+        "Binds": [_bind(mount) for mount in spec.mounts if _as_bind(mount)],
         "Tmpfs": dict(spec.tmpfs),
         "GroupAdd": list(spec.group_add),
         "ReadonlyRootfs": spec.read_only_rootfs,
@@ -181,6 +182,16 @@ def _mount(mount: Mount) -> Json:
         "ReadOnly": mount.read_only,
         "BindOptions": {"Propagation": mount.propagation.value},
     }
+
+
+def _as_bind(mount: Mount) -> bool:
+    """`Mounts` cannot ask for a label. A path with colons, which no bind can have, goes without."""
+    return mount.relabel and ":" not in mount.source + mount.target
+
+
+def _bind(mount: Mount) -> str:
+    access = "ro" if mount.read_only else "rw"
+    return f"{mount.source}:{mount.target}:{access},Z,{mount.propagation.value}"
 
 
 def container_record(inspected: Json) -> ContainerRecord:

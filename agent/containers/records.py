@@ -95,6 +95,8 @@ class Mount:
     target: str
     read_only: bool = False
     propagation: Propagation = Propagation.PRIVATE
+    relabel: bool = False
+    """Where there is SELinux, everything in it gets the label of the container, which may use it only so."""
 
 
 @dataclass(frozen=True, kw_only=True)

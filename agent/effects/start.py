@@ -297,9 +297,11 @@ def _files(ctx: PodContext, container: Container) -> dict[tuple[str, str], bytes
 def _mounts(
     ctx: PodContext, container: Container, restarts: int, variables: dict[str, str]
 ) -> tuple[Mount, ...]:
-    mounts = list(own_mounts(ctx.directory, container, restarts))
+    selinux, volumes = ctx.agent.node.engine.selinux, ctx.volumes
+    own = own_mounts(ctx.directory, container, restarts)
+    mounts = [replace(mount, relabel=selinux) for mount in own]
     for position, mount in enumerate(container.volume_mounts):
-        source = ctx.volumes.paths.get(mount.name)
+        source = volumes.paths.get(mount.name)
         if source is None:
             raise ConfigError(f'volume "{mount.name}" of the mount {mount.mount_path} is not there')
         sub_path = mount.sub_path
@@ -307,15 +309,19 @@ def _mounts(
             if unknown := missing(mount.sub_path_expr, variables):
                 raise ConfigError(f'missing value for "{unknown}" in subPathExpr')
             sub_path = expand(mount.sub_path_expr, variables)
-        fixed = mount.name in ctx.volumes.read_only | ctx.volumes.sealed
+        fixed = mount.name in volumes.read_only | volumes.sealed
         if sub_path:
             source = _subpath(ctx, container, source, sub_path, position, fixed=fixed)
-        if readonly.wanted(mount, possible=ctx.agent.node.engine.recursive_read_only):
+        deep = readonly.wanted(mount, possible=ctx.agent.node.engine.recursive_read_only)
+        if deep:
             place = readonly.place(ctx.directory, mount, container.name, position)
             source = readonly.bind(source, place, ctx.agent.mounter)
         made = volume_mount(mount, source, container, fixed=fixed)
-        sealed = mount.name in ctx.volumes.sealed
-        mounts.append(replace(made, read_only=False) if sealed else made)
+        if mount.name in volumes.sealed:
+            made = replace(made, read_only=False)
+        # Labels cannot be written through a view that is read-only to the bottom.
+        relabel = selinux and not deep and mount.name in volumes.labelled
+        mounts.append(replace(made, relabel=relabel))
     return tuple(mounts)
 
 

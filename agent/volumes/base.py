@@ -97,6 +97,10 @@ class Persistent(Protocol):
         """The path of the volume for the context's pod. Raises VolumeError, TemporaryError."""
         ...
 
+    def labelled(self, volume: PersistentVolume) -> bool:
+        """Whether its files get the label of the pod's containers."""
+        ...
+
 
 @dataclass(frozen=True, kw_only=True)
 class VolumeContext:
@@ -168,3 +172,5 @@ class VolumeType:
     (that programs in it cannot be run)."""
     live: bool = False
     """Follows API objects: is set up again from time to time."""
+    labelled: Callable[[VolumeContext], bool] = lambda context: False
+    """Where there is SELinux, its files get the label of the pod's containers: they are nobody else's."""

@@ -38,6 +38,11 @@ async def ephemeral(context: VolumeContext) -> Path:
     return await _mount(context, name, owned=True)
 
 
+def labelled(context: VolumeContext) -> bool:
+    volume = _remembered(context)
+    return volume is not None and context.persistent.labelled(volume)
+
+
 async def tear_down(context: VolumeContext) -> None:
     """What is left of it lies in the volume's own directory; `Stages.release` has taken away the rest."""
     await context.mounter.aside(lambda: remove_tree(context.directory, context.mounter))

@@ -67,7 +67,7 @@ def _ready(path: Path, group: int | None, policy: str | None) -> None:
 
 KINDS: tuple[PersistentKind, ...] = (
     PersistentKind(field="host_path", publish=_host_path),
-    PersistentKind(field="local", publish=_local, blocks=True),
+    PersistentKind(field="local", publish=_local, blocks=True, labelled=True),
     PersistentKind(field="nfs", publish=_nfs),
 )
 """To add a kind: its functions, and an entry here."""

@@ -85,6 +85,8 @@ class PersistentKind:
     unstage: Share | None = None
     blocks: bool = False
     """It has block devices, for volumes with `volumeMode: Block`."""
+    labelled: bool = False
+    """Where there is SELinux, its files get the label of the pod's containers."""
 
     @property
     def remembered(self) -> bool:
@@ -121,6 +123,9 @@ class Stages:
             await self._mounter.aside(partial(_note, user, volume, context.directory))
             await self._make_ready(kind, stage)
         return await kind.publish(context, stage)
+
+    def labelled(self, volume: PersistentVolume) -> bool:
+        return self._kind(volume).labelled and volume.spec.volume_mode != "Block"
 
     async def release(self, uid: str) -> None:
         """Let go of everything that the pod uses. Raises VolumeError, TemporaryError."""

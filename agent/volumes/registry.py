@@ -23,12 +23,18 @@ from api import names
 from api.core import ImageVolumeSource, Pod, Volume
 from base.clock import Clock, SystemClock
 
+
+def _always(context: VolumeContext) -> bool:
+    return True
+
+
 TYPES: tuple[VolumeType, ...] = (
     VolumeType(
         field="empty_dir",
         wire="emptyDir",
         set_up=empty_dir.set_up,
         tear_down=empty_dir.tear_down,
+        labelled=_always,
     ),
     VolumeType(
         field="host_path",
@@ -54,12 +60,14 @@ TYPES: tuple[VolumeType, ...] = (
         wire="persistentVolumeClaim",
         set_up=claim.set_up,
         tear_down=claim.tear_down,
+        labelled=claim.labelled,
     ),
     VolumeType(
         field="ephemeral",
         wire="ephemeral",
         set_up=claim.ephemeral,
         tear_down=claim.tear_down,
+        labelled=claim.labelled,
     ),
     VolumeType(
         field="config_map",
@@ -68,6 +76,7 @@ TYPES: tuple[VolumeType, ...] = (
         tear_down=projected.tear_down,
         read_only=True,
         live=True,
+        labelled=_always,
     ),
     VolumeType(
         field="secret",
@@ -76,6 +85,7 @@ TYPES: tuple[VolumeType, ...] = (
         tear_down=projected.tear_down,
         read_only=True,
         live=True,
+        labelled=_always,
     ),
     VolumeType(
         field="downward_api",
@@ -84,6 +94,7 @@ TYPES: tuple[VolumeType, ...] = (
         tear_down=projected.tear_down,
         read_only=True,
         live=True,
+        labelled=_always,
     ),
     VolumeType(
         field="projected",
@@ -92,6 +103,7 @@ TYPES: tuple[VolumeType, ...] = (
         tear_down=projected.tear_down,
         read_only=True,
         live=True,
+        labelled=_always,
     ),
 )
 """To add a volume type: a module beside this one, and an entry here."""
@@ -140,6 +152,7 @@ class PodVolumes:
         self.paths: dict[str, Path] = {}
         self.read_only: set[str] = set()
         self.sealed: set[str] = set()
+        self.labelled: set[str] = set()
         self._live: set[str] = set()
 
     async def set_up(self, pod: Pod, place: Place) -> None:
@@ -167,8 +180,11 @@ class PodVolumes:
             self.paths[volume.name] = result
             if kind.live:
                 self._live.add(volume.name)
-            if kind.read_only or self._context(pod, volume, place).claimed_read_only:
+            context = self._context(pod, volume, place)
+            if kind.read_only or context.claimed_read_only:
                 self.read_only.add(volume.name)
+            if kind.labelled(context):
+                self.labelled.add(volume.name)
             if kind.sealed:
                 self.sealed.add(volume.name)
 

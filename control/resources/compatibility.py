@@ -71,7 +71,6 @@ def _below(prefix: str, rows: tuple[NotYet, ...]) -> tuple[NotYet, ...]:
 
 
 POD_SPEC: tuple[NotYet, ...] = (
-    NotYet("securityContext.seLinuxChangePolicy", "volumes are not given SELinux labels"),
     *(
         NotYet(f"volumes[*].projected.sources[*].{source}", _NO_VOLUME)
         for source in ("clusterTrustBundle", "podCertificate")

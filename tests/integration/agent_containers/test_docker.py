@@ -122,6 +122,9 @@ async def test_mounts(runtime: DockerRuntime, engine: Engine, tmp_path: Path) ->
     mounts = (
         Mount(source=str(tmp_path), target="/data"),
         Mount(source=str(tmp_path / "a:b"), target="/etc/hosts", read_only=True),
+        # Where there is no SELinux, the engine does all the same but for the labels.
+        Mount(source=str(tmp_path), target="/labelled", relabel=True),
+        Mount(source=str(tmp_path), target="/fixed", relabel=True, read_only=True),
     )
     id = await run(
         runtime, spec(engine, "mounted", mounts=mounts, tmpfs={"/scratch": "size=65536"})
@@ -129,6 +132,9 @@ async def test_mounts(runtime: DockerRuntime, engine: Engine, tmp_path: Path) ->
     assert await output(runtime, id, "cat", "/etc/hosts") == "hello"
     await output(runtime, id, "touch", "/data/new", "/scratch/x")
     assert (tmp_path / "new").exists()
+    await output(runtime, id, "mv", "/labelled/new", "/labelled/newer")
+    assert await output(runtime, id, "ls", "/fixed") == "a:b\nnewer"
+    assert (await runtime.exec(id, ["touch", "/fixed/x"], timeout=DEADLINE)).exit_code != 0
     refused = await runtime.exec(id, ["sh", "-c", "echo no > /etc/hosts"], timeout=DEADLINE)
     assert refused.exit_code != 0
 

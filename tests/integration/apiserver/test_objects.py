@@ -383,7 +383,7 @@ async def test_patches_are_validated_themselves(
 
 async def test_fields_without_effect_are_named(api: Api, namespace: str) -> None:
     path = f"/api/v1/namespaces/{namespace}/pods"
-    security = {"seLinuxChangePolicy": "MountOption"}
-    spec = {"containers": [{"name": "c", "image": "i"}], "securityContext": security}
+    volume = {"name": "v", "csi": {"driver": "d.example"}}
+    spec = {"containers": [{"name": "c", "image": "i"}], "volumes": [volume]}
     await api.ok("POST", path, {"metadata": {"name": "p"}, "spec": spec})
-    assert any("spec.securityContext.seLinuxChangePolicy" in warning for warning in api.warnings)
+    assert any("spec.volumes[0].csi" in warning for warning in api.warnings)

@@ -3,15 +3,30 @@
 from __future__ import annotations
 
 import stat
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from agent.containers.fake import FAKE_ENGINE
 from agent.containers.records import Mount
-from api.core import Container, EmptyDirVolumeSource, EnvVar, HostPathVolumeSource, Volume
+from api.core import (
+    ConfigMap,
+    ConfigMapVolumeSource,
+    Container,
+    EmptyDirVolumeSource,
+    EnvVar,
+    HostPathVolumeSource,
+    LocalVolumeSource,
+    PersistentVolumeClaimVolumeSource,
+    Volume,
+)
 from api.core import VolumeMount as Into
+from api.meta import ObjectMeta
 from tests.unit.agent.builders import UID, container, make_pod
 from tests.unit.agent.node import Node
+from tests.unit.agent.test_persistent import bound, volume
 from tests.unit.agent.test_worker import web
 
 EMPTY = Volume(name="v", empty_dir=EmptyDirVolumeSource())
@@ -39,6 +54,35 @@ async def test_a_part_that_an_expression_names(tmp_path: Path) -> None:
     assert part.is_dir(), "also where the mount is read-only: the volume is not"
     assert stat.S_IMODE(part.stat().st_mode) == 0o777
     assert mounted(node, "/v").read_only
+    await node.kill()
+
+
+SELINUX = replace(FAKE_ENGINE, security_options=("name=selinux",), kernel_version="6.1.0")
+LABELLED = [
+    ({"empty_dir": EmptyDirVolumeSource()}, True),
+    ({"config_map": ConfigMapVolumeSource(name="c")}, True),
+    ({"host_path": HostPathVolumeSource(path="/tmp")}, False),
+    ({"persistent_volume_claim": PersistentVolumeClaimVolumeSource(claim_name="data")}, True),
+]
+
+
+@pytest.mark.parametrize(("source", "expected"), LABELLED)
+@pytest.mark.parametrize("selinux", [True, False])
+async def test_what_is_the_pods_alone_gets_its_label(
+    tmp_path: Path, source: dict[str, Any], expected: bool, selinux: bool
+) -> None:
+    node = Node(tmp_path, info=SELINUX if selinux else FAKE_ENGINE)
+    node.api.put(ConfigMap(metadata=ObjectMeta(name="c", namespace="ns"), data={"k": "v"}))
+    node.api.put(bound())
+    node.api.put(volume(local=LocalVolumeSource(path=str(tmp_path))))
+    await node.boot()
+    deep = Into(name="v", mount_path="/deep", read_only=True, recursive_read_only="Enabled")
+    spec = container(volume_mounts=[Into(name="v", mount_path="/v"), deep])
+    node.api.put(make_pod(spec, volumes=[Volume(name="v", **source)]))
+    await node.run(2)
+    assert mounted(node, "/v").relabel is (expected and selinux)
+    assert mounted(node, "/etc/hosts").relabel is selinux
+    assert not mounted(node, "/deep").relabel, "nobody can write labels there"
     await node.kill()
 
 

@@ -107,6 +107,8 @@ def test_resources_and_namespaces_pass_unchanged() -> None:
                     read_only=True,
                     propagation=Propagation.HOST_TO_CONTAINER,
                 ),
+                Mount(source="/pods/1/v", target="/v", relabel=True),
+                Mount(source="/pods/1/w", target="/w", relabel=True, read_only=True),
             ),
         )
     )
@@ -129,6 +131,15 @@ def test_resources_and_namespaces_pass_unchanged() -> None:
             "BindOptions": {"Propagation": "rslave"},
         }
     ]
+    assert host["Binds"] == ["/pods/1/v:/v:rw,Z,rprivate", "/pods/1/w:/w:ro,Z,rprivate"]
+
+
+def test_a_path_with_colons_goes_without_a_label() -> None:
+    mount = Mount(source="/a:b", target="/c", relabel=True)
+    host = engine_json.container_config(ContainerCreate(name="c", image="i", mounts=(mount,)))[
+        "HostConfig"
+    ]
+    assert host["Binds"] == [] and host["Mounts"][0]["Source"] == "/a:b"
 
 
 @pytest.mark.parametrize(

@@ -42,6 +42,7 @@ QUIET: list[tuple[str, Change]] = [
     ("Pod", {f"{C0}.resources.limits[ephemeral-storage]": "1Gi"}),
     ("Pod", {"spec.volumes": [{"name": "a", "emptyDir": {"sizeLimit": "1Mi"}}]}),
     ("Pod", {"spec.automountServiceAccountToken": True}),
+    ("Pod", {"spec.securityContext": {"seLinuxChangePolicy": "MountOption"}}),
     (
         "ServiceAccount",
         {"automountServiceAccountToken": True, "imagePullSecrets": [{"name": "a"}]},
@@ -68,13 +69,17 @@ LOUD: list[tuple[str, Change, str]] = [
     ),
     (
         "Deployment",
-        {"spec.template.spec.securityContext": {"seLinuxChangePolicy": "MountOption"}},
-        "spec.template.spec.securityContext.seLinuxChangePolicy",
+        {
+            "spec.template.spec.volumes": [
+                {"name": "a", "quobyte": {"registry": "r", "volume": "v"}}
+            ]
+        },
+        "spec.template.spec.volumes[0].quobyte",
     ),
     (
         "ReplicaSet",
-        {"spec.template.spec.securityContext": {"seLinuxChangePolicy": "Recursive"}},
-        "spec.template.spec.securityContext.seLinuxChangePolicy",
+        {"spec.template.spec.volumes": [{"name": "a", "csi": {"driver": "d.example"}}]},
+        "spec.template.spec.volumes[0].csi",
     ),
     ("Service", {"spec.type": "LoadBalancer"}, "spec.type"),
     ("Lease", {"spec.strategy": "OldestEmulationVersion"}, "spec.strategy"),
@@ -124,10 +129,9 @@ def test_what_is_only_stored_says_so(kind: str) -> None:
 
 
 def test_the_text_says_what_is_missing() -> None:
-    change = {"spec.securityContext": {"seLinuxChangePolicy": "Recursive"}}
+    change = {"spec.volumes": [{"name": "a", "csi": {"driver": "d.example"}}]}
     texts = strategy_of("Pod").warnings(complete("Pod", change))
-    path = "spec.securityContext.seLinuxChangePolicy"
-    text = f"{path}: accepted, but without effect: volumes are not given SELinux labels"
+    text = "spec.volumes[0].csi: accepted, but without effect: the agent cannot mount it yet"
     assert any(text in one for one in texts)
 
 
