@@ -50,6 +50,27 @@ RESOURCES: Mapping[Signal, str] = {
 }
 
 
+@dataclass(frozen=True)
+class Amount:
+    """So much of a thing, or such a fraction of what there is in all."""
+
+    number: int = 0
+    fraction: float = 0.0
+
+    def of(self, capacity: int) -> int:
+        return self.number or int(capacity * self.fraction)
+
+
+def read_amount(text: str) -> Amount:
+    """`100Mi` or `10%`. Raises ValueError."""
+    if text.endswith("%"):
+        percent = float(text[:-1])
+        if not 0 <= percent <= 100:
+            raise ValueError(text)
+        return Amount(fraction=percent / 100)
+    return Amount(quantity.value(text))
+
+
 @dataclass(frozen=True, kw_only=True)
 class Threshold:
     """Below this the node is short: `amount`, or `fraction` of the capacity."""
@@ -59,12 +80,12 @@ class Threshold:
     fraction: float = 0.0
     grace: float | None = None
     """Seconds that it must have been met; None for a hard threshold."""
-    reclaim: int = 0
+    reclaim: Amount = Amount()
     """How much beyond the threshold is to be free before the shortage counts as over."""
 
     def least(self, capacity: int) -> int:
         """The amount that must be available."""
-        return self.amount or int(capacity * self.fraction)
+        return Amount(self.amount, self.fraction).of(capacity)
 
     def __str__(self) -> str:
         return f"{self.fraction:.0%}" if self.fraction else quantity.from_bytes(self.amount)
@@ -83,22 +104,19 @@ def threshold(text: str) -> Threshold:
     if found is None or found[1] not in set(Signal):
         signals = ", ".join(Signal)
         raise ValueError(f"expected SIGNAL<AMOUNT with one of {signals}, found {text!r}")
-    value = found[2]
-    if value.endswith("%"):
-        try:
-            percent = float(value[:-1])
-        except ValueError:
-            percent = -1.0
-        if not 0 < percent < 100:
-            raise ValueError(f"expected a percentage between 0% and 100%, found {value!r}")
-        return Threshold(signal=Signal(found[1]), fraction=percent / 100)
+    value, signal = found[2], Signal(found[1])
+    if value in ("0%", "100%"):  # as documented, this is how one is switched off: it is never met
+        return Threshold(signal=signal)
     try:
-        amount = quantity.value(value)
+        amount = read_amount(value)
     except ValueError as error:
-        raise ValueError(f"expected an amount such as 100Mi or 10%, found {value!r}") from error
-    if amount <= 0:
+        expected = (
+            "a percentage from 0% to 100%" if value.endswith("%") else "an amount such as 100Mi"
+        )
+        raise ValueError(f"expected {expected}, found {value!r}") from error
+    if amount.number <= 0 and amount.fraction <= 0:
         raise ValueError(f"expected an amount above 0, found {value!r}")
-    return Threshold(signal=Signal(found[1]), amount=amount)
+    return Threshold(signal=signal, amount=amount.number, fraction=amount.fraction)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -175,7 +193,8 @@ def look(
         level = levels.get(one.signal)
         if level is None or level.capacity <= 0:
             continue
-        least = one.least(level.capacity) + (one.reclaim if one in history.short else 0)
+        more = one.reclaim.of(level.capacity) if one in history.short else 0
+        least = one.least(level.capacity) + more
         if level.available >= least:
             continue
         short.add(one)

@@ -125,7 +125,9 @@ class AgentSettings:
             limit, _, grace = text.rpartition("=")
             found.append(replace(eviction.threshold(limit), grace=settings.duration(grace)))
         more = self.amounts(self.eviction_minimum_reclaim)
-        return [replace(one, reclaim=quantity.value(more.get(one.signal, "0"))) for one in found]
+        return [
+            replace(one, reclaim=eviction.read_amount(more.get(one.signal, "0"))) for one in found
+        ]
 
     def taints(self) -> tuple[Taint, ...]:
         """Those of the Node when it is made."""

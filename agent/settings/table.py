@@ -274,7 +274,7 @@ SETTINGS: tuple[Setting, ...] = (
         metavar="SIGNAL<AMOUNT",
         group=_SHORT,
         help="Below this amount or percentage the node is short, and a pod is evicted at once. Given "
-        "once, the default no longer counts.",
+        "once, the default no longer counts; 0% means never.",
     ),
     Setting(
         name="eviction-soft",
@@ -294,7 +294,7 @@ SETTINGS: tuple[Setting, ...] = (
         metavar="SIGNAL=AMOUNT",
         group=_SHORT,
         help="How much beyond a threshold is to be free before a shortage counts as over: "
-        "memory.available=100Mi.",
+        "memory.available=100Mi or nodefs.available=5%.",
     ),
     Setting(
         name="eviction-pressure-transition-period",

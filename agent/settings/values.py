@@ -35,9 +35,10 @@ def soft_threshold(text: str) -> str:
 
 
 def reclaim(text: str) -> str:
-    """a signal and an amount such as memory.available=100Mi"""
-    signal, _, value = text.partition("=")
-    eviction.threshold(f"{signal}<{quantity.canonical(value)}")
+    """a signal and an amount such as memory.available=100Mi or nodefs.available=5%"""
+    signal, equals, value = text.partition("=")
+    if not equals or signal not in set(eviction.Signal) or eviction.read_amount(value).number < 0:
+        raise ValueError(text)
     return text
 
 

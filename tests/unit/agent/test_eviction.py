@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from agent.containers.records import ImageId, ImageRecord
 from agent.node import eviction, imagegc
 from agent.node.diskusage import PodDisk, over_limit, tree
-from agent.node.eviction import Candidate, History, Level, Shortage, Signal, Threshold
+from agent.node.eviction import Amount, Candidate, History, Level, Shortage, Signal, Threshold
 from agent.node.machine import Disk
 from api.core import EmptyDirVolumeSource, ResourceRequirements, Volume
 from tests.unit.agent.builders import container, make_pod
@@ -42,14 +42,25 @@ def test_thresholds_are_read(text: str, signal: Signal, least: int) -> None:
     [
         ("memory<100Mi", "expected SIGNAL<AMOUNT with one of memory.available"),
         ("memory.available>100Mi", "expected SIGNAL<AMOUNT"),
-        ("memory.available<100%", "expected a percentage between 0% and 100%"),
-        ("memory.available<much", "expected an amount such as 100Mi or 10%"),
+        ("memory.available<101%", "expected a percentage from 0% to 100%"),
+        ("memory.available<-1%", "expected a percentage from 0% to 100%"),
+        ("memory.available<some%", "expected a percentage from 0% to 100%"),
+        ("memory.available<much", "expected an amount such as 100Mi"),
+        ("memory.available<-1Mi", "expected an amount above 0"),
         ("memory.available<0", "expected an amount above 0"),
     ],
 )
 def test_what_is_no_threshold(text: str, why: str) -> None:
     with pytest.raises(ValueError, match=why.replace("<", "<")):
         eviction.threshold(text)
+
+
+@pytest.mark.parametrize("off", ["0%", "100%"])
+def test_a_threshold_that_is_switched_off_is_never_met(off: str) -> None:
+    """The documented way to be without one of the defaults."""
+    switched_off = eviction.threshold(f"memory.available<{off}")
+    history, short = eviction.look([switched_off], memory(0), History(), 0.0)
+    assert short == [] and eviction.pressures(history, 0.0, transition=300) == frozenset()
 
 
 def test_a_hard_threshold_acts_at_once_and_a_soft_one_after_its_grace() -> None:
@@ -70,8 +81,9 @@ def test_a_soft_threshold_that_was_not_met_in_between_begins_anew() -> None:
     assert short == []
 
 
-def test_what_is_to_be_reclaimed_keeps_a_shortage_going() -> None:
-    wanting = Threshold(signal=Signal.MEMORY, amount=100, reclaim=50)
+@pytest.mark.parametrize("reclaim", [Amount(50), Amount(fraction=0.05)])
+def test_what_is_to_be_reclaimed_keeps_a_shortage_going(reclaim: Amount) -> None:
+    wanting = Threshold(signal=Signal.MEMORY, amount=100, reclaim=reclaim)
     _, short = eviction.look([wanting], memory(120), History(), 0.0)
     assert short == []
     history, short = eviction.look([wanting], memory(90), History(), 0.0)

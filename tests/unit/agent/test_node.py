@@ -632,6 +632,9 @@ def test_settings() -> None:
         (["--container-log-max-files=1"], "a whole number above 1"),
         (["--container-log-max-size=0"], "a size such as 10Mi"),
         (["--max-parallel-image-pulls=0"], "above 0"),
+        (["--eviction-minimum-reclaim=memory.available=much"], "a signal and an amount"),
+        (["--eviction-minimum-reclaim=memory=1Mi"], "a signal and an amount"),
+        (["--eviction-soft=memory.available<1Gi"], "how long it must be met"),
         (["--node-label=rack"], "a label such as"),
         (["--node-label=rack=a b"], "a label such as"),
         (["--node-label=node-role.kubernetes.io/worker="], "may not give itself this label"),
@@ -668,6 +671,25 @@ def test_settings_of_the_node_object() -> None:
     assert (made.registers, made.max_images) == (False, -1)
     usual = identity(load(["--config=/dev/null"], {}), FAKE_ENGINE, name="n", address="192.0.2.1")
     assert (usual.registers, usual.taints, usual.max_images) == (True, (), 50)
+
+
+def test_settings_of_shortages() -> None:
+    words = ["--eviction-hard=memory.available<0%", "--eviction-hard=nodefs.available<10%"]
+    words += ["--eviction-soft=nodefs.available<20%=1m30s", "--config=/dev/null"]
+    words += ["--eviction-minimum-reclaim=nodefs.available=5%"]
+    off, hard, soft = load(words, {}).thresholds()
+    assert off.least(1000) == 0
+    assert (hard.grace, hard.least(1000), hard.reclaim.of(1000)) == (None, 100, 50)
+    assert (soft.grace, soft.least(1000), soft.reclaim.of(1000)) == (90.0, 200, 50)
+    usual = {str(one.signal): str(one) for one in load(["--config=/dev/null"], {}).thresholds()}
+    assert usual == {
+        "memory.available": "100Mi",
+        "nodefs.available": "10%",
+        "nodefs.inodesFree": "5%",
+        "imagefs.available": "15%",
+        "imagefs.inodesFree": "5%",
+        "pid.available": "5%",
+    }
 
 
 def test_settings_of_logs_and_pulls() -> None:
