@@ -8,7 +8,8 @@ On a cluster of one namespace node, with pods of one container that never ends b
   that the agent has used for each. The floor is as many pairs of containers made with the Docker SDK.
 
 - death: a container's process is killed; the time until a watcher of the API sees the pod Failed, and
-  beside it the time until the engine itself reports the death to whoever listens to its events.
+  beside it the time until the engine itself reports the death to whoever listens to its events; and how
+  long after that the agent has heard of it.
 - stop: all pods are deleted at once; until the last is gone. The floor is the same number of pairs of
   containers removed by force with the Docker SDK, as many at a time as the agent does.
 - recovery: the agent is killed, some containers die meanwhile, the agent starts; until those are
@@ -70,6 +71,15 @@ def container_id(found: Pod) -> str:
     return found.status.container_statuses[0].container_id.rpartition("/")[2]
 
 
+async def engine_events(client: HttpClient) -> tuple[float, float]:
+    """How many of the engine's events the agent has heard, and how late they were, together (seconds)."""
+    page = await client.raw("GET", f"/api/v1/nodes/{NODE}/proxy/metrics", accept="text/plain")
+    numbers = dict(line.split() for line in page.decode().splitlines() if line[:1] not in ("", "#"))
+    names = ("engine_events", "engine_events_late_seconds")
+    count, late = (float(numbers[f"podwright_agent_pods_{name}"]) for name in names)
+    return count, late
+
+
 async def deaths(client: HttpClient, engine: Engine, names: Sequence[str]) -> None:
     """Kill one pod's container after the other."""
     seen: dict[str, float] = {}
@@ -85,6 +95,7 @@ async def deaths(client: HttpClient, engine: Engine, names: Sequence[str]) -> No
     watching = asyncio.create_task(watch(listed.resource_version))
     ids = {each.metadata.name: container_id(each) for each in listed.items}
     ours, floor = [], []
+    before = await engine_events(client)
     for name in names:
         at = await asyncio.to_thread(engine.kill, ids[name])
         while name not in seen or ids[name] not in engine.died:
@@ -95,6 +106,11 @@ async def deaths(client: HttpClient, engine: Engine, names: Sequence[str]) -> No
         floor.append(engine.died[ids[name]] - at)
         await asyncio.sleep(0.2)
     watching.cancel()
+    count, late = (
+        now - then for now, then in zip(await engine_events(client), before, strict=True)
+    )
+    heard = f"{late / count * 1000:>9.1f} ms after the engine wrote them"
+    print(f"{'events heard by the agent, mean':38}{heard}")
     for share, label in ((0.5, "p50"), (0.99, "p99")):
         told, known = percentile(ours, share), percentile(floor, share)
         print(

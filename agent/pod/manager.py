@@ -76,6 +76,8 @@ class PodManager:
         self._mismatches = 0
         self._orphans = 0
         self._crashes = 0
+        self._events = 0
+        self._events_late = 0.0
         self._listening = asyncio.Event()
         """The engine tells what happens: a list made from now on misses nothing."""
         self._missed: dict[str, set[ContainerId]] = defaultdict(set)
@@ -282,6 +284,8 @@ class PodManager:
             "effects_running": sum(w.statistics()["busy"] for w in self.workers.values()),
             "relists": self._relists,
             "relist_mismatches": self._mismatches,
+            "engine_events": self._events,
+            "engine_events_late_seconds": self._events_late,
             "orphans": self._orphans,
             "worker_crashes": self._crashes,
         }
@@ -386,6 +390,8 @@ class PodManager:
     def _note(self, event: RuntimeEvent) -> None:
         if event.labels.get(names.NODE) != self.agent.node.name:
             return
+        self._events += 1
+        self._events_late += max(0.0, (self.agent.clock.now() - event.time).total_seconds())
         worker = self.workers.get(event.labels.get(names.POD_UID, ""))
         if worker is not None:
             worker.note_event(event)
