@@ -100,6 +100,8 @@ class PodContext:
     memory: PodMemory
     volumes: PodVolumes
     stops: dict[ContainerId, StopOrder] = field(default_factory=dict)
+    post_starts: dict[ContainerId, Alarm] = field(default_factory=dict)
+    """Hooks that run, each with a bell for whatever has happened to its container."""
 
     @property
     def uid(self) -> str:
@@ -124,6 +126,11 @@ class PodContext:
 
     def place(self) -> Place:
         return replace(self.agent.node.place(self.ip), own=self.agent.own())
+
+    def alive(self, id: ContainerId) -> bool:
+        """Whether a container runs, as far as is known."""
+        record = self.memory.records.get(id)
+        return record is not None and record.running
 
     def container(self, name: str) -> Container:
         """The spec of a container. Raises StepFailed when the pod has none of that name."""

@@ -24,8 +24,9 @@ from agent.effects import loglinks, sandbox
 from agent.effects.context import PodContext, StepFailed
 from agent.pod import names
 from agent.pod.actions import CreateContainer, EnsureImage, RunPostStart, StartContainer
+from agent.pod.alarm import Alarm
 from agent.pod.observed import Hook, KilledFor
-from agent.probes.handlers import Target
+from agent.probes.handlers import Target, Verdict
 from agent.probes.hooks import run_hook
 from agent.spec import apparmor
 from agent.spec import environment as env
@@ -47,7 +48,7 @@ from agent.spec.security import Known, needs_accounts
 from agent.volumes import readonly
 from agent.volumes.base import VolumeError
 from agent.volumes.subpath import SUBPATHS_DIRECTORY, bind_subpath, read_inside
-from api.core import Container, ImageVolumeSource, Secret
+from api.core import Container, ImageVolumeSource, LifecycleHandler, Secret
 from api.imagereferences import InvalidReference
 from api.pods import qos_class
 from base.errors import PodwrightError, TemporaryError
@@ -163,19 +164,35 @@ async def post_start(ctx: PodContext, action: RunPostStart) -> None:
         ctx.memory.hooks[action.id] = Hook.DONE
         return
     ctx.memory.hooks[action.id] = Hook.RUNNING
-    target = Target(container=container, id=action.id, ip=ctx.ip)
-    verdict = await run_hook(
-        lifecycle.post_start,
-        target,
-        ctx.agent.runtime,
-        timeout=None,
-        clock=ctx.agent.clock,
-    )
+    verdict = await _while_it_runs(ctx, action, lifecycle.post_start)
+    if verdict is None:
+        return
     ctx.memory.hooks[action.id] = Hook.DONE if verdict.passed else Hook.FAILED
     if not verdict.passed:
         ctx.memory.complaints[action.id] = {KilledFor.POST_START: verdict.message}
         message = f"PostStartHook failed: {verdict.message}"
         ctx.warn("FailedPostStartHook", message, container=container.name)
+
+
+async def _while_it_runs(
+    ctx: PodContext, action: RunPostStart, handler: LifecycleHandler
+) -> Verdict | None:
+    """Run a hook for as long as its container runs; None when that has ended first: the next one of its
+    name must not wait for a hook that nobody wants any more."""
+    agent = ctx.agent
+    target = Target(container=ctx.container(action.container), id=action.id, ip=ctx.ip)
+    hook = run_hook(handler, target, agent.runtime, timeout=None, clock=agent.clock)
+    bell = Alarm(f"postStart {action.container}", clock=agent.clock, guard=agent.guard)
+    running = agent.guard.start(hook, name=f"postStart {action.container}")
+    running.add_done_callback(lambda _: bell.ring())
+    ctx.post_starts[action.id] = bell
+    try:
+        while not running.done() and ctx.alive(action.id):
+            await bell.wait(None)
+        return running.result() if running.done() else None
+    finally:
+        running.cancel()
+        del ctx.post_starts[action.id]
 
 
 async def _create(ctx: PodContext, container: Container, action: CreateContainer) -> None:

@@ -16,8 +16,17 @@ from agent.containers.records import ContainerId
 from agent.effects import loglinks
 from agent.effects.context import PodContext, StepFailed, StopOrder
 from agent.pod import names
-from agent.pod.actions import DeletePod, ReleaseSandbox, RemoveContainer, StopContainer, TearDown
+from agent.pod.actions import (
+    DeletePod,
+    ReleaseSandbox,
+    RemoveContainer,
+    RunPreStop,
+    StopContainer,
+    TearDown,
+)
 from agent.pod.alarm import Alarm
+from agent.pod.observed import Hook
+from agent.pod.teardown import LEAST_GRACE
 from agent.probes.handlers import Target, Verdict
 from agent.probes.hooks import run_hook
 from agent.volumes.mounts import remove_tree
@@ -26,8 +35,6 @@ from api.core import Pod
 from api.errors import ApiError, is_conflict, is_not_found
 from base.errors import PodwrightError
 
-EXTRA_GRACE = 2.0
-"""Seconds for a program whose preStop hook took the whole grace period."""
 LOOK_EVERY = 5.0
 """Seconds after which a container that should have ended is looked at without an event."""
 KILL_PATIENCE = 30.0
@@ -36,35 +43,42 @@ KILL_PATIENCE = 30.0
 
 async def stop(ctx: PodContext, action: StopContainer) -> None:
     """End one container; returns when it has ended."""
-    clock = ctx.agent.clock
-    order = StopOrder(
-        deadline=clock.monotonic() + action.grace,
-        alarm=Alarm(f"stop {action.container}", clock=clock, guard=ctx.agent.guard),
-    )
+    clock, order = ctx.agent.clock, _order(ctx, action)
     if action.killed_for is not None:
         ctx.memory.killed_for[action.id] = action.killed_for
     ctx.normal("Killing", action.message, container=action.container)
     ctx.stops[action.id] = order
     try:
-        if action.grace > 0:
+        if ctx.memory.pre_stops.get(action.id) is not Hook.DONE:
             await _pre_stop(ctx, action, order)
-            await _signal(ctx, action.id, "")
-            await _ended_by(ctx, action.id, order)
-        if _alive(ctx, action.id):
+        await _signal(ctx, action.id, "")
+        await _ended_by(ctx, action.id, order)
+        if ctx.alive(action.id):
             await _signal(ctx, action.id, "SIGKILL")
             order.deadline = clock.monotonic() + KILL_PATIENCE
             await _ended_by(ctx, action.id, order)
     finally:
         del ctx.stops[action.id]
-    if _alive(ctx, action.id):
+    if ctx.alive(action.id):
         message = f"container {action.container} does not end, not even by KILL"
         ctx.warn("FailedKillPod", f"error killing pod: {message}")
         raise StepFailed("FailedKillPod", message)
 
 
+async def pre_stop(ctx: PodContext, action: RunPreStop) -> None:
+    """Run the hook of a container whose turn to stop comes later."""
+    order = ctx.stops[action.id] = _order(ctx, action)
+    ctx.memory.pre_stops[action.id] = Hook.RUNNING
+    try:
+        await _pre_stop(ctx, action, order)
+    finally:
+        del ctx.stops[action.id]
+        ctx.memory.pre_stops[action.id] = Hook.DONE
+
+
 def shorten(ctx: PodContext, grace: float) -> None:
     """A shorter grace period was asked for: it counts from now."""
-    soon = ctx.agent.clock.monotonic() + grace
+    soon = ctx.agent.clock.monotonic() + max(LEAST_GRACE, grace)
     for order in ctx.stops.values():
         if soon < order.deadline:
             order.deadline = soon
@@ -149,7 +163,15 @@ async def delete(ctx: PodContext, action: DeletePod) -> None:
     agent.pusher.forget(ctx.uid)
 
 
-async def _pre_stop(ctx: PodContext, action: StopContainer, order: StopOrder) -> None:
+def _order(ctx: PodContext, action: StopContainer | RunPreStop) -> StopOrder:
+    clock = ctx.agent.clock
+    return StopOrder(
+        deadline=clock.monotonic() + action.grace,
+        alarm=Alarm(f"stop {action.container}", clock=clock, guard=ctx.agent.guard),
+    )
+
+
+async def _pre_stop(ctx: PodContext, action: StopContainer | RunPreStop, order: StopOrder) -> None:
     specs = {c.name: c for c in (*ctx.pod.spec.init_containers, *ctx.pod.spec.containers)}
     container = specs.get(action.container)
     if container is None or container.lifecycle is None or container.lifecycle.pre_stop is None:
@@ -171,7 +193,7 @@ async def _pre_stop(ctx: PodContext, action: StopContainer, order: StopOrder) ->
     if not verdict.passed:
         message = f"PreStopHook failed: {verdict.message}"
         ctx.warn("FailedPreStopHook", message, container=container.name)
-    order.deadline = max(order.deadline, clock.monotonic() + EXTRA_GRACE)
+    order.deadline = max(order.deadline, clock.monotonic() + LEAST_GRACE)
 
 
 async def _hook_ended(
@@ -184,7 +206,7 @@ async def _hook_ended(
         left = None if order.deadline == planned else order.deadline - clock.monotonic()
         if left is not None and left <= 0:
             return Verdict(passed=False, message="the grace period was shortened")
-        if not _alive(ctx, id):
+        if not ctx.alive(id):
             return Verdict(passed=True)
         await order.alarm.wait(left)
     return running.result()
@@ -206,17 +228,12 @@ async def _ended_by(ctx: PodContext, id: ContainerId, order: StopOrder) -> None:
     The engine's events tell of the end; in case one was lost, look from time to time.
     """
     clock = ctx.agent.clock
-    while _alive(ctx, id) and (left := order.deadline - clock.monotonic()) > 0:
+    while ctx.alive(id) and (left := order.deadline - clock.monotonic()) > 0:
         await order.alarm.wait(min(left, LOOK_EVERY))
-        if _alive(ctx, id):
+        if ctx.alive(id):
             try:
                 ctx.memory.note(await ctx.agent.runtime.inspect(id))
             except NotFound:
                 ctx.memory.forget(id)
             except RuntimeFailure:
                 continue
-
-
-def _alive(ctx: PodContext, id: ContainerId) -> bool:
-    record = ctx.memory.records.get(id)
-    return record is not None and record.running

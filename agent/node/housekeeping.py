@@ -27,6 +27,7 @@ from agent.node.eviction import Candidate, History, Level, Shortage, Signal, Thr
 from agent.node.machine import Disk
 from agent.node.nodeevents import NodeEvents
 from agent.pod.manager import PodManager
+from agent.pod.teardown import LEAST_GRACE
 from agent.pod.worker import PodWorker
 from agent.server.interface import PodUsage, UsageSource
 from agent.volumes.outside import DoesNotAnswer
@@ -40,8 +41,6 @@ log = logging.getLogger(__name__)
 LOOK = 10.0
 CONTAINERS_EVERY = 60.0
 IMAGES_EVERY = 300.0
-HARD_GRACE = 1.0
-"""Seconds that a pod gets when a hard threshold is met."""
 GONE_WITHIN = 10.0
 """Seconds that the engine may take to remove containers before the disk is looked at again."""
 OWN_LIMIT = "ephemeral-storage.limit"
@@ -152,7 +151,7 @@ class Housekeeper:
         disks = await self._disks(only_limited=True)
         for worker in self._running():
             if (uid := worker.context.uid) in disks and (why := over_limit(worker.pod, disks[uid])):
-                self._evict(worker, why, OWN_LIMIT, grace=HARD_GRACE)
+                self._evict(worker, why, OWN_LIMIT, grace=LEAST_GRACE)
         short = self.look()
         if not short or self._leaving():
             return
@@ -272,7 +271,7 @@ class Housekeeper:
 
     def _grace(self, pod: Pod, shortage: Shortage) -> float:
         if shortage.hard:
-            return HARD_GRACE
+            return LEAST_GRACE
         own = pod.spec.termination_grace_period_seconds
         longest = self._limits.longest_grace
         wanted = 30.0 if own is None else float(own)

@@ -118,6 +118,19 @@ class RunPostStart:
 
 
 @dataclass(frozen=True, kw_only=True)
+class RunPreStop:
+    """The hook alone: its container is asked to stop later."""
+
+    container: str
+    id: ContainerId
+    grace: float
+
+    @property
+    def key(self) -> str:
+        return f"hook/{self.container}"
+
+
+@dataclass(frozen=True, kw_only=True)
 class RemoveContainer:
     """Remove one that does not run, or a sandbox beside the present one."""
 
@@ -163,6 +176,7 @@ Action = (
     | StopContainer
     | ResizeContainer
     | RunPostStart
+    | RunPreStop
     | RemoveContainer
     | ReleaseSandbox
     | TearDown

@@ -66,6 +66,7 @@ class PodMemory:
     """They are being written to the disk."""
     probed: dict[ContainerId, Probed] = field(default_factory=dict)
     hooks: dict[ContainerId, Hook] = field(default_factory=dict)
+    pre_stops: dict[ContainerId, Hook] = field(default_factory=dict)
     images: dict[str, tuple[int, ImageRecord]] = field(default_factory=dict)
     failures: dict[str, Failed] = field(default_factory=dict)
     addresses: dict[ContainerId, str] = field(default_factory=dict)
@@ -85,6 +86,7 @@ class PodMemory:
     started_at: float | None = None
     removed: bool = False
     stopping_since: float | None = None
+    """Since when its containers are ended: it is deleted, or is through."""
     leaving: bool = False
     """Its containers are being removed: what is seen of them from now on says nothing."""
     torn_down: bool = False
@@ -115,6 +117,7 @@ class PodMemory:
             self.complaints,
             self.probed,
             self.hooks,
+            self.pre_stops,
             self.addresses,
         ):
             memory.pop(id, None)
@@ -217,6 +220,7 @@ class PodMemory:
                 hurried=self._hurried(record.id),
                 probed=self.probed.get(record.id, Probed()),
                 post_start=self.hooks.get(record.id, Hook.NONE),
+                pre_stop=self.pre_stops.get(record.id, Hook.NONE),
             )
             if name in specs and seen.matches(specs[name]):
                 seen = replace(seen, image=specs[name].image)

@@ -31,10 +31,10 @@ class KilledFor(enum.Enum):
 
 
 class Hook(enum.Enum):
-    """Where a container's postStart hook stands."""
+    """Where a hook of a container stands."""
 
     NONE = "none"
-    """There is none, or it was run by an agent before this one."""
+    """postStart: there is none, or it was run by an agent before this one. preStop: not asked yet."""
     PENDING = "pending"
     RUNNING = "running"
     DONE = "done"
@@ -80,6 +80,8 @@ class Seen:
     killed_for: KilledFor | None = None
     probed: Probed = field(default_factory=Probed)
     post_start: Hook = Hook.NONE
+    pre_stop: Hook = Hook.NONE
+    """Of one that is asked to stop later than its hook."""
     hurried: bool = False
     """Somebody has asked to try again since it ended: no back-off."""
     image: str = ""

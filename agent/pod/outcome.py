@@ -16,6 +16,8 @@ from agent.pod.observed import (
 )
 from api.core import Pod
 
+DEADLINE_EXCEEDED = "DeadlineExceeded"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
@@ -38,7 +40,7 @@ def outcome(pod: Pod, observed: PodObserved) -> Outcome | None:
     if deadline_in(pod, observed) == 0.0:
         return Outcome(
             phase="Failed",
-            reason="DeadlineExceeded",
+            reason=DEADLINE_EXCEEDED,
             message="Pod was active on the node longer than the specified deadline",
         )
     ended = _containers_outcome(pod, observed)

@@ -45,12 +45,13 @@ from agent.pod.observed import (
     container_started,
     is_sidecar,
     may_restart,
+    one_shot_inits,
     sidecars,
     told,
     wanted_restart,
 )
 from agent.pod.outcome import deadline_in, outcome
-from agent.pod.teardown import plan_deletion, plan_finished, pod_grace
+from agent.pod.teardown import LEAST_GRACE, plan_deletion, plan_finished, pod_grace
 from api.core import Container, Pod, Probe
 from api.pods import all_containers, ephemeral_containers
 
@@ -143,16 +144,14 @@ def due(pod: Pod, observed: PodObserved) -> list[Container]:
     """The containers that should run now and do not, in the order of the spec."""
     wanted: list[Container] = []
     if not initialized(pod, observed):
-        for init in pod.spec.init_containers:
+        reached = _reached(pod, observed)
+        for position, init in enumerate(pod.spec.init_containers):
             seen = observed.current(init.name)
-            if is_sidecar(init):
-                if seen is None or not seen.alive:
-                    wanted.append(init)
-                if seen is None or not container_started(init, seen):
-                    return wanted
-            elif seen is None or not seen.succeeded:
-                if seen is None or not seen.alive:
-                    wanted.append(init)
+            passed = _passed(init, seen)
+            again = is_sidecar(init) or (position >= reached and not passed)
+            if again and (seen is None or not seen.alive):
+                wanted.append(init)
+            if position >= reached and not passed:
                 return wanted
     else:
         wanted = [c for c in sidecars(pod) if not _lives(observed, c)]
@@ -177,13 +176,26 @@ def initialized(pod: Pod, observed: PodObserved) -> bool:
     """
     if any(observed.current(c.name) is not None for c in pod.spec.containers):
         return True
-    for init in pod.spec.init_containers:
-        seen = observed.current(init.name)
-        if seen is None:
-            return False
-        if not (container_started(init, seen) if is_sidecar(init) else seen.succeeded):
-            return False
-    return True
+    last = pod.spec.init_containers[_reached(pod, observed) :]
+    return all(_passed(init, observed.current(init.name)) for init in last)
+
+
+def _reached(pod: Pod, observed: PodObserved) -> int:
+    """The place of the last init container that was made: those before it were passed, whatever has
+    become of them. A sidecar among them that ended comes back beside what follows it."""
+    there = (
+        position
+        for position, init in enumerate(pod.spec.init_containers)
+        if observed.current(init.name) is not None
+    )
+    return max(there, default=0)
+
+
+def _passed(init: Container, seen: Seen | None) -> bool:
+    """Whether the next init container may follow."""
+    if seen is None:
+        return False
+    return container_started(init, seen) if is_sidecar(init) else seen.succeeded
 
 
 def _main_due(pod: Pod, container: Container, observed: PodObserved) -> bool:
@@ -283,7 +295,7 @@ def _watch_running(pod: Pod, observed: PodObserved, draft: _Draft) -> None:
         if name not in specs:
             message = f"Container {name} is not part of the pod any more"
             draft.actions.append(_stop(pod, name, seen, message=message))
-        elif (reason := _kill_reason(specs[name], seen)) is not None:
+        elif (reason := _kill_reason(pod, specs[name], seen)) is not None:
             draft.actions.append(_kill(pod, specs[name], seen, reason))
         elif changed := _to_resize(pod, specs[name], seen, observed):
             if needs_restart(specs[name], changed):
@@ -301,8 +313,9 @@ def _to_resize(pod: Pod, container: Container, seen: Seen, observed: PodObserved
     return changes(pod, as_allocated(container, observed.allocated), seen.record.in_force)
 
 
-def _kill_reason(container: Container, seen: Seen) -> KilledFor | None:
-    if not seen.matches(container):
+def _kill_reason(pod: Pod, container: Container, seen: Seen) -> KilledFor | None:
+    # An init container at work is left to it: another image counts from its next start ("Init Containers").
+    if not seen.matches(container) and container not in one_shot_inits(pod):
         return KilledFor.CHANGED
     if seen.probed.startup_failed:
         return KilledFor.STARTUP
@@ -345,7 +358,7 @@ def _stop(
     killed_for: KilledFor | None = None,
     own_grace: int | None = None,
 ) -> StopContainer:
-    grace = pod_grace(pod) if own_grace is None else float(own_grace)
+    grace = max(LEAST_GRACE, pod_grace(pod) if own_grace is None else float(own_grace))
     return StopContainer(
         container=name, id=seen.id, grace=grace, message=message, killed_for=killed_for
     )

@@ -1,8 +1,9 @@
 """What to do next for a pod that is to end (step 7 of the pod's walk). Pure.
 
 A deleted pod loses its containers gracefully (main containers together, then sidecars in reverse
-order), then all that it has on the node, and only then its API object. A pod that finished by
-itself gives back its sandbox and keeps its dead containers, for their logs, until it is deleted.
+order, whose preStop hooks run from the beginning), then all that it has on the node, and only then
+its API object. A pod that finished by itself gives back its sandbox and keeps its dead containers,
+for their logs, until it is deleted.
 """
 
 from __future__ import annotations
@@ -13,15 +14,17 @@ from agent.pod.actions import (
     Plan,
     PrepareVolumes,
     ReleaseSandbox,
+    RunPreStop,
     StopContainer,
     TearDown,
 )
-from agent.pod.observed import PodObserved, Seen, sidecars
+from agent.pod.observed import Hook, PodObserved, Seen, sidecars
 from api.core import Pod
 
 DEFAULT_GRACE = 30.0
-SIDECAR_GRACE = 2.0
-"""Seconds a sidecar gets when the main containers have used up the whole grace period."""
+LEAST_GRACE = 2.0
+"""Seconds that every program gets between the signal and KILL: also of a pod whose deletion was forced, and
+after a preStop hook or main containers that have used up the whole grace period."""
 
 
 def pod_grace(pod: Pod) -> float:
@@ -41,10 +44,8 @@ def plan_deletion(pod: Pod, observed: PodObserved) -> Plan:
         if observed.removed or observed.deleted:
             return Plan(done=True)
         return Plan(actions=(DeletePod(),))
-    # A forced deletion gives 0; the node still lets a program see its TERM.
-    grace = max(1.0, pod_grace(pod)) if observed.removed else pod_grace(pod)
-    stops = _stops(pod, observed, grace)
-    if stops:
+    stops = _stops(pod, observed, pod_grace(pod))
+    if _alive(observed):
         return Plan(actions=tuple(stops))
     if any(
         key.startswith(("container/", "sandbox", "network", "volumes")) for key in observed.busy
@@ -57,16 +58,21 @@ def plan_finished(pod: Pod, observed: PodObserved) -> Plan:
     """End what still runs (sidecars, or all after a deadline), then give back the sandbox."""
     evicted = observed.eviction
     stops = _stops(pod, observed, pod_grace(pod) if evicted is None else evicted.grace)
-    if stops:
+    if _alive(observed):
         return Plan(actions=tuple(stops))
     if observed.sandboxes and PrepareVolumes.key not in observed.busy:
         return Plan(actions=(ReleaseSandbox(),))
     return Plan()
 
 
+def _alive(observed: PodObserved) -> bool:
+    return any(seen.alive for made in observed.containers.values() for seen in made)
+
+
 def _stops(pod: Pod, observed: PodObserved, grace: float) -> list[Action]:
     beside = [c.name for c in sidecars(pod)]
-    left = max(0.0, grace - observed.stopping_for)
+    left = max(LEAST_GRACE, grace - observed.stopping_for)
+    hooks = _early_hooks(pod, observed, left)
     mains = [
         _stop(name, seen, grace=left)
         for name, made in observed.containers.items()
@@ -76,11 +82,27 @@ def _stops(pod: Pod, observed: PodObserved, grace: float) -> list[Action]:
     ]
     # Whoever is being stopped is alive until Docker says otherwise, so sidecars wait for them.
     if mains:
-        return list(mains)
+        return [*mains, *hooks]
     for name in reversed(beside):
         if (seen := observed.alive(name)) is not None:
-            return [_stop(name, seen, grace=max(SIDECAR_GRACE, left) if grace else 0.0)]
+            others = [hook for hook in hooks if hook.container != name]
+            if seen.pre_stop is Hook.RUNNING:
+                return [*others]
+            return [_stop(name, seen, grace=left), *others]
     return []
+
+
+def _early_hooks(pod: Pod, observed: PodObserved, left: float) -> list[RunPreStop]:
+    """preStop hooks of sidecars: they learn of the pod's end with all others (KEP-753), though their
+    signal comes later."""
+    found = []
+    for container in sidecars(pod):
+        seen, hooks = observed.alive(container.name), container.lifecycle
+        if seen is None or hooks is None or hooks.pre_stop is None:
+            continue
+        if seen.pre_stop is Hook.NONE:
+            found.append(RunPreStop(container=container.name, id=seen.id, grace=left))
+    return found
 
 
 def _stop(name: str, seen: Seen, *, grace: float) -> StopContainer:

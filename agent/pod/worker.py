@@ -41,7 +41,7 @@ from agent.pod.allocation import Answer, judge, wants_more_or_less
 from agent.pod.forensics import differences
 from agent.pod.memory import PodMemory
 from agent.pod.observed import Eviction, PodObserved, Refusal
-from agent.pod.outcome import outcome
+from agent.pod.outcome import DEADLINE_EXCEEDED, outcome
 from agent.pod.plan import plan
 from agent.pod.status import status
 from agent.pod.teardown import pod_grace
@@ -72,6 +72,7 @@ _EFFECTS: dict[type[Any], Effect] = {
     actions.StartContainer: start.start,
     actions.RunPostStart: start.post_start,
     actions.ResizeContainer: resize.resize,
+    actions.RunPreStop: stop.pre_stop,
     actions.StopContainer: stop.stop,
     actions.RemoveContainer: stop.remove,
     actions.ReleaseSandbox: stop.release,
@@ -358,10 +359,10 @@ class PodWorker:
             # What was told last stands: an end, once told, is for good. A kubelet's workers wait, too, until
             # the runtime has answered.
             return LOOK_AGAIN
-        if self._stopping() and memory.stopping_since is None:
-            memory.stopping_since = self.context.agent.clock.monotonic()
         self._allocate()
         observed = self._observe()
+        if memory.stopping_since is None and self._ends(observed):
+            memory.stopping_since = self.context.agent.clock.monotonic()
         decision = plan(self.pod, observed)
         self._tell(observed)
         self._probing.sync(observed)
@@ -397,6 +398,15 @@ class PodWorker:
 
     def _stopping(self) -> bool:
         return self.pod.metadata.deletion_timestamp is not None or self.context.memory.removed
+
+    def _ends(self, observed: PodObserved) -> bool:
+        """Whether the last of the pod has begun; its containers share one grace period from here."""
+        if self._stopping():
+            return True
+        end = outcome(self.pod, observed)
+        if end is not None and end.reason == DEADLINE_EXCEEDED and not is_terminal(self.pod):
+            self.context.normal(end.reason, end.message)
+        return end is not None
 
     def _tell(self, observed: PodObserved) -> None:
         """Derive the status and pass it on. Frozen while the last of the pod is taken away."""
@@ -530,6 +540,8 @@ class PodWorker:
                 await autopsy(self.context, record)
         for order in self.context.stops.values():
             order.alarm.ring()
+        for bell in self.context.post_starts.values():
+            bell.ring()
 
     def _unknown_ends(self) -> set[ContainerId]:
         """Containers that have ended, says the list of all, and of which the engine has not said how."""

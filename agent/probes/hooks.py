@@ -7,11 +7,12 @@ life. It is delivered at least once: an agent that was killed while it ran runs 
 from __future__ import annotations
 
 from agent.containers.interface import Runtime
-from agent.probes.handlers import Target, Verdict, ask_exec, ask_http
+from agent.probes.handlers import Target, Verdict, ask_exec, ask_http, ask_tcp
 from api.core import LifecycleHandler
 from base.clock import Clock
 
 HTTP_TIMEOUT = 3600.0
+TCP_TIMEOUT = 60.0
 
 
 async def run_hook(
@@ -30,12 +31,18 @@ async def run_hook(
         words = f"Exec lifecycle hook ({_go_list(handler.exec.command)}) failed"
         return Verdict(passed=False, message=f"{words}: {verdict.message}")
     if handler.http_get is not None:
-        return await ask_http(handler.http_get, target, timeout=timeout or HTTP_TIMEOUT)
+        return await ask_http(handler.http_get, target, timeout=_within(timeout, HTTP_TIMEOUT))
+    if handler.tcp_socket is not None:  # the kubelet takes it, and cannot run it
+        return await ask_tcp(handler.tcp_socket, target, timeout=_within(timeout, TCP_TIMEOUT))
     if handler.sleep is not None:
         seconds = float(handler.sleep.seconds)
         await clock.sleep(seconds if timeout is None else min(seconds, timeout))
         return Verdict(passed=True)
     return Verdict(passed=False, message="invalid handler: it names nothing to do")
+
+
+def _within(timeout: float | None, longest: float) -> float:
+    return longest if timeout is None else timeout
 
 
 def _go_list(words: list[str]) -> str:

@@ -172,7 +172,7 @@ async def test_one_at_a_time_and_the_next_only_when_the_first_is_gone(node: Node
     machine.memory = 50 * MIB
     keep(node, machine, "memory.available<100Mi")
 
-    await node.run(11)
+    await node.run(13)
     assert [phase(node, name)[0] for name in ("first", "second")] == ["Failed", "Running"]
     await node.run(10)
     assert phase(node, "second") == ("Failed", "Evicted")

@@ -26,7 +26,7 @@ from agent.pod.actions import (
 from agent.pod.observed import Hook, KilledFor, PodObserved, Probed, Refusal, Seen
 from agent.pod.plan import due, plan
 from agent.spec.facts import DeadLimits
-from api.core import Container, Pod
+from api.core import Container, ExecAction, Lifecycle, LifecycleHandler, Pod
 from tests.unit.agent.builders import (
     SANDBOX,
     container,
@@ -322,6 +322,16 @@ def test_a_new_image_makes_a_new_container() -> None:
     assert stop.message == "Container web definition changed, will be restarted"
 
 
+def test_an_init_container_at_work_is_left_to_it() -> None:
+    """Another image counts from its next start ("Init Containers"); a sidecar's at once."""
+    old = seen(I1, running=True, made_from=container("i1", image="app:0"))
+    assert plan(make_pod(WEB, inits=[I1]), observe({"i1": [old]})) == Plan()
+    old = seen(S1, running=True, made_from=sidecar("s1", image="app:0"))
+    there = {"s1": [old], "web": [seen(running=True)]}
+    stop = only(plan(make_pod(WEB, inits=[S1]), observe(there)), StopContainer)
+    assert isinstance(stop, StopContainer) and stop.container == "s1"
+
+
 def test_a_container_without_hash_is_left_alone() -> None:
     old = seen(running=True)
     labels = {k: v for k, v in old.record.labels.items() if not k.endswith("hash")}
@@ -416,6 +426,14 @@ DUE_TABLE = [
     ([S1, I1], {"s1": [seen(S1)], "i1": [seen(I1, running=True)]}, ["s1"]),
     ([S1, S2], {"s1": [seen(S1, running=True)]}, ["s2"]),
     ([S1, S2], {"s1": [seen(S1, running=True)], "s2": [seen(S2, running=True)]}, ["web"]),
+    # One that has started and ends later holds up nobody: it comes back beside what follows.
+    ([S1, I1], {"s1": [seen(S1, exit_code=1)], "i1": [seen(I1)]}, ["s1", "web"]),
+    ([S1, I1, I2], {"s1": [seen(S1, exit_code=1)], "i1": [seen(I1)]}, ["s1", "i2"]),
+    ([S1, S2], {"s1": [seen(S1)], "s2": [seen(S2, running=True)]}, ["s1", "web"]),
+    ([S1, S2], {"s1": [seen(S1, running=True)], "s2": [seen(S2)]}, ["s2"]),
+    # Somebody has removed what an init container left: the one after it says that it was through.
+    ([I1, I2], {"i2": [seen(I2, running=True)]}, []),
+    ([I1, I2], {"i2": [seen(I2)]}, ["web"]),
     # A sidecar that ends restarts beside the running main container, even with exit code 0.
     ([S1], {"s1": [seen(S1)], "web": [seen(running=True)]}, ["s1"]),
     ([S1, S2], {"web": [seen(running=True)]}, ["s1", "s2"]),
@@ -591,6 +609,44 @@ def test_sidecars_end_after_the_main_containers_last_one_first() -> None:
     there["s2"] = [seen(S2, exit_code=143)]
     stop = only(plan(pod, observe(there)), StopContainer)
     assert isinstance(stop, StopContainer) and stop.container == "s1"
+
+
+STOPPING = Lifecycle(pre_stop=LifecycleHandler(exec=ExecAction(command=["bye"])))
+
+
+def test_sidecars_learn_of_the_end_with_all_others() -> None:
+    first, second = sidecar("s1", lifecycle=STOPPING), sidecar("s2", lifecycle=STOPPING)
+    pod = make_pod(WEB, inits=[first, second], deleted=True, deletion_grace=30)
+
+    def keys(web: Seen, one: Seen, two: Seen, **facts: Any) -> list[str]:
+        there = {"web": [web], "s1": [one], "s2": [two]}
+        return [action.key for action in plan(pod, observe(there, **facts)).actions]
+
+    runs, one, two = seen(running=True), seen(first, running=True), seen(second, running=True)
+    assert keys(runs, one, two) == ["container/web", "hook/s1", "hook/s2"]
+    one, two = replace(one, pre_stop=Hook.RUNNING), replace(two, pre_stop=Hook.RUNNING)
+    assert keys(seen(), one, two) == [], "its signal waits for its hook"
+    two = replace(two, pre_stop=Hook.DONE)
+    assert keys(runs, one, two) == ["container/web"], "it waits for the main containers"
+    assert keys(seen(), one, two) == ["container/s2"]
+    assert keys(seen(), seen(first, running=True), two) == ["container/s2", "hook/s1"]
+    assert keys(seen(), seen(first, running=True), seen(second)) == ["container/s1"]
+
+
+@pytest.mark.parametrize(
+    ("grace", "stopping_for", "left"),
+    [(30, 0, 30), (30, 12, 18), (30, 40, 2), (1, 0, 2), (0, 0, 2)],
+)
+def test_all_containers_share_one_grace_period(grace: int, stopping_for: int, left: int) -> None:
+    """And each gets two seconds of its own, also when the deletion is forced."""
+    for pod in (
+        make_pod(WEB, inits=[S1], deleted=True, deletion_grace=grace),
+        make_pod(WEB, inits=[S1], phase="Failed", termination_grace_period_seconds=grace),
+    ):
+        there = {"s1": [seen(S1, running=True)]}
+        result = plan(pod, observe(there, stopping_for=float(stopping_for)))
+        stop = only(result, StopContainer)
+        assert isinstance(stop, StopContainer) and stop.grace == left
 
 
 @pytest.mark.parametrize(("active_for", "kind"), [(99, []), (100, ["StopContainer"])])

@@ -6,6 +6,7 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import pytest
 
@@ -390,6 +391,29 @@ async def test_a_sleeping_hook() -> None:
     assert not sleeping.done()
     await clock.run_for(2)
     assert (await sleeping).passed
+
+
+async def test_a_hook_that_connects() -> None:
+    runtime, target, clock = await inside(Script())
+    target = replace(target, ip="127.0.0.1")
+    async with serving(status(200)) as (port, _):
+        hook = LifecycleHandler(tcp_socket=TCPSocketAction(port=port))
+        assert (await run_hook(hook, target, runtime, timeout=None, clock=clock)).passed
+    verdict = await run_hook(hook, target, runtime, timeout=5, clock=clock)
+    assert verdict.message == f"dial tcp 127.0.0.1:{port}: connect: connection refused"
+
+
+async def test_a_hook_that_asks_a_server() -> None:
+    runtime, target, clock = await inside(Script())
+    target = replace(target, ip="127.0.0.1")
+    headers = [HTTPHeader(name="X-A", value="1")]
+    async with serving(status(204)) as (port, requests):
+        ask_for = HTTPGetAction(path="/drain", port=port, http_headers=headers)
+        hook = LifecycleHandler(http_get=ask_for)
+        assert (await run_hook(hook, target, runtime, timeout=5, clock=clock)).passed
+    assert requests[0].startswith(b"GET /drain HTTP/1.1\r\n") and b"X-A: 1\r\n" in requests[0]
+    verdict = await run_hook(LifecycleHandler(), target, runtime, timeout=5, clock=clock)
+    assert verdict.message == "invalid handler: it names nothing to do"
 
 
 async def test_a_failing_hook_says_what_it_ran() -> None:

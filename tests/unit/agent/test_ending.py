@@ -1,0 +1,253 @@
+"""The end of pods and containers, with hooks, sidecars and deadlines: on the whole agent over fakes."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from agent.containers.records import ExecResult
+from agent.containers.script import Script
+from api.core import (
+    Container,
+    ExecAction,
+    Lifecycle,
+    LifecycleHandler,
+    Pod,
+    SleepAction,
+)
+from tests.unit.agent.builders import container, make_pod, sidecar
+from tests.unit.agent.node import Node
+
+STUBBORN = Script(ignores_term=True)
+
+
+@pytest.fixture
+async def node(tmp_path: Path) -> AsyncIterator[Node]:
+    node = Node(tmp_path, scripts={})
+    await node.boot()
+    yield node
+    await node.kill()
+
+
+def pre_stop(*command: str) -> Lifecycle:
+    return Lifecycle(pre_stop=LifecycleHandler(exec=ExecAction(command=list(command) or ["bye"])))
+
+
+async def delete(node: Node, grace: int = 30) -> None:
+    node.api.delete_gracefully("pod", "ns", stamp="2026-01-01T00:01:00Z", grace=grace)
+    await node.run(0.1)
+
+
+def gone(node: Node) -> bool:
+    return (Pod, "ns", "pod") not in node.api.objects
+
+
+def status(node: Node, name: str):  # type: ignore[no-untyped-def]
+    told = node.api.pod().status
+    every = [*told.init_container_statuses, *told.container_statuses]
+    return next(one for one in every if one.name == name)
+
+
+def done_to(node: Node, *what: str) -> list[tuple[str, str]]:
+    """What the agent did, as (what, container), in order."""
+    return [(did, name.split("_")[1]) for did, name in node.runtime.calls if did in what]
+
+
+# Sidecars.
+
+
+async def test_sidecars_hear_of_the_end_at_once_and_stop_last(node: Node) -> None:
+    node.runtime.scripts |= {"web": Script(term_seconds=5)}
+    sides = [sidecar("s1", lifecycle=pre_stop()), sidecar("s2", lifecycle=pre_stop())]
+    node.api.put(make_pod(container(), inits=sides))
+    await node.run()
+    await delete(node)
+    assert sorted(done_to(node, "exec")) == [("exec", "s1"), ("exec", "s2")]
+    assert done_to(node, "kill") == [("kill", "web")]
+    await node.run(6)
+    assert gone(node)
+    assert done_to(node, "kill") == [("kill", "web"), ("kill", "s2"), ("kill", "s1")]
+    assert len(done_to(node, "exec")) == 2, "each hook ran once"
+
+
+async def test_a_hook_of_a_sidecar_delays_its_signal(node: Node) -> None:
+    node.runtime.scripts |= {"side": Script(exec_seconds=8)}
+    node.api.put(make_pod(container(), inits=[sidecar("side", lifecycle=pre_stop())]))
+    await node.run()
+    await delete(node)
+    await node.run(7)
+    assert node.names() == ["POD", "side"]
+    assert done_to(node, "kill") == [("kill", "web")]
+    await node.run(2)
+    assert gone(node)
+
+
+async def test_a_hook_of_a_sidecar_ends_with_the_grace_period(node: Node) -> None:
+    node.runtime.scripts |= {"side": Script(exec_seconds=1e9), "web": STUBBORN}
+    node.api.put(make_pod(container(), inits=[sidecar("side", lifecycle=pre_stop())]))
+    await node.run()
+    await delete(node, grace=3600)
+    await node.run(10)
+    assert not gone(node)
+    await delete(node, grace=5)
+    await node.run(10)
+    assert gone(node)
+    assert len(node.recorder.messages("FailedPreStopHook")) == 1
+
+
+async def test_the_grace_period_is_the_pods(node: Node) -> None:
+    """What the main containers leave of it is the sidecars'; then each gets two seconds."""
+    node.runtime.scripts |= {"web": STUBBORN, "s1": STUBBORN, "s2": STUBBORN}
+    node.api.put(make_pod(container(), inits=[sidecar("s1"), sidecar("s2")]))
+    await node.run()
+    await delete(node, grace=20)
+    await node.run(19.5)
+    assert "web" in node.names()
+    await node.run(1)
+    assert node.names() == ["POD", "s1", "s2"]
+    await node.run(4)
+    assert gone(node)
+
+
+async def test_sidecars_of_a_finished_pod_share_its_grace_period(node: Node) -> None:
+    node.runtime.scripts |= {"web": Script(run_for=2), "s1": STUBBORN, "s2": STUBBORN}
+    sides = [sidecar("s1"), sidecar("s2")]
+    pod = make_pod(container(), inits=sides, policy="Never", termination_grace_period_seconds=10)
+    node.api.put(pod)
+    await node.run(3)
+    assert node.names() == ["POD", "s1", "s2"]
+    await node.run(13)
+    assert node.names() == []
+    assert node.api.pod().status.phase == "Succeeded", "how sidecars end does not matter"
+    assert status(node, "s1").state.terminated.exit_code == 137
+    assert node.recorder.messages("ContainerDied") == [], "the agent ended them itself"
+
+
+async def test_a_sidecar_that_crashes_during_init_holds_up_nobody(node: Node) -> None:
+    node.runtime.scripts |= {
+        "side": [Script(run_for=2, exit_code=1), Script(run_for=1, exit_code=1), Script()],
+        "init": Script(run_for=4),
+    }
+    node.api.put(make_pod(container(), inits=[sidecar("side"), container("init")]))
+    await node.run(5)
+    assert node.names() == ["POD", "web"], "the sidecar is in its back-off"
+    assert status(node, "side").state.waiting.reason == "CrashLoopBackOff"
+    await node.run(15)
+    assert node.names() == ["POD", "side", "web"]
+    assert status(node, "side").restart_count == 2
+
+
+# Deadlines.
+
+
+async def test_a_deadline_is_told_of(node: Node) -> None:
+    node.runtime.scripts |= {"web": Script(term_seconds=3)}
+    node.api.put(make_pod(container(), active_deadline_seconds=30))
+    await node.run(29)
+    assert node.api.pod().status.phase == "Running"
+    await node.run(6)
+    told = node.api.pod().status
+    assert (told.phase, told.reason) == ("Failed", "DeadlineExceeded")
+    message = "Pod was active on the node longer than the specified deadline"
+    assert node.recorder.messages("DeadlineExceeded") == [message]
+    await node.kill()
+    await node.boot()
+    await node.run(5)
+    assert len(node.recorder.messages("DeadlineExceeded")) == 1, "and once"
+
+
+async def test_a_deadline_ends_also_what_has_not_begun(tmp_path: Path) -> None:
+    node = Node(tmp_path, registry={"slow:1": None})
+    node.runtime.pull_seconds = 1000
+    await node.boot()
+    slow = container("slow", image="slow:1")
+    node.api.put(make_pod(container(), slow, active_deadline_seconds=30))
+    await node.run(29)
+    assert node.api.pod().status.phase == "Pending"
+    await node.run(3)
+    told = node.api.pod().status
+    assert (told.phase, told.reason) == ("Failed", "DeadlineExceeded")
+    assert status(node, "slow").state.terminated.reason == "ContainerStatusUnknown"
+    assert node.names() == []
+    await node.kill()
+
+
+async def test_a_deadline_may_come_nearer(node: Node) -> None:
+    node.api.put(make_pod(container(), active_deadline_seconds=3600))
+    await node.run(20)
+    pod = node.api.pod()
+    pod.spec.active_deadline_seconds = 25
+    node.api.put(pod)
+    await node.run(3)
+    assert node.api.pod().status.phase == "Running"
+    await node.run(5)
+    assert node.api.pod().status.reason == "DeadlineExceeded"
+
+
+# Hooks.
+
+
+def hooked(handler: LifecycleHandler) -> Container:
+    return container(lifecycle=Lifecycle(post_start=handler))
+
+
+async def test_a_post_start_hook_ends_with_its_container(node: Node) -> None:
+    """The hook of the next one of its name does not wait for it."""
+    node.runtime.scripts |= {"web": [Script(run_for=3, exit_code=1), Script()]}
+    node.api.put(make_pod(hooked(LifecycleHandler(sleep=SleepAction(seconds=20)))))
+    await node.run(5)
+    assert status(node, "web").state.waiting.reason == "ContainerCreating"
+    await node.run(19)
+    assert status(node, "web").restart_count == 1
+    assert status(node, "web").state.running is not None
+    assert node.recorder.messages("FailedPostStartHook") == []
+
+
+async def test_a_post_start_hook_ends_with_its_pod(node: Node) -> None:
+    node.api.put(make_pod(hooked(LifecycleHandler(sleep=SleepAction(seconds=3600)))))
+    await node.run(1)
+    await delete(node)
+    await node.run(1)
+    assert gone(node)
+    left = {task.get_name() for task in node.guard._tasks}
+    assert not [name for name in left if "postStart" in name]
+
+
+async def test_a_pause_of_no_length_is_none(node: Node) -> None:
+    sleep = LifecycleHandler(sleep=SleepAction(seconds=0))
+    node.api.put(make_pod(container(lifecycle=Lifecycle(post_start=sleep, pre_stop=sleep))))
+    await node.run(1)
+    assert status(node, "web").ready
+    await delete(node)
+    await node.run(0.5)
+    assert gone(node)
+    assert node.recorder.messages("FailedPreStopHook") == []
+
+
+async def test_a_failed_pre_stop_hook_is_told_of_and_stops_nothing(node: Node) -> None:
+    node.runtime.scripts |= {"web": Script(exec=lambda argv: ExecResult(exit_code=3, output=b"no"))}
+    node.api.put(make_pod(container(lifecycle=pre_stop("save", "all"))))
+    await node.run(1)
+    await delete(node)
+    await node.run(1)
+    assert gone(node)
+    words = 'no (command "save all" exited with 3)'
+    assert node.recorder.messages("FailedPreStopHook") == [
+        f"PreStopHook failed: Exec lifecycle hook ([save all]) failed: {words}"
+    ]
+
+
+@pytest.mark.parametrize("grace", [0, 1])
+async def test_the_shortest_grace_period(node: Node, grace: int) -> None:
+    """Whatever is asked for, a program has two seconds after its signal."""
+    node.runtime.scripts |= {"web": STUBBORN}
+    node.api.put(make_pod(container()))
+    await node.run(1)
+    await delete(node, grace=grace)
+    await node.run(1.5)
+    assert node.names() == ["POD", "web"]
+    assert done_to(node, "kill") == [("kill", "web")]
+    await node.run(1)
+    assert gone(node)
