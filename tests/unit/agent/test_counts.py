@@ -34,6 +34,7 @@ async def test_how_late_the_engine_tells_is_counted(node: Node) -> None:
         labels=web.labels,
     )
     node.runtime._tell(told)
+    node.runtime._wake()
     await node.run(0.1)
     after = node.manager.statistics()
     assert after["engine_events"] == before["engine_events"] + 1
