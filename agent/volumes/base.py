@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from agent.containers.records import ImageRecord
 from agent.spec.fieldref import Place
@@ -116,6 +116,8 @@ class VolumeContext:
     mounter: Mounter
     persistent: Persistent
     place: Place
+    immutable: dict[tuple[type, str], Any] = field(default_factory=dict)
+    """What the pod's volumes have read and nobody can change any more, by type and name."""
 
     @property
     def memo(self) -> Path:

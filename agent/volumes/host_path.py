@@ -16,7 +16,7 @@ from api.core import HostPathVolumeSource
 _CHECKS: dict[str, tuple[Callable[[int], bool], str]] = {
     "Directory": (stat.S_ISDIR, "is not a directory"),
     "File": (stat.S_ISREG, "is not a file"),
-    "Socket": (stat.S_ISSOCK, "is not a socket"),
+    "Socket": (stat.S_ISSOCK, "is not a socket file"),
     "CharDevice": (stat.S_ISCHR, "is not a character device"),
     "BlockDevice": (stat.S_ISBLK, "is not a block device"),
     "DirectoryOrCreate": (stat.S_ISDIR, "is not a directory"),
@@ -36,21 +36,17 @@ def _ready(source: HostPathVolumeSource) -> Path:
     path, kind = Path(source.path), source.type or ""
     if not path.is_absolute() or ".." in path.parts:
         raise VolumeError(f'hostPath "{source.path}" must be absolute, without ".."')
+    if kind and kind not in _CHECKS:
+        raise VolumeError(f'hostPath type "{kind}" is unknown')
     try:
         _make(path, kind)
         mode = path.stat().st_mode
     except FileNotFoundError:
-        if kind:
-            words = f"hostPath type check failed: {path} does not exist (type {kind})"
-            raise VolumeError(words) from None
-        # Without a type nothing is checked; the engine cannot bind what is not there.
-        path.mkdir(parents=True, exist_ok=True)
-        return path
+        words = f"{_CHECKS[kind][1]}: it does not exist"
+        raise VolumeError(f"hostPath type check failed: {path} {words}") from None
     except OSError as error:
         raise VolumeError(f"hostPath {path}: {error.strerror}") from error
     if kind:
-        if kind not in _CHECKS:
-            raise VolumeError(f'hostPath type "{kind}" is unknown')
         right, words = _CHECKS[kind]
         if not right(mode):
             raise VolumeError(f"hostPath type check failed: {path} {words}")
@@ -64,7 +60,10 @@ async def tear_down(context: VolumeContext) -> None:
 def _make(path: Path, kind: str) -> None:
     if path.exists():
         return
-    if kind == "DirectoryOrCreate":
-        path.mkdir(parents=True, mode=0o755)
+    # Without a type nothing is checked; but the engine cannot bind what is not there.
+    if kind in ("", "DirectoryOrCreate"):
+        path.mkdir(parents=True, exist_ok=True)
+        path.chmod(0o755)
     elif kind == "FileOrCreate":
-        path.touch(mode=0o644)
+        path.touch()
+        path.chmod(0o644)

@@ -13,6 +13,7 @@ import contextlib
 from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from agent.spec.errors import ConfigError
 from agent.volumes import atomic
@@ -27,8 +28,10 @@ from agent.volumes.payload import (
 )
 from api import names
 from api.core import (
+    ConfigMap,
     KeyToPath,
     ProjectedVolumeSource,
+    Secret,
     ServiceAccountTokenProjection,
     VolumeProjection,
 )
@@ -38,6 +41,7 @@ from base.errors import TemporaryError
 TOKEN_SECONDS = 3600
 """How long a token is good for that says nothing itself, as Kubernetes has it."""
 
+T = TypeVar("T", ConfigMap, Secret)
 Collect = Callable[[VolumeContext], Awaitable[dict[str, File]]]
 
 
@@ -106,7 +110,7 @@ async def _set_up(
 async def _config_map(
     context: VolumeContext, name: str, items: list[KeyToPath], mode: int, optional: bool | None
 ) -> dict[str, File]:
-    found = await context.objects.config_map(context.pod.metadata.namespace, name)
+    found = await _read(context, ConfigMap, name, context.objects.config_map)
     if found is None:
         if optional:
             return {}
@@ -117,12 +121,28 @@ async def _config_map(
 async def _secret(
     context: VolumeContext, name: str, items: list[KeyToPath], mode: int, optional: bool | None
 ) -> dict[str, File]:
-    found = await context.objects.secret(context.pod.metadata.namespace, name)
+    found = await _read(context, Secret, name, context.objects.secret)
     if found is None:
         if optional:
             return {}
         raise VolumeError(f'secret "{name}" not found')
     return secret_files(found, items, mode=mode, optional=bool(optional))
+
+
+async def _read(
+    context: VolumeContext,
+    type_: type[T],
+    name: str,
+    ask: Callable[[str, str], Awaitable[T | None]],
+) -> T | None:
+    """What is immutable is read once for the pod. Made anew under its name, it is for new pods
+    ("Immutable ConfigMaps" in Kubernetes' documentation)."""
+    known: T | None = context.immutable.get((type_, name))
+    if known is None:
+        known = await ask(context.pod.metadata.namespace, name)
+        if known is not None and known.immutable:
+            context.immutable[type_, name] = known
+    return known
 
 
 async def _projected(context: VolumeContext, *, source: ProjectedVolumeSource) -> dict[str, File]:

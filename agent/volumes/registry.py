@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from agent.containers.records import ImageRecord
 from agent.spec.fieldref import Place
@@ -154,6 +155,7 @@ class PodVolumes:
         self.sealed: set[str] = set()
         self.labelled: set[str] = set()
         self._live: set[str] = set()
+        self._immutable: dict[tuple[type, str], Any] = {}
 
     async def set_up(self, pod: Pod, place: Place) -> None:
         """Make every volume; several that need the API are read side by side.
@@ -203,6 +205,7 @@ class PodVolumes:
             await kind.tear_down(self._context(pod, volume, place))
         self.paths.clear()
         self._live.clear()
+        self._immutable.clear()
         self._tokens.clear()
 
     def follows_api(self, pod: Pod) -> bool:
@@ -223,6 +226,7 @@ class PodVolumes:
             tokens=partial(self._tokens.get, pod),
             mounter=self._mounter,
             persistent=self._stages,
+            immutable=self._immutable,
             fetch=self.fetch,
             place=place,
         )

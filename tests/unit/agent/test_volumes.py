@@ -64,13 +64,16 @@ class Objects:
     config_maps: dict[str, ConfigMap] = field(default_factory=dict)
     secrets: dict[str, Secret] = field(default_factory=dict)
     down: bool = False
+    asked: int = 0
 
     async def config_map(self, namespace: str, name: str) -> ConfigMap | None:
+        self.asked += 1
         if self.down:
             raise TemporaryError("away")
         return self.config_maps.get(name)
 
     async def secret(self, namespace: str, name: str) -> Secret | None:
+        self.asked += 1
         if self.down:
             raise TemporaryError("away")
         return self.secrets.get(name)
@@ -357,6 +360,33 @@ async def test_an_api_that_is_away_leaves_what_was_written(world: World, tmp_pat
         await other.set_up(secret=SecretVolumeSource(secret_name="s"))
 
 
+@pytest.mark.parametrize(
+    "source",
+    [
+        {"config_map": ConfigMapVolumeSource(name="c")},
+        {"secret": SecretVolumeSource(secret_name="s")},
+        {
+            "projected": ProjectedVolumeSource(
+                sources=[
+                    VolumeProjection(config_map=ConfigMapProjection(name="c")),
+                    VolumeProjection(secret=SecretProjection(name="s")),
+                ]
+            )
+        },
+    ],
+)
+async def test_what_is_immutable_is_not_followed(world: World, source: dict[str, object]) -> None:
+    first, secret = config(a="1"), Secret(metadata=ObjectMeta(name="s"), data={"pw": b"1"})
+    first.immutable = secret.immutable = True
+    world.objects.config_maps["c"], world.objects.secrets["s"] = first, secret
+    shown = contents(await world.set_up(**source))
+    asked = world.objects.asked
+    world.objects.config_maps["c"] = config(a="made anew")
+    del world.objects.secrets["s"]
+    assert contents(await world.set_up(**source)) == shown
+    assert world.objects.asked == asked, "nobody is asked for what cannot change"
+
+
 async def test_an_empty_directory_in_memory_is_bounded(world: World) -> None:
     path = await world.set_up(empty_dir=EmptyDirVolumeSource(medium="Memory", size_limit="1Mi"))
     assert world.mounter.mounted == {str(path): f"tmpfs:{1024**2}"}
@@ -431,16 +461,16 @@ HOST_PATHS = [
     (None, "directory", ""),
     ("Directory", "directory", ""),
     ("Directory", "file", "is not a directory"),
-    ("Directory", "", "does not exist"),
+    ("Directory", "", "x is not a directory: it does not exist"),
     ("File", "file", ""),
     ("File", "directory", "is not a file"),
-    ("File", "", "does not exist"),
+    ("File", "", "x is not a file: it does not exist"),
     ("DirectoryOrCreate", "", ""),
     ("DirectoryOrCreate", "directory", ""),
     ("DirectoryOrCreate", "file", "is not a directory"),
     ("FileOrCreate", "", ""),
     ("FileOrCreate", "directory", "is not a file"),
-    ("Socket", "file", "is not a socket"),
+    ("Socket", "file", "is not a socket file"),
     ("CharDevice", "file", "is not a character device"),
     ("BlockDevice", "file", "is not a block device"),
     ("Nonsense", "file", "is unknown"),
@@ -467,6 +497,21 @@ async def test_host_paths(
     pod = make_pod(volumes=[Volume(name="v", host_path=source)])
     await world.volumes.tear_down(pod, PLACE)
     assert target.exists(), "what is the node's stays"
+
+
+@pytest.mark.parametrize(
+    ("type", "mode"), [("", 0o755), ("DirectoryOrCreate", 0o755), ("FileOrCreate", 0o644)]
+)
+async def test_what_is_made_on_the_node_has_its_mode_whatever_the_mask(
+    world: World, tmp_path: Path, type: str, mode: int
+) -> None:
+    mask = os.umask(0o077)
+    try:
+        source = HostPathVolumeSource(path=str(tmp_path / "made"), type=type)
+        path = await world.set_up(host_path=source)
+    finally:
+        os.umask(mask)
+    assert stat.S_IMODE(path.stat().st_mode) == mode
 
 
 async def test_a_device(world: World) -> None:
