@@ -83,10 +83,11 @@ _EFFECTS: dict[type[Any], Effect] = {
 
 LOOK_AGAIN = 1.0
 """Seconds until a container is looked at again for which the engine did not answer."""
+
 SHORTEST_WAIT = 0.001
 """Less than a clock may be able to tell: who waits for the rest of a back-off must not turn in circles."""
 
-LOOK_AGAIN = 1.0
+JUDGE_AGAIN = 1.0
 """Seconds after which a pod that does not fit is judged once more, for good: its scheduler may have seen
 a change of the node, or the end of another pod, before this agent does."""
 
@@ -329,7 +330,7 @@ class PodWorker:
                 return found
             if found is not None:
                 looked = True
-                await agent.clock.sleep(LOOK_AGAIN)
+                await agent.clock.sleep(JUDGE_AGAIN)
         return None
 
     async def _without_cpus(self) -> Refusal | None:
