@@ -47,7 +47,7 @@ from agent.pod.pusher import StatusPusher
 from agent.probes.turns import ExecTurns
 from agent.resources import cpumanager, cpusets
 from agent.resources.cgroups import Cgroups, Layout
-from agent.resources.values import CpuMemory, cpu_shares
+from agent.resources.values import node_values
 from agent.server.gate import Gate
 from agent.server.nodelogs import NodeLogs
 from agent.server.server import AgentServer
@@ -179,10 +179,8 @@ class Agent:
         engine = await _engine(parts)
         agent = cls(parts, engine)
         capacity = agent.identity.capacity
-        reserved = parts.settings.reserved()
-        memory = quantity.value(capacity["memory"]) - quantity.value(reserved.get("memory", "0"))
-        shares = cpu_shares(quantity.milli(capacity["cpu"]))
-        agent.manager.agent.cgroups.ensure_root(CpuMemory(cpu_shares=shares, memory=memory))
+        limits = node_values(capacity, parts.settings.reserved())
+        agent.manager.agent.cgroups.ensure_root(limits)
         agent.events.tell("NodeAllocatableEnforced", "Updated Node Allocatable limit across pods")
         await pause.ensure_image(parts.runtime, parts.settings.pause_image)
         return agent
@@ -284,6 +282,7 @@ class Agent:
                 settings.state_dir,
                 reserved=settings.reserved_cpus or "",
                 reserved_milli=quantity.milli(settings.reserved().get("cpu", "0")),
+                options=settings.cpu_options(),
                 topology=cpusets.read(),
             ),
             node=facts,

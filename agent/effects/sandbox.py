@@ -5,6 +5,7 @@ Each effect may be done twice. What fails here is told as FailedCreatePodSandBox
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -65,7 +66,10 @@ async def create(ctx: PodContext, action: CreateSandbox) -> None:
 
 def _cgroup(ctx: PodContext) -> str:
     cgroups, quality = ctx.agent.cgroups, str(qos_class(ctx.pod))
-    parent = cgroups.ensure_pod(ctx.uid, quality, pod_values(ctx.allocated_pod))
+    values = pod_values(ctx.allocated_pod)
+    if ctx.agent.cpus.pinned(ctx.uid):
+        values = replace(values, cpu_quota=0)  # it would throttle who has CPUs of its own
+    parent = cgroups.ensure_pod(ctx.uid, quality, values)
     pages = hugepages.limits(ctx.agent.node.allocatable, pod_limits(ctx.allocated_pod))
     cgroups.limit_huge_pages(ctx.uid, quality, pages)
     return parent

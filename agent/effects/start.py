@@ -225,6 +225,7 @@ async def _create(ctx: PodContext, container: Container, action: CreateContainer
         known=await _known(ctx, container, found[1]),
         runtime=_runtime_of(ctx, action.sandbox),
         cpus=agent.cpus.of(ctx.uid, container.name),
+        pinned=container.name in agent.cpus.pinned(ctx.uid),
     )
     own_profile = apparmor.localhost_profile(pod, container)
     if own_profile is not None and agent.node.engine.apparmor and apparmor.unloaded(own_profile):

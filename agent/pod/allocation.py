@@ -15,10 +15,11 @@ from dataclasses import dataclass
 import msgspec
 
 from agent.containers.records import InForce
+from agent.resources.cpumanager import whole_cpus
 from agent.resources.values import CpuMemory, container_values
 from api import resources
 from api.core import Container, Pod, ResourceRequirements
-from api.pods import all_containers, is_restartable_init, pod_requests
+from api.pods import all_containers, is_restartable_init, pod_requests, qos_class
 from api.resources import Amounts
 
 Allocated = Mapping[str, ResourceRequirements]
@@ -87,8 +88,15 @@ def wants_more_or_less(pod: Pod, allocated: Allocated) -> bool:
     )
 
 
-def judge(pod: Pod, *, used: Amounts, allocatable: Mapping[str, str]) -> Verdict:
+def judge(
+    pod: Pod, *, used: Amounts, allocatable: Mapping[str, str], cpu_policy: str = "none"
+) -> Verdict:
     """Whether the node has room for the amounts of the spec. `used`: by all other pods together."""
+    if cpu_policy == "static" and qos_class(pod) == "Guaranteed":
+        return Verdict(
+            answer=Answer.INFEASIBLE,
+            message="Resize is infeasible for Guaranteed Pods alongside CPU Manager static policy",
+        )
     wanted, there = pod_requests(pod), resources.amounts(allocatable)
     for name in (resources.CPU, resources.MEMORY):
         requested, capacity = wanted.get(name, 0), there.get(name, 0)
@@ -115,7 +123,11 @@ def changes(pod: Pod, container: Container, in_force: InForce | None) -> frozens
         return frozenset()
     wanted = container_values(container, pod.spec.resources)
     found = set()
-    if (in_force.cpu_shares, in_force.cpu_quota) != (wanted.cpu_shares, wanted.cpu_quota):
+    # Of CPUs of its own a container has all: no quota is set there.
+    unbounded = in_force.cpu_quota == 0 and whole_cpus(pod, container) > 0
+    if in_force.cpu_shares != wanted.cpu_shares or (
+        in_force.cpu_quota != wanted.cpu_quota and not unbounded
+    ):
         found.add(resources.CPU)
     if in_force.memory != wanted.memory:
         found.add(resources.MEMORY)

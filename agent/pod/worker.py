@@ -344,8 +344,9 @@ class PodWorker:
                 return None
             except NotEnoughCpus as error:
                 if self._settled():
-                    reason = "UnexpectedAdmissionError"
-                    return Refusal(reason=reason, field="", message=error.message, rejected=True)
+                    return Refusal(
+                        reason=error.reason, field="", message=error.message, rejected=True
+                    )
             await self._alarm.wait(1.0)
         return None
 
@@ -381,7 +382,8 @@ class PodWorker:
             return
         node = self.context.agent.node
         used = admission.together(self._others(pod.metadata.uid))
-        verdict = judge(pod, used=used, allocatable=node.allocatable)
+        policy = self.context.agent.cpus.policy
+        verdict = judge(pod, used=used, allocatable=node.allocatable, cpu_policy=policy)
         if verdict.answer is Answer.ADMITTED:
             memory.allocated, memory.pending = (
                 {container.name: container.resources for container in all_containers(pod.spec)},

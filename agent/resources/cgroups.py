@@ -204,10 +204,14 @@ class Cgroups:
             _write(cpu / "cpu.cfs_period_us", PERIOD)
             _write(cpu / "cpu.cfs_quota_us", values.cpu_quota or -1)
             _write(memory / "memory.limit_in_bytes", values.memory or -1)
+            # What is made below begins with the same: nothing is swapped that need not be.
+            _write_if_there(memory / "memory.swappiness", 0)
         else:
             _write(cpu / "cpu.weight", values.cpu_weight)
             _write(cpu / "cpu.max", f"{values.cpu_quota or 'max'} {PERIOD}")
             _write(memory / "memory.max", values.memory or "max")
+            # Pods get no swap, not even those without a limit of memory ("NoSwap").
+            _write_if_there(memory / "memory.swap.max", 0)
         if pids:
             _write(self._tree("pids") / self._relative(parts) / "pids.max", pids)
 
@@ -333,7 +337,7 @@ def properties(values: CpuMemory, version: int, pids: int = 0) -> dict[str, Valu
     }
     if version == 1:
         return {**found, "CPUShares": values.cpu_shares, "MemoryLimit": memory}
-    return {**found, "CPUWeight": values.cpu_weight, "MemoryMax": memory}
+    return {**found, "CPUWeight": values.cpu_weight, "MemoryMax": memory, "MemorySwapMax": 0}
 
 
 def _delegate(tree: Path, path: Path, controllers: Iterable[str]) -> None:
@@ -353,6 +357,13 @@ def _write(path: Path, value: int | str) -> None:
         path.write_text(str(value))
     except OSError as error:
         raise CgroupError(f"cannot write {value} to {path}: {error.strerror}") from error
+
+
+def _write_if_there(path: Path, value: int) -> None:
+    """Kernels without accounting of swap have no such file."""
+    with suppress(OSError):
+        if path.exists():
+            path.write_text(str(value))
 
 
 def _populated(path: Path) -> bool:

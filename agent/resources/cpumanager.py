@@ -12,6 +12,7 @@ without them. Concurrency: one event loop; writing the file is small and rare.
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Collection
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from agent.resources import cpusets
 from agent.resources.cpusets import NONE, CpuSet, Topology
 from api import quantity
 from api.core import Container, Pod
-from api.pods import qos_class
+from api.pods import all_containers, qos_class
 from base.errors import PermanentError
 from base.files import atomic_write
 
@@ -30,8 +31,21 @@ log = logging.getLogger(__name__)
 FILE = "cpu_manager_state"
 
 
+FULL_CORES, STRICT = "full-pcpus-only", "strict-cpu-reservation"
+OPTIONS = (FULL_CORES, STRICT)
+"""Of the policy `static` ("Static policy options")."""
+
+
 class NotEnoughCpus(PermanentError):
     """The pod asks for more CPUs of its own than are free; in Kubernetes' words."""
+
+    reason = "UnexpectedAdmissionError"
+
+
+class NotWholeCores(NotEnoughCpus):
+    """Only whole cores are given away, and it asks for a part of one, or there are not so many."""
+
+    reason = "SMTAlignmentError"
 
 
 class _State(msgspec.Struct, rename="camel"):
@@ -64,6 +78,10 @@ class CpuManager:
         """Where a container may run, as cgroups write it; empty for everywhere."""
         return ""
 
+    def pinned(self, uid: str) -> Collection[str]:
+        """Containers of a pod that have CPUs of their own: no quota bounds them besides."""
+        return ()
+
     def statistics(self) -> dict[str, float]:
         return {}
 
@@ -73,9 +91,17 @@ class StaticCpus(CpuManager):
 
     policy = "static"
 
-    def __init__(self, topology: Topology, reserved: CpuSet, directory: Path) -> None:
+    def __init__(
+        self,
+        topology: Topology,
+        reserved: CpuSet,
+        directory: Path,
+        *,
+        options: Collection[str] = (),
+    ) -> None:
         super().__init__()
         self._topology = topology
+        self._full_cores, self._strict = FULL_CORES in options, STRICT in options
         self._all = frozenset(cpu.id for cpu in topology)
         self._reserved = reserved & self._all
         self._file = directory / FILE
@@ -84,12 +110,14 @@ class StaticCpus(CpuManager):
     @property
     def shared(self) -> CpuSet:
         """Where everybody runs who has no CPUs of its own."""
-        return self._all - self._taken()
+        return self._all - self._taken() - (self._reserved if self._strict else NONE)
 
     def admit(self, pod: Pod) -> None:
         uid = pod.metadata.uid
         if uid in self._given:
             return
+        if self._full_cores:
+            self._check_cores(pod)
         made = self._choose(pod)
         if made:
             self._given[uid] = made
@@ -105,6 +133,9 @@ class StaticCpus(CpuManager):
 
     def of(self, uid: str, container: str) -> str:
         return cpusets.written(self._given.get(uid, {}).get(container) or self.shared)
+
+    def pinned(self, uid: str) -> Collection[str]:
+        return self._given.get(uid, {}).keys()
 
     def statistics(self) -> dict[str, float]:
         return {
@@ -133,6 +164,26 @@ class StaticCpus(CpuManager):
             made[container.name] = chosen = self._take(free, reusable, count)
             free, reusable = free - chosen, reusable - chosen
         return made
+
+    def _check_cores(self, pod: Pod) -> None:
+        """Raises NotWholeCores where a container would share a core with somebody else."""
+        cores = Counter(cpu.core for cpu in self._topology)
+        size = max(cores.values())
+        whole = Counter(
+            cpu.core for cpu in self._topology if cpu.id in self.shared - self._reserved
+        )
+        free = sum(count for core, count in whole.items() if count == cores[core])
+        for container in all_containers(pod.spec):
+            count = whole_cpus(pod, container)
+            if count % size:
+                raise NotWholeCores(
+                    f"SMT Alignment Error: requested {count} cpus not multiple cpus per core = {size}"
+                )
+            if count > free:
+                raise NotWholeCores(
+                    "SMT Alignment Error: not enough free physical CPUs: available physical CPUs = "
+                    f"{free}, requested CPUs = {count}, CPUs per core = {size}"
+                )
 
     def _take(self, free: CpuSet, reusable: CpuSet, count: int) -> CpuSet:
         first = cpusets.take(self._topology, reusable, min(count, len(reusable)))
@@ -191,8 +242,9 @@ class StaticCpus(CpuManager):
 
 
 def whole_cpus(pod: Pod, container: Container) -> int:
-    """How many CPUs a container gets for itself; 0 for those who share."""
-    if qos_class(pod) != "Guaranteed":
+    """How many CPUs a container gets for itself; 0 for those who share, and in pods whose amounts are
+    given for the pod as a whole, which the policy does not know."""
+    if qos_class(pod) != "Guaranteed" or pod.spec.resources is not None:
         return 0
     asked = container.resources.requests.get("cpu") or container.resources.limits.get("cpu")
     milli = quantity.milli(asked) if asked else 0
@@ -200,9 +252,20 @@ def whole_cpus(pod: Pod, container: Container) -> int:
 
 
 def make(
-    policy: str, directory: Path, *, reserved: str, reserved_milli: int, topology: Topology
+    policy: str,
+    directory: Path,
+    *,
+    reserved: str,
+    reserved_milli: int,
+    topology: Topology,
+    options: Collection[str] = (),
 ) -> CpuManager:
     """The manager for these settings. Raises PermanentError for settings that contradict each other."""
+    if policy == "none" and options:
+        raise PermanentError(
+            f"--cpu-manager-policy-options {min(options)}=true is an option of the policy static",
+            hint="Give --cpu-manager-policy static as well.",
+        )
     if policy == "none":
         (directory / FILE).unlink(missing_ok=True)
         return CpuManager()
@@ -220,4 +283,4 @@ def make(
             "--cpu-manager-policy static needs CPUs for the system, and others for pods",
             hint="Give --reserved-cpus 0, or --system-reserved cpu=1.",
         )
-    return StaticCpus(topology, chosen, directory)
+    return StaticCpus(topology, chosen, directory, options=options)

@@ -82,6 +82,14 @@ def pod_values(pod: Pod) -> CpuMemory:
     )
 
 
+def node_values(capacity: Mapping[str, str], reserved: Mapping[str, str]) -> CpuMemory:
+    """The cgroup values of all pods together: what the node has without what is reserved. What eviction
+    keeps free is theirs to use until then ("Enforcing Node Allocatable")."""
+    left = allocatable(capacity, reserved, {})
+    memory = quantity.parse(capacity["memory"]) - quantity.parse(reserved.get("memory", "0"))
+    return CpuMemory(cpu_shares=cpu_shares(_milli(left["cpu"])), memory=max(0, _bytes(str(memory))))
+
+
 def oom_score(pod: Pod, container: Container, *, node_memory: int, lowest: int) -> int:
     """How willingly the kernel kills the container when the node has no memory left.
 

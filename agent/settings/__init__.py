@@ -56,7 +56,9 @@ class AgentSettings:
     port: int = 10250
     capacity: tuple[str, ...] = ()
     system_reserved: tuple[str, ...] = ()
+    kube_reserved: tuple[str, ...] = ()
     cpu_manager_policy: str = "none"
+    cpu_manager_policy_options: tuple[str, ...] = ()
     reserved_cpus: str | None = None
     max_pods: int = 110
     pod_max_pids: int = -1
@@ -114,9 +116,16 @@ class AgentSettings:
     def reserved(self) -> dict[str, str]:
         """What is kept from pods, by resource."""
         found = self.amounts(self.system_reserved)
+        for resource, amount in self.amounts(self.kube_reserved).items():
+            found[resource] = quantity.add(found.get(resource, "0"), amount)
         if self.reserved_cpus:
             found["cpu"] = str(len(cpusets.parse(self.reserved_cpus)))
         return found
+
+    def cpu_options(self) -> frozenset[str]:
+        """The options of the CPU manager's policy that are switched on."""
+        given = self.amounts(self.cpu_manager_policy_options)
+        return frozenset(name for name, value in given.items() if value == "true")
 
     def thresholds(self) -> list[Threshold]:
         """All thresholds with their graces and what is to be reclaimed."""

@@ -10,6 +10,7 @@ from agent.settings.values import (
     amount,
     any_number,
     cpu_list,
+    cpu_option,
     hard_threshold,
     label,
     percent,
@@ -169,7 +170,16 @@ SETTINGS: tuple[Setting, ...] = (
         default=(),
         metavar="RESOURCE=AMOUNT",
         group=_NODE,
-        help="Keep this much from pods, for the system and the agent.",
+        help="Keep this much from pods, for the system and, where --kube-reserved says nothing, the agent.",
+    ),
+    Setting(
+        name="kube-reserved",
+        type=amount,
+        repeated=True,
+        default=(),
+        metavar="RESOURCE=AMOUNT",
+        group=_NODE,
+        help="Keep this much more from pods: what the agent and the container engine need.",
     ),
     Setting(
         name="cpu-manager-policy",
@@ -180,12 +190,22 @@ SETTINGS: tuple[Setting, ...] = (
         "Needs CPUs reserved for the system.",
     ),
     Setting(
+        name="cpu-manager-policy-options",
+        type=cpu_option,
+        repeated=True,
+        default=(),
+        metavar="OPTION=true|false",
+        group=_NODE,
+        help="full-pcpus-only=true: whole cores only, a pod that asks for a part of one is turned away; "
+        "strict-cpu-reservation=true: no pod runs on the CPUs reserved for the system.",
+    ),
+    Setting(
         name="reserved-cpus",
         type=cpu_list,
         metavar="CPUS",
         group=_NODE,
         help="These CPUs, like 0-1, are kept for the system: no pod gets them for its own. Counts as "
-        "the CPU part of --system-reserved.",
+        "the CPU part of --system-reserved and --kube-reserved.",
     ),
     Setting(
         name="max-pods",

@@ -4,7 +4,7 @@ expected."""
 from __future__ import annotations
 
 from agent.node import eviction
-from agent.resources import cpusets
+from agent.resources import cpumanager, cpusets
 from api import quantity, validation
 from api.core import Taint
 from base import settings
@@ -82,6 +82,14 @@ def several(text: str) -> int:
 def cpu_list(text: str) -> str:
     """CPUs such as 0-1 or 0,4"""
     return cpusets.written(cpusets.parse(text))
+
+
+def cpu_option(text: str) -> str:
+    """full-pcpus-only or strict-cpu-reservation, and true or false"""
+    name, _, value = text.partition("=")
+    if name not in cpumanager.OPTIONS or value not in ("true", "false"):
+        raise ValueError(text)
+    return text
 
 
 def label(text: str) -> str:

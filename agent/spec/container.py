@@ -21,7 +21,7 @@ from agent.containers.records import (
     Propagation,
 )
 from agent.pod import names
-from agent.resources.values import OOM_SANDBOX, container_values, oom_score
+from agent.resources.values import OOM_SANDBOX, PERIOD, container_values, oom_score
 from agent.spec.dns import kernel_hostname
 from agent.spec.environment import command_line
 from agent.spec.facts import NodeFacts
@@ -59,6 +59,8 @@ class Made:
     """That of the sandbox."""
     cpus: str = ""
     """Where it may run; empty for everywhere."""
+    pinned: bool = False
+    """Nobody else runs there: that bounds it, and no quota ("Static policy")."""
 
 
 def sandbox_create(
@@ -89,6 +91,7 @@ def container_create(
     """One container of the pod. Raises ConfigError."""
     safe = security(pod, container, made.image, node.engine, made.known)
     values = container_values(container, pod.spec.resources)
+    quota = 0 if made.pinned else values.cpu_quota
     command, args = command_line(container, made.environment)
     joined = f"container:{made.sandbox}"
     stop_signal = container.lifecycle.stop_signal if container.lifecycle is not None else None
@@ -116,8 +119,8 @@ def container_create(
         pid_mode=_pid_mode(pod, joined, made.target),
         cgroup_parent=made.cgroup_parent,
         cpu_shares=values.cpu_shares,
-        cpu_quota=values.cpu_quota,
-        cpu_period=100_000 if values.cpu_quota else 0,
+        cpu_quota=quota,
+        cpu_period=PERIOD if quota else 0,
         cpuset_cpus=made.cpus,
         memory=values.memory,
         oom_score_adj=oom_score(

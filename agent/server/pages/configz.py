@@ -87,9 +87,11 @@ def configuration(settings: AgentSettings, cgroup_driver: str) -> dict[str, Any]
             settings.eviction_pressure_transition_period
         ),
         "evictionMaxPodGracePeriod": int(settings.eviction_max_pod_grace_period),
-        "systemReserved": settings.reserved(),
+        "systemReserved": settings.amounts(settings.system_reserved),
+        "kubeReserved": settings.amounts(settings.kube_reserved),
         "reservedSystemCPUs": settings.reserved_cpus or "",
         "cpuManagerPolicy": settings.cpu_manager_policy,
+        "cpuManagerPolicyOptions": settings.amounts(settings.cpu_manager_policy_options),
         "cpuManagerReconcilePeriod": go_duration(pinning.LOOK),
         "enforceNodeAllocatable": ["pods"],
         "failSwapOn": False,

@@ -309,8 +309,12 @@ def test_cgroups_of_version_2(tmp_path: Path) -> None:
         (tmp_path / path / "cgroup.subtree_control").write_text("cpu")
     cgroups.ensure_root(CpuMemory(cpu_shares=2048, memory=10**9))
     assert (tmp_path / "x/kubepods/memory.max").read_text() == str(10**9)
-    cgroups.ensure_pod("u-12", "Burstable", CpuMemory(cpu_shares=1024, cpu_quota=50000))
     pod = tmp_path / "x/kubepods/burstable/podu-12"
+    cgroups.ensure_pod("u-12", "Burstable", CpuMemory(cpu_shares=1024))
+    (pod / "memory.swap.max").write_text("max")
+    cgroups.ensure_pod("u-12", "Burstable", CpuMemory(cpu_shares=1024, cpu_quota=50000))
+    assert (pod / "memory.swap.max").read_text() == "0"
+    assert not (tmp_path / "x/kubepods/memory.swap.max").exists(), "this kernel counts no swap"
     assert (pod / "cpu.weight").read_text() == "39"
     assert (pod / "cpu.max").read_text() == "50000 100000"
     assert (pod / "memory.max").read_text() == "max"

@@ -16,6 +16,7 @@ from agent.resources import cpumanager, cpusets
 from agent.resources.cpumanager import CpuManager, NotEnoughCpus, StaticCpus, whole_cpus
 from agent.resources.cpusets import Cpu, Topology
 from agent.settings import load
+from api import conditions
 from api.core import Container, Pod, ResourceRequirements
 from base.errors import PermanentError
 from base.settings import SettingsError
@@ -119,6 +120,7 @@ def named(uid: str, *containers: Container, **more: Any) -> Pod:
     return made
 
 
+TWO = {"cpu": "2", "memory": "1Gi"}
 WHOLE = [
     (named("a", asks("2")), 2),
     (named("a", asks("2000m")), 2),
@@ -126,6 +128,7 @@ WHOLE = [
     (named("a", asks("500m")), 0),
     (named("a", container(resources=ResourceRequirements(requests={"cpu": "2"}))), 0),
     (named("a", container()), 0),
+    (named("a", asks("2"), resources=ResourceRequirements(limits=TWO, requests=TWO)), 0),
 ]
 
 
@@ -134,8 +137,10 @@ def test_who_gets_cpus_of_its_own(pod: Pod, count: int) -> None:
     assert whole_cpus(pod, pod.spec.containers[0]) == count
 
 
-def static(directory: Path, reserved: str = "0", shape: Topology = LARGE) -> StaticCpus:
-    return StaticCpus(shape, cpusets.parse(reserved), directory)
+def static(
+    directory: Path, reserved: str = "0", shape: Topology = LARGE, options: Sequence[str] = ()
+) -> StaticCpus:
+    return StaticCpus(shape, cpusets.parse(reserved), directory, options=options)
 
 
 def test_given_and_taken_back(tmp_path: Path) -> None:
@@ -165,6 +170,33 @@ def test_reserved_cpus_are_shared_and_never_given_away(tmp_path: Path) -> None:
     assert cpus.of("a", "web") == "0-3", "a refusal leaves nothing behind"
     cpus.admit(named("b", asks("2")))
     assert (cpus.of("b", "web"), cpus.of("c", "x")) == ("2-3", "0-1")
+
+
+def test_whole_cores_only(tmp_path: Path) -> None:
+    cpus = static(tmp_path, "0", machine(1, 3, 2), options=["full-pcpus-only"])
+    with pytest.raises(NotEnoughCpus) as refused:
+        cpus.admit(named("a", asks("3")))
+    assert (refused.value.reason, refused.value.message) == (
+        "SMTAlignmentError",
+        "SMT Alignment Error: requested 3 cpus not multiple cpus per core = 2",
+    )
+    with pytest.raises(NotEnoughCpus) as refused:
+        cpus.admit(named("a", asks("6")))
+    assert refused.value.message == (
+        "SMT Alignment Error: not enough free physical CPUs: available physical CPUs = 4, "
+        "requested CPUs = 6, CPUs per core = 2"
+    )
+    cpus.admit(named("shares", asks("1500m")))
+    cpus.admit(named("a", asks("4")))
+    assert cpus.of("a", "web") == "1-2,4-5", "the reserved CPU's core stays whole"
+
+
+def test_reserved_cpus_may_be_the_systems_alone(tmp_path: Path) -> None:
+    cpus = static(tmp_path, "0-1", machine(1, 4, 1), options=["strict-cpu-reservation"])
+    assert cpus.of("any", "web") == "2-3"
+    cpus.admit(named("a", asks("1")))
+    assert (cpus.of("a", "web"), cpus.of("any", "web")) == ("2", "3")
+    assert json.loads((tmp_path / cpumanager.FILE).read_text())["defaultCpuSet"] == "3"
 
 
 def test_what_an_init_container_had_passes_on(tmp_path: Path) -> None:
@@ -257,8 +289,21 @@ def test_settings(tmp_path: Path) -> None:
             made("static", tmp_path, reserved, milli)
     found = load(["--reserved-cpus=1,0", "--system-reserved=cpu=500m"], {})
     assert (found.reserved_cpus, found.reserved()["cpu"]) == ("0-1", "2")
-    with pytest.raises(SettingsError):
-        load(["--reserved-cpus=x"], {})
+    for wrong in ("--reserved-cpus=x", "--cpu-manager-policy-options=align-by-moon=true"):
+        with pytest.raises(SettingsError):
+            load([wrong], {})
+    options = ["full-pcpus-only=true", "strict-cpu-reservation=false"]
+    found = load([f"--cpu-manager-policy-options={one}" for one in options], {})
+    assert found.cpu_options() == {"full-pcpus-only"}
+    with pytest.raises(PermanentError, match="option of the policy static"):
+        cpumanager.make(
+            "none",
+            tmp_path,
+            reserved="",
+            reserved_milli=0,
+            topology=LARGE,
+            options=found.cpu_options(),
+        )
 
 
 # With an agent.
@@ -323,6 +368,33 @@ async def test_a_pod_that_finds_none_is_rejected(tmp_path: Path) -> None:
     status = node.api.pod("large").status
     assert (status.phase, status.reason) == ("Failed", "UnexpectedAdmissionError")
     assert status.message.startswith("Pod was rejected: Allocate failed due to not enough cpus")
+    await node.kill()
+
+
+async def test_no_quota_bounds_who_has_cpus_of_its_own(tmp_path: Path) -> None:
+    """Its set does; a quota would throttle it for what its threads do at once."""
+    node = await pinned(tmp_path)
+    node.api.put(named("own", asks("2")))
+    node.api.put(named("part", asks("1500m")))
+    await node.run(1)
+    specs = [spec for spec in node.runtime.specs.values() if spec.name.startswith("k8s_web_")]
+    quotas = {spec.name.split("_")[2]: spec.cpu_quota for spec in specs}
+    assert (quotas["own"], quotas["part"]) == (0, 150_000)
+    cgroups = node.manager.agent.cgroups
+    for uid, quota in (("own", "-1"), ("part", "150000")):
+        folder = cgroups.directory(uid, "Guaranteed", "cpu")
+        assert (folder / "cpu.cfs_quota_us").read_text() == quota
+    await node.run(30)
+    assert "update" not in [what for what, _ in node.runtime.calls], "that is how it shall be"
+    node.api.put(named("own", asks("3")))
+    await node.run(5)
+    pending = conditions.find(node.api.pod("own").status.conditions, "PodResizePending")
+    assert pending is not None
+    assert (pending.reason, pending.message) == (
+        "Infeasible",
+        "Resize is infeasible for Guaranteed Pods alongside CPU Manager static policy",
+    )
+    assert cpus_of(node, "own") == "1,9"
     await node.kill()
 
 

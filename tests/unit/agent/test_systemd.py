@@ -146,6 +146,7 @@ def test_limits_in_systemds_words() -> None:
     values = CpuMemory(cpu_shares=1024, cpu_quota=25_500, memory=64)
     found = properties(values, 2, 100)
     assert (found["CPUWeight"], found["MemoryMax"], found["TasksMax"]) == (39, 64, 100)
+    assert found["MemorySwapMax"] == 0
     assert found["CPUQuotaPerSecUSec"] == 260_000, "whole percents, upwards"
     none = properties(CpuMemory(), 1)
     assert none["CPUQuotaPerSecUSec"] == none["TasksMax"] == none["MemoryLimit"] == INFINITY

@@ -15,6 +15,7 @@ from agent.resources.values import (
     container_values,
     cpu_quota,
     cpu_shares,
+    node_values,
     oom_score,
     pod_values,
 )
@@ -178,6 +179,24 @@ def test_allocatable() -> None:
     assert left["ephemeral-storage"] == "89Gi"
     huge = {"memory": "8Gi", "hugepages-2Mi": "1Gi", "hugepages-1Gi": "2Gi"}
     assert allocatable(huge, {}, {}) == huge | {"memory": "5Gi"}
+
+
+def test_all_pods_together_have_what_is_not_reserved() -> None:
+    words = ["--system-reserved=cpu=500m", "--kube-reserved=cpu=500m", "--kube-reserved=memory=1Gi"]
+    reserved = load(words, {}).reserved()
+    assert reserved == {"cpu": "1", "memory": "1Gi"}
+    capacity = {"cpu": "4", "memory": "8Gi", "hugepages-2Mi": "1Gi"}
+    assert node_values(capacity, reserved) == CpuMemory(cpu_shares=3072, memory=7168 * MIB)
+    assert node_values(capacity, {}) == CpuMemory(cpu_shares=4096, memory=8192 * MIB)
+
+
+def test_no_swap_in_version_1(tmp_path: Path) -> None:
+    for tree in ("cpu", "memory", "pids"):
+        (tmp_path / tree / "kubepods" / "podu").mkdir(parents=True)
+    file = tmp_path / "memory" / "kubepods" / "podu" / "memory.swappiness"
+    file.write_text("60")
+    Cgroups(Layout(version=1, mount=tmp_path)).ensure_pod("u", "Guaranteed", CpuMemory())
+    assert file.read_text() == "0"
 
 
 def test_what_the_hard_thresholds_keep() -> None:
