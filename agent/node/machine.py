@@ -15,7 +15,7 @@ from pathlib import Path
 from agent.containers.records import EngineInfo
 from agent.resources import hugepages
 from api import quantity
-from api.core import NodeSystemInfo
+from api.core import NodeSwapStatus, NodeSystemInfo
 from base.errors import PermanentError
 
 KUBELET_VERSION = "v1.34.0+podwright"
@@ -90,6 +90,7 @@ def system_info(engine: EngineInfo) -> NodeSystemInfo:
         kube_proxy_version=KUBELET_VERSION,
         operating_system="linux",
         architecture=architecture(),
+        swap=NodeSwapStatus(capacity=in_all) if (in_all := swap()[0]) else None,
     )
 
 

@@ -577,14 +577,18 @@ def test_host_ports() -> None:
 # What it is.
 
 
-def test_what_a_node_says_of_its_machine() -> None:
+def test_what_a_node_says_of_its_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "swap", lambda: (2**30, 5))
     info = machine.system_info(replace(FAKE_ENGINE, version="28.1"))
+    assert info.swap is not None and info.swap.capacity == 2**30
     assert info.container_runtime_version == "docker://28.1"
     assert info.kubelet_version == info.kube_proxy_version == machine.KUBELET_VERSION
     assert info.operating_system == "linux"
     assert info.kernel_version == FAKE_ENGINE.kernel_version
     assert len(info.boot_id) == 36 and info.os_image == FAKE_ENGINE.operating_system
     assert info.system_uuid or not info.machine_id
+    monkeypatch.setattr(machine, "swap", lambda: (0, 0))
+    assert machine.system_info(FAKE_ENGINE).swap is None
 
 
 def test_capacity_and_what_of_it_pods_may_use() -> None:
