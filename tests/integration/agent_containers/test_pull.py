@@ -44,6 +44,21 @@ async def test_a_pull_reports_progress(runtime: DockerRuntime, registry: Registr
     assert await runtime.pull(f"{registry.address}/tiny:1") == image
 
 
+async def test_a_digest_counts_whatever_the_tag_says(
+    runtime: DockerRuntime, registry: Registry
+) -> None:
+    image = await runtime.pull(f"{registry.address}/tiny:1")
+    digest = image.digests[0].partition("@")[2]
+    await runtime.remove_image(str(image.id))
+    for name in ("tiny", "tiny:1", "tiny:gone"):
+        reference = f"{registry.address}/{name}@{digest}"
+        assert await runtime.image(reference) is None
+        found = await runtime.pull(reference)
+        assert (found.id, found.digests) == (image.id, image.digests)
+        assert await runtime.image(reference) == found
+        await runtime.remove_image(str(found.id))
+
+
 async def test_a_missing_tag(runtime: DockerRuntime, registry: Registry) -> None:
     with pytest.raises(ImageNotFound, match="manifest unknown"):
         await runtime.pull(f"{registry.address}/tiny:2")

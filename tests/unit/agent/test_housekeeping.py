@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -181,11 +182,37 @@ async def test_one_at_a_time_and_the_next_only_when_the_first_is_gone(node: Node
 async def test_critical_pods_stay_whatever_happens(node: Node) -> None:
     machine = Machine()
     node.api.put(named("system", priority=2_000_000_000))
+    static = named("static")
+    static.metadata.annotations = {"kubernetes.io/config.source": "file"}
+    node.api.put(static)
     await node.run(5)
-    machine.used, machine.memory = {"system": 900 * MIB}, 10 * MIB
+    machine.used, machine.memory = {"system": 900 * MIB, "static": 950 * MIB}, 10 * MIB
     keep(node, machine, "memory.available<100Mi")
     await node.run(60)
-    assert phase(node, "system") == ("Running", "")
+    assert phase(node, "system") == phase(node, "static") == ("Running", "")
+
+
+@pytest.mark.parametrize(
+    ("own", "longest", "expected"),
+    [(None, 0, 30), (60, 0, 60), (60, 20, 20), (5, 20, 5), (0, 20, 0)],
+)
+async def test_who_goes_for_a_soft_threshold_has_its_grace(
+    node: Node, own: int | None, longest: float, expected: float
+) -> None:
+    machine = Machine()
+    node.api.put(named("web", termination_grace_period_seconds=own))
+    await node.run(5)
+    machine.used, machine.memory = {"web": 900 * MIB}, 150 * MIB
+    keeper = keep(node, machine, longest_grace=longest)
+    soft = eviction.Threshold(signal=Signal.MEMORY, amount=200 * MIB, grace=25.0)
+    keeper._limits = replace(keeper._limits, thresholds=[soft])
+    await node.run(31)
+    assert machine.pressures == {"MemoryPressure"}, "at once, as the scheduler should know"
+    assert phase(node, "web") == ("Running", "")
+    await node.run(10)
+    evicted = node.manager.workers["web"].context.memory.eviction
+    assert evicted is not None and evicted.grace == expected
+    assert phase(node, "web") == ("Failed", "Evicted")
 
 
 async def test_a_short_disk_loses_unused_images_before_pods(node: Node) -> None:

@@ -365,6 +365,33 @@ async def test_an_agent_that_was_restarted_knows_its_static_pods(node: StaticNod
     assert node.names() == [] and node.mirror() is None, "the file was removed in between"
 
 
+async def test_a_mirror_waits_for_a_node_that_was_deleted(node: StaticNode) -> None:
+    """The garbage collector takes it along, and it comes back with the Node that is registered anew."""
+    await node.start(read())
+    await node.run(5)
+    before = {record.id for record in node.containers()}
+    node.api.remove(NodeObject, "Node")
+    node.api.remove(Pod, "web-node", "default")
+    await node.run(60)
+    assert node.mirror() is None
+    assert {record.id for record in node.containers()} == before, "nobody asks it"
+    again = msgspec.structs.replace(THIS, metadata=ObjectMeta(name="Node", uid="n-2"))
+    node.api.put(again)
+    await node.run(90)
+    found = node.mirror()
+    assert found is not None and found.metadata.owner_references[0].uid == "n-2"
+    assert running(node) == "Running"
+    assert {record.id for record in node.containers()} == before
+
+
+async def test_a_node_that_is_short_runs_its_static_pods(node: StaticNode) -> None:
+    await node.start()
+    node.manager.pressures = frozenset({"DiskPressure", "MemoryPressure"})
+    node.use(read())
+    await node.run(5)
+    assert running(node) == "Running"
+
+
 async def test_a_static_pod_that_crashes_is_restarted(node: StaticNode) -> None:
     node.runtime.scripts["k8s_web"] = Script()
     await node.start(read())
