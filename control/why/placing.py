@@ -45,6 +45,11 @@ def _placed(pod: Pod, entry: Entry | None) -> Finding:
     node = pod.spec.node_name
     known = conditions.find(pod.status.conditions, "PodScheduled")
     since = known.last_transition_time if known else None
+    if (author := _author(pod)) and entry is None:
+        words = (
+            f"it is on {node}, as its spec.nodeName said when {author} made it; no scheduler chose"
+        )
+        return Finding(topic=TOPIC, message=words, since=pod.metadata.creation_timestamp)
     if entry is None or entry.decision.node != node:
         return Finding(topic=TOPIC, message=f"it is on {node}; {FORGOTTEN}", since=since)
     decision = entry.decision
@@ -53,6 +58,15 @@ def _placed(pod: Pod, entry: Entry | None) -> Finding:
     if refused:
         words += f"; {refused} could not"
     return Finding(topic=TOPIC, message=words, since=since)
+
+
+def _author(pod: Pod) -> str:
+    """Who wrote the node's name into the spec; empty for a pod that was bound to its node."""
+    for entry in pod.metadata.managed_fields:
+        fields = entry.fields_v1
+        if isinstance(fields, dict) and "f:nodeName" in fields.get("f:spec", {}):
+            return entry.manager
+    return ""
 
 
 def _rank(decision: Decision) -> str:

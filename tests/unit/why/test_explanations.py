@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from api.core import Event, Pod, PodStatus
-from api.meta import ObjectMeta
+from api.meta import ManagedFieldsEntry, ObjectMeta
 from api.why import Explanation
 from control.scheduler.decide import decide
 from control.scheduler.journal import Entry, Journal
@@ -129,6 +129,16 @@ def test_chance_among_equals_is_admitted() -> None:
 )
 def test_without_a_decision(made: Pod, expected: str) -> None:
     assert explained(made, None).findings[0].message == expected
+
+
+def test_whoever_named_the_node_is_told() -> None:
+    made = pod("p", nodeName="n9")
+    made.metadata.managed_fields = [
+        ManagedFieldsEntry(manager="agent", subresource="status", fields_v1={"f:status": {}}),
+        ManagedFieldsEntry(manager="kubectl", fields_v1={"f:spec": {"f:nodeName": {}}}),
+    ]
+    words = "it is on n9, as its spec.nodeName said when kubectl made it; no scheduler chose"
+    assert explained(made, None).findings[0].message == words
 
 
 RESTARTED = {
