@@ -47,6 +47,7 @@ async def create(ctx: PodContext, action: CreateSandbox) -> None:
         ctx.directory.mkdir(parents=True, exist_ok=True)
         ctx.directory.chmod(0o750)
         write_files(ctx)
+        _tell_compromises(ctx)
         spec = sandbox_create(
             ctx.pod,
             ctx.agent.node,
@@ -164,6 +165,17 @@ def write_files(ctx: PodContext) -> None:
     )
     _write(ctx.directory / HOSTS_FILE, hosts)
     _write(ctx.directory / RESOLV_FILE, resolv.text())
+
+
+def _tell_compromises(ctx: PodContext) -> None:
+    node = ctx.agent.node
+    for reason, words in dns.compromises(
+        ctx.pod,
+        node=node.resolv_conf,
+        cluster_dns=node.cluster_dns,
+        cluster_domain=node.cluster_domain,
+    ):
+        ctx.warn(reason, words)
 
 
 def failed(ctx: PodContext, error: PodwrightError) -> StepFailed:

@@ -45,7 +45,7 @@ from agent.volumes.mounts import remove_tree
 from agent.volumes.subpath import release_subpaths
 from api.core import Pod, PodSpec
 from api.meta import ObjectMeta
-from api.pods import is_terminal
+from api.pods import is_terminal, qos_class
 from base.errors import PodwrightError
 
 log = logging.getLogger(__name__)
@@ -417,9 +417,9 @@ class PodManager:
 
     def _weigh(self, pod: Pod, *, gone: bool = False) -> None:
         """Who waits for room looks again; the Burstable class weighs what its pods request together."""
-        for worker in self.workers.values():
-            if worker.context.memory.pending is not None:
-                worker.wake()
+        waiting = [w for w in self.workers.values() if w.context.memory.pending is not None]
+        for worker in sorted(waiting, key=_rank):
+            worker.wake()
         # Only this pod is weighed anew: each pod's status comes back from the API several times.
         if gone or is_terminal(pod):
             self._weight.drop(pod.metadata.uid)
@@ -489,6 +489,13 @@ async def _end_of(worker: PodWorker) -> Exception | None:
         log.exception("%r ended unexpectedly; another one takes over", worker)
         return error
     return None
+
+
+def _rank(worker: PodWorker) -> tuple[int, bool, float]:
+    """Who of those that wait for more is asked first: by priority, then class, then how long it has waited
+    ("Resize CPU and Memory Resources assigned to Containers")."""
+    guaranteed = qos_class(worker.pod) == "Guaranteed"
+    return -(worker.pod.spec.priority or 0), not guaranteed, worker.context.memory.pending_since
 
 
 def _folders(directory: Path) -> set[str]:

@@ -83,6 +83,7 @@ class PodMemory:
     eviction: Eviction | None = None
     allocated: dict[str, ResourceRequirements] = field(default_factory=dict)
     pending: Verdict | None = None
+    pending_since: float = 0.0
     started_at: float | None = None
     removed: bool = False
     stopping_since: float | None = None

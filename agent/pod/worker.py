@@ -392,6 +392,8 @@ class PodWorker:
             return
         if memory.pending is None or memory.pending.answer is not verdict.answer:
             self.context.warn(f"Resize{verdict.answer.value}", verdict.message)
+        if memory.pending is None:
+            memory.pending_since = self.context.agent.clock.monotonic()
         memory.pending = verdict
 
     def _observe(self) -> PodObserved:

@@ -6,12 +6,15 @@ hostname, DNS and host options beside `network_mode=container:`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from agent.spec.errors import ConfigError
 from api.core import Pod
 
 HOSTNAME_LENGTH = 63
+KERNEL_LENGTH = 64
+"""Characters of a host name that the kernel takes (sethostname(2))."""
 MAX_NAMESERVERS = 3
 MAX_SEARCHES = 32
 MAX_SEARCH_CHARACTERS = 2048
@@ -56,7 +59,9 @@ def parse(text: str) -> ResolvConf:
 
 def hostname(pod: Pod) -> str:
     """The pod's host name: as its spec says, or its own name, cut to what a kernel takes."""
-    name = pod.spec.hostname_override or pod.spec.hostname or pod.metadata.name
+    if pod.spec.hostname_override:
+        return pod.spec.hostname_override
+    name = pod.spec.hostname or pod.metadata.name
     return name[:HOSTNAME_LENGTH].rstrip("-.")
 
 
@@ -68,9 +73,19 @@ def domain(pod: Pod, cluster_domain: str) -> str:
 
 
 def kernel_hostname(pod: Pod, cluster_domain: str) -> str:
-    """What `hostname` prints: the short name, or the whole one with setHostnameAsFQDN."""
+    """What `hostname` prints: the short name, or the whole one with setHostnameAsFQDN.
+
+    Raises ConfigError when the whole one is too long: cut, it would be another machine's.
+    """
     full = domain(pod, cluster_domain)
-    return full if pod.spec.set_hostname_as_fqdn and full else hostname(pod)
+    if not (pod.spec.set_hostname_as_fqdn and full):
+        return hostname(pod)
+    if len(full) > KERNEL_LENGTH:
+        raise ConfigError(
+            f"Failed to construct FQDN from Pod hostname and cluster domain, FQDN {full} is too long "
+            f"({KERNEL_LENGTH} characters is the max, {len(full)} characters requested)"
+        )
+    return full
 
 
 def hosts(pod: Pod, *, ip: str, cluster_domain: str) -> str:
@@ -108,9 +123,45 @@ def resolv_conf(
     pod: Pod, *, node: ResolvConf, cluster_dns: Sequence[str], cluster_domain: str
 ) -> ResolvConf:
     """What the pod's dnsPolicy and dnsConfig make of the node's and the cluster's resolvers."""
+    asked = _asked(pod, node=node, cluster_dns=cluster_dns, cluster_domain=cluster_domain)
+    return _limited(asked)
+
+
+def compromises(
+    pod: Pod, *, node: ResolvConf, cluster_dns: Sequence[str], cluster_domain: str
+) -> Iterator[tuple[str, str]]:
+    """Where the pod does not get what it asks for: the reasons and words of events."""
+    if not cluster_dns and (policy := _policy(pod)).startswith("ClusterFirst"):
+        yield (
+            "MissingClusterDNS",
+            f"the agent does not have ClusterDNS IP configured and cannot create Pod using "
+            f'"{policy}" policy. Falling back to "Default" policy.',
+        )
+    asked = _asked(pod, node=node, cluster_dns=cluster_dns, cluster_domain=cluster_domain)
+    given = _limited(asked)
+    if given.nameservers != asked.nameservers:
+        yield (
+            "DNSConfigForming",
+            "Nameserver limits were exceeded, some nameservers have been omitted, "
+            f"the applied nameserver line is: {' '.join(given.nameservers)}",
+        )
+    if given.searches != asked.searches:
+        yield (
+            "DNSConfigForming",
+            "Search Line limits were exceeded, some search paths have been omitted, "
+            f"the applied search line is: {' '.join(given.searches)}",
+        )
+
+
+def _policy(pod: Pod) -> str:
     policy = pod.spec.dns_policy or "ClusterFirst"
-    if policy == "ClusterFirst" and pod.spec.host_network:
-        policy = "Default"
+    return "Default" if policy == "ClusterFirst" and pod.spec.host_network else policy
+
+
+def _asked(
+    pod: Pod, *, node: ResolvConf, cluster_dns: Sequence[str], cluster_domain: str
+) -> ResolvConf:
+    policy = _policy(pod)
     if policy == "None":
         base = ResolvConf()
     elif policy == "Default" or not cluster_dns:
@@ -127,7 +178,7 @@ def resolv_conf(
             searches=_unique((*own, *node.searches)),
             options=("ndots:5",),
         )
-    return _limited(_with_config(base, pod))
+    return _with_config(base, pod)
 
 
 def _with_config(base: ResolvConf, pod: Pod) -> ResolvConf:

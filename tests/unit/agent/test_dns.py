@@ -6,6 +6,7 @@ import pytest
 
 from agent.spec import dns
 from agent.spec.dns import ResolvConf
+from agent.spec.errors import ConfigError
 from api.core import HostAlias, PodDNSConfig, PodDNSConfigOption
 from tests.unit.agent.builders import make_pod
 
@@ -95,6 +96,7 @@ HOSTNAMES = [
     ({}, "pod"),
     ({"hostname": "web-0"}, "web-0"),
     ({"hostname_override": "other"}, "other"),
+    ({"hostname_override": "x" * 64, "hostname": "web", "subdomain": "sub"}, "x" * 64),
     ({"hostname": "x" * 70}, "x" * 63),
     ({"hostname": "x" * 62 + "-y"}, "x" * 62),
     ({"hostname": "web", "subdomain": "sub"}, "web"),
@@ -109,6 +111,47 @@ HOSTNAMES = [
 @pytest.mark.parametrize(("spec", "expected"), HOSTNAMES)
 def test_hostnames(spec: dict[str, object], expected: str) -> None:
     assert dns.kernel_hostname(make_pod(**spec), "cluster.local") == expected  # type: ignore[arg-type]
+
+
+def test_a_whole_name_that_is_too_long_is_not_cut() -> None:
+    def name(length: int) -> str:
+        pod = make_pod(hostname="h" * length, subdomain="sub", set_hostname_as_fqdn=True)
+        return dns.kernel_hostname(pod, "cluster.local")
+
+    rest = len(".sub.ns.svc.cluster.local")
+    assert len(name(64 - rest)) == 64
+    with pytest.raises(ConfigError) as raised:
+        name(65 - rest)
+    assert raised.value.message == (
+        f"Failed to construct FQDN from Pod hostname and cluster domain, FQDN {'h' * (65 - rest)}"
+        ".sub.ns.svc.cluster.local is too long (64 characters is the max, 65 characters requested)"
+    )
+
+
+def compromises(cluster_dns: tuple[str, ...] = ("10.96.0.10",), **spec: object) -> dict[str, str]:
+    pod = make_pod(**spec)  # type: ignore[arg-type]
+    return {
+        words.partition(",")[0]: reason
+        for reason, words in dns.compromises(
+            pod, node=NODE, cluster_dns=cluster_dns, cluster_domain="cluster.local"
+        )
+    }
+
+
+def test_compromises_are_told() -> None:
+    assert compromises() == {}
+    many = PodDNSConfig(
+        nameservers=[f"192.0.2.{n}" for n in range(4)],
+        searches=[f"s{n}.example.org" for n in range(33)],
+    )
+    assert compromises(dns_policy="None", dns_config=many) == {
+        "Nameserver limits were exceeded": "DNSConfigForming",
+        "Search Line limits were exceeded": "DNSConfigForming",
+    }
+    for policy in ("ClusterFirst", "ClusterFirstWithHostNet"):
+        assert list(compromises((), dns_policy=policy).values()) == ["MissingClusterDNS"]
+    for spec in ({"dns_policy": "Default"}, {"dns_policy": "None"}, {"host_network": True}):
+        assert compromises((), **spec) == {}
 
 
 HEAD = """\

@@ -148,6 +148,46 @@ async def test_a_refusal_of_the_kernel_is_told_and_tried_again(node: Node) -> No
     assert said(node, "web", "PodResizeInProgress") == ""
 
 
+async def test_memory_that_is_in_use_is_not_taken_away(node: Node) -> None:
+    """With version 2 of cgroups the kernel would kill for it."""
+    await running(node, "web", "500m")
+    (record,) = [r for r in node.containers("web") if r.running]
+    cgroups = node.manager.agent.cgroups
+    folder = cgroups.directory("web", "Guaranteed", "memory") / cgroups.leaf(record.id)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "memory.stat").write_text("inactive_file 1048576\n")
+    (folder / "memory.current").write_text(f"{50 * 2**20}\n")
+    await resize(node, "web", "500m", "32Mi")
+    assert said(node, "web", "PodResizeInProgress") == (
+        "Error: container web cannot be resized: attempting to set container memory limit (33554432) "
+        "below current usage (51380224)"
+    )
+    found = in_force(node, "web")
+    assert found is not None and found.memory == 64 * 2**20
+    assert node.recorder.messages("ResizeError")
+    (folder / "memory.current").write_text(f"{32 * 2**20}\n")
+    await node.run(60)
+    found = in_force(node, "web")
+    assert found is not None and found.memory == 32 * 2**20
+
+
+async def test_who_waits_for_more_is_served_by_priority(node: Node) -> None:
+    await running(node, "low", "500m")
+    await running(node, "high", "500m")
+    await running(node, "other", "1")
+    pod = objects.copy(node.api.pod("high"))
+    pod.spec.priority = 1000
+    node.api.put(pod)
+    await resize(node, "low", "1200m")
+    await resize(node, "high", "1200m")
+    for name in ("low", "high"):
+        assert said(node, name, "PodResizePending").startswith("Deferred")
+    node.api.delete_gracefully("other", "ns", stamp="2026-01-01T12:00:00Z", grace=0)
+    await node.run(10)
+    assert told(node, "high")[0] == "1200m"
+    assert told(node, "low")[0] == "500m"
+
+
 async def test_an_agent_that_starts_anew_goes_on_where_the_last_one_was(node: Node) -> None:
     await running(node, "web", "500m")
     await running(node, "other", "1200m")

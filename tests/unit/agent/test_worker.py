@@ -37,6 +37,7 @@ from api.core import (
     LocalObjectReference,
     ObjectFieldSelector,
     Pod,
+    PodDNSConfig,
     PodSecurityContext,
     Probe,
     SeccompProfile,
@@ -114,6 +115,26 @@ async def test_a_host_network_pod_has_the_nodes_address(node: Node) -> None:
     await node.run()
     assert node.api.pod().status.pod_ip == "192.0.2.1"
     assert node.runtime.specs[node.containers("POD")[0].id].network_mode == "host"
+
+
+async def test_a_host_name_that_the_kernel_does_not_take(node: Node) -> None:
+    node.api.put(make_pod(hostname="h" * 60, subdomain="sub", set_hostname_as_fqdn=True))
+    await node.run()
+    assert node.api.pod().status.phase == "Pending"
+    assert web(node).state.waiting.reason == "ContainerCreating"
+    (message, *_) = node.recorder.messages("FailedCreatePodSandBox")
+    assert "Failed to construct FQDN from Pod hostname and cluster domain" in message
+
+
+async def test_name_servers_that_are_left_out_are_told_of(node: Node) -> None:
+    config = PodDNSConfig(nameservers=[f"192.0.2.{n}" for n in range(1, 5)])
+    node.api.put(make_pod(dns_policy="None", dns_config=config))
+    await node.run()
+    assert ready(node) == "True"
+    assert node.recorder.messages("DNSConfigForming") == [
+        "Nameserver limits were exceeded, some nameservers have been omitted, "
+        "the applied nameserver line is: 192.0.2.1 192.0.2.2 192.0.2.3"
+    ]
 
 
 async def test_pods_wait_for_the_network(node: Node) -> None:
