@@ -112,6 +112,17 @@ class RuntimeSuite:
         with pytest.raises(NotFound):
             await world.runtime.pin(ABSENT, "0")
 
+    async def test_as_whom_it_runs(self, world: World) -> None:
+        spec = replace(world.spec("web", Script()), user="1000:3000", group_add=("4000",))
+        id = await world.runtime.create(spec)
+        assert (await world.runtime.inspect(id)).user is None
+        await world.runtime.start(id)
+        user = (await world.runtime.inspect(id)).user
+        assert user is not None
+        assert (user.uid, user.gid, set(user.groups)) == (1000, 3000, {3000, 4000})
+        await world.runtime.stop(id, grace=0)
+        assert (await world.runtime.inspect(id)).user is None
+
     async def test_start_of_nothing(self, world: World) -> None:
         with pytest.raises(NotFound):
             await world.runtime.start(ABSENT)

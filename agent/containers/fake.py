@@ -54,6 +54,7 @@ from agent.containers.script import (
     short_name,
     stamp,
     tagged,
+    user_asked,
 )
 from api.core import Pod
 from base.clock import Clock
@@ -206,6 +207,7 @@ class FakeRuntime(FakeImages):
             exit_code=0,
             oom_killed=False,
             pid=100_000 + self._serial,
+            user=user_asked(container.spec),
             log_path=f"/fake/containers/{id}/{id}-json.log",
         )
         container.ends_at = (
@@ -426,6 +428,7 @@ class FakeRuntime(FakeImages):
                 exit_code=exit_code,
                 oom_killed=oom,
                 pid=0,
+                user=None,
             )
             if oom:
                 self._tell_of(container.record, EventKind.OOM)

@@ -45,6 +45,15 @@ class InForce:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ProcessUser:
+    """As whom a process runs."""
+
+    uid: int
+    gid: int
+    groups: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
 class ContainerRecord:
     """What the engine says of one container at one moment."""
 
@@ -65,6 +74,8 @@ class ContainerRecord:
     """Why the container could not start, in readable words; empty when it could."""
     pid: int = 0
     """Process 1 of the container as the node sees it; 0 when it does not run."""
+    user: ProcessUser | None = None
+    """As whom that one runs; None when it does not, and where the engine was not asked about this one."""
     stop_signal: str = "SIGTERM"
     tty: bool = False
     log_path: str = ""

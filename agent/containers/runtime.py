@@ -20,6 +20,7 @@ import json
 import posixpath
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing, suppress
+from dataclasses import replace
 from math import ceil
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,7 @@ from agent.containers.errors import (
 )
 from agent.containers.interface import EXEC_OUTPUT_LIMIT, Stream
 from agent.containers.logreader import LogReader
+from agent.containers.processes import user_of
 from agent.containers.records import (
     Channel,
     ContainerCreate,
@@ -142,6 +144,8 @@ class DockerRuntime:
         try:
             found = await self._engine.look(id, "GET", f"/containers/{id}/json")
             record = engine_json.container_record(found)
+            if record.pid:
+                record = replace(record, user=user_of(record.pid))
         except NotFound:
             self._known.pop(id, None)
             self._logged.pop(id, None)

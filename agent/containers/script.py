@@ -13,6 +13,7 @@ from agent.containers.records import (
     ContainerRecord,
     EngineInfo,
     ExecResult,
+    ProcessUser,
     RuntimeEvent,
 )
 
@@ -124,3 +125,10 @@ def tagged(reference: str) -> str:
 
 def stamp(moment: datetime) -> str:
     return moment.strftime("%Y-%m-%dT%H:%M:%S.%f") + "000Z"
+
+
+def user_asked(spec: ContainerCreate) -> ProcessUser:
+    """Without an image to look names up in, whoever has one is root."""
+    user, _, group = (spec.user or "").partition(":")
+    uid, gid = (int(word) if word.isdigit() else 0 for word in (user, group))
+    return ProcessUser(uid=uid, gid=gid, groups=(gid, *map(int, spec.group_add)))

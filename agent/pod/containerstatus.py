@@ -33,6 +33,8 @@ from api.core import (
     ContainerStateTerminated,
     ContainerStateWaiting,
     ContainerStatus,
+    ContainerUser,
+    LinuxContainerUser,
     Pod,
     ResourceRequirements,
     VolumeMountStatus,
@@ -84,6 +86,7 @@ def container_status(
         container_id="" if newest is None else container_id(newest),
         started=newest is not None and running and container_started(container, newest),
         volume_mounts=_mounts(container, observed),
+        user=None if newest is None else _user(newest, known),
         stop_signal=_stop_signal(newest, known),
     )
     _shorten(status, pod)
@@ -113,6 +116,17 @@ def _stop_signal(newest: Seen | None, known: ContainerStatus | None) -> str | No
     if newest.record.in_force is None:  # the engine was not asked about this one yet
         return None if known is None else known.stop_signal
     return signals.name(newest.record.stop_signal)
+
+
+def _user(seen: Seen, known: ContainerStatus | None) -> ContainerUser | None:
+    """As whom it was started: what was told once stays, whatever its program has made of itself since."""
+    if known is not None and known.container_id == container_id(seen) and known.user is not None:
+        return known.user
+    user = seen.record.user
+    if user is None:
+        return None
+    linux = LinuxContainerUser(uid=user.uid, gid=user.gid, supplemental_groups=list(user.groups))
+    return ContainerUser(linux=linux)
 
 
 def _is_over(pod: Pod, container: Container, observed: PodObserved, sort: Sort) -> bool:

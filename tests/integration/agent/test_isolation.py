@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 
 from api.core import (
+    Capabilities,
+    Container,
     HostPathVolumeSource,
     ImageVolumeSource,
     LocalVolumeSource,
@@ -24,6 +26,7 @@ from api.core import (
     VolumeMount,
 )
 from api.meta import ObjectMeta
+from base.process import run
 from tests.engine import BUSYBOX
 from tests.integration.agent.conftest import RealNode
 from tests.integration.agent.test_pods import FOREVER, delete, shell
@@ -53,6 +56,10 @@ async def test_profiles_sysctls_and_groups(node: RealNode) -> None:
     assert "not permitted" in await node.exec("mkdir /tmp/x 2>&1")
     assert await node.exec("mkdir /x 2>&1 | grep -c 'not permitted'", "free") == "0\n"
     assert await node.exec("id -u; id -g; id -G") == "1000\n0\n0 4000\n"
+    status = node.status()
+    assert status is not None and status.user is not None and status.user.linux is not None
+    seen = status.user.linux
+    assert (seen.uid, seen.gid, set(seen.supplemental_groups)) == (1000, 0, {0, 4000})
     assert await node.exec("cat /proc/sys/net/ipv4/ip_unprivileged_port_start") == "80\n"
 
 
@@ -111,3 +118,38 @@ async def test_volumes_of_images_and_claims(node: RealNode, workspace: Path) -> 
     await delete(node)
     assert (disk / "new").exists()
     assert str(node.directory) not in Path("/proc/self/mountinfo").read_text()
+
+
+async def test_mounts_that_travel(node: RealNode, workspace: Path) -> None:
+    folder = workspace / "travelling"
+    folder.mkdir()
+    for argv in (["--bind", folder, folder], ["--make-rshared", folder]):
+        run(["mount", *argv])
+    (folder / "both").mkdir()
+    (folder / "late").mkdir()
+    volume = Volume(name="v", host_path=HostPathVolumeSource(path=str(folder)))
+
+    def sees(name: str, mode: str, **context: object) -> Container:
+        mount = VolumeMount(name="v", mount_path="/v", mount_propagation=mode)
+        security = SecurityContext(**context)  # type: ignore[arg-type]
+        return shell(FOREVER, name, volume_mounts=[mount], security_context=security)
+
+    admin = Capabilities(add=["SYS_ADMIN"])
+    unconfined = SeccompProfile(type="Unconfined")
+    containers = [
+        sees("web", "HostToContainer"),
+        sees("apart", "None"),
+        sees("gives", "Bidirectional", capabilities=admin, seccomp_profile=unconfined),
+    ]
+    node.api.put(make_pod(*containers, volumes=[volume]))
+    await node.until(node.ready)
+    run(["mount", "-t", "tmpfs", "late", folder / "late"])
+    (folder / "late" / "file").touch()
+    look = "ls /v/late"
+    assert [await node.exec(look, c.name) for c in containers] == ["file\n", "", "file\n"]
+    assert await node.exec("mount -t tmpfs made /v/both 2>&1 && touch /v/both/file", "gives") == ""
+    assert (folder / "both" / "file").exists()
+    assert await node.exec("ls /v/both") == "file\n"
+    await delete(node)
+    run(["umount", folder / "both"])
+    assert (folder / "late" / "file").exists(), "what the node mounted is the node's"

@@ -8,7 +8,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from agent.containers.records import ContainerId, ContainerRecord, ContainerState, ImageId
+from agent.containers.records import (
+    ContainerId,
+    ContainerRecord,
+    ContainerState,
+    ImageId,
+    ProcessUser,
+)
 from agent.pod import names
 from agent.pod.observed import Failure, Hook, KilledFor, PodObserved, Probed, Seen
 from agent.volumes.base import Objects
@@ -120,6 +126,7 @@ def seen(
     probed: Probed | None = None,
     hook: Hook = Hook.NONE,
     made_from: Container | None = None,
+    user: ProcessUser | None = None,
 ) -> Seen:
     """A container; ended with `exit_code` unless told otherwise."""
     spec = spec or container()
@@ -148,6 +155,7 @@ def seen(
         started_at=started,
         finished_at=finished,
         exit_code=exit_code,
+        user=user,
         oom_killed=oom,
         error=error,
     )

@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from agent.containers.records import ContainerState as EngineState
-from agent.containers.records import InForce
+from agent.containers.records import InForce, ProcessUser
 from agent.pod.observed import Hook, KilledFor, PodObserved, Probed, Refusal, Seen
 from agent.pod.status import STANDING_CONDITIONS, status
 from api import timestamps
@@ -250,6 +250,22 @@ def test_a_refused_pod_says_which_field() -> None:
     assert (result.phase, waiting(result)) == ("Pending", "UnsupportedSecurityContext")
     state = one(result).state.waiting
     assert state is not None and state.message == "spec.x: no"
+
+
+def test_as_whom_a_container_was_started() -> None:
+    """A program may give up what it was started with; then what was told before counts."""
+    started = seen(running=True, user=ProcessUser(uid=0, gid=0, groups=(0, 4000)))
+    first = report(make_pod(), observe({"web": [started]}))
+    told = one(first).user
+    assert told is not None and told.linux is not None
+    assert (told.linux.uid, told.linux.gid, told.linux.supplemental_groups) == (0, 0, [0, 4000])
+    later = seen(running=True, user=ProcessUser(uid=33, gid=33))
+    pod = make_pod(status=first)
+    assert one(report(pod, observe({"web": [later]}))).user == told
+    assert one(report(pod, observe({"web": [seen(exit_code=1)]}))).user == told
+    again = seen(running=True, restarts=1, user=ProcessUser(uid=33, gid=33))
+    changed = one(report(pod, observe({"web": [again, seen(exit_code=1)]}))).user
+    assert changed is not None and changed.linux is not None and changed.linux.uid == 33
 
 
 # Readiness.
