@@ -207,9 +207,11 @@ async def _create(ctx: PodContext, container: Container, action: CreateContainer
         references=await references(ctx, container),
         services=agent.services(),
     )
-    # This looks into volumes, and a file server may be away.
+    # This looks into volumes, and a file server may be away. Who comes back with other variables looks anew:
+    # they may name the paths.
+    of = hash(frozenset(variables.items()))
     mounts = await agent.mounter.outside(
-        f"{ctx.directory}/{container.name}/{action.restarts}",
+        f"{ctx.directory}/{container.name}/{action.restarts}/{of}",
         partial(_mounts, ctx, container, action.restarts, variables),
     )
     made = Made(

@@ -56,6 +56,26 @@ async def test_who_waits_is_told_and_who_asks_again_joins(server: Server) -> Non
     assert await outside.do("a", lambda: "anew") == "anew"
 
 
+@pytest.mark.parametrize("fails", [False, True])
+async def test_what_came_late_is_not_told_for_ever(server: Server, fails: bool) -> None:
+    """The folder that was missing then may have been made since."""
+
+    def look() -> str:
+        server.look()
+        if fails:
+            raise FileNotFoundError("it was not there")
+        return "as it was"
+
+    outside = Outside(patience=0.02, kept=0.05)
+    with pytest.raises(DoesNotAnswer):
+        await outside.do("a", look)
+    server.back.set()
+    async with asyncio.timeout(30):
+        while outside._under_way:
+            await asyncio.sleep(0.001)
+    assert await outside.do("a", lambda: "as it is") == "as it is"
+
+
 async def test_errors_are_the_callers() -> None:
     def fails() -> None:
         raise OSError(5, "Input/output error")
