@@ -37,6 +37,8 @@ from agent.containers.records import PullProgress
 
 HEADER_TIMEOUT = 60.0
 """Seconds until the engine must have begun to answer."""
+LAST_WORDS = 10.0
+"""Seconds for what is still to be sent when a conversation ends."""
 TRANSFERS = 3
 """Images that are imported or loaded at a time; who asks for pulls knows how many (`pulls`)."""
 CHUNK = 64 * 1024
@@ -89,10 +91,20 @@ class Connection:
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
 
+    def abort(self) -> None:
+        """Be done with it, whatever was not sent yet: an engine may never read that, and till then a
+        connection that was merely closed holds its descriptor."""
+        self.writer.transport.abort()
+
     async def close(self) -> None:
+        """Close it once what was written is sent, if that does not take for ever."""
         self.writer.close()
-        with suppress(OSError):
-            await self.writer.wait_closed()
+        try:
+            with suppress(OSError, TimeoutError):
+                async with asyncio.timeout(LAST_WORDS):
+                    await self.writer.wait_closed()
+        finally:
+            self.abort()
 
 
 class EngineSocket:
@@ -125,15 +137,15 @@ class EngineSocket:
         try:
             with _translated(f"{method} {path}"):
                 async with asyncio.timeout(header_timeout):
+                    # Not waited for: an engine that refuses a body need not read it to its end.
                     writer.write(head + body)
-                    await writer.drain()
                     status = _status(await reader.readuntil(b"\r\n\r\n"))
                 if status >= 400:
                     # Up to the end, unless the connection was to last.
                     said = await reader.read(CHUNK if upgrade else -1)
                     raise translate(status, _message(said))
         except BaseException:
-            writer.close()
+            connection.abort()
             raise
         return connection
 
@@ -163,7 +175,7 @@ class EngineSocket:
             with _translated(f"{method} {path}"):
                 yield connection.reader
         finally:
-            await connection.close()
+            connection.abort()
 
     async def ask(
         self,

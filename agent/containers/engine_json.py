@@ -297,6 +297,15 @@ def runtime_event(message: Json) -> RuntimeEvent | None:
     )
 
 
+def event_message(message: Json) -> tuple[str, RuntimeEvent | None]:
+    """The moment after a message of `GET /events`, and what it tells, if that is of use."""
+    try:
+        return just_after(message["timeNano"]), runtime_event(message)
+    except (AttributeError, KeyError, TypeError) as error:
+        said = json.dumps(message)[:200]
+        raise EngineError(f"the Docker Engine sent something that is no event: {said}") from error
+
+
 def engine_info(
     info: Json, version: Json, *, capabilities: int, last_capability: int
 ) -> EngineInfo:

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import posixpath
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing, suppress
@@ -58,6 +59,8 @@ from agent.containers.records import (
 from agent.containers.streams import HijackedStream
 from agent.containers.turns import Rank
 from base.clock import Clock
+
+log = logging.getLogger(__name__)
 
 DEFAULT_URL = "unix:///var/run/docker.sock"
 WORKERS = 8
@@ -354,22 +357,32 @@ class DockerRuntime:
                 yield piece
 
     async def events(self) -> AsyncGenerator[RuntimeEvent, None]:
-        since = ""
+        since, there, complaint = "", True, ""
         while True:
             query = {"filters": json.dumps(EVENT_FILTERS)} | ({"since": since} if since else {})
+            began = self._clock.monotonic()
             try:
                 async with self._socket.request("GET", "/events", query=query) as body:
                     yield self._mark(EventKind.ENGINE_BACK)
+                    there = True
                     async with aclosing(engine_http.json_lines(body)) as messages:
                         async for message in messages:
-                            since = engine_json.just_after(message["timeNano"])
-                            event = engine_json.runtime_event(message)
+                            since, event = engine_json.event_message(message)
                             if event is not None:
                                 self._known.pop(event.id, None)
                                 yield event
-            except EngineUnavailable:
-                pass
-            yield self._mark(EventKind.ENGINE_LOST)
+            except RuntimeFailure as error:
+                if error.message != complaint:
+                    log.warning("events of the container engine are not heard: %s", error.message)
+                complaint = error.message
+            if there:
+                yield self._mark(EventKind.ENGINE_LOST)
+                there = False
+            # One that refuses, or ends what it has just begun, is not asked in circles.
+            if self._clock.monotonic() - began < RECONNECT_SECONDS:
+                await self._clock.sleep(RECONNECT_SECONDS)
+            else:
+                complaint = ""
             while not await self._socket.answers():
                 await self._clock.sleep(RECONNECT_SECONDS)
             self._reconnects += 1

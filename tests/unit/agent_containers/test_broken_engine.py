@@ -5,12 +5,16 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import socket
 import tarfile
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import aclosing
+from contextlib import aclosing, suppress
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
+import uvloop
 
 from agent.containers import engine_json
 from agent.containers import runtime as engine
@@ -52,6 +56,8 @@ class Engine:
         self.containers = ["a", "b"]
         self.questions = 0
         self.events = b""
+        self.refuses: list[bytes] = []
+        """What comes instead of events, once each."""
         self.orders: list[str] = []
         self.gate = asyncio.Event()
         self.gate.set()
@@ -86,6 +92,9 @@ class Engine:
                 await asyncio.sleep(0.05)
             await asyncio.Event().wait()
         if path.endswith("/events"):
+            if self.refuses:
+                writer.write(self.refuses.pop())
+                return None
             writer.write(b"HTTP/1.0 200 OK\r\n\r\n" + self.events)
             return None
         if path.endswith("/archive"):
@@ -93,6 +102,9 @@ class Engine:
             head = b"HTTP/1.0 200 OK\r\nX-Docker-Container-Path-Stat: e30=\r\n\r\n"
             writer.write(head + self.archive)
             return await writer.drain()
+        if path.endswith("/_ping"):
+            writer.write(b"HTTP/1.0 200 OK\r\n\r\nOK")
+            return None
         id = path.split("/")[-2]
         if path.endswith(("/kill", "/start")):
             await self.gate.wait()
@@ -138,6 +150,80 @@ async def test_events_that_break_off(broken: tuple[Engine, DockerRuntime], words
             if event.kind is EventKind.ENGINE_LOST:
                 break
     assert kinds == [EventKind.ENGINE_BACK, EventKind.ENGINE_LOST]
+
+
+class Still(SystemClock):
+    """No time passes; after so many pauses the next one lasts for ever."""
+
+    def __init__(self, pauses: int = 1000) -> None:
+        self.pauses_left = pauses
+
+    def monotonic(self) -> float:
+        return 0.0
+
+    async def sleep(self, seconds: float) -> None:
+        assert seconds > 0
+        self.pauses_left -= 1
+        if self.pauses_left < 0:
+            await asyncio.Event().wait()
+
+
+REFUSAL = b'HTTP/1.0 500 Internal Server Error\r\n\r\n{"message": "no events today"}'
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        REFUSAL,
+        b"HTTP/1.0 404 Not Found\r\n\r\n",
+        b"SSH-2.0-OpenSSH\r\n\r\n",
+        b"HTTP/1.0 200 OK\r\n\r\n[]\n",
+        b'HTTP/1.0 200 OK\r\n\r\n{"message": "gone"}\n',
+        b'HTTP/1.0 200 OK\r\n\r\n{"timeNano": 1, "Action": "die", "Actor": "web"}\n',
+    ],
+)
+async def test_events_that_are_refused_are_asked_for_again(
+    broken: tuple[Engine, DockerRuntime],
+    answer: bytes,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """An engine without room answers 500 for a while. It is told once, and the agent lives on."""
+    served, runtime = broken
+    monkeypatch.setattr(runtime, "_clock", Still())
+    served.refuses = [answer] * 5
+    served.events = b'{"timeNano": 7, "Action": "die", "Actor": {"ID": "a"}}\n'
+    kinds = []
+    async with asyncio.timeout(30), aclosing(runtime.events()) as events:
+        async for event in events:
+            kinds.append(event.kind)
+            if event.id == "a":
+                break
+    assert kinds[-2:] == [EventKind.ENGINE_BACK, EventKind.DIED]
+    marks = kinds[:-1]
+    assert all(one is not other for one, other in pairwise(marks)), marks
+    assert runtime.statistics()["reconnects"] == 5
+    told = [record for record in caplog.records if "are not heard" in record.getMessage()]
+    assert len(told) == 1
+
+
+async def test_an_event_stream_that_ends_at_once_is_not_asked_for_in_circles(
+    broken: tuple[Engine, DockerRuntime], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(broken[1], "_clock", clock := Still(pauses=1))
+    kinds = []
+
+    async def listen() -> None:
+        async with aclosing(broken[1].events()) as events:
+            async for event in events:
+                kinds.append(event.kind)
+
+    listening = asyncio.ensure_future(listen())
+    async with asyncio.timeout(30):
+        while not clock.pauses_left < 0:
+            await asyncio.sleep(0.01)
+    listening.cancel()
+    assert kinds == [EventKind.ENGINE_BACK, EventKind.ENGINE_LOST] * 2
 
 
 async def test_a_container_that_hangs_holds_up_nobody_else(
@@ -284,3 +370,84 @@ async def test_a_file_that_breaks_off(broken: tuple[Engine, DockerRuntime], leng
     broken[0].archive = held.getvalue()[:length]
     with pytest.raises(EngineUnavailable, match="broke off an archive"):
         await broken[1].read_file(ContainerId("b"), "/etc/passwd")
+
+
+class Deaf:
+    """Takes connections and the heads of requests, and reads nothing more."""
+
+    def __init__(self, path: Path, answer: bytes = b"") -> None:
+        self._answer = answer
+        self._listener = socket.socket(socket.AF_UNIX)
+        self._listener.bind(str(path))
+        self._listener.listen()
+        self._taken: list[socket.socket] = []
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:
+                return
+            self._taken.append(connection)
+            head = connection.recv(4096)
+            if b"/version" in head:
+                version = b'{"ApiVersion": "1.41", "MinAPIVersion": "1.12"}'
+                connection.sendall(b"HTTP/1.0 200 OK\r\n\r\n" + version)
+                connection.shutdown(socket.SHUT_RDWR)
+            elif self._answer:
+                connection.sendall(self._answer)
+                connection.shutdown(socket.SHUT_WR)
+
+    def close(self) -> None:
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        for connection in self._taken:
+            connection.close()
+
+
+def sockets() -> int:
+    held = 0
+    for link in Path("/proc/self/fd").iterdir():
+        with suppress(OSError):
+            held += str(link.readlink()).startswith("socket:")
+    return held
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    async with asyncio.timeout(30):
+        while not holds():
+            await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"",
+        b"HTTP/1.0 500 Internal Server Error\r\n\r\n",
+        b'HTTP/1.0 200 OK\r\n\r\n{"error": "no space left on device"}\n',
+    ],
+)
+def test_a_call_that_failed_holds_no_descriptor(tmp_path: Path, answer: bytes, loop: str) -> None:
+    """What was not sent yet must not keep the connection: the engine may never read it."""
+
+    async def calls() -> None:
+        runtime = DockerRuntime(f"unix://{tmp_path}/engine", clock=SystemClock())
+        held = sockets()
+        for _ in range(3):
+            loading = asyncio.ensure_future(runtime.load_image(bytes(8 * 2**20)))
+            done, _ = await asyncio.wait({loading}, timeout=30 if answer else 0.3)
+            loading.cancel()
+            await asyncio.wait({loading})
+            if answer:
+                assert done, "a refusal is heard, whatever is still to be sent"
+        # The other ends are ours, too, and one more of them told the version of the API.
+        await until(lambda: sockets() <= held + 4)
+        await runtime.close()
+
+    deaf = Deaf(tmp_path / "engine", answer)
+    factory = uvloop.new_event_loop if loop == "uvloop" else asyncio.new_event_loop
+    with asyncio.Runner(loop_factory=factory) as runner:
+        runner.run(calls())
+    deaf.close()
