@@ -320,7 +320,7 @@ class PodManager:
             pod,
             self.agent,
             others=self._others,
-            settled=self._settled,
+            leaving=self._leaving,
             orphan=orphan,
             static=static,
         )
@@ -367,7 +367,7 @@ class PodManager:
             crashed.pod,
             self.agent,
             others=self._others,
-            settled=self._settled,
+            leaving=self._leaving,
             orphan=orphan,
             static=crashed.static,
         )
@@ -411,9 +411,14 @@ class PodManager:
             and worker.reported.phase not in ("Succeeded", "Failed")
         ]
 
-    def _settled(self) -> bool:
-        leaving = any(worker.context.memory.removed for worker in self.workers.values())
-        return self._api_seen and not leaving
+    def _leaving(self) -> dict[str, str] | None:
+        if not self._api_seen:
+            return None
+        return {
+            uid: f"{worker.pod.metadata.namespace}/{worker.pod.metadata.name}"
+            for uid, worker in self.workers.items()
+            if worker.context.memory.removed
+        }
 
     def _weigh(self, pod: Pod, *, gone: bool = False) -> None:
         """Who waits for room looks again; the Burstable class weighs what its pods request together."""

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -83,7 +83,6 @@ _EFFECTS: dict[type[Any], Effect] = {
 
 LOOK_AGAIN = 1.0
 """Seconds until a container is looked at again for which the engine did not answer."""
-
 SHORTEST_WAIT = 0.001
 """Less than a clock may be able to tell: who waits for the rest of a back-off must not turn in circles."""
 
@@ -94,8 +93,9 @@ a change of the node, or the end of another pod, before this agent does."""
 Others = Callable[[str], list[Pod]]
 """All pods that were let in and have not ended, but one, with the amounts that they were admitted with."""
 
-Settled = Callable[[], bool]
-"""Whether all pods that have something of the node are wanted: none is about to give it back."""
+Leaving = Callable[[], Mapping[str, str] | None]
+"""By uid, the names of pods that end because nobody wants them any more; None before the API has told
+who is wanted."""
 
 
 class PodWorker:
@@ -107,7 +107,7 @@ class PodWorker:
         agent: AgentContext,
         *,
         others: Others,
-        settled: Settled,
+        leaving: Leaving,
         orphan: bool = False,
         static: bool = False,
     ) -> None:
@@ -124,7 +124,7 @@ class PodWorker:
         self.context = PodContext(agent=agent, pod=pod, memory=memory, volumes=volumes)
         volumes.fetch = partial(start.volume_image, self.context)
         self._others = others
-        self._settled = settled
+        self._leaving = leaving
         self.static = static
         """It comes from a file of the node: the API has only its mirror."""
         self.mirror: Pod | None = None
@@ -326,7 +326,7 @@ class PodWorker:
                 static=self.static,
             )
             self.admitted = found is None
-            if found is not None and looked and self._settled():
+            if found is not None and looked and self._leaving() is not None:
                 return found
             if found is not None:
                 looked = True
@@ -336,19 +336,33 @@ class PodWorker:
     async def _without_cpus(self) -> Refusal | None:
         """Reserve the CPUs that the pod is to have for itself; why that is not possible.
 
-        What pods of an earlier agent had is waited for, until it is known which of them are still wanted.
+        What pods of an earlier agent had is waited for, until it is known which of them are still wanted,
+        and those that are not have ended. A kubelet gives CPUs of the latter away at once, while their
+        programs still run on them ("CPU Management Policies" promises that they are exclusive).
         """
+        cpus, told = self.context.agent.cpus, ""
         while not (self._stopping() or is_terminal(self.pod)):
             try:
-                self.context.agent.cpus.admit(self.pod)
+                cpus.admit(self.pod)
                 return None
             except NotEnoughCpus as error:
-                if self._settled():
+                leaving = self._leaving()
+                having = cpus.owners()
+                owners = sorted(name for uid, name in (leaving or {}).items() if uid in having)
+                if leaving is not None and not owners:
                     return Refusal(
                         reason=error.reason, field="", message=error.message, rejected=True
                     )
-            await self._alarm.wait(1.0)
+                told = self._tell_of_owners(owners, told)
+            await self._alarm.wait(JUDGE_AGAIN)
         return None
+
+    def _tell_of_owners(self, owners: Sequence[str], told: str) -> str:
+        """Say whose CPUs the pod waits for, if that is news; returns what was said."""
+        message = f"waits for CPUs of pods that are being ended: {', '.join(owners)}"
+        if owners and message != told:
+            self.context.warn("WaitingForCPUs", message)
+        return message
 
     def statistics(self) -> dict[str, float]:
         return {"busy": len(self._busy), "steps": self._steps, "probes": len(self._probing)}

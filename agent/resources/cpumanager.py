@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Set
 from pathlib import Path
 
 import msgspec
@@ -74,6 +74,10 @@ class CpuManager:
     def keep(self, uids: Collection[str]) -> None:
         """Release all other pods."""
 
+    def owners(self) -> Set[str]:
+        """The uids of pods that have some of their own."""
+        return frozenset()
+
     def of(self, uid: str, container: str) -> str:
         """Where a container may run, as cgroups write it; empty for everywhere."""
         return ""
@@ -130,6 +134,9 @@ class StaticCpus(CpuManager):
     def keep(self, uids: Collection[str]) -> None:
         for uid in [uid for uid in self._given if uid not in uids]:
             self.release(uid)
+
+    def owners(self) -> Set[str]:
+        return self._given.keys()
 
     def of(self, uid: str, container: str) -> str:
         return cpusets.written(self._given.get(uid, {}).get(container) or self.shared)

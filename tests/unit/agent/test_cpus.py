@@ -11,6 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agent.containers.errors import EngineUnavailable
+from agent.containers.records import ContainerId
 from agent.node.pinning import LOOK, Pinning
 from agent.resources import cpumanager, cpusets
 from agent.resources.cpumanager import CpuManager, NotEnoughCpus, StaticCpus, whole_cpus
@@ -423,18 +425,24 @@ async def test_what_pods_had_that_ended_without_an_agent_is_free(tmp_path: Path)
     await node.kill()
 
 
-async def test_a_pod_waits_for_cpus_of_one_that_ends_because_nobody_wants_it(
-    tmp_path: Path,
-) -> None:
-    node = Node(tmp_path)
+async def deleted_by_force(directory: Path, pod: Pod) -> Node:
+    """An agent that finds a pod which nobody wants any more."""
+    node = Node(directory)
     node.allocatable = {"cpu": "32", "memory": "4Gi"}
-    node.cpus = static(tmp_path)
+    node.cpus = static(directory)
     await node.boot()
-    node.api.put(named("old", asks("14")))
+    node.api.put(pod)
     await node.run(5)
     await node.manager.agent.checkpoints.flush()
     await node.kill()
-    node.api.objects.clear()  # deleted by force while there was no agent
+    node.api.objects.clear()
+    return node
+
+
+async def test_a_pod_waits_for_cpus_of_one_that_ends_because_nobody_wants_it(
+    tmp_path: Path,
+) -> None:
+    node = await deleted_by_force(tmp_path, named("old", asks("14")))
     node.api.put(named("new", asks("14")))
     await node.boot()
     await node.run(60)
@@ -443,4 +451,46 @@ async def test_a_pod_waits_for_cpus_of_one_that_ends_because_nobody_wants_it(
     await node.run(5)
     status = node.api.pod("another").status
     assert (status.phase, status.reason) == ("Failed", "UnexpectedAdmissionError")
+    await node.kill()
+
+
+def never_removed(node: Node) -> None:
+    async def fails(id: ContainerId) -> None:
+        raise EngineUnavailable("the Docker Engine did not answer in time")
+
+    node.runtime.remove = fails  # type: ignore[method-assign]
+
+
+async def test_who_waits_is_told_for_whom(tmp_path: Path) -> None:
+    node = await deleted_by_force(tmp_path, named("old", asks("14")))
+    remove = node.runtime.remove
+    never_removed(node)
+    node.api.put(named("new", asks("14")))
+    await node.boot()
+    await node.run(300)
+    assert node.api.pod("new").status.phase in ("", "Pending")
+    assert node.recorder.messages("WaitingForCPUs") == [
+        "waits for CPUs of pods that are being ended: ns/old"
+    ]
+    node.runtime.remove = remove  # type: ignore[method-assign]
+    await node.run(60)
+    assert node.api.pod("new").status.phase == "Running"
+    await node.kill()
+
+
+async def test_one_that_cannot_end_and_has_no_cpus_of_its_own_holds_up_nobody(
+    tmp_path: Path,
+) -> None:
+    node = await deleted_by_force(tmp_path, named("old", container()))
+    never_removed(node)
+    node.api.put(named("first", asks("14")))
+    await node.boot()
+    await node.run(5)
+    node.api.put(named("second", asks("14")))
+    node.api.put(named("vast", container(resources=ResourceRequirements(requests={"cpu": "90"}))))
+    await node.run(5)
+    assert node.api.pod("first").status.phase == "Running"
+    status = node.api.pod("second").status
+    assert (status.phase, status.reason) == ("Failed", "UnexpectedAdmissionError")
+    assert node.api.pod("vast").status.reason == "OutOfcpu"
     await node.kill()
