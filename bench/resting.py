@@ -23,11 +23,11 @@ from api import pods, timestamps
 from api.apps import Deployment
 from api.core import Pod
 from api.interface import PatchType
+from base.garbage import Garbage
 from bench import placing
 from bench.scheduler import node
 from control.controllers.context import Context, Informers, NodeSettings
 from control.controllers.manager import SCHEDULER, Manager
-from control.garbage import Garbage
 
 REPLICAS = 250
 ADDRESSES = IPv4Network("10.0.0.0/8")

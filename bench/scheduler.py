@@ -24,8 +24,8 @@ from typing import Any
 import uvloop
 
 from api.core import Node, Pod
+from base.garbage import Garbage
 from bench import placing
-from control.garbage import Garbage
 from control.scheduler.decide import decide
 from control.scheduler.request import request_of
 from control.scheduler.snapshot import Snapshot
