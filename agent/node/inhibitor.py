@@ -6,6 +6,10 @@ announcement are had through systemd's own programs (systemd-inhibit, busctl), s
 needed; the lock's program reads from a pipe and so ends with the agent, however that ends. See
 "Inhibitor Locks" in systemd's documentation.
 
+An announcement that nobody heard (the program that listens died, or the agent came later) is read from
+logind's property PreparingForShutdown: when listening begins, once more when it surely has begun, and from
+time to time until a shutdown has ended or was called off.
+
 Concurrency: one task for the lock, one for announcements; programs that end are started again.
 """
 
@@ -31,9 +35,10 @@ RUNNING = Path("/run/systemd/system")
 """There when systemd has started the machine (sd_booted(3))."""
 DROP_IN = Path("/etc/systemd/logind.conf.d/99-podwright.conf")
 AGAIN = 5.0
+PATIENCE = 5.0
 WHY = "Pods of this node end first"
 _MANAGER = "org.freedesktop.login1.Manager"
-_DELAY = ("get-property", "org.freedesktop.login1", "/org/freedesktop/login1", _MANAGER)
+_PROPERTY = ("get-property", "org.freedesktop.login1", "/org/freedesktop/login1", _MANAGER)
 _MATCH = f"type='signal',interface='{_MANAGER}',member='PrepareForShutdown'"
 _TOOLS = ("systemd-inhibit", "busctl", "systemctl", "cat")
 
@@ -112,7 +117,7 @@ class Inhibitor:
 
     async def _allow_time(self) -> None:
         """Have logind wait for as long as the pods may take."""
-        found = await run_async([self._tool("busctl"), *_DELAY, "InhibitDelayMaxUSec"])
+        found = await run_async([self._tool("busctl"), *_PROPERTY, "InhibitDelayMaxUSec"])
         if delay_seconds(found.text) >= self._seconds:
             return
         self._drop_in.parent.mkdir(parents=True, exist_ok=True)
@@ -149,20 +154,47 @@ class Inhibitor:
         )
         assert monitor.stdout is not None
         try:
-            while line := await monitor.stdout.readline():
-                match announced(line):
-                    case True:
-                        self._begin()
-                    case False:
-                        await self._resume()
+            await self._catch_up()
+            looked = False
+            while True:
+                try:
+                    async with asyncio.timeout(AGAIN):
+                        line = await monitor.stdout.readline()
+                except TimeoutError:
+                    if self._shutdown is not None or not looked:
+                        await self._catch_up()
+                    looked = True
+                    continue
+                if not line:
+                    break
+                await self._heard(announced(line))
         finally:
             if monitor.returncode is None:
                 monitor.kill()
             await monitor.wait()
         log.warning("logind's announcements are not heard for %g s", AGAIN)
 
+    async def _catch_up(self) -> None:
+        """What was announced while nobody listened."""
+        try:
+            found = await run_async(
+                [self._tool("busctl"), *_PROPERTY, "PreparingForShutdown"], timeout=PATIENCE
+            )
+        except PodwrightError as error:
+            log.warning("logind does not say whether the machine shuts down: %s", error)
+            return
+        going = found.text.strip() == "b true"
+        if going is (self._shutdown is None):
+            await self._heard(going)
+
+    async def _heard(self, going: bool | None) -> None:
+        if going:
+            self._begin()
+        elif going is False:
+            await self._resume()
+
     def _begin(self) -> None:
-        if self._shutdown is None or self._shutdown.done():
+        if self._shutdown is None:
             self._shutdown = self._guard.start(self._end_pods(), name="shutdown")
 
     async def _end_pods(self) -> None:
@@ -175,6 +207,7 @@ class Inhibitor:
         self._call_off()
         if self._shutdown is not None:
             await self._shutdown
+            self._shutdown = None
         await self._hold()
 
     async def _let_go(self) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ import msgspec
 import pytest
 
 from agent.containers.script import Script
+from agent.node import inhibitor as inhibiting
 from agent.node.inhibitor import Inhibitor, announced, delay_seconds, stopping
 from agent.node.nodestatus import NodeObserved, node_status
 from agent.node.shutdown import EVENT, MESSAGE, NodeShutdown
@@ -269,12 +272,15 @@ class Logind:
         self.events: list[str] = []
         self.pipe = directory / "announcements"
         self.pipe.touch()
+        self.preparing = directory / "preparing"
+        self.preparing.write_text("b false\n")
         tools = {
             # The lock is held for as long as its program runs.
             "systemd-inhibit": f'echo "$*" >> {directory}/inhibit; for last; do :; done; exec "$last"',
             "busctl": (
-                f'case "$*" in get-property*) echo "t 5000000";;'
-                f" *) exec tail -n +1 -f {self.pipe};; esac"
+                f'case "$*" in *PreparingForShutdown) cat {self.preparing};;'
+                ' get-property*) echo "t 5000000";;'
+                f" *) echo $$ > {directory}/monitor; exec tail -n +1 -f {self.pipe};; esac"
             ),
             "systemctl": f'echo "$*" >> {directory}/systemctl; cat {directory}/state 2>/dev/null',
         }
@@ -299,12 +305,24 @@ class Logind:
         self.events.append("down")
 
     def announce(self, going_down: bool) -> None:
+        self.preparing.write_text(f"b {str(going_down).lower()}\n")
         message = SIGNAL | {"payload": {"type": "b", "data": [going_down]}}
         with self.pipe.open("ab") as opened:
             opened.write(msgspec.json.encode(message) + b"\n")
 
+    async def deafen(self) -> None:
+        """The program that listens dies; what was announced before is not repeated to the next one."""
+        process = self.directory / "monitor"
+        async with asyncio.timeout(30):
+            while not (process.exists() and process.read_text()):
+                await asyncio.sleep(0.01)
+        self.pipe.write_bytes(b"")
+        pid = int(process.read_text())
+        process.unlink()
+        os.kill(pid, signal.SIGKILL)
+
     async def until(self, *events: str) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while self.events != list(events):
                 await asyncio.sleep(0.01)
 
@@ -341,6 +359,38 @@ async def test_the_lock_is_held_until_the_pods_have_ended(logind: Logind) -> Non
     assert asked.startswith("--what=shutdown --mode=delay --who=podwright-agent")
     assert logind.drop_in.read_text() == "[Login]\nInhibitDelayMaxSec=30\n"
     assert (logind.directory / "systemctl").read_text() == "kill -s HUP systemd-logind\n"
+
+
+async def test_what_was_announced_while_nobody_listened(
+    logind: Logind, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The program that listens dies while the machine shuts down, and that is called off meanwhile."""
+    monkeypatch.setattr(inhibiting, "AGAIN", 0.5)
+    async with TaskGuard("test") as guard:
+        guard.start(logind.inhibitor(guard).run(), name="inhibitor")
+        logind.announce(True)
+        await logind.until("down")
+        await logind.deafen()
+        logind.preparing.write_text("b false\n")
+        await logind.until("down", "off")
+        logind.preparing.write_text("b true\n")
+        await logind.deafen()
+        await logind.until("down", "off", "down")
+        await guard.close()
+
+
+async def test_a_shutdown_that_is_called_off_unheard(
+    logind: Logind, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A program may be there and hear nothing: the bus was restarted."""
+    monkeypatch.setattr(inhibiting, "AGAIN", 0.5)
+    async with TaskGuard("test") as guard:
+        logind.preparing.write_text("b true\n")
+        guard.start(logind.inhibitor(guard).run(), name="inhibitor")
+        await logind.until("down")
+        logind.preparing.write_text("b false\n")
+        await logind.until("down", "off")
+        await guard.close()
 
 
 async def test_a_delay_that_is_long_enough_stays(logind: Logind) -> None:
