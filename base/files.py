@@ -11,8 +11,11 @@ import tempfile
 from pathlib import Path
 
 
-def atomic_write(path: Path, data: bytes | str, mode: int = 0o644) -> None:
-    """Replace the content of `path`. The mode is exact, whatever the umask says."""
+def atomic_write(path: Path, data: bytes | str, mode: int = 0o644, *, durable: bool = True) -> None:
+    """Replace the content of `path`. The mode is exact, whatever the umask says.
+
+    What is not `durable` is not waited for: it outlives the process, and not a power cut.
+    """
     content = data.encode() if isinstance(data, str) else data
     # mkstemp makes it 0600, so a secret is never readable by others, not even before the chmod.
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
@@ -22,12 +25,14 @@ def atomic_write(path: Path, data: bytes | str, mode: int = 0o644) -> None:
             file.write(content)
             file.flush()
             os.fchmod(file.fileno(), mode)
-            os.fsync(file.fileno())
+            if durable:
+                os.fsync(file.fileno())
         temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-    _sync_directory(path.parent)
+    if durable:
+        _sync_directory(path.parent)
 
 
 def remove_unfinished(directory: Path) -> None:

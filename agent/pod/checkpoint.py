@@ -34,6 +34,11 @@ class Checkpoints:
 
     `save` only notes; `run` writes in a thread, at most once a second: a checkpoint waits for the
     disk twice, and a pod's start must not. What a kill loses is asked of the API again.
+
+    A version after which the agent ends something must not be lost so: without the API, the next
+    agent would start again what was being deleted, or go back to the image before. Such a version is
+    in its file before anything is done about it, without waiting for the disk: a kill leaves it
+    there, and a power cut leaves nothing that runs.
     """
 
     def __init__(self, directory: Path, *, clock: Clock) -> None:
@@ -46,10 +51,16 @@ class Checkpoints:
         """Which pod's file a thread writes now; empty once the pod was removed meanwhile."""
         self._written = 0
 
-    def save(self, pod: Pod) -> None:
-        """Have this version written soon."""
-        self._unsaved[pod.metadata.uid] = pod
+    def save(self, pod: Pod, *, at_once: bool = False) -> None:
+        """Have this version written soon; `at_once`: no kill may lose it from now on."""
+        uid = pod.metadata.uid
+        self._unsaved[uid] = pod
         self._noted.set()
+        if at_once:
+            try:
+                atomic_write(self._path(uid), _encoder.encode(pod), 0o600, durable=False)
+            except OSError as error:
+                log.warning("checkpoint of pod %s is not written: %s", uid, error)
 
     def remove(self, uid: str) -> None:
         """Forget the pod. May be called twice."""

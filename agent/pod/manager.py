@@ -134,8 +134,9 @@ class PodManager:
         if uid in self._finished:
             return
         self._remembered.pop(uid, None)
-        self.agent.checkpoints.save(new)
         worker = self.workers.get(uid)
+        decides = worker is not None and _wish(worker.pod) != _wish(new)
+        self.agent.checkpoints.save(new, at_once=decides)
         if worker is not None:
             worker.update(new)
             self._weigh(new)
@@ -505,6 +506,13 @@ def _rank(worker: PodWorker) -> tuple[int, bool, float]:
 
 def _folders(directory: Path) -> set[str]:
     return {path.name for path in directory.iterdir()} if directory.is_dir() else set()
+
+
+def _wish(pod: Pod) -> tuple[object, ...]:
+    """What decides whether containers end: the spec, a deletion, and that the pod is done for good."""
+    meta = pod.metadata
+    grace = meta.deletion_grace_period_seconds
+    return pod.spec, meta.deletion_timestamp, grace, is_terminal(pod)
 
 
 def _orphan(uid: str, records: list[ContainerRecord]) -> Pod:

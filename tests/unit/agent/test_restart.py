@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -137,6 +138,46 @@ async def test_pods_live_on_without_the_control_plane(tmp_path: Path) -> None:
     await node.run(15)
     assert node.api.pod().status.container_statuses[0].restart_count == 1
     assert condition(node) == "True"
+
+
+async def killed_before_it_wrote(node: Node, change: Callable[[], object]) -> None:
+    """The agent hears of a change right after it has written what was before, and is killed; then it
+    finds no control plane."""
+    checkpoints = node.manager.agent.checkpoints
+    await checkpoints.flush()
+    checkpoints.save(node.api.pod())
+    checkpoints._noted.clear()  # its turn to write comes in a second
+    change()
+    await node.run(0.5)
+    await node.kill()
+    node.api.down = True
+    await node.boot(api=False)
+    await node.run(60)
+
+
+async def test_a_pod_that_was_being_deleted_does_not_come_back(tmp_path: Path) -> None:
+    slow = {"slow": Script(term_seconds=20)}
+    node = await settled(tmp_path, make_pod(container(), container("slow")), scripts=slow)
+    (web,) = node.containers("web")
+    stamp = "2026-01-01T00:01:00Z"
+    await killed_before_it_wrote(
+        node, lambda: node.api.delete_gracefully("pod", "ns", stamp=stamp, grace=30)
+    )
+    assert [each.id for each in node.containers("web")] in ([], [web.id])
+    assert node.names() == []
+    await node.reach_api()
+    await node.run(15)
+    assert not node.api.pods()
+    await node.kill()
+
+
+async def test_a_container_that_was_replaced_is_not_replaced_back(tmp_path: Path) -> None:
+    node = await settled(tmp_path, make_pod(), images=["app:1", "app:2", "pause:1"])
+    (before,) = node.containers("web")
+    await killed_before_it_wrote(node, lambda: node.api.put(make_pod(container(image="app:2"))))
+    made = {each.id: each.running for each in node.containers("web") if each.id != before.id}
+    assert list(made.values()) == [True]
+    await node.kill()
 
 
 async def test_nothing_is_ended_before_the_api_has_spoken(tmp_path: Path) -> None:
