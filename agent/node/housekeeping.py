@@ -150,7 +150,12 @@ class Housekeeper:
         """Evict what uses more than it may; then act on the first shortage."""
         disks = await self._disks(only_limited=True)
         for worker in self._running():
-            if (uid := worker.context.uid) in disks and (why := over_limit(worker.pod, disks[uid])):
+            uid = worker.context.uid
+            if (
+                uid in disks
+                and not _critical(worker.pod)
+                and (why := over_limit(worker.pod, disks[uid]))
+            ):
                 self._evict(worker, why, OWN_LIMIT, grace=LEAST_GRACE)
         short = self.look()
         if not short or self._leaving():
@@ -321,15 +326,22 @@ def _candidate(pod: Pod, usage: PodUsage | None, disk: PodDisk | None) -> Candid
         used = {"memory": usage.usage.working_set, "pids": usage.counters.threads}
     if disk is not None:
         used |= {"ephemeral-storage": disk.total, "inodes": disk.inodes}
-    annotations = pod.metadata.annotations
     return Candidate(
         uid=pod.metadata.uid,
         priority=pod.spec.priority or 0,
-        critical=MIRROR in annotations
-        or annotations.get(SOURCE, "api") != "api"
-        or (pod.spec.priority or 0) >= eviction.CRITICAL_PRIORITY,
+        critical=_critical(pod),
         used=used,
         requested=requests,
+    )
+
+
+def _critical(pod: Pod) -> bool:
+    """Such a pod is never evicted, whatever it uses."""
+    annotations = pod.metadata.annotations
+    return (
+        MIRROR in annotations
+        or annotations.get(SOURCE, "api") != "api"
+        or (pod.spec.priority or 0) >= eviction.CRITICAL_PRIORITY
     )
 
 

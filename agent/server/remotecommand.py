@@ -1,9 +1,10 @@
 """exec and attach over WebSocket: between a client's messages and a process in a container.
 
-Two tasks per session, in one task group: one feeds stdin and terminal sizes, the other sends output
-and, at the end, how the process ended. Nothing is buffered: a client that does not read stops the
-process, a process that does not read stops the client. A client that goes away ends the session;
-its process lives on with its stdin closed, for the engine cannot kill what it was asked to exec.
+Three tasks per session, in one task group: one feeds stdin and terminal sizes, one sends output and, at
+the end, how the process ended, and one ends a session in which nothing happens for hours. Nothing is
+buffered: a client that does not read stops the process, a process that does not read stops the client. A
+client that goes away ends the session; its process lives on with its stdin closed, for the engine cannot
+kill what it was asked to exec.
 """
 
 from __future__ import annotations
@@ -20,8 +21,10 @@ from agent.containers.interface import Stream
 from agent.containers.records import Channel as Output
 from agent.server import handshake
 from agent.server.links import Disconnected
+from agent.server.spdyserver import IDLE_SECONDS, PING_SECONDS
 from api import errors, streams
 from api.streams import Channel, FrameError, Protocol
+from base.clock import Clock
 
 log = logging.getLogger(__name__)
 
@@ -74,13 +77,14 @@ async def serve(
     wanted: Wanted,
     protocol: Protocol,
     connect: Callable[[], Awaitable[Stream]],
+    clock: Clock,
 ) -> web.WebSocketResponse:
     """Answer the request with a session on the stream that `connect` opens."""
     socket = web.WebSocketResponse(
         protocols=[protocol.name], max_msg_size=MESSAGE_LIMIT, compress=False
     )
     await socket.prepare(request)
-    session = _Session(socket, protocol, wanted)
+    session = Session(socket, protocol, wanted, clock)
     try:
         stream = await connect()
     except RuntimeFailure as error:
@@ -91,18 +95,28 @@ async def serve(
     return socket
 
 
-class _Session:
-    def __init__(self, socket: web.WebSocketResponse, protocol: Protocol, wanted: Wanted) -> None:
+class Session:
+    """Between one client and one process."""
+
+    def __init__(
+        self, socket: web.WebSocketResponse, protocol: Protocol, wanted: Wanted, clock: Clock
+    ) -> None:
         self._socket = socket
         self._protocol = protocol
         self._wanted = wanted
+        self._clock = clock
+        self._active = clock.monotonic()
 
     async def run(self, stream: Stream) -> None:
         try:
             async with asyncio.TaskGroup() as group:
-                feeding = group.create_task(self._feed(stream))
+                others = [
+                    group.create_task(self._feed(stream)),
+                    group.create_task(self._keep()),
+                ]
                 await self._drain(stream)
-                feeding.cancel()
+                for task in others:
+                    task.cancel()
         except* Disconnected as gone:
             log.debug("stream session ended early: %s", gone.exceptions[0])
         finally:
@@ -117,6 +131,17 @@ class _Session:
         except ConnectionError as error:
             raise Disconnected(str(error)) from error
 
+    async def _keep(self) -> None:
+        """PING, and end what is not used."""
+        while True:
+            await self._clock.sleep(PING_SECONDS)
+            if self._clock.monotonic() - self._active > IDLE_SECONDS:
+                raise Disconnected("nothing happened for too long")
+            try:
+                await self._socket.ping()
+            except ConnectionError as error:
+                raise Disconnected(str(error)) from error
+
     async def _drain(self, stream: Stream) -> None:
         """Output to the client, then the end."""
         wanted = self._wanted
@@ -124,6 +149,7 @@ class _Session:
             streams.greeting(self._protocol, stdout=wanted.stdout, stderr=wanted.stderr)
         )
         while (piece := await stream.read()) is not None:
+            self._active = self._clock.monotonic()
             channel, data = piece
             asked = wanted.stderr if channel is Output.STDERR else wanted.stdout
             if asked and data:
@@ -139,6 +165,7 @@ class _Session:
         async for message in self._socket:
             if message.type not in (WSMsgType.BINARY, WSMsgType.TEXT):
                 break
+            self._active = self._clock.monotonic()
             try:
                 channel, data = self._protocol.decode(message.data)
             except FrameError as error:

@@ -256,7 +256,7 @@ class AgentServer:
         if handshake.is_spdy(request):
             return await spdyexec.serve(request, wanted, connect, self._clock)
         protocol = remotecommand.negotiate(request)
-        return await remotecommand.serve(request, wanted, protocol, connect)
+        return await remotecommand.serve(request, wanted, protocol, connect, self._clock)
 
     async def _port_forward(self, request: web.Request) -> web.StreamResponse:
         return await portforward.serve(request, self._dialler(request), self._clock)

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from agent.node import heartbeat, pinning
-from agent.server import gate
+from agent.server import gate, spdyserver
 from agent.settings import AgentSettings
 from base.settings import duration
 
@@ -40,6 +40,7 @@ def configuration(settings: AgentSettings, cgroup_driver: str) -> dict[str, Any]
                 "cacheUnauthorizedTTL": go_duration(gate.REFUSED_SECONDS),
             },
         },
+        "streamingConnectionIdleTimeout": go_duration(spdyserver.IDLE_SECONDS),
         "enableServer": True,
         "enableDebuggingHandlers": True,
         "enableSystemLogHandler": True,

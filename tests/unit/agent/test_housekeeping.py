@@ -374,15 +374,18 @@ async def test_who_fills_its_volume_goes_whatever_room_there_is(node: Node) -> N
     machine = Machine()
     scratch = Volume(name="scratch", empty_dir=EmptyDirVolumeSource(size_limit="10Ki"))
     node.api.put(named("writer", volumes=[scratch]))
+    node.api.put(named("critical", volumes=[scratch], priority=eviction.CRITICAL_PRIORITY))
     await node.run(5)
     keep(node, machine)
     await node.run(15)
     assert phase(node, "writer") == ("Running", "")
 
-    folder = node.directory / "pods" / "writer" / "volumes" / "scratch"
-    (folder / "dump").write_bytes(b"x" * 20_000)
+    for name in ("writer", "critical"):
+        folder = node.directory / "pods" / name / "volumes" / "scratch"
+        (folder / "dump").write_bytes(b"x" * 20_000)
     await node.run(15)
 
+    assert phase(node, "critical") == ("Running", ""), "such a pod is never evicted"
     assert phase(node, "writer") == ("Failed", "Evicted")
     assert (
         'EmptyDir volume "scratch" exceeds the limit "10Ki"'
