@@ -6,6 +6,7 @@ waits: ErrImagePull, CreateContainerConfigError, CreateContainerError, RunContai
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -19,12 +20,20 @@ from agent.containers.errors import (
     StartError,
 )
 from agent.containers.images import ImageEvent, ImageProblem, PullPolicy, Reason, default_policy
-from agent.containers.records import ContainerId, Device, ImageRecord, Mount, RegistryAuth
+from agent.containers.records import (
+    ContainerId,
+    ContainerRecord,
+    Device,
+    ImageRecord,
+    Mount,
+    RegistryAuth,
+)
 from agent.effects import loglinks, sandbox
 from agent.effects.context import PodContext, StepFailed
 from agent.pod import names
 from agent.pod.actions import CreateContainer, EnsureImage, RunPostStart, StartContainer
 from agent.pod.alarm import Alarm
+from agent.pod.containerstatus import RUNTIME
 from agent.pod.observed import Hook, KilledFor
 from agent.probes.handlers import Target, Verdict
 from agent.probes.hooks import run_hook
@@ -33,6 +42,7 @@ from agent.spec import environment as env
 from agent.spec.container import (
     Made,
     container_create,
+    hook_file,
     message_file,
     own_mounts,
     volume_mount,
@@ -50,7 +60,7 @@ from agent.volumes.base import VolumeError
 from agent.volumes.subpath import SUBPATHS_DIRECTORY, bind_subpath, read_inside
 from api.core import Container, ImageVolumeSource, LifecycleHandler, Secret
 from api.imagereferences import InvalidReference
-from api.pods import qos_class
+from api.pods import all_containers, qos_class
 from base.errors import PodwrightError, TemporaryError
 
 SECOND_LOOK = 1.0
@@ -168,10 +178,41 @@ async def post_start(ctx: PodContext, action: RunPostStart) -> None:
     if verdict is None:
         return
     ctx.memory.hooks[action.id] = Hook.DONE if verdict.passed else Hook.FAILED
-    if not verdict.passed:
+    if verdict.passed:
+        _remember_hook(ctx, action)
+    else:
         ctx.memory.complaints[action.id] = {KilledFor.POST_START: verdict.message}
         message = f"PostStartHook failed: {verdict.message}"
         ctx.warn("FailedPostStartHook", message, container=container.name)
+
+
+def resume_hooks(ctx: PodContext) -> None:
+    """Of containers that an agent before this one has started: a hook that is not known to have passed is
+    run again, because it is promised at least once ("Container Lifecycle Hooks")."""
+    told = {one.container_id for one in ctx.pod.status.container_statuses if one.state.running}
+    told |= {
+        one.container_id for one in ctx.pod.status.init_container_statuses if one.state.running
+    }
+    for record in ctx.memory.records.values():
+        name = record.labels.get(names.CONTAINER_NAME, "")
+        spec = next((c for c in all_containers(ctx.pod.spec) if c.name == name), None)
+        if not record.running or spec is None or spec.lifecycle is None:
+            continue
+        passed = f"{RUNTIME}://{record.id}" in told or _hook_file(ctx, record).exists()
+        if spec.lifecycle.post_start is not None and not passed:
+            ctx.memory.hooks[record.id] = Hook.PENDING
+
+
+def _hook_file(ctx: PodContext, record: ContainerRecord) -> Path:
+    name = record.labels.get(names.CONTAINER_NAME, "")
+    return hook_file(ctx.directory, name, names.label_number(record.labels, names.RESTART_COUNT))
+
+
+def _remember_hook(ctx: PodContext, action: RunPostStart) -> None:
+    record = ctx.memory.records.get(action.id)
+    if record is not None:
+        with suppress(OSError):  # on a full disk it may run once more
+            _hook_file(ctx, record).touch()
 
 
 async def _while_it_runs(

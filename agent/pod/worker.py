@@ -235,6 +235,7 @@ class PodWorker:
             memory.note(record)
             self._link_logs(record)
         self._probing.remember(self.pod)
+        start.resume_hooks(self.context)
         # Of some the engine would tell no more than the list of all does.
         vague = [record.id for record in records if record.in_force is None]
         self.look_at([*stale, *vague])

@@ -146,6 +146,11 @@ def message_file(pod_directory: Path, container: str, restarts: int) -> Path:
     return pod_directory / MESSAGES_DIRECTORY / container / str(restarts)
 
 
+def hook_file(pod_directory: Path, container: str, restarts: int) -> Path:
+    """What says that a container's postStart hook has passed."""
+    return pod_directory / MESSAGES_DIRECTORY / container / f"{restarts}.started"
+
+
 def own_mounts(pod_directory: Path, container: Container, restarts: int) -> tuple[Mount, ...]:
     """The pod's own files, unless the container mounts something else in their place."""
     taken = {posixpath.normpath(mount.mount_path) for mount in container.volume_mounts}

@@ -215,6 +215,28 @@ async def test_a_post_start_hook_ends_with_its_pod(node: Node) -> None:
     assert not [name for name in left if "postStart" in name]
 
 
+async def test_a_hook_that_an_agent_left_undone_is_run_again(node: Node) -> None:
+    """It is promised at least once; and once it has passed, it is over."""
+    node.runtime.scripts |= {"web": Script(exec_seconds=5)}
+    node.api.put(make_pod(hooked(LifecycleHandler(exec=ExecAction(command=["hook"])))))
+    await node.run(2)
+    await node.kill()
+    await node.boot()
+    await node.run(4)
+    assert status(node, "web").state.waiting.reason == "ContainerCreating"
+    await node.run(2)
+    assert status(node, "web").ready and status(node, "web").restart_count == 0
+    assert len(done_to(node, "exec")) == 2
+    for api in (True, False):
+        pod = node.api.pod()
+        pod.status.container_statuses = []
+        node.api.put(pod)
+        await node.kill()
+        await node.boot(api=api)
+        await node.run(7)
+    assert len(done_to(node, "exec")) == 2, "the node itself remembers, whatever the API has heard"
+
+
 async def test_a_pause_of_no_length_is_none(node: Node) -> None:
     sleep = LifecycleHandler(sleep=SleepAction(seconds=0))
     node.api.put(make_pod(container(lifecycle=Lifecycle(post_start=sleep, pre_stop=sleep))))
