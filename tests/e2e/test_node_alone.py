@@ -89,3 +89,10 @@ def test_static_pods_and_a_shutdown(
     cluster.start_agent(NODE)
     eventually(lambda: not found(name)["metadata"])
     kubectl("wait", "--for=condition=Ready", f"node/{NODE}", "--timeout=60s", timeout=70)
+
+    def told() -> set[str]:
+        about = f"involvedObject.kind=Node,involvedObject.name={NODE}"
+        events = kubectl.json("get", "events", "-n", "default", "--field-selector", about)
+        return {each["reason"] for each in events["items"]}
+
+    eventually(lambda: {"Starting", "NodeAllocatableEnforced", "NodeReady"} <= told())
