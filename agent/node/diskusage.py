@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import Enum, auto
 from pathlib import Path
 
 from agent.volumes.registry import VOLUMES_DIRECTORY
@@ -17,6 +18,14 @@ from api.pods import all_containers, pod_limits
 from api.resources import EPHEMERAL_STORAGE, amount, quantities
 
 _BLOCK = 512
+
+
+class Part(Enum):
+    """The engine, with its images, layers and logs, may have a file system of its own."""
+
+    ALL = auto()
+    CONTAINERS = auto()
+    VOLUMES = auto()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +40,15 @@ class PodDisk:
 
     @property
     def total(self) -> int:
-        return sum(self.containers.values()) + sum(self.volumes.values())
+        return self.of(Part.CONTAINERS) + self.of(Part.VOLUMES)
+
+    def of(self, part: Part) -> int:
+        match part:
+            case Part.CONTAINERS:
+                return sum(self.containers.values())
+            case Part.VOLUMES:
+                return sum(self.volumes.values())
+        return self.total
 
 
 def measure(

@@ -40,6 +40,7 @@ PRESSURES: Mapping[Signal, str] = {
     Signal.IMAGE_INODES: "DiskPressure",
     Signal.PIDS: "PIDPressure",
 }
+OF_IMAGES = frozenset({Signal.IMAGE_DISK, Signal.IMAGE_INODES})
 RESOURCES: Mapping[Signal, str] = {
     Signal.MEMORY: "memory",
     Signal.NODE_DISK: "ephemeral-storage",

@@ -22,7 +22,7 @@ from agent.containers.records import ImageId
 from agent.node import containergc, eviction, imagegc
 from agent.node.containergc import Dead
 from agent.node.diskfigures import pod_disk
-from agent.node.diskusage import PodDisk, over_limit
+from agent.node.diskusage import Part, PodDisk, over_limit
 from agent.node.eviction import Candidate, History, Level, Shortage, Signal, Threshold
 from agent.node.machine import Disk
 from agent.node.nodeevents import NodeEvents
@@ -68,6 +68,8 @@ class Levels(Protocol):
     def levels(self) -> dict[Signal, Level]: ...
 
     def image_disk(self) -> Disk | None: ...
+
+    def images_apart(self) -> bool: ...
 
     def unwritable(self) -> str: ...
 
@@ -163,7 +165,9 @@ class Housekeeper:
         shortage = short[0]
         resource = eviction.RESOURCES[shortage.threshold.signal]
         self._events.warn("EvictionThresholdMet", f"Attempting to reclaim {resource}")
-        if eviction.PRESSURES[shortage.threshold.signal] == "DiskPressure":
+        if eviction.PRESSURES[shortage.threshold.signal] == "DiskPressure" and (
+            shortage.threshold.signal in eviction.OF_IMAGES or not self._levels.images_apart()
+        ):
             await self._remove_finished()
             await self.remove_images(everything=True)
             short = self.look()
@@ -260,7 +264,7 @@ class Housekeeper:
         disks = await self._disks() if eviction.PRESSURES[signal] == "DiskPressure" else {}
         workers = {worker.context.uid: worker for worker in self._running()}
         candidates = [
-            _candidate(worker.pod, usage.get(uid), disks.get(uid))
+            _candidate(worker.pod, usage.get(uid), disks.get(uid), self._where(signal))
             for uid, worker in workers.items()
         ]
         ranked = eviction.rank(candidates, signal)
@@ -273,6 +277,12 @@ class Housekeeper:
             shortage, [(name, *told[name].get(resource, (0, 0))) for name in told]
         )
         self._evict(chosen, message, signal.value, grace=self._grace(chosen.pod, shortage))
+
+    def _where(self, signal: Signal) -> Part:
+        """Of what pods have on disks, what lies on the one that is short."""
+        if not self._levels.images_apart():
+            return Part.ALL
+        return Part.CONTAINERS if signal in eviction.OF_IMAGES else Part.VOLUMES
 
     def _grace(self, pod: Pod, shortage: Shortage) -> float:
         if shortage.hard:
@@ -319,13 +329,13 @@ class Housekeeper:
         return found
 
 
-def _candidate(pod: Pod, usage: PodUsage | None, disk: PodDisk | None) -> Candidate:
+def _candidate(pod: Pod, usage: PodUsage | None, disk: PodDisk | None, part: Part) -> Candidate:
     requests = pod_requests(pod)
     used = {}
     if usage is not None:
         used = {"memory": usage.usage.working_set, "pids": usage.counters.threads}
     if disk is not None:
-        used |= {"ephemeral-storage": disk.total, "inodes": disk.inodes}
+        used |= {"ephemeral-storage": disk.of(part), "inodes": disk.inodes}
     return Candidate(
         uid=pod.metadata.uid,
         priority=pod.spec.priority or 0,

@@ -107,6 +107,12 @@ class NodeObserver:
         """The file system of the engine's images."""
         return machine.disk(Path(self._engine.root_dir))
 
+    def images_apart(self) -> bool:
+        """Whether the engine has a file system of its own: what it frees helps nobody else then. By size,
+        because subvolumes of one file system call themselves different devices."""
+        own, images = machine.disk(self._state_dir), self.image_disk()
+        return own is not None and images is not None and own.total != images.total
+
     async def refresh(self) -> None:
         """Read the image list anew, if the engine answers."""
         try:

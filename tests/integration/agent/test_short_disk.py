@@ -62,6 +62,9 @@ class SmallDisk:
         disk = self.image_disk()
         return {Signal.IMAGE_DISK: Level(available=disk.available, capacity=disk.total)}
 
+    def images_apart(self) -> bool:
+        return True
+
     def unwritable(self) -> str:
         return self.image_disk().unwritable
 

@@ -37,6 +37,7 @@ class Machine:
         self.processes: dict[str, int] = {}
         self.told = 0
         self.broken = ""
+        self.apart = False
 
     def levels(self) -> dict[Signal, Level]:
         return {
@@ -46,6 +47,9 @@ class Machine:
                 available=self.image_disk().available, capacity=self.image_disk().total
             ),
         }
+
+    def images_apart(self) -> bool:
+        return self.apart
 
     def unwritable(self) -> str:
         return self.broken
@@ -263,6 +267,39 @@ async def test_a_short_disk_loses_what_finished_pods_left_before_pods(node: Node
     assert node.recorder.messages("EvictionThresholdMet") == [
         "Attempting to reclaim ephemeral-storage"
     ]
+
+
+@pytest.mark.parametrize(
+    ("signal", "apart", "gone", "kept"),
+    [
+        (Signal.NODE_DISK, False, "layers", "volumes"),
+        (Signal.NODE_DISK, True, "volumes", "layers"),
+        (Signal.IMAGE_DISK, True, "layers", "volumes"),
+    ],
+)
+async def test_an_engine_with_a_file_system_of_its_own(
+    node: Node, signal: Signal, apart: bool, gone: str, kept: str
+) -> None:
+    """Whoever has most where the shortage is goes; images only go where that helps."""
+    machine = Machine()
+    machine.apart = apart
+    scratch = Volume(name="scratch", empty_dir=EmptyDirVolumeSource())
+    node.runtime.scripts["fat"] = Script(disk_usage=200_000)
+    for name, program in (("layers", "fat"), ("volumes", "web")):
+        pod = make_pod(container(program), volumes=[scratch])
+        pod.metadata.name = pod.metadata.uid = name
+        node.api.put(pod)
+    await node.run(5)
+    folder = node.directory / "pods" / "volumes" / "volumes" / "scratch"
+    (folder / "dump").write_bytes(b"x" * 50_000)
+    level = Level(available=10, capacity=1000)
+    machine.levels = lambda: {signal: level}  # type: ignore[method-assign]
+    keep(node, machine, f"{signal}<10%")
+    await node.run(12)
+    assert phase(node, gone) == ("Failed", "Evicted")
+    assert phase(node, kept) == ("Running", "")
+    spare = await node.runtime.image("spare:1")
+    assert (spare is not None) == (apart and signal is Signal.NODE_DISK)
 
 
 async def test_containers_that_cannot_be_removed_do_not_keep_pods_from_going(

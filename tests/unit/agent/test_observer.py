@@ -1,0 +1,88 @@
+"""What the housekeeper and the node's status look at: memory, processes, and whose file systems these are."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from agent.containers.fake import FakeRuntime
+from agent.containers.script import FAKE_ENGINE
+from agent.node import machine
+from agent.node.engine import EngineHealth
+from agent.node.eviction import Level, Signal
+from agent.node.machine import Disk
+from agent.node.network import LateNetwork
+from agent.node.observer import NodeObserver
+from base.clock import FakeClock
+from tests.unit.agent.test_housekeeping import MIB, Machine
+from tests.unit.agent.test_node import IDENTITY
+
+
+class Disks:
+    """File systems as the test has them."""
+
+    def __init__(self, **disks: Disk) -> None:
+        self.disks = disks
+
+    def __call__(self, path: Path) -> Disk | None:
+        return self.disks.get(path.name)
+
+
+def observer(monkeypatch: pytest.MonkeyPatch, **disks: Disk) -> NodeObserver:
+    clock = FakeClock()
+    runtime = FakeRuntime(clock)
+    engine = replace(FAKE_ENGINE, root_dir="/var/lib/engine")
+    monkeypatch.setattr(machine, "disk", Disks(**disks))
+    monkeypatch.setattr(machine, "processes", lambda: (400, 1000))
+    monkeypatch.setattr(machine, "available_memory", lambda: 5 * MIB)
+    return NodeObserver(
+        IDENTITY,
+        engine,
+        health=EngineHealth(runtime, "pause:1", clock=clock),
+        network=LateNetwork(),
+        usage=Machine(),
+        runtime=runtime,
+        state_dir=Path("/state"),
+        clock=clock,
+    )
+
+
+def test_the_levels_of_a_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    small = Disk(total=1000, available=400, inodes=50, inodes_free=7)
+    large = Disk(total=5000, available=600, inodes=0, inodes_free=0)
+    found = observer(monkeypatch, state=small, engine=large)
+    levels = found.levels()
+    assert levels[Signal.PIDS] == Level(available=600, capacity=1000)
+    assert levels[Signal.NODE_DISK] == Level(available=400, capacity=1000)
+    assert levels[Signal.NODE_INODES] == Level(available=7, capacity=50)
+    assert levels[Signal.IMAGE_DISK] == Level(available=600, capacity=5000)
+    assert levels[Signal.IMAGE_INODES] == Level(available=0, capacity=0)
+    assert found.images_apart() and found.unwritable() == ""
+    assert found.observe().unwritable == ""
+
+
+def test_one_file_system_for_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    disk = Disk(total=1000, available=400, inodes=50, inodes_free=7)
+    assert not observer(monkeypatch, state=disk, engine=disk).images_apart()
+    assert not observer(monkeypatch, state=disk).images_apart(), "the other cannot be asked"
+
+
+@pytest.mark.parametrize(("state", "engine"), [("bad", "good"), ("good", "bad")])
+@pytest.mark.parametrize(
+    ("bad", "words"),
+    [
+        (Disk(total=9, available=0, inodes=1, inodes_free=1), "has no room left"),
+        (Disk(total=9, available=5, inodes=1, inodes_free=1, read_only=True), "mounted read-only"),
+    ],
+)
+def test_either_file_system_that_takes_no_writes_is_told(
+    monkeypatch: pytest.MonkeyPatch, state: str, engine: str, bad: Disk, words: str
+) -> None:
+    disks = {"bad": bad, "good": Disk(total=9, available=5, inodes=1, inodes_free=1)}
+    found = observer(monkeypatch, state=disks[state], engine=disks[engine])
+    path = "/state" if state == "bad" else "/var/lib/engine"
+    assert found.unwritable().startswith(f"the file system of {path} ")
+    assert words in found.unwritable()
+    assert found.observe().unwritable == found.unwritable()
