@@ -89,7 +89,7 @@ async def ask_http(action: HTTPGetAction, target: Target, *, timeout: float) -> 
         scheme=action.scheme or "HTTP",
         host=action.host or target.ip,
         port=port,
-        path=path if path.startswith("/") else f"/{path}",
+        path=http.escaped(path if path.startswith("/") else f"/{path}"),
         headers=tuple((header.name, header.value) for header in action.http_headers),
     )
     try:

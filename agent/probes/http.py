@@ -13,7 +13,7 @@ import os
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import quote, urljoin, urlsplit
 
 MAX_BODY = 10 * 1024
 MAX_REDIRECTS = 10
@@ -78,7 +78,7 @@ def _redirected(request: Get, location: str) -> Get | None:
     if (target.hostname or "").lower() != request.host.lower():
         return None
     scheme = target.scheme or request.scheme
-    path = (target.path or "/") + (f"?{target.query}" if target.query else "")
+    path = escaped((target.path or "/") + (f"?{target.query}" if target.query else ""))
     port = target.port or (443 if scheme == "https" else 80)
     headers = request.headers
     if urlsplit(location).scheme:  # it names the host itself
@@ -112,13 +112,14 @@ async def _once(request: Get, url: str) -> Answer:
 
 
 def _request(request: Get, address: str) -> bytes:
-    ours = {"Host": address, "User-Agent": AGENT, "Accept": "*/*", "Connection": "close"}
-    given = {name.lower() for name, _ in request.headers}
-    headers = [(name, value) for name, value in ours.items() if name.lower() not in given]
+    wanted = [(name, value) for name, value in request.headers if name.lower() != "host"]
+    hosts = [value for name, value in request.headers if name.lower() == "host" and value]
+    given = {name.lower() for name, _ in wanted}
+    ours = {"User-Agent": AGENT, "Accept": "*/*", "Connection": "close"}
+    headers = [("Host", hosts[0] if hosts else address)]
+    headers += [(name, value) for name, value in ours.items() if name.lower() not in given]
     # An empty value takes a header of ours away, as in Kubernetes; a name may come more than once.
-    headers += [
-        (n, v) for n, v in request.headers if v or n.lower() not in ("user-agent", "accept")
-    ]
+    headers += [(n, v) for n, v in wanted if v or n.lower() not in ("user-agent", "accept")]
     lines = [f"GET {request.path or '/'} HTTP/1.1"]
     lines += [f"{name}: {_clean(value)}" for name, value in headers]
     return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1", "replace")
@@ -184,6 +185,11 @@ def _unverified() -> ssl.SSLContext:
 
 def _clean(value: str) -> str:
     return value.replace("\r", " ").replace("\n", " ")
+
+
+def escaped(path: str) -> str:
+    """What a request can carry of a path: no spaces, no line ends, and no fragment."""
+    return quote(path.partition("#")[0], safe="/?%:@!$&'()*+,;=[]~", errors="replace")
 
 
 def bracketed(host: str) -> str:

@@ -109,6 +109,11 @@ TYPES: tuple[VolumeType, ...] = (
 )
 """To add a volume type: a module beside this one, and an entry here."""
 
+_INSTEAD = {
+    "git_repo": "is not supported any more: clone into an emptyDir, in an init container",
+}
+"""What takes the place of types that Kubernetes has given up."""
+
 VOLUMES_DIRECTORY = "volumes"
 
 
@@ -119,10 +124,8 @@ def volume_type(volume: Volume) -> VolumeType:
             return kind
     for field in Volume.__struct_fields__:
         if field != "name" and getattr(volume, field) is not None:
-            raise VolumeError(
-                f'volume "{volume.name}": type {names.wire_name(field)} '
-                "is not supported by this agent yet"
-            )
+            instead = _INSTEAD.get(field, "is not supported by this agent yet")
+            raise VolumeError(f'volume "{volume.name}": type {names.wire_name(field)} {instead}')
     # The API turns a volume without a source into an emptyDir.
     return TYPES[0]
 

@@ -147,6 +147,39 @@ async def test_the_request() -> None:
     assert not any(line.lower().startswith("cookie") for line in lines)
 
 
+@pytest.mark.parametrize(
+    ("path", "line"),
+    [
+        ("/a b?c=d e", "/a%20b?c=d%20e"),
+        ("/a\r\nX-Evil: 1", "/a%0D%0AX-Evil:%201"),
+        ("/é", "/%C3%A9"),
+        ("/a%20b", "/a%20b"),
+        ("/a#part", "/a"),
+        ("/\ud800", "/%3F"),
+        ("/a;b=(c),[d]@e~f", "/a;b=(c),[d]@e~f"),
+    ],
+)
+async def test_paths_as_a_request_can_carry_them(path: str, line: str) -> None:
+    async with serving(status(200)) as (port, requests):
+        assert (await http(port, path=path)).passed
+    assert requests[0].decode().split("\r\n")[0] == f"GET {line} HTTP/1.1"
+    assert b"X-Evil: 1\r\n" not in requests[0]
+
+
+@pytest.mark.parametrize(
+    ("values", "host"),
+    [([""], "127.0.0.1:{port}"), (["", "a"], "a"), (["a", "b"], "a"), (["a\r\nX: y"], "a  X: y")],
+)
+async def test_the_host_that_is_asked_for(values: list[str], host: str) -> None:
+    headers = [HTTPHeader(name="host", value=value) for value in values]
+    async with serving(status(200)) as (port, requests):
+        await http(port, http_headers=headers)
+    lines = requests[0].decode().split("\r\n")
+    assert [line for line in lines if line.lower().startswith("host:")] == [
+        f"Host: {host.format(port=port)}"
+    ]
+
+
 async def test_headers_may_be_repeated_and_ours_replaced_or_taken_away() -> None:
     given = [("X-A", "1"), ("x-a", "2"), ("user-agent", "mine"), ("Accept", ""), ("X-Empty", "")]
     headers = [HTTPHeader(name=name, value=value) for name, value in given]

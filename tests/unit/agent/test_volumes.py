@@ -30,6 +30,7 @@ from api.core import (
     DownwardAPIVolumeFile,
     DownwardAPIVolumeSource,
     EmptyDirVolumeSource,
+    GitRepoVolumeSource,
     HostPathVolumeSource,
     ISCSIVolumeSource,
     KeyToPath,
@@ -291,6 +292,10 @@ REFUSED = [
     (
         {"iscsi": ISCSIVolumeSource(target_portal="s", iqn="i", lun=0)},
         'volume "v": type iscsi is not supported by this agent yet',
+    ),
+    (
+        {"git_repo": GitRepoVolumeSource(repository="r")},
+        'volume "v": type gitRepo is not supported any more: clone into an emptyDir, in an init',
     ),
     (
         {"empty_dir": EmptyDirVolumeSource(medium="HugePages")},

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from api.core import Pod
+from api.core import AppArmorProfile, Pod, PodSecurityContext, SecurityContext
 from tests.unit.resources.examples import strategy_of
 from tests.unit.scheduler.making import pod
 
@@ -57,3 +57,39 @@ def test_a_term_without_a_selector_gets_none() -> None:
     assert affinity is not None and affinity.pod_affinity is not None
     (one,) = affinity.pod_affinity.required_during_scheduling_ignored_during_execution
     assert one.label_selector is None
+
+
+@pytest.mark.parametrize(
+    ("annotation", "shared", "own", "expected"),
+    [
+        ("localhost/a/b", None, None, ("Localhost", "a/b")),
+        ("runtime/default", None, None, ("RuntimeDefault", None)),
+        ("unconfined", {"type": "RuntimeDefault"}, None, ("Unconfined", None)),
+        ("unconfined", None, {"type": "RuntimeDefault"}, ("RuntimeDefault", None)),
+        ("unconfined", {"type": "Unconfined"}, None, None),
+        ("localhost/", None, None, None),
+        ("nonsense", None, None, None),
+        (None, {"type": "Unconfined"}, None, None),
+    ],
+)
+def test_profiles_of_apparmor_in_annotations(
+    annotation: str | None,
+    shared: dict[str, str] | None,
+    own: dict[str, str] | None,
+    expected: tuple[str, str | None] | None,
+) -> None:
+    one = pod("p")
+    (container,) = one.spec.containers
+    container.security_context = SecurityContext(
+        app_armor_profile=None if own is None else AppArmorProfile(**own)  # type: ignore[arg-type]
+    )
+    if shared is not None:
+        profile = AppArmorProfile(**shared)  # type: ignore[arg-type]
+        one.spec.security_context = PodSecurityContext(app_armor_profile=profile)
+    if annotation is not None:
+        key = f"container.apparmor.security.beta.kubernetes.io/{container.name}"
+        one.metadata.annotations = {key: annotation}
+    POD.prepare_create(one)
+    POD.complete_create(one)
+    found = container.security_context.app_armor_profile
+    assert (None if found is None else (found.type, found.localhost_profile)) == expected
