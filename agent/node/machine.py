@@ -120,7 +120,23 @@ def disk(path: Path) -> Disk | None:
         available=usage.free,
         inodes=facts.f_files,
         inodes_free=facts.f_favail,
-        read_only=bool(facts.f_flag & os.ST_RDONLY),
+        read_only=bool(facts.f_flag & os.ST_RDONLY) or _given_up(path),
+    )
+
+
+def _given_up(path: Path, mounts: Path = Path("/proc/self/mountinfo")) -> bool:
+    """Whether the kernel has made the file system read-only itself, after an error: newer ones do not
+    tell statvfs(3) of it, but say `emergency_ro` among the options of the file system (proc(5))."""
+    try:
+        device, listed = path.stat().st_dev, mounts.read_text()
+    except OSError:
+        return False
+    if "emergency_ro" not in listed:
+        return False
+    number = f"{os.major(device)}:{os.minor(device)}"
+    return any(
+        fields[2] == number and "emergency_ro" in fields[-1].split(",")
+        for fields in map(str.split, listed.splitlines())
     )
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from agent.node import machine
 from tests.integration.apiserver.conftest import Server, config_map
 
 MAPS = "/api/v1/namespaces/default/configmaps"
@@ -109,3 +110,58 @@ async def test_a_read_only_disk(server: Server, disk: Path) -> None:
     server.start()
     async with aiohttp.ClientSession(connector=connector(server)) as session:
         await reads(session, server)
+
+
+@pytest.fixture
+def faulty(tmp_path: Path) -> Iterator[Path]:
+    """A file system that the kernel makes read-only at its first error."""
+    image, target = tmp_path / "image", tmp_path / "faulty" / "state"
+    target.mkdir(parents=True)
+    with image.open("wb") as file:
+        file.truncate(32 << 20)
+    commands = (
+        ["mkfs.ext4", "-q", "-F", image],
+        ["mount", "-o", "loop,errors=remount-ro", image, target],
+    )
+    for command in commands:
+        if shutil.which(str(command[0])) is None or subprocess.run(command, check=False).returncode:
+            pytest.skip("needs root, ext4 and a loop device")
+    target.chmod(0o700)
+    try:
+        if not os.access(error_of(target), os.W_OK):
+            pytest.skip("this kernel makes no errors on demand")
+        yield target
+    finally:
+        subprocess.run(["umount", "--lazy", target], check=True)
+
+
+def error_of(disk: Path) -> Path:
+    """What is written there is an error of the file system, as a failing disk makes one."""
+    command = ["findmnt", "--noheadings", "--output=SOURCE", disk]
+    source = subprocess.run(command, capture_output=True, text=True, check=True)
+    return Path("/sys/fs/ext4", Path(source.stdout.strip()).name, "trigger_fs_error")
+
+
+async def test_a_disk_that_becomes_read_only_under_a_running_server(faulty: Path) -> None:
+    server = Server(faulty.parent)
+    server.start()
+    async with aiohttp.ClientSession(connector=connector(server)) as session:
+        async with session.post(server.url + MAPS, json=config_map("first")) as answer:
+            assert answer.status == 201
+        found = machine.disk(faulty)
+        assert found is not None and found.unwritable == ""
+        error_of(faulty).write_text("on demand")
+        found = machine.disk(faulty)
+        assert found is not None and found.unwritable == "is mounted read-only", (
+            "what an agent sees"
+        )
+        async with session.post(server.url + MAPS, json=config_map("second")) as answer:
+            status: dict[str, Any] = await answer.json()
+            assert (answer.status, status["reason"]) == (507, "InsufficientStorage"), status
+        await reads(session, server)
+        async with session.get(f"{server.url}{MAPS}/second") as answer:
+            assert answer.status == 404
+        async with session.get(f"{server.url}/readyz?verbose") as answer:
+            assert answer.status == 500 and "[-]store failed" in await answer.text()
+    assert "Traceback" not in server.log()
+    server.kill()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import os
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import replace
@@ -455,6 +456,22 @@ def test_a_file_system_without_room_or_made_read_only() -> None:
     assert replace(disk, read_only=True).unwritable == "is mounted read-only"
     found = machine.disk(Path("/"))
     assert found is not None and not found.read_only
+
+
+def test_a_file_system_that_the_kernel_has_given_up(tmp_path: Path) -> None:
+    """A read-only mount elsewhere, or an error of another file system, is none of ours."""
+    device = tmp_path.stat().st_dev
+    own, other = f"{os.major(device)}:{os.minor(device)}", "250:7"
+    mounts = tmp_path / "mountinfo"
+    for number, options, given_up in (
+        (own, "rw,errors=remount-ro,emergency_ro", True),
+        (own, "rw,errors=remount-ro", False),
+        (other, "rw,emergency_ro", False),
+    ):
+        line = f"36 35 {number} / / rw,relatime shared:1 - ext4 /dev/emergency_ro {options}\n"
+        mounts.write_text(f"20 1 0:5 / /dev rw - devtmpfs devtmpfs rw\n{line}")
+        assert machine._given_up(tmp_path, mounts) is given_up
+    assert not machine._given_up(tmp_path, tmp_path / "none")
 
 
 def test_what_the_machine_lacks_is_said_once() -> None:
