@@ -6,6 +6,7 @@ packages install them, and Debian's own, which is the oldest that people still h
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 import shutil
@@ -20,17 +21,27 @@ import pytest
 
 from tests.debian import fetch_kubectl
 from tests.integration.apiserver.conftest import Server
+from tests.patience import wait_until
 
 DEBIAN = "Debian's"
 
 
 def installed() -> list[str]:
-    """The programs, the one of the PATH first."""
+    """The programs, the one of the PATH first; of its siblings those of other versions."""
     found = shutil.which("kubectl")
     if found is None:
         return []
     siblings = sorted(Path(found).resolve().parent.glob("kubectl.[0-9]*"))
-    return [found, *map(str, siblings)]
+    major, minor = version_of(found)
+    return [found, *(str(one) for one in siblings if one.name != f"kubectl.{major}.{minor}")]
+
+
+@functools.cache
+def version_of(program: str) -> tuple[int, int]:
+    asked = [program, "version", "--client", "-o", "json"]
+    printed = subprocess.run(asked, capture_output=True, text=True, check=True).stdout
+    found = json.loads(printed)["clientVersion"]
+    return int(found["major"]), int(re.sub(r"\D", "", found["minor"]))
 
 
 @dataclass(frozen=True)
@@ -81,6 +92,16 @@ class Kubectl:
         """What was printed, by line and word."""
         return [line.split() for line in self(*arguments).splitlines()]
 
+    def observed(self, target: str) -> None:
+        """Wait until the controller has seen the present spec. Not every version waits for a value."""
+
+        def same() -> bool:
+            both = self.path(target, "{.metadata.generation} {.status.observedGeneration}")
+            wanted, _, seen = both.partition(" ")
+            return wanted == seen
+
+        wait_until(same)
+
     def since(self, major: int, minor: int, why: str) -> None:
         """Skip the test for those that are older."""
         if self.version < (major, minor):
@@ -113,14 +134,8 @@ def debian(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], str]:
 def kubectl(request: pytest.FixtureRequest, server: Server, debian: Callable[[], str]) -> Kubectl:
     program = debian() if request.param == DEBIAN else request.param
     name = f"k-{uuid.uuid4().hex[:8]}"
-    server.kubectl("create", "namespace", name)
-    return Kubectl(server, program, _version(server, program), name)
-
-
-def _version(server: Server, program: str) -> tuple[int, int]:
-    printed = server.kubectl("version", "--client", "-o", "json", program=program).stdout
-    found = json.loads(printed)["clientVersion"]
-    return int(found["major"]), int(re.sub(r"\D", "", found["minor"]))
+    server.create_namespace(name)
+    return Kubectl(server, program, version_of(program), name)
 
 
 MANIFEST = """
@@ -160,3 +175,10 @@ def web(kubectl: Kubectl) -> Kubectl:
     """kubectl in a namespace where MANIFEST is applied."""
     kubectl.apply(MANIFEST)
     return kubectl
+
+
+@pytest.fixture
+def web_with_pods(web: Kubectl) -> Kubectl:
+    """The same, when controllers have made all that follows from it."""
+    wait_until(lambda: web.path("deploy/web", "{.status.updatedReplicas}") == "2")
+    return web

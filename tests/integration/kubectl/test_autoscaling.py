@@ -144,7 +144,7 @@ def test_a_workload_grows_under_load_and_shrinks_without(
     behavior = {"scaleDown": {"stabilizationWindowSeconds": 0}}
     kubectl("patch", "hpa", "kubia", "-p", json.dumps({"spec": {"behavior": behavior}}))
     eventually(lambda: targets(kubectl)[1] == "1")
-    assert "New size: 1; reason: All metrics below target" in told(kubectl)
+    eventually(lambda: "New size: 1; reason: All metrics below target" in told(kubectl))
 
     kubectl("expose", "deployment", "kubia", "--port=80", "--target-port=8080")
     endless = "while true; do wget -O - -q http://kubia.default; done"

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.integration.kubectl.conftest import Kubectl
+from tests.patience import wait_until
 
 # command, what to get, JSONPath, what is there
 CREATED: list[tuple[str, str, str, str]] = [
@@ -102,6 +103,7 @@ def test_expose(web: Kubectl) -> None:
 
 def test_tokens(kubectl: Kubectl) -> None:
     kubectl.since(1, 24, "it cannot make tokens")
+    wait_until(lambda: kubectl("get", "serviceaccounts", "-o", "name"))
     token = kubectl("create", "token", "default", "--duration=10m").strip()
     bare = ("--kubeconfig=/dev/null", f"--server={kubectl.server.url}", f"--token={token}")
     trusted = f"--certificate-authority={kubectl.server.directory}/pki/ca.crt"

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
-
 from tests.integration.kubectl.conftest import Kubectl
+from tests.patience import wait_until
 
 JOB = """
 apiVersion: batch/v1
@@ -23,13 +21,6 @@ spec:
 """
 
 
-def soon(check: Callable[[], bool]) -> None:
-    ends = time.monotonic() + 20
-    while not check():
-        assert time.monotonic() < ends, check
-        time.sleep(0.1)
-
-
 def pods(kubectl: Kubectl) -> list[str]:
     return kubectl("get", "pods", "-l", "job-name=sums", "-o", "name").split()
 
@@ -37,7 +28,7 @@ def pods(kubectl: Kubectl) -> list[str]:
 def test_a_job_is_shown(kubectl: Kubectl) -> None:
     assert kubectl.apply(JOB) == "job.batch/sums created\n"
     assert kubectl.apply(JOB) == "job.batch/sums unchanged\n"
-    soon(lambda: kubectl.path("job/sums", "{.status.active}") == "2")
+    wait_until(lambda: kubectl.path("job/sums", "{.status.active}") == "2")
     head, row = kubectl.lines("get", "jobs", "-o", "wide")
     assert head == [
         *("NAME", "STATUS", "COMPLETIONS", "DURATION", "AGE", "CONTAINERS", "IMAGES", "SELECTOR")
@@ -46,9 +37,13 @@ def test_a_job_is_shown(kubectl: Kubectl) -> None:
     assert row[-3:-1] == ["adder", "adder:1"]
     uid = kubectl.path("job/sums", "{.metadata.uid}")
     assert row[-1] == f"batch.kubernetes.io/controller-uid={uid}"
-    told = kubectl("describe", "job", "sums")
-    for line in ("Parallelism:", "Completions:", "Pods Statuses:", "Created pod: sums-"):
-        assert line in told
+    lines = ("Parallelism:", "Completions:", "Pods Statuses:", "Created pod: sums-")
+
+    def told() -> bool:
+        described = kubectl("describe", "job", "sums")
+        return all(line in described for line in lines)
+
+    wait_until(told)
     assert kubectl("get", "all", "-o", "name").split().count("job.batch/sums") == 1
 
 
@@ -67,16 +62,16 @@ def test_a_job_that_says_nothing_of_restarts_is_refused(kubectl: Kubectl) -> Non
 
 def test_pods_go_with_their_job_unless_they_are_to_stay(kubectl: Kubectl) -> None:
     kubectl.apply(JOB)
-    soon(lambda: len(pods(kubectl)) == 2)
+    wait_until(lambda: len(pods(kubectl)) == 2)
     cascade = "--cascade=orphan" if kubectl.version >= (1, 20) else "--cascade=false"
     assert "deleted" in kubectl("delete", "job", "sums", cascade)
     left = pods(kubectl)
     assert len(left) == 2
     kubectl("delete", *left, "--force", "--grace-period=0")
     kubectl.apply(JOB)
-    soon(lambda: len(pods(kubectl)) == 2)
+    wait_until(lambda: len(pods(kubectl)) == 2)
     kubectl("delete", "job", "sums")
-    soon(lambda: not pods(kubectl))
+    wait_until(lambda: not pods(kubectl))
 
 
 def test_a_cron_job_is_shown(kubectl: Kubectl) -> None:

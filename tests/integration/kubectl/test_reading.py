@@ -9,9 +9,11 @@ import select
 import pytest
 
 from tests.integration.kubectl.conftest import MANIFEST, Kubectl
+from tests.patience import wait_until
 
 
-def test_get_prints_the_books_columns(web: Kubectl) -> None:
+def test_get_prints_the_books_columns(web_with_pods: Kubectl) -> None:
+    web = web_with_pods
     assert web.lines("get", "deploy")[0] == ["NAME", "READY", "UP-TO-DATE", "AVAILABLE", "AGE"]
     assert web.lines("get", "deploy")[1][:3] == ["web", "0/2", "2"]
     wide = web.lines("get", "deployments.apps", "-o", "wide")
@@ -57,8 +59,8 @@ def test_webhooks_of_admission(kubectl: Kubectl) -> None:
         kubectl("delete", kind, name)
 
 
-def test_get_all_is_what_the_category_says(web: Kubectl) -> None:
-    names = web("get", "all", "-o", "name").split()
+def test_get_all_is_what_the_category_says(web_with_pods: Kubectl) -> None:
+    names = web_with_pods("get", "all", "-o", "name").split()
     kinds = {name.partition("/")[0] for name in names}
     assert kinds == {"pod", "service", "deployment.apps", "replicaset.apps"}
 
@@ -138,32 +140,35 @@ def test_watch_only_tells_what_happens_from_now_on(web: Kubectl) -> None:
     ],
 )
 def test_describe(web: Kubectl, target: str, says: str) -> None:
-    assert re.search(says, web("describe", target))
+    wait_until(lambda: re.search(says, web("describe", target)))
 
 
 def test_wait(web: Kubectl) -> None:
-    web("wait", "deploy/web", "--for=condition=Progressing", "--timeout=10s")
-    said = web("wait", "deploy/web", "--for=condition=Nonsense", "--timeout=1s", fails=True)
+    web("wait", "deploy/web", "--for=condition=Progressing", "--timeout=60s")
+    said = web("wait", "deploy/web", "--for=condition=Nonsense", "--timeout=200ms", fails=True)
     assert "timed out waiting for the condition" in said
     web("patch", "cm", "settings", "--type=merge", "-p", '{"metadata":{"finalizers":["a.b/c"]}}')
     web("delete", "cm", "settings", "--wait=false")
-    said = web("wait", "cm/settings", "--for=delete", "--timeout=1s", fails=True)
+    said = web("wait", "cm/settings", "--for=delete", "--timeout=200ms", fails=True)
     assert "timed out waiting for the condition" in said
     web("patch", "cm", "settings", "--type=merge", "-p", '{"metadata":{"finalizers":null}}')
 
 
 def test_wait_for_a_value(web: Kubectl) -> None:
     web.since(1, 23, "it cannot wait for a value")
-    web("wait", "cm/settings", "--for=jsonpath={.data.colour}=red", "--timeout=10s")
+    web("wait", "cm/settings", "--for=jsonpath={.data.colour}=red", "--timeout=60s")
 
 
 def test_events(web: Kubectl) -> None:
     event = ["get", "events", "--field-selector"]
-    deployment = web(*event, "involvedObject.kind=Deployment,involvedObject.name=web")
-    assert "Scaled up replica set web-" in deployment
+    of_web, scaled = (
+        "involvedObject.kind=Deployment,involvedObject.name=web",
+        "Scaled up replica set web-",
+    )
+    wait_until(lambda: scaled in web(*event, of_web))
     assert web.lines("get", "ev")[0] == ["LAST", "SEEN", "TYPE", "REASON", "OBJECT", "MESSAGE"]
     newer = web("get", "events.events.k8s.io", "--field-selector", "regarding.kind=Deployment")
-    assert "Scaled up replica set web-" in newer
+    assert scaled in newer
     web.since(1, 26, "it has no events command")
     assert "ScalingReplicaSet" in web("events", "--for=deployment/web")
 

@@ -29,7 +29,7 @@ def set_image(kubectl: Kubectl, target: str, image: str) -> None:
 
 
 def complete(kubectl: Kubectl, target: str) -> str:
-    return kubectl("rollout", "status", target, "--timeout=30s")
+    return kubectl("rollout", "status", target, "--timeout=60s")
 
 
 WORKLOADS: list[tuple[str, dict[str, Any]]] = [
@@ -48,13 +48,13 @@ def test_pods_go_back(kubectl: Kubectl, kind: str, spec: dict[str, Any]) -> None
     complete(kubectl, target)
     set_image(kubectl, target, "web:2")
     complete(kubectl, target)
-    assert sorted(images(kubectl).values()) == ["web:2"] * 2
+    eventually(lambda: sorted(images(kubectl).values()) == ["web:2"] * 2)
     assert revisions(kubectl, target) == ["1", "2"]
     assert "web:1" in kubectl("rollout", "history", target, "--revision=1")
 
     assert kubectl("rollout", "undo", target) == f"{kind}.apps/app rolled back\n"
     complete(kubectl, target)
-    assert sorted(images(kubectl).values()) == ["web:1"] * 2
+    eventually(lambda: sorted(images(kubectl).values()) == ["web:1"] * 2)
     assert revisions(kubectl, target) == ["2", "3"]
     before = {one["metadata"]["uid"] for one in kubectl.json("pods")["items"]}
     said = kubectl("rollout", "undo", target, "--to-revision=3")
@@ -136,8 +136,8 @@ def test_a_broken_update_in_order_is_taken_back_by_hand(kubectl: Kubectl, nodes:
     set_image(kubectl, "statefulset/app", "web:broken")
     eventually(lambda: images(kubectl) == {"app-0": "web:1", "app-1": "web:broken"})
     eventually(lambda: kubectl.path("sts/app", "{.status.readyReplicas}") == "1")
-    said = kubectl.run("rollout", "status", "statefulset/app", "--timeout=1s")
-    assert "Waiting for 1 pods to be ready..." in said.stdout
+    said = kubectl("rollout", "status", "statefulset/app", "--watch=false")
+    assert "Waiting for 1 pods to be ready..." in said
     kubectl("rollout", "undo", "statefulset/app")
     eventually(lambda: revisions(kubectl, "statefulset/app") == ["2", "3"])
     assert images(kubectl)["app-1"] == "web:broken"
@@ -175,4 +175,5 @@ def test_a_job_has_no_scale(kubectl: Kubectl) -> None:
     running(kubectl, 3)
     kubectl("patch", "job", "many", "-p", json.dumps({"spec": {"suspend": True}}))
     eventually(lambda: not images(kubectl))
-    assert kubectl.lines("get", "jobs", "--no-headers")[0][:3] == ["many", "Suspended", "0/5"]
+    row = ["many", "Suspended", "0/5"]
+    eventually(lambda: kubectl.lines("get", "jobs", "--no-headers")[0][:3] == row)

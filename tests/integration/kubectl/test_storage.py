@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Iterator
 
 import pytest
 
 from tests.integration.kubectl.conftest import Kubectl
+from tests.patience import wait_until
 
 MANIFEST = """
 apiVersion: storage.k8s.io/v1
@@ -42,10 +42,8 @@ def name(kubectl: Kubectl) -> Iterator[str]:
     """What class and volume are called; the claim `data` is bound to the volume."""
     made = f"{kubectl.namespace}-fast"
     kubectl.apply(MANIFEST.replace("NAME", made))
-    ends = time.monotonic() + 15
-    while kubectl.path("pvc/data", "{.status.phase}") != "Bound":
-        assert time.monotonic() < ends, kubectl("describe", "pvc", "data")
-        time.sleep(0.1)
+    asked = ("get", "pvc/data", f"pv/{made}", "-o", "jsonpath={.items[*].status.phase}")
+    wait_until(lambda: kubectl(*asked) == "Bound Bound")
     yield made
     kubectl("delete", "--ignore-not-found", f"sc/{made}", f"pv/{made}", "pvc/data")
 

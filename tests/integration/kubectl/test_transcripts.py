@@ -27,10 +27,10 @@ from base.clock import SystemClock
 from base.tasks import TaskGuard
 from tests.integration.apiserver.conftest import Server
 from tests.integration.controllers.conftest import FakeAgents
-from tests.integration.kubectl.conftest import Kubectl
+from tests.integration.kubectl.conftest import Kubectl, version_of
 from tests.patience import wait_until as eventually
 
-DEADLINE = 30.0
+DEADLINE = 60.0
 
 
 @dataclass
@@ -118,8 +118,8 @@ def kubectl(server: Server, nodes: Nodes) -> Kubectl:
     program = shutil.which("kubectl")
     assert program is not None
     namespace = f"t-{uuid.uuid4().hex[:8]}"
-    made = Kubectl(server, program, (1, 32), namespace)
-    made("create", "namespace", namespace)
+    made = Kubectl(server, program, version_of(program), namespace)
+    server.create_namespace(namespace)
     eventually(lambda: "default" in made("get", "serviceaccounts", "-o", "name"))
     return made
 
@@ -199,8 +199,7 @@ def test_nine_events_of_a_rollout(kubectl: Kubectl, nodes: Nodes) -> None:
         counts = eventually(partial(_counts, kubectl, wanted))
         status = kubectl("rollout", "status", "deployment/web", "--watch=false")
         assert status.startswith('Waiting for deployment "web" rollout to finish'), status
-        new = [one for one in statuses(kubectl) if one.startswith(counts[1][0])]
-        nodes.agents.named.add(next(one for one in new if one not in nodes.agents.named))
+        nodes.agents.named.add(eventually(partial(_unnamed, kubectl, nodes, of=counts[1][0])))
     assert "successfully rolled out" in kubectl("rollout", "status", "deployment/web")
     old, new = (name for name, _ in of_deployment(kubectl, "web"))
     assert eventually(lambda: len(told := events(kubectl, "deployment/web")) >= 9 and told) == [
@@ -214,6 +213,12 @@ def test_nine_events_of_a_rollout(kubectl: Kubectl, nodes: Nodes) -> None:
         f"Scaled up replica set {new} from 3 to 4",
         f"Scaled down replica set {old} from 1 to 0",
     ]
+
+
+def _unnamed(kubectl: Kubectl, nodes: Nodes, *, of: str) -> str | None:
+    """A pod of a ReplicaSet that is still to become ready."""
+    there = [one for one in statuses(kubectl) if one.startswith(of)]
+    return next((one for one in there if one not in nodes.agents.named), None)
 
 
 def _counts(kubectl: Kubectl, wanted: tuple[int, int]) -> list[tuple[str, int]] | None:
@@ -235,6 +240,8 @@ def test_a_rollout_that_gets_nowhere_is_told_and_taken_back(kubectl: Kubectl, no
     history = kubectl("rollout", "history", "deployment/web")
     assert [line.split()[0] for line in history.splitlines() if line[:1].isdigit()] == ["1", "2"]
     assert "nginx:broken" in kubectl("rollout", "history", "deployment/web", "--revision=2")
+    longer = {"spec": {"progressDeadlineSeconds": 600}}  # for the way back, however slow it is
+    kubectl("patch", "deployment", "web", "-p", json.dumps(longer))
     assert kubectl("rollout", "undo", "deployment/web") == "deployment.apps/web rolled back\n"
     assert "successfully rolled out" in kubectl("rollout", "status", "deployment/web")
     history = kubectl("rollout", "history", "deployment/web")
@@ -308,7 +315,8 @@ def test_a_replication_controller_that_looks_for_others(kubectl: Kubectl) -> Non
         kubectl("scale", "rc", "kubia", "--replicas=10") == "replicationcontroller/kubia scaled\n"
     )
     running(kubectl, 13)
-    assert kubectl.lines("get", "rc", "--no-headers")[0][:4] == ["kubia", "10", "10", "10"]
+    row = ["kubia", "10", "10", "10"]
+    eventually(lambda: kubectl.lines("get", "rc", "--no-headers")[0][:4] == row)
 
 
 def test_one_after_the_other_up_and_down(kubectl: Kubectl, nodes: Nodes) -> None:
@@ -325,9 +333,13 @@ def test_one_after_the_other_up_and_down(kubectl: Kubectl, nodes: Nodes) -> None
         == "statefulset.apps/webapp scaled\n"
     )
     eventually(lambda: not statuses(kubectl))
-    told = events(kubectl, "statefulset/webapp")
-    shown = [found.groups() for line in told if (found := re.match(r"(\w+) Pod (webapp-\d)", line))]
-    assert shown == [
+
+    def told() -> list[tuple[str, ...]]:
+        lines = events(kubectl, "statefulset/webapp")
+        matched = [re.match(r"(\w+) Pod (webapp-\d)", line) for line in lines]
+        return [found.groups() for found in matched if found]
+
+    assert eventually(lambda: len(told()) >= 4 and told()) == [
         ("create", "webapp-0"), ("create", "webapp-1"), ("delete", "webapp-1"), ("delete", "webapp-0"),
     ]  # fmt: skip
 
@@ -370,7 +382,7 @@ def test_a_job_that_takes_too_long(kubectl: Kubectl) -> None:
     spec = {"activeDeadlineSeconds": 1, "template": {"spec": pod}}
     made = {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "late"}, "spec": spec}
     apply(kubectl, made)
-    kubectl("wait", "--for=condition=Failed", "job/late", "--timeout=30s")
+    kubectl("wait", "--for=condition=Failed", "job/late", "--timeout=60s")
     assert kubectl.lines("get", "jobs", "--no-headers")[0][:3] == ["late", "Failed", "0/1"]
     eventually(
         lambda: "Job was active longer than specified deadline" in events(kubectl, "job/late")
@@ -385,7 +397,7 @@ def placed_pod(name: str, **spec: Any) -> dict[str, Any]:
 
 
 def node_of(kubectl: Kubectl, name: str) -> str:
-    kubectl("wait", "--for=condition=Ready", f"pod/{name}", "--timeout=30s")
+    kubectl("wait", "--for=condition=Ready", f"pod/{name}", "--timeout=60s")
     return kubectl.path(f"pod/{name}", "{.spec.nodeName}")
 
 

@@ -7,6 +7,7 @@ import re
 import pytest
 
 from tests.integration.kubectl.conftest import Kubectl
+from tests.patience import wait_until
 
 STATEFUL_SET = """
 apiVersion: apps/v1
@@ -62,29 +63,19 @@ template:
 """
 
 
-def _observed(kubectl: Kubectl, target: str) -> None:
-    """Wait until the controller has seen the present template."""
-    generation = kubectl.path(target, "{.metadata.generation}")
-    if kubectl.version >= (1, 23):
-        observed = f"--for=jsonpath={{.status.observedGeneration}}={generation}"
-        kubectl("wait", target, observed, "--timeout=10s")
-    else:
-        kubectl("rollout", "status", target, "--watch=false")
-
-
 @pytest.mark.parametrize(("manifest", "target"), [(STATEFUL_SET, "sts/db"), (DAEMON_SET, "ds/log")])
 def test_rollout_history_undo_and_restart(kubectl: Kubectl, manifest: str, target: str) -> None:
     kubectl.apply(manifest)
-    _observed(kubectl, target)
+    kubectl.observed(target)
     name = target.partition("/")[2]
     kubectl("set", "image", target, f"{name}={name}:2")
-    _observed(kubectl, target)
+    kubectl.observed(target)
     history = kubectl.lines("rollout", "history", target)
     assert [row[0] for row in history[2:] if row] == ["1", "2"]
     assert f"{name}:1" in kubectl("rollout", "history", target, "--revision=1")
     kubectl("rollout", "undo", target, "--to-revision=1")
     assert kubectl.path(target, "{.spec.template.spec.containers[0].image}") == f"{name}:1"
-    _observed(kubectl, target)
+    kubectl.observed(target)
     history = kubectl.lines("rollout", "history", target)
     assert [row[0] for row in history[2:] if row] == ["2", "3"]
     kubectl("rollout", "restart", target)
@@ -101,20 +92,21 @@ def _kind(target: str) -> str:
 
 def test_a_stateful_set(kubectl: Kubectl) -> None:
     kubectl.apply(STATEFUL_SET)
-    _observed(kubectl, "sts/db")
+    kubectl.observed("sts/db")
     assert kubectl.lines("get", "sts")[0] == ["NAME", "READY", "AGE"]
     assert kubectl.lines("get", "sts", "db", "--no-headers")[0][:2] == ["db", "0/2"]
-    kubectl("wait", "pod/db-0", "--for=condition=PodScheduled=false", "--timeout=10s")
+    chosen = '{.status.conditions[?(@.type=="PodScheduled")].status}'
+    wait_until(lambda: kubectl.run("get", "pod/db-0", "-o", f"jsonpath={chosen}").stdout == "False")
     assert kubectl.lines("get", "pods", "--no-headers")[0][0] == "db-0"
     assert kubectl.lines("get", "pvc", "--no-headers")[0][:2] == ["data-db-0", "Pending"]
     described = kubectl("describe", "sts", "db")
     assert re.search(r"Pods Status: +0 Running / 1 Waiting", described)
     assert "Volume Claims:" in described
-    said = kubectl.run("rollout", "status", "sts/db", "--timeout=1s")
-    assert "Waiting for 2 pods to be ready..." in said.stdout
+    said = kubectl("rollout", "status", "sts/db", "--watch=false")
+    assert "Waiting for 2 pods to be ready..." in said
     kubectl("scale", "sts/db", "--replicas=0")
-    kubectl.run("wait", "pod/db-0", "--for=delete", "--timeout=10s")  # an old one fails at once
-    said = kubectl.run("rollout", "status", "sts/db", "--timeout=10s")
+    kubectl.run("wait", "pod/db-0", "--for=delete", "--timeout=60s")  # an old one fails at once
+    said = kubectl.run("rollout", "status", "sts/db", "--timeout=60s")
     assert "partitioned roll out complete: 0 new pods have been updated" in said.stdout
     refused = kubectl("patch", "sts", "db", "-p", '{"spec": {"serviceName": "other"}}', fails=True)
     assert "updates to statefulset spec for fields other than 'replicas', 'ordinals'" in refused
@@ -122,23 +114,22 @@ def test_a_stateful_set(kubectl: Kubectl) -> None:
 
 def test_a_daemon_set(kubectl: Kubectl) -> None:
     kubectl.apply(DAEMON_SET)
-    _observed(kubectl, "ds/log")
+    kubectl.observed("ds/log")
     assert kubectl.lines("get", "ds", "log", "--no-headers")[0][:7] == [
         "log", "0", "0", "0", "0", "0", "nobody=has-it",
     ]  # fmt: skip
     described = kubectl("describe", "ds", "log")
     assert "Desired Number of Nodes Scheduled: 0" in described
-    said = kubectl("rollout", "status", "ds/log", "--timeout=10s")
+    said = kubectl("rollout", "status", "ds/log", "--timeout=60s")
     assert 'daemon set "log" successfully rolled out' in said
 
 
 def test_a_replication_controller(kubectl: Kubectl) -> None:
     kubectl.apply(REPLICATION_CONTROLLER)
-    _observed_replicas(kubectl, 2)
-    assert kubectl.lines("get", "rc", "old", "--no-headers")[0][:4] == ["old", "2", "2", "0"]
+    _has_replicas(kubectl, "2")
     assert re.search(r"Selector: +app=old", kubectl("describe", "rc", "old"))
     kubectl("scale", "rc/old", "--replicas=1")
-    _observed_replicas(kubectl, 1)
+    _has_replicas(kubectl, "1")
     kubectl("expose", "rc", "old", "--port=80")
     assert kubectl.path("svc/old", "{.spec.selector.app}") == "old"
     kubectl(
@@ -150,10 +141,9 @@ def test_a_replication_controller(kubectl: Kubectl) -> None:
     assert len(kubectl.lines("get", "pods", "--no-headers")) == 1
 
 
-def _observed_replicas(kubectl: Kubectl, number: int) -> None:
-    if kubectl.version >= (1, 23):
-        seen = f"--for=jsonpath={{.status.replicas}}={number}"
-        kubectl("wait", "rc/old", seen, "--timeout=10s")
+def _has_replicas(kubectl: Kubectl, number: str) -> None:
+    row = ["old", number, number, "0"]
+    wait_until(lambda: kubectl.lines("get", "rc", "old", "--no-headers")[0][:4] == row)
 
 
 def test_a_pod_template(kubectl: Kubectl) -> None:

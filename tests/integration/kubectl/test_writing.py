@@ -202,7 +202,8 @@ def test_set(web: Kubectl) -> None:
     assert web.json("svc/web")["spec"]["selector"] == {"app": "other"}
 
 
-def test_delete_in_every_way(web: Kubectl) -> None:
+def test_delete_in_every_way(web_with_pods: Kubectl) -> None:
+    web = web_with_pods
     assert 'configmap "settings" deleted' in web("delete", "cm", "settings")
     assert "not found" in web("delete", "cm", "settings", fails=True)
     web("delete", "cm", "settings", "--ignore-not-found")
