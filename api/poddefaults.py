@@ -6,6 +6,7 @@ no server has seen.
 
 from collections.abc import Iterable
 
+from api import pods, resources
 from api.core import (
     Container,
     EphemeralContainer,
@@ -51,11 +52,17 @@ def default_pod_only(spec: PodSpec) -> None:
     if spec.enable_service_links is None:
         spec.enable_service_links = True
     for container in (*spec.init_containers, *spec.containers):
-        resources = container.resources
-        if resources.limits:
-            resources.requests = {**resources.limits, **resources.requests}
+        own = container.resources
+        if own.limits:
+            own.requests = {**own.limits, **own.requests}
         for port in container.ports if spec.host_network else ():
             port.host_port = port.host_port or port.container_port
+    if spec.resources is not None and spec.resources.limits:
+        whole = spec.resources
+        together = resources.quantities(pods.container_requests(spec))
+        asked = {name: text for name, text in together.items() if pods.is_of_whole_pods(name)}
+        # What the containers request counts, and only where they request nothing the limit.
+        whole.requests = {**whole.limits, **asked, **whole.requests}
 
 
 def default_pull_policy(image: str) -> str:

@@ -29,6 +29,7 @@ __all__ = [
     "all_containers",
     "claims",
     "condition",
+    "container_requests",
     "ephemeral_claim",
     "ephemeral_containers",
     "find_port",
@@ -37,6 +38,7 @@ __all__ = [
     "host_ports",
     "is_active",
     "is_available",
+    "is_of_whole_pods",
     "is_ready",
     "is_restartable_init",
     "is_scheduled",
@@ -112,6 +114,11 @@ def spec_requests(spec: PodSpec) -> Amounts:
     return _requests(spec, lambda container: amounts(container.resources.requests))
 
 
+def container_requests(spec: PodSpec) -> Amounts:
+    """What the containers request together, whatever the pod as a whole does."""
+    return _together(spec, lambda container: amounts(container.resources.requests))
+
+
 def held_requests(pod: Pod) -> Amounts:
     """What a pod takes of its node: what it asks for, or what it was given as long as that is more.
 
@@ -182,9 +189,14 @@ def _together(spec: PodSpec, of: Callable[[Container], Amounts]) -> Amounts:
 
 
 def _override(total: Amounts, of_the_pod: Mapping[str, str]) -> None:
-    for name, number in amounts(of_the_pod).items():
-        if name in (CPU, MEMORY) or name.startswith("hugepages-"):
-            total[name] = number
+    total.update(
+        (name, number) for name, number in amounts(of_the_pod).items() if is_of_whole_pods(name)
+    )
+
+
+def is_of_whole_pods(name: str) -> bool:
+    """Whether a pod as a whole can have amounts of the resource (KEP-2837)."""
+    return name in (CPU, MEMORY) or name.startswith("hugepages-")
 
 
 def qos_class(pod: Pod) -> QosClass:

@@ -32,6 +32,7 @@ from control.resources.podspec.probes import (
     init_container_errors,
     stop_signal_errors,
 )
+from control.resources.podspec.resources import pod_resource_errors
 from control.resources.podspec.restarts import restart_errors
 from control.resources.podspec.security import pod_security_errors
 from control.resources.podspec.volumes import volume_errors
@@ -48,6 +49,7 @@ def pod_spec_errors(
     """Every error of a pod spec; a template may still leave out what only a pod must say."""
     yield from volume_errors(spec.volumes, path.child("volumes"))
     yield from _container_list_errors(spec, path, in_template=in_template)
+    yield from pod_resource_errors(spec, path)
     yield from check_enum(
         path.child("restartPolicy"), spec.restart_policy, RestartPolicy, needed=True
     )

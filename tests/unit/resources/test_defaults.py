@@ -52,6 +52,33 @@ POD: list[tuple[Change, str, Any]] = [
         {"cpu": "100m"},
     ),
     ({f"{C0}.resources.requests": {"cpu": "0.5"}}, f"{C0}.resources.requests[cpu]", "500m"),
+    # Of a pod as a whole: what its containers request, else its limit, and nothing without limits.
+    (
+        {"spec.resources": {"limits": {"cpu": "2", "memory": "1Gi"}}},
+        "spec.resources.requests",
+        {"cpu": "2", "memory": "1Gi"},
+    ),
+    (
+        {"spec.resources": {"limits": {"cpu": "2", "memory": "1Gi"}}},
+        "status.qosClass",
+        "Guaranteed",
+    ),
+    (
+        {
+            "spec.resources": {"limits": {"cpu": "2", "memory": "1Gi"}},
+            f"{C0}.resources.requests": {"cpu": "500m", "example.com/gpu": "1"},
+        },
+        "spec.resources.requests",
+        {"cpu": "500m", "memory": "1Gi"},
+    ),
+    (
+        {
+            "spec.resources": {"requests": {"memory": "1Gi"}},
+            f"{C0}.resources.requests": {"cpu": "500m"},
+        },
+        "spec.resources.requests",
+        {"memory": "1Gi"},
+    ),
     (
         {f"{C0}.livenessProbe": {"exec": {"command": ["a"]}}},
         f"{C0}.livenessProbe.timeoutSeconds",

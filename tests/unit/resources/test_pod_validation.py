@@ -40,6 +40,10 @@ GOOD: list[tuple[str, Change]] = [
     ("image by digest", {f"{C0}.image": "app@sha256:" + "a" * 64}),
     ("extended resource", {f"{C0}.resources.limits": {"example.com/gpu": "1"}}),
     (
+        "a pod as a whole",
+        {"spec.resources": {"requests": {"cpu": "4"}, "limits": {"memory": "8Gi"}}},
+    ),
+    (
         "huge pages",
         {f"{C0}.resources.limits": {"hugepages-2Mi": "2Mi", "cpu": "1", "memory": "1Gi"}},
     ),
@@ -269,6 +273,37 @@ BROKEN: list[tuple[Change, str, str]] = [
         {f"{C0}.resources": {"limits": {"hugepages-2Mi": "2Mi"}}},
         f"{C0}.resources",
         "HugePages require cpu or memory",
+    ),
+    (
+        {f"{C0}.resources.limits": {"hugepages-2Mi": "3Mi", "cpu": "1", "memory": "1Gi"}},
+        f"{C0}.resources.limits[hugepages-2Mi]",
+        'Invalid value: "3Mi": 3Mi is not positive integer multiple of hugepages-2Mi',
+    ),
+    # resources of the pod as a whole
+    (
+        {"spec.resources": {"limits": {"example.com/gpu": "1"}}},
+        "spec.resources.limits[example.com/gpu]",
+        'Unsupported value: "example.com/gpu": supported values: "cpu", "hugepages-", "memory"',
+    ),
+    (
+        {"spec.resources": {"requests": {"cpu": "2"}, "limits": {"cpu": "1"}}},
+        "spec.resources.requests",
+        'Invalid value: "2": must be less than or equal to cpu limit of 1',
+    ),
+    (
+        {"spec.resources": {"requests": {"cpu": "1m"}}},
+        "spec.resources.requests[cpu]",
+        'Invalid value: "1m": must be greater than or equal to aggregate container requests of ',
+    ),
+    (
+        {"spec.resources": {"limits": {"cpu": "150m"}}, f"{C0}.resources.limits[cpu]": "160m"},
+        "spec.resources.containers[0][cpu].limits",
+        'Invalid value: "160m": must be less than or equal to pod limits of 150m',
+    ),
+    (
+        {"spec.resources": {"claims": [{"name": "c"}]}},
+        "spec.resources.claims",
+        "claims cannot be set for Resources at pod-level",
     ),
     # mounts
     ({f"{C0}.volumeMounts[0].name": ""}, f"{C0}.volumeMounts[0].name", "Required value"),
