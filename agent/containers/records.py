@@ -340,3 +340,8 @@ class EngineInfo:
     @property
     def seccomp(self) -> bool:
         return any(option.startswith("name=seccomp") for option in self.security_options)
+
+    @property
+    def confines(self) -> bool:
+        """Whether containers that ask for no seccomp profile get the engine's own."""
+        return self.seccomp and "name=seccomp,profile=unconfined" not in self.security_options

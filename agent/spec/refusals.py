@@ -64,6 +64,14 @@ def _selinux_missing(context: SecurityContext | PodSecurityContext, terms: Terms
     return context.se_linux_options is not None and not terms.engine.selinux
 
 
+def _seccomp_missing(context: SecurityContext | PodSecurityContext, terms: Terms) -> bool:
+    profile = context.seccomp_profile
+    if profile is None or profile.type == "Unconfined":
+        return False
+    engine = terms.engine
+    return not (engine.confines if profile.type == "RuntimeDefault" else engine.seccomp)
+
+
 def _no_apparmor(pod: Pod, terms: Terms) -> str:
     return "Cannot enforce AppArmor: AppArmor is not enabled on the host"
 
@@ -80,6 +88,7 @@ _CONTAINER = "spec.containers[*].securityContext"
 _POD = "spec.securityContext"
 _APPARMOR = "an engine with AppArmor"
 _SELINUX = "an engine with SELinux"
+_SECCOMP = "an engine with seccomp, for RuntimeDefault with a profile of its own"
 
 REFUSALS: tuple[Rule, ...] = (
     Rule(
@@ -108,6 +117,12 @@ REFUSALS: tuple[Rule, ...] = (
         context=_selinux_missing,
     ),
     Rule(
+        field=f"{_CONTAINER}.seccompProfile",
+        why="the container engine of this node would not confine it",
+        needs=_SECCOMP,
+        context=lambda c, t: not c.privileged and _seccomp_missing(c, t),
+    ),
+    Rule(
         field=f"{_CONTAINER}.windowsOptions",
         why="this is a Linux node",
         context=lambda c, t: c.windows_options is not None,
@@ -125,6 +140,12 @@ REFUSALS: tuple[Rule, ...] = (
         why="the container engine of this node has no SELinux",
         needs=_SELINUX,
         pod=lambda p, t: _selinux_missing(_pod_context(p), t),
+    ),
+    Rule(
+        field=f"{_POD}.seccompProfile",
+        why="the container engine of this node would not confine it",
+        needs=_SECCOMP,
+        pod=lambda p, t: _seccomp_missing(_pod_context(p), t),
     ),
     Rule(
         field=f"{_POD}.windowsOptions",

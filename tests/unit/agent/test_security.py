@@ -350,6 +350,32 @@ def test_refusals(
     assert not refused.rejected
 
 
+@pytest.mark.parametrize(
+    ("option", "profile", "refused"),
+    [
+        ("name=seccomp,profile=default", "RuntimeDefault", False),
+        ("name=seccomp,profile=builtin", "RuntimeDefault", False),
+        ("name=seccomp,profile=/etc/mine.json", "RuntimeDefault", False),
+        ("name=seccomp,profile=unconfined", "RuntimeDefault", True),
+        ("name=apparmor", "RuntimeDefault", True),
+        ("name=seccomp,profile=unconfined", "Localhost", False),
+        ("name=apparmor", "Localhost", True),
+        ("name=apparmor", "Unconfined", False),
+    ],
+)
+def test_profiles_that_the_engine_would_leave_out(option: str, profile: str, refused: bool) -> None:
+    engine = replace(FAKE_ENGINE, security_options=(option,))
+    wanted = SeccompProfile(type=profile)
+    own = container(security_context=SecurityContext(seccomp_profile=wanted))
+    free = container(security_context=SecurityContext(seccomp_profile=wanted, privileged=True))
+    shared = PodSecurityContext(seccomp_profile=wanted)
+    found = [refusal(make_pod(own), engine), refusal(make_pod(security_context=shared), engine)]
+    assert [one is not None for one in found] == [refused, refused]
+    if found[0] is not None:
+        assert found[0].field == "spec.containers[0].securityContext.seccompProfile"
+    assert refusal(make_pod(free), engine) is None, "what is privileged is confined by nothing"
+
+
 NET = [Sysctl(name="net.ipv4.tcp_syncookies", value="1")]
 REJECTED = [
     # container's context, pod's context, other fields of the spec, reason, words
