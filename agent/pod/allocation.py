@@ -49,7 +49,7 @@ def at_first(pod: Pod) -> dict[str, ResourceRequirements]:
     found = {}
     for container in all_containers(pod.spec):
         status = statuses.get(container.name)
-        if status is not None and status.resources is not None and status.state.running is not None:
+        if status is not None and status.resources is not None:
             found[container.name] = msgspec.structs.replace(
                 container.resources,
                 requests=dict(status.allocated_resources),

@@ -93,8 +93,7 @@ def container_status(
     admitted = observed.allocated.get(container.name)
     if admitted is not None and sort is not Sort.EPHEMERAL:
         status.allocated_resources = dict(admitted.requests)
-        if running and newest is not None:
-            status.resources = _in_force(pod, container, admitted, newest, known)
+        status.resources = _in_force(pod, container, admitted, newest, known)
     return status
 
 
@@ -140,12 +139,14 @@ def _in_force(
     pod: Pod,
     container: Container,
     admitted: ResourceRequirements,
-    seen: Seen,
+    seen: Seen | None,
     known: ContainerStatus | None,
 ) -> ResourceRequirements | None:
-    """What a container that runs really has: what it was admitted with, or still what it had."""
+    """What a container that runs really has: what it was admitted with, or still what it had. What it will
+    have, when it does not run: an agent that is started anew must know that, too."""
     adjusted = msgspec.structs.replace(container, resources=admitted)
-    if not changes(pod, adjusted, seen.record.in_force):
+    runs = seen is not None and seen.alive
+    if not (runs and seen is not None and changes(pod, adjusted, seen.record.in_force)):
         return ResourceRequirements(requests=dict(admitted.requests), limits=dict(admitted.limits))
     return known.resources if known is not None else None
 

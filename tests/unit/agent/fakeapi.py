@@ -196,6 +196,8 @@ class FakeRecorder:
     def __init__(self) -> None:
         self.told: list[tuple[str, str, str]] = []
         """(type, reason, message)."""
+        self.parts: set[str] = set()
+        """Parts of objects that events were about, such as `spec.containers{web}`."""
 
     def event(
         self,
@@ -208,6 +210,7 @@ class FakeRecorder:
         update: bool = False,
     ) -> None:
         self.told.append((type_, reason, message))
+        self.parts.add(field_path)
 
     def reasons(self) -> list[str]:
         return [reason for _, reason, _ in self.told]

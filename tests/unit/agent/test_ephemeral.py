@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from agent.containers.script import FAKE_ENGINE
+from pathlib import Path
+
+from agent.containers.script import FAKE_ENGINE, Script
 from agent.pod.actions import CreateContainer, EnsureImage, StartContainer, StopContainer
 from agent.pod.containerstatus import Sort, container_status
 from agent.pod.observed import PodObserved
@@ -19,6 +21,7 @@ from api.core import (
 )
 from api.pods import ephemeral_containers
 from tests.unit.agent.builders import container, failure, make_pod, observe, seen, with_images
+from tests.unit.agent.node import Node
 
 WEB = container()
 SHELL = container("sh", image="tools")
@@ -105,3 +108,49 @@ def test_what_is_not_honoured_refuses_it_and_not_the_pod() -> None:
     refused = refusal_of_added(pod, added, "spec.ephemeralContainers[0]", FAKE_ENGINE)
     assert refused is not None
     assert refused.field == "spec.ephemeralContainers[0].securityContext.procMount"
+
+
+async def test_the_processes_of_its_target(tmp_path: Path) -> None:
+    """It is made when its target runs, sees that one's processes, and runs once."""
+    scripts = {"web": Script(), "sh": Script(run_for=30, exit_code=2), "init": Script(run_for=3)}
+    node = Node(tmp_path, registry={"tools:latest": None}, scripts=scripts)
+    await node.boot()
+    pod = debugged(inits=[container("init")])
+    node.api.put(pod)
+
+    def shell() -> ContainerStatus:
+        (status,) = node.api.pod().status.ephemeral_container_statuses
+        return status
+
+    await node.run(2)
+    assert shell().state.waiting is not None
+    assert shell().state.waiting.reason == "CreateContainerConfigError"
+    assert '"web", whose processes sh is to see, does not run' in shell().state.waiting.message
+    await node.run(10)
+    assert shell().state.running is not None
+    web, added = node.runtime.by_name("web"), node.runtime.by_name("sh")
+    assert node.runtime.specs[added.id].pid_mode == f"container:{web.id}"
+    assert node.api.pod().status.phase == "Running"
+    assert "spec.ephemeralContainers{sh}" in node.recorder.parts
+
+    await node.run(40)
+    for _ in range(2):
+        ended = shell().state.terminated
+        assert ended is not None and (ended.exit_code, shell().restart_count) == (2, 0)
+        ready = next(c for c in node.api.pod().status.conditions if c.type == "Ready")
+        assert ready.status == "True", "nobody depends on it"
+        await node.kill()
+        await node.boot()
+        await node.run(20)
+    assert [did for did, name in node.runtime.calls if "_sh_" in name].count("start") == 1
+    await node.kill()
+
+
+async def test_with_one_process_namespace_it_sees_all(tmp_path: Path) -> None:
+    node = Node(tmp_path, registry={"tools:latest": None})
+    await node.boot()
+    node.api.put(debugged(share_process_namespace=True))
+    await node.run(2)
+    box, added = node.runtime.by_name("POD"), node.runtime.by_name("sh")
+    assert node.runtime.specs[added.id].pid_mode == f"container:{box.id}"
+    await node.kill()

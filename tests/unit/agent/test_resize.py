@@ -199,6 +199,23 @@ async def test_an_agent_that_starts_anew_goes_on_where_the_last_one_was(node: No
     assert said(node, "web", "PodResizePending").startswith("Deferred")
 
 
+async def test_what_was_admitted_is_known_also_of_what_does_not_run(node: Node) -> None:
+    """Else a deferred resize would slip in with a restart of the agent."""
+    node.runtime.scripts["web"] = [Script(), Script(run_for=1.0, exit_code=1)]
+    await running(node, "web", "500m")
+    await running(node, "other", "1200m")
+    await resize(node, "web", "1")
+    node.runtime.end(node.runtime.by_name("k8s_web_web_ns_web_0").id, exit_code=1)
+    await node.run(90)
+    (status,) = node.api.pod("web").status.container_statuses
+    assert status.state.waiting is not None and status.state.waiting.reason == "CrashLoopBackOff"
+    await node.kill()
+    await node.boot()
+    await node.run(5)
+    assert told(node, "web")[:2] == ("500m", "500m")
+    assert said(node, "web", "PodResizePending").startswith("Deferred")
+
+
 @pytest.mark.parametrize(
     ("cpu", "used", "answer"),
     [
