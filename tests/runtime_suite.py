@@ -208,6 +208,16 @@ class RuntimeSuite:
         assert (died.id, died.exit_code, died.name) == (id, 5, name)
         assert died.labels["pod"] == "one"
 
+    async def test_events_tell_that_an_image_came(self, world: World) -> None:
+        listener = Listener(world.runtime)
+        listening = asyncio.create_task(listener.until(EventKind.IMAGE_CAME))
+        while not listener.seen:
+            await asyncio.sleep(0)
+        await world.runtime.import_image(b"\0" * 1024, "podwright/came:1")
+        await listening
+        assert [event.kind.value for event in listener.seen] == ["engine-back", "image"]
+        await world.runtime.remove_image("podwright/came:1")
+
     async def test_exec(self, world: World) -> None:
         id = await run(world, Script())
         result = await world.runtime.exec(id, ["true"], timeout=DEADLINE)

@@ -278,18 +278,25 @@ def listed_image(listed: Json) -> ImageRecord:
     )
 
 
+CONTAINER_EVENTS = ("create", "start", "die", "oom", "destroy")
+IMAGE_EVENTS = ("pull", "load", "import", "tag")
+
+
 def runtime_event(message: Json) -> RuntimeEvent | None:
     """One message of `GET /events`; None for what we have no use for."""
-    try:
-        kind = EventKind(message.get("Action", ""))
-    except ValueError:
+    action, when = message.get("Action", ""), message.get("timeNano", 0) / 1e9
+    if message.get("Type") == "image":
+        if action not in IMAGE_EVENTS:
+            return None
+        return RuntimeEvent(kind=EventKind.IMAGE_CAME, time=datetime.fromtimestamp(when, UTC))
+    if action not in CONTAINER_EVENTS:
         return None
-    actor = message.get("Actor", {})
+    kind, actor = EventKind(action), message.get("Actor", {})
     facts: Mapping[str, str] = actor.get("Attributes") or {}
     code = facts.get("exitCode", "")
     return RuntimeEvent(
         kind=kind,
-        time=datetime.fromtimestamp(message.get("timeNano", 0) / 1e9, UTC),
+        time=datetime.fromtimestamp(when, UTC),
         id=ContainerId(actor.get("ID", "")),
         name=facts.get("name", ""),
         labels={name: value for name, value in facts.items() if name not in _EVENT_FACTS},

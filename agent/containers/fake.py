@@ -79,6 +79,8 @@ class FakeRuntime(FakeImages):
         info: EngineInfo | None = None,
         pods: Callable[[], Iterable[Pod]] = tuple,
     ) -> None:
+        self._listeners: list[Listener] = []
+        self._waiters: list[asyncio.Future[None]] = []
         super().__init__(clock, images=images, registry=registry or {}, pods=pods)
         self.scripts: dict[str, Script | Sequence[Script]] = dict(scripts or {})
         self.specs: dict[ContainerId, ContainerCreate] = {}
@@ -87,8 +89,6 @@ class FakeRuntime(FakeImages):
         self._info = info or FAKE_ENGINE
         self._containers: dict[ContainerId, FakeContainer] = {}
         self._used: dict[str, int] = {}
-        self._listeners: list[Listener] = []
-        self._waiters: list[asyncio.Future[None]] = []
 
     # What tests do to it.
 
@@ -450,6 +450,10 @@ class FakeRuntime(FakeImages):
     def _tell(self, event: RuntimeEvent) -> None:
         for listener in self._listeners:
             listener.events.append(event)
+
+    def _image_came(self) -> None:
+        self._tell(RuntimeEvent(kind=EventKind.IMAGE_CAME, time=self.clock.now()))
+        self._wake()
 
     def _wake(self) -> None:
         for waiter in self._waiters:

@@ -55,6 +55,7 @@ class FakeImages(ABC):
         )
         record = replace(record, **facts)  # type: ignore[arg-type]
         self._images[tagged(reference)] = record
+        self._image_came()
         return record
 
     async def list_images(self) -> list[ImageRecord]:
@@ -86,6 +87,7 @@ class FakeImages(ABC):
             progress(PullProgress(layer="", status="Pull complete"))
         record = answer or self.add_image(reference)
         self._images[tagged(reference)] = record
+        self._image_came()
         return record
 
     async def import_image(
@@ -124,6 +126,10 @@ class FakeImages(ABC):
     @abstractmethod
     def _reach(self) -> None:
         """Called first by all that the engine is asked. Raises EngineUnavailable."""
+
+    @abstractmethod
+    def _image_came(self) -> None:
+        """Tell all that listen."""
 
     @abstractmethod
     def _images_in_use(self) -> set[ImageId]:

@@ -269,13 +269,15 @@ class PullProgress:
 
 
 class EventKind(enum.Enum):
-    """What happened, to a container or to our view of the engine."""
+    """What happened, to a container, to an image or to our view of the engine."""
 
     CREATED = "create"
     STARTED = "start"
     DIED = "die"
     OOM = "oom"
     REMOVED = "destroy"
+    IMAGE_CAME = "image"
+    """One was pulled, loaded, imported or tagged, by us or by others."""
     ENGINE_LOST = "engine-lost"
     """The event stream broke; what happens now will not be told."""
     ENGINE_BACK = "engine-back"

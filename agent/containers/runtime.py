@@ -79,8 +79,8 @@ EXIT_POLL_LIMIT = 1.0
 KILL_MARGIN = 60.0
 """Seconds that the engine may need after the grace period to KILL and clean up."""
 EVENT_FILTERS = {
-    "type": ["container"],
-    "event": [kind.value for kind in EventKind if not kind.value.startswith("engine-")],
+    "type": ["container", "image"],
+    "event": [*engine_json.CONTAINER_EVENTS, *engine_json.IMAGE_EVENTS],
 }
 
 

@@ -6,6 +6,7 @@ waits: ErrImagePull, CreateContainerConfigError, CreateContainerError, RunContai
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -31,7 +32,13 @@ from agent.containers.records import (
 from agent.effects import loglinks, sandbox
 from agent.effects.context import PodContext, StepFailed
 from agent.pod import names
-from agent.pod.actions import CreateContainer, EnsureImage, RunPostStart, StartContainer
+from agent.pod.actions import (
+    CreateContainer,
+    EnsureImage,
+    PrepareVolumes,
+    RunPostStart,
+    StartContainer,
+)
 from agent.pod.alarm import Alarm
 from agent.pod.containerstatus import RUNTIME
 from agent.pod.observed import Hook, KilledFor
@@ -59,10 +66,11 @@ from agent.volumes import readonly
 from agent.volumes.base import VolumeError
 from agent.volumes.subpath import SUBPATHS_DIRECTORY, bind_subpath, read_inside
 from api.core import Container, ImageVolumeSource, LifecycleHandler, Secret
-from api.imagereferences import InvalidReference
-from api.pods import all_containers, qos_class
+from api.imagereferences import InvalidReference, with_tag
+from api.pods import all_containers, ephemeral_containers, qos_class
 from base.errors import PodwrightError, TemporaryError
 
+_WAITING = frozenset(reason.value for reason in Reason)
 SECOND_LOOK = 1.0
 """Seconds until a failed pull is looked at again: only to say that it backs off from now on."""
 
@@ -99,13 +107,30 @@ async def ensure_image(ctx: PodContext, action: EnsureImage) -> None:
     ctx.memory.images[container.name] = (action.restarts, image)
 
 
+def missing_images(ctx: PodContext) -> Iterator[tuple[str, str]]:
+    """By the key of the action that waits for it, each image that would do if it were there."""
+    failures = ctx.memory.failures
+    wanted = [
+        (EnsureImage(container=one.name, restarts=0).key, one.image, _policy(one))
+        for one in (*all_containers(ctx.pod.spec), *ephemeral_containers(ctx.pod.spec))
+    ]
+    for volume in ctx.pod.spec.volumes:
+        if (source := volume.image) is not None:
+            wanted.append((PrepareVolumes.key, source.reference, _volume_policy(source)))
+    for key, image, policy in wanted:
+        failed = failures.get(key)
+        if failed is None or failed.reason not in _WAITING or policy is PullPolicy.ALWAYS:
+            continue
+        with suppress(InvalidReference):
+            yield key, with_tag(image)
+
+
 async def volume_image(ctx: PodContext, name: str, source: ImageVolumeSource) -> ImageRecord:
     """Have the image of a volume on the node."""
-    policy = PullPolicy(source.pull_policy) if source.pull_policy else _usual(source.reference)
     try:
         image = await ctx.agent.images.ensure(
             source.reference,
-            policy,
+            _volume_policy(source),
             owner=ctx.uid,
             tell=lambda event: ctx.tell(event.type, event.reason, event.message),
             auths=await _credentials(ctx, source.reference),
@@ -429,6 +454,10 @@ def _policy(container: Container) -> PullPolicy:
     if container.image_pull_policy:
         return PullPolicy(container.image_pull_policy)
     return _usual(container.image)
+
+
+def _volume_policy(source: ImageVolumeSource) -> PullPolicy:
+    return PullPolicy(source.pull_policy) if source.pull_policy else _usual(source.reference)
 
 
 def _usual(reference: str) -> PullPolicy:

@@ -37,6 +37,7 @@ from agent.node import eviction
 from agent.pod import names
 from agent.pod.alarm import Alarm
 from agent.pod.backoff import retry_delay
+from agent.pod.imagenews import ImageNews
 from agent.pod.mirrors import mirrors, name_of
 from agent.pod.observed import Refusal
 from agent.pod.worker import PodWorker
@@ -83,6 +84,7 @@ class PodManager:
         self._missed: dict[str, set[ContainerId]] = defaultdict(set)
         """By the uid of pods that have no worker yet, containers to which something has happened."""
         self._weight = ClassWeight(agent.cgroups, agent.guard)
+        self._image_news = ImageNews(agent, self.workers)
         self._static: dict[str, Pod] = {}
         self._mirrors: dict[str, Pod] = {}
         """By the uid of the static pod, its mirror in the API."""
@@ -208,6 +210,7 @@ class PodManager:
 
     async def watch_engine(self) -> None:
         """Pass on engine events, until cancelled."""
+        self.agent.guard.start(self._image_news.run(), name="image news")
         async for event in self.agent.runtime.events():
             if event.kind is EventKind.ENGINE_LOST:
                 self.on_engine(False)
@@ -219,6 +222,8 @@ class PodManager:
                     # Not here: while a list takes its time, events would wait.
                     self._relist_due.ring()
                 self._listening.set()  # the first time `start` makes the list
+            elif event.kind is EventKind.IMAGE_CAME:
+                self._image_news.heard()
             else:
                 self._note(event)
 

@@ -348,6 +348,41 @@ async def test_never_pull(node: Node) -> None:
     assert web(node).state.waiting.reason == "ErrImageNeverPull"
 
 
+@pytest.mark.parametrize("policy", ["Never", "IfNotPresent"])
+async def test_an_image_that_somebody_loads_is_used_at_once(node: Node, policy: str) -> None:
+    """Whatever the back-off says: it grows to minutes."""
+    node.api.put(make_pod(container(image="nope:1", image_pull_policy=policy)))
+    await node.run(400)
+    assert "web" not in node.names()
+    node.recorder.told.clear()
+    node.runtime.add_image("other:1")
+    await node.run(0.5)
+    assert node.recorder.told == [], "that is not the one"
+    node.runtime.add_image("nope:1")
+    await node.run(0.5)
+    assert node.names() == ["POD", "web"]
+    assert 'Container image "nope:1" already present on machine' in node.recorder.messages("Pulled")
+
+
+async def test_who_always_asks_the_registry_waits_for_it(node: Node) -> None:
+    node.api.put(make_pod(container(image="nope:1", image_pull_policy="Always")))
+    await node.run(400)
+    node.recorder.told.clear()
+    node.runtime.add_image("nope:1")
+    await node.run(0.5)
+    assert node.recorder.told == [] and "web" not in node.names()
+
+
+async def test_a_volume_of_an_image_that_somebody_loads(node: Node) -> None:
+    files = Volume(name="files", image=ImageVolumeSource(reference="data:1"))
+    node.api.put(make_pod(volumes=[files]))
+    await node.run(400)
+    assert "web" not in node.names()
+    node.runtime.add_image("data:1", layers=("/layers/only",))
+    await node.run(1)
+    assert "web" in node.names()
+
+
 async def test_a_bad_image_name(node: Node) -> None:
     node.api.put(make_pod(container(image="Not An Image")))
     await node.run()
