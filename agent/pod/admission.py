@@ -1,20 +1,17 @@
-"""Whether the node takes a pod that it is given (step 4 of the pod's walk). Pure.
+"""Whether a pod fits on the node that it is given (step 4 of the pod's walk). Pure.
 
 The scheduler has looked before, but a pod that names its node itself, one from a file, or one of another
 scheduler has been looked at by nobody. What does not fit fails at once, as Kubernetes has it ("Pod
 Lifecycle", pods rejected by the kubelet), so that whoever owns the pod makes another one. The rules are
 those that a kubelet shares with the scheduler: resources, nodeSelector and required node affinity, host
 ports, and taints with the effect NoExecute; its reasons and words.
-
-A critical pod and one from a file of the node is not refused for want of resources: the node cannot do
-without it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
-from agent.node.eviction import CRITICAL_PRIORITY
 from agent.pod.observed import Refusal
 from api import resources
 from api.core import Node, Pod
@@ -25,31 +22,62 @@ from api.resources import Amounts, add
 _HUGE_PAGES = "hugepages-"
 
 
-def refusal(
+@dataclass(frozen=True, kw_only=True)
+class Short:
+    """A resource of which the node has too little left."""
+
+    resource: str
+    requested: int
+    used: int
+    capacity: int
+
+    @property
+    def missing(self) -> int:
+        """How much others would have to give back."""
+        return self.requested + self.used - self.capacity
+
+    @property
+    def refusal(self) -> Refusal:
+        message = f"Node didn't have enough resource: {self.resource}, "
+        message += f"requested: {self.requested}, used: {self.used}, capacity: {self.capacity}"
+        return Refusal(reason=f"OutOf{self.resource}", field="", message=message, rejected=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fit:
+    """What keeps a pod from a node."""
+
+    short: tuple[Short, ...] = ()
+    misfit: Refusal | None = None
+    """What more room would not change."""
+
+    @property
+    def refusal(self) -> Refusal | None:
+        """The first reason; None when the pod may run."""
+        return self.short[0].refusal if self.short else self.misfit
+
+
+def look(
     pod: Pod,
     *,
     node: Node | None,
     allocatable: Mapping[str, str],
     others: Sequence[Pod],
     static: bool = False,
-) -> Refusal | None:
-    """The first reason to turn the pod away; None when it may run.
+) -> Fit:
+    """Judge the pod, with the amounts that count.
 
     `node`: as the API shows it, None when it has not been seen; `others`: the pods that were let in
     before and have not ended, with the amounts that count.
     """
-    critical = static or (pod.spec.priority or 0) >= CRITICAL_PRIORITY
-    if not critical and (short := _short_of(pod, _counted(node, allocatable), others)):
-        return short
-    if node is not None and not matches_required(pod.spec, node):
-        return _failed("NodeAffinity", "node(s) didn't match Pod's node affinity/selector")
-    taken = [port for other in others for port in host_ports(other)]
-    if any(port.conflicts(other) for port in host_ports(pod) for other in taken):
-        return _failed("NodePorts", "node(s) didn't have free ports for the requested pod ports")
-    if node is not None and not static:
-        if untolerated(node.spec.taints, pod.spec.tolerations, "NoExecute") is not None:
-            return _failed("TaintToleration", "node(s) had untolerated taint(s)")
-    return None
+    short = tuple(_short_of(pod, _counted(node, allocatable), others))
+    return Fit(short=short, misfit=_misfit(pod, node, others, static=static))
+
+
+def minds_labels(pod: Pod) -> bool:
+    """Whether it matters to the pod what labels its node has."""
+    affinity = pod.spec.affinity
+    return bool(pod.spec.node_selector or (affinity is not None and affinity.node_affinity))
 
 
 def together(pods: Sequence[Pod]) -> Amounts:
@@ -66,9 +94,13 @@ def _counted(node: Node | None, allocatable: Mapping[str, str]) -> Amounts:
     return resources.amounts({**declared, **allocatable})
 
 
-def _short_of(pod: Pod, there: Amounts, others: Sequence[Pod]) -> Refusal | None:
+def _short_of(pod: Pod, there: Amounts, others: Sequence[Pod]) -> list[Short]:
+    found = []
     if resources.PODS in there and len(others) + 1 > there[resources.PODS]:
-        return _out_of(resources.PODS, 1, len(others), there[resources.PODS])
+        capacity = there[resources.PODS]
+        found.append(
+            Short(resource=resources.PODS, requested=1, used=len(others), capacity=capacity)
+        )
     wanted = {name: number for name, number in pod_requests(pod).items() if number > 0}
     used = together(others) if wanted else {}
     first = (resources.CPU, resources.MEMORY, resources.EPHEMERAL_STORAGE)
@@ -78,14 +110,23 @@ def _short_of(pod: Pod, there: Amounts, others: Sequence[Pod]) -> Refusal | None
             continue
         taken, capacity = used.get(name, 0), there.get(name, 0)
         if wanted[name] + taken > capacity:
-            return _out_of(name, wanted[name], taken, capacity)
+            found.append(
+                Short(resource=name, requested=wanted[name], used=taken, capacity=capacity)
+            )
+    return found
+
+
+def _misfit(pod: Pod, node: Node | None, others: Sequence[Pod], *, static: bool) -> Refusal | None:
+    if node is not None and not matches_required(pod.spec, node):
+        return _failed("NodeAffinity", "node(s) didn't match Pod's node affinity/selector")
+    if (ports := host_ports(pod)) and any(
+        port.conflicts(taken) for port in ports for other in others for taken in host_ports(other)
+    ):
+        return _failed("NodePorts", "node(s) didn't have free ports for the requested pod ports")
+    if node is not None and not static:
+        if untolerated(node.spec.taints, pod.spec.tolerations, "NoExecute") is not None:
+            return _failed("TaintToleration", "node(s) had taints that the pod didn't tolerate")
     return None
-
-
-def _out_of(name: str, requested: int, used: int, capacity: int) -> Refusal:
-    message = f"Node didn't have enough resource: {name}, "
-    message += f"requested: {requested}, used: {used}, capacity: {capacity}"
-    return Refusal(reason=f"OutOf{name}", field="", message=message, rejected=True)
 
 
 def _failed(rule: str, words: str) -> Refusal:

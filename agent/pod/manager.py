@@ -40,6 +40,7 @@ from agent.pod.backoff import retry_delay
 from agent.pod.imagenews import ImageNews
 from agent.pod.mirrors import mirrors, name_of
 from agent.pod.observed import Refusal
+from agent.pod.room import Room
 from agent.pod.worker import PodWorker
 from agent.resources.classweight import ClassWeight
 from agent.volumes.mounts import remove_tree
@@ -65,9 +66,9 @@ class PodManager:
         self.workers: dict[str, PodWorker] = {}
         self._finished: set[str] = set()
         """Pods that are done here and wait only for their objects to go (finalizers)."""
-        self._api_seen = False
         self._remembered: dict[str, Pod] = {}
         """Checkpoints that nobody has asked for yet."""
+        self._room = Room(agent, self.workers, self._remembered)
         self._unclaimed: dict[str, list[ContainerRecord]] = {}
         """What an earlier agent left, until a pod is found that it belongs to."""
         self._clearing: dict[str, asyncio.Event] = {}
@@ -100,18 +101,18 @@ class PodManager:
         """Called when the engine goes away or comes back."""
 
     def __repr__(self) -> str:
-        return f"PodManager(workers={len(self.workers)}, api_seen={self._api_seen})"
+        return f"PodManager(workers={len(self.workers)}, listed={self.listed})"
 
     @property
     def listed(self) -> bool:
         """Whether the API has said which pods there are: who has no worker is not wanted."""
-        return self._api_seen
+        return self._room.listed
 
     # Changes from outside.
 
     async def start(self) -> None:
         """Find out what an earlier agent left. Waits until the engine answers once."""
-        self._remembered = {pod.metadata.uid: pod for pod in self.agent.checkpoints.load()}
+        self._remembered |= {pod.metadata.uid: pod for pod in self.agent.checkpoints.load()}
         # First listen, then look: what the list tells need not be asked again for each container.
         await self._listening.wait()
         self._unclaimed = await self._list_patiently()
@@ -121,6 +122,8 @@ class PodManager:
         while self._remembered:
             _, pod = self._remembered.popitem()
             self._add(pod)
+        self._room.known = True
+        self._room.stir()
 
     def pod_changed(self, old: Pod | None, new: Pod | None) -> None:
         """A handler for the informer of this node's pods."""
@@ -180,10 +183,11 @@ class PodManager:
                 worker.remove()
         for uid in [uid for uid in self._remembered if uid not in present]:
             self._add(self._remembered.pop(uid), orphan=True)
-        self._api_seen = True
+        self._room.listed = self._room.known = True
         # Before anybody new asks: pods that ended while there was no agent have nothing any more.
         self.agent.cpus.keep(self.workers.keys())
         self._missed.clear()
+        self._room.stir()
         await self.relist()
 
     def wake_all(self, key: str) -> None:
@@ -256,7 +260,7 @@ class PodManager:
             if differs and not worker.context.memory.leaving:
                 self._mismatches += len(differs)
                 worker.look_at(differs)
-        if self._api_seen:
+        if self.listed:
             await self.clean_up(there)
 
     async def clean_up(self, there: dict[str, list[ContainerRecord]] | None = None) -> None:
@@ -285,7 +289,7 @@ class PodManager:
         await self._remove_strays()
 
     def statistics(self) -> dict[str, float]:
-        return {
+        return self._room.statistics() | {
             "pods": len(self.workers),
             "effects_running": sum(w.statistics()["busy"] for w in self.workers.values()),
             "relists": self._relists,
@@ -325,8 +329,7 @@ class PodManager:
         worker = PodWorker(
             pod,
             self.agent,
-            others=self._others,
-            leaving=self._leaving,
+            places=self._room,
             orphan=orphan,
             static=static,
         )
@@ -372,12 +375,11 @@ class PodManager:
         worker = PodWorker(
             crashed.pod,
             self.agent,
-            others=self._others,
-            leaving=self._leaving,
+            places=self._room,
             orphan=orphan,
             static=crashed.static,
         )
-        worker.mirror = crashed.mirror
+        worker.mirror, worker.admitted = crashed.mirror, crashed.admitted
         records = there.get(uid, [])
         # The one that crashed has heard of what happened since the list was made.
         worker.adopt(records, stale=[record.id for record in records])
@@ -401,30 +403,8 @@ class PodManager:
         worker = self.workers.get(event.labels.get(names.POD_UID, ""))
         if worker is not None:
             worker.note_event(event)
-        elif not self._api_seen:
+        elif not self.listed:
             self._missed[event.labels.get(names.POD_UID, "")].add(event.id)
-
-    def _others(self, but: str) -> list[Pod]:
-        """The pods that were let in and have not ended. One that nobody wants any more has no claim."""
-        remembered = [pod for pod in self._remembered.values() if not is_terminal(pod)]
-        return remembered + [
-            worker.context.allocated_pod
-            for uid, worker in self.workers.items()
-            if uid != but
-            and worker.admitted
-            and not worker.context.memory.removed
-            and not is_terminal(worker.pod)
-            and worker.reported.phase not in ("Succeeded", "Failed")
-        ]
-
-    def _leaving(self) -> dict[str, str] | None:
-        if not self._api_seen:
-            return None
-        return {
-            uid: f"{worker.pod.metadata.namespace}/{worker.pod.metadata.name}"
-            for uid, worker in self.workers.items()
-            if worker.context.memory.removed
-        }
 
     def _weigh(self, pod: Pod, *, gone: bool = False) -> None:
         """Who waits for room looks again; the Burstable class weighs what its pods request together."""

@@ -158,6 +158,8 @@ class Eviction:
 
     message: str
     reason: str = "Evicted"
+    condition: str = ""
+    """What the condition DisruptionTarget says, where that is not the message."""
     grace: float
     """Seconds that its containers get to end."""
 

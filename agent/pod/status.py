@@ -60,12 +60,15 @@ def status(
     ip = observed.ip if observed.reachable else ""
     if end is not None:
         ip = ip or previous.pod_ip  # a finished pod keeps showing the address it had
+    conditions = _conditions(pod, observed, phase, inits, mains, previous, now)
+    if end is not None and not (observed.containers or observed.sandboxes):
+        inits, mains, added = _of_nothing(pod, observed) or (inits, mains, added)
     return PodStatus(
         observed_generation=pod.metadata.generation,
         phase=phase,
         reason="" if end is None else end.reason,
         message="" if end is None else end.message,
-        conditions=_conditions(pod, observed, phase, inits, mains, previous, now),
+        conditions=conditions,
         host_ip=host_ip,
         host_ips=[HostIP(ip=host_ip)] if host_ip else [],
         pod_ip=ip,
@@ -76,6 +79,19 @@ def status(
         ephemeral_container_statuses=added,
         qos_class=previous.qos_class or str(qos_class(pod)),
     )
+
+
+def _of_nothing(
+    pod: Pod, observed: PodObserved
+) -> tuple[list[ContainerStatus], list[ContainerStatus], list[ContainerStatus]] | None:
+    """The statuses of containers of a pod that has ended, and of which nothing is there: what was told
+    of them stands. A pod that was turned away has none, so that its own reason is what people see."""
+    if observed.refusal is not None and observed.refusal.rejected:
+        return [], [], []
+    said = pod.status
+    if said.phase not in ("Succeeded", "Failed"):
+        return None
+    return said.init_container_statuses, said.container_statuses, said.ephemeral_container_statuses
 
 
 def _reported_end(pod: Pod, observed: PodObserved) -> Outcome | None:
@@ -164,7 +180,7 @@ def _conditions(
     ]
     made += [(kind, True, reason, words) for kind, reason, words in _resizing(pod, observed)]
     if observed.eviction is not None:
-        words = observed.eviction.message
+        words = observed.eviction.condition or observed.eviction.message
         made.append(("DisruptionTarget", True, "TerminationByKubelet", words))
     return [
         _condition(pod, kind, value, reason, message, previous=previous, now=now)

@@ -24,7 +24,7 @@ import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 from agent.containers.errors import NotFound, RuntimeFailure
 from agent.containers.records import ContainerId, ContainerRecord, EventKind, RuntimeEvent
@@ -34,7 +34,7 @@ from agent.effects.context import AgentContext, PodContext, StepFailed
 from agent.effects.lastwords import termination_message
 from agent.effects.probing import Probing
 from agent.node.containergc import Dead
-from agent.pod import actions, admission, backoff, names
+from agent.pod import actions, admission, backoff, names, preemption
 from agent.pod.actions import Action, Plan, PrepareVolumes
 from agent.pod.alarm import Alarm
 from agent.pod.allocation import Answer, judge, wants_more_or_less
@@ -82,20 +82,22 @@ _EFFECTS: dict[type[Any], Effect] = {
 
 
 LOOK_AGAIN = 1.0
-"""Seconds until a container is looked at again for which the engine did not answer."""
+"""Seconds until a container is looked at again for which the engine did not answer, and CPUs that were not
+free."""
 SHORTEST_WAIT = 0.001
 """Less than a clock may be able to tell: who waits for the rest of a back-off must not turn in circles."""
 
-JUDGE_AGAIN = 1.0
-"""Seconds after which a pod that does not fit is judged once more, for good: its scheduler may have seen
-a change of the node, or the end of another pod, before this agent does."""
 
-Others = Callable[[str], list[Pod]]
-"""All pods that were let in and have not ended, but one, with the amounts that they were admitted with."""
+class Places(Protocol):
+    """What decides on the pod beside all others of the node (`room.Room`)."""
 
-Leaving = Callable[[], Mapping[str, str] | None]
-"""By uid, the names of pods that end because nobody wants them any more; None before the API has told
-who is wanted."""
+    async def admit(self, worker: PodWorker) -> Refusal | None: ...
+
+    def stir(self) -> None: ...
+
+    def others(self, but: str) -> list[Pod]: ...
+
+    def leaving(self) -> Mapping[str, str] | None: ...
 
 
 class PodWorker:
@@ -106,12 +108,12 @@ class PodWorker:
         pod: Pod,
         agent: AgentContext,
         *,
-        others: Others,
-        leaving: Leaving,
+        places: Places,
         orphan: bool = False,
         static: bool = False,
     ) -> None:
         memory = PodMemory(agent.clock)
+        memory.begin(pod)
         memory.removed = orphan
         memory.recursive_read_only = agent.node.engine.recursive_read_only
         volumes = PodVolumes(
@@ -123,15 +125,16 @@ class PodWorker:
         )
         self.context = PodContext(agent=agent, pod=pod, memory=memory, volumes=volumes)
         volumes.fetch = partial(start.volume_image, self.context)
-        self._others = others
-        self._leaving = leaving
+        self._places = places
         self.static = static
         """It comes from a file of the node: the API has only its mirror."""
         self.mirror: Pod | None = None
         self.turned_away: Refusal | None = None
         """Why the node takes no such pod now; set before it runs."""
         self.admitted = bool(pod.status.start_time)
-        """It counts among those that the node has room for: now, or since an agent before this one."""
+        """It has a place on the node: now, or since an agent before this one."""
+        self.asking = True
+        """Whether the node takes it is not decided yet."""
         self.reported: PodStatus = pod.status
         """The status last computed."""
         name = f"pod {pod.metadata.namespace}/{pod.metadata.name}"
@@ -154,6 +157,21 @@ class PodWorker:
     def tally(self) -> Tally:
         """What came of the pod's probes."""
         return self._probing.tally
+
+    @property
+    def critical(self) -> bool:
+        """Whether the node cannot do without the pod."""
+        return preemption.is_critical(self.pod, static=self.static)
+
+    @property
+    def ends(self) -> bool:
+        """Whether nothing of the pod is to be made any more."""
+        return self._stopping() or is_terminal(self.pod)
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the pod has finished, and nothing of it runs any more."""
+        return self.reported.phase in ("Succeeded", "Failed")
 
     # What wakes it.
 
@@ -207,6 +225,7 @@ class PodWorker:
     def remove(self) -> None:
         """The API has no such pod any more."""
         self.context.memory.removed = True
+        self._places.stir()
         self.wake()
 
     def evict(self, message: str, grace: float) -> None:
@@ -223,6 +242,18 @@ class PodWorker:
         elif self.context.memory.eviction is None:
             evicted = Eviction(message=message, grace=grace, reason=reason)
             self.context.memory.eviction = evicted
+        self.wake()
+
+    def preempt(self) -> None:
+        """As `evict`, to make room for a critical pod: within its own grace period."""
+        if self.context.memory.eviction is None:
+            self.context.memory.eviction = Eviction(
+                message=preemption.MESSAGE,
+                reason=preemption.REASON,
+                condition=preemption.CONDITION,
+                grace=pod_grace(self.pod),
+            )
+            self.context.warn(preemption.REASON, preemption.MESSAGE)
         self.wake()
 
     def adopt(self, records: Sequence[ContainerRecord], *, stale: Iterable[ContainerId]) -> None:
@@ -292,16 +323,19 @@ class PodWorker:
     async def run(self) -> None:
         """Work until nothing of the pod is left."""
         agent, memory = self.context.agent, self.context.memory
-        memory.begin(self.pod)
         recall(self.context)
         self._mind_backoff(None)
         memory.refusal = (
             self.turned_away
             or refusal(self.pod, agent.node.engine, unsafe_sysctls=agent.node.unsafe_sysctls)
-            or await self._without_room()
+            or await self._places.admit(self)
             or await self._without_cpus()
         )
-        self.admitted = memory.refusal is None or not memory.refusal.rejected
+        if memory.refusal is not None:
+            # Who waits for better times keeps its place, as its scheduler has it; so does who runs.
+            self.admitted = bool(memory.records) or not memory.refusal.rejected
+        self.asking = False
+        self._places.stir()
         if memory.refusal is not None and not memory.removed:
             self.context.warn(memory.refusal.reason, memory.refusal.message)
         try:
@@ -314,25 +348,9 @@ class PodWorker:
         finally:
             self._probing.stop()
 
-    async def _without_room(self) -> Refusal | None:
-        """Let the pod in; why the node cannot. Until all that is on the node is known, it waits."""
-        looked = False
-        while not (self.admitted or self._stopping() or is_terminal(self.pod)):
-            agent = self.context.agent
-            found = admission.refusal(
-                self.pod,
-                node=agent.own(),
-                allocatable=agent.node.allocatable,
-                others=self._others(self.pod.metadata.uid),
-                static=self.static,
-            )
-            self.admitted = found is None
-            if found is not None and looked and self._leaving() is not None:
-                return found
-            if found is not None:
-                looked = True
-                await agent.clock.sleep(JUDGE_AGAIN)
-        return None
+    async def rest(self, seconds: float) -> None:
+        """For who decides on the pod: wait for news of it, or of others."""
+        await self._alarm.wait(seconds)
 
     async def _without_cpus(self) -> Refusal | None:
         """Reserve the CPUs that the pod is to have for itself; why that is not possible.
@@ -342,12 +360,12 @@ class PodWorker:
         programs still run on them ("CPU Management Policies" promises that they are exclusive).
         """
         cpus, told = self.context.agent.cpus, ""
-        while not (self._stopping() or is_terminal(self.pod)):
+        while not self.ends:
             try:
                 cpus.admit(self.pod)
                 return None
             except NotEnoughCpus as error:
-                leaving = self._leaving()
+                leaving = self._places.leaving()
                 having = cpus.owners()
                 owners = sorted(name for uid, name in (leaving or {}).items() if uid in having)
                 if leaving is not None and not owners:
@@ -355,7 +373,7 @@ class PodWorker:
                         reason=error.reason, field="", message=error.message, rejected=True
                     )
                 told = self._tell_of_owners(owners, told)
-            await self._alarm.wait(JUDGE_AGAIN)
+            await self._alarm.wait(LOOK_AGAIN)
         return None
 
     def _tell_of_owners(self, owners: Sequence[str], told: str) -> str:
@@ -396,7 +414,7 @@ class PodWorker:
             memory.pending = None
             return
         node = self.context.agent.node
-        used = admission.together(self._others(pod.metadata.uid))
+        used = admission.together(self._places.others(pod.metadata.uid))
         policy = self.context.agent.cpus.policy
         verdict = judge(pod, used=used, allocatable=node.allocatable, cpu_policy=policy)
         if verdict.answer is Answer.ADMITTED:
@@ -442,7 +460,9 @@ class PodWorker:
         )
         if now != self.reported:
             self._tell_back_off(self.reported, now)
-            self.reported = now
+            ended, self.reported = self.has_ended, now
+            if self.has_ended and not ended:
+                self._places.stir()
             shown = self.mirror if self.static else self.pod
             if shown is not None:
                 agent.pusher.submit(shown, now)
@@ -506,6 +526,7 @@ class PodWorker:
 
     async def abandon(self) -> None:
         """Let go of the pod as it is: another worker takes over, as after a restart of the agent."""
+        self.asking = False
         self._probing.stop()
         effects = list(self._busy.values())
         for effect in effects:

@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
-from agent.pod.admission import refusal
+from agent.containers.script import Script
+from agent.pod.admission import look
+from agent.pod.observed import Refusal
 from api.core import (
     Affinity,
     Container,
@@ -76,11 +78,15 @@ def on_a_disk(kind: str) -> Affinity:
     )
 
 
+def refusal(pod: Pod, **beside: Any) -> Refusal | None:
+    return look(pod, **beside).refusal
+
+
 OTHERS = [named("a", asks(cpu="1500m", memory="1Gi")), named("b", opens(8080))]
 LACKS = "Node didn't have enough resource: "
 AFFINITY = "Predicate NodeAffinity failed: node(s) didn't match Pod's node affinity/selector"
 PORTS = "Predicate NodePorts failed: node(s) didn't have free ports for the requested pod ports"
-TAINT = "Predicate TaintToleration failed: node(s) had untolerated taint(s)"
+TAINT = "Predicate TaintToleration failed: node(s) had taints that the pod didn't tolerate"
 
 
 @pytest.mark.parametrize(
@@ -138,7 +144,6 @@ def test_turned_away(pod: Pod, reason: str, message: str | None) -> None:
         make_pod(asks(example__unheard="5")),
         make_pod(node_selector={"disk": "ssd"}, affinity=on_a_disk("ssd")),
         make_pod(opens(8081)),
-        make_pod(asks(cpu="2"), priority=2_000_000_000),
     ],
 )
 def test_let_in(pod: Pod) -> None:
@@ -165,12 +170,16 @@ def test_taints() -> None:
     assert reason(make_pod(tolerations=[Toleration(operator="Exists")]), DRAINED) == ""
 
 
-def test_a_pod_of_the_nodes_own_is_not_refused_for_want_of_room() -> None:
-    large = make_pod(asks(cpu="9"))
-    assert refusal(large, node=None, allocatable=ALLOCATABLE, others=(), static=True) is None
-    elsewhere = make_pod(node_selector={"disk": "hdd"})
-    found = refusal(elsewhere, node=api_node(), allocatable=ALLOCATABLE, others=(), static=True)
-    assert found is not None and found.reason == "NodeAffinity"
+def test_all_that_lacks_is_counted() -> None:
+    large = make_pod(asks(cpu="1", memory="4Gi"), node_selector={"disk": "hdd"})
+    found = look(large, node=api_node(), allocatable=ALLOCATABLE, others=[*OTHERS, named("c")])
+    assert [(each.resource, each.missing) for each in found.short] == [
+        ("pods", 1),
+        ("cpu", 500),
+        ("memory", 1024**3),
+    ]
+    assert found.misfit is not None and found.misfit.reason == "NodeAffinity"
+    assert found.refusal is not None and found.refusal.reason == "OutOfpods"
 
 
 def test_without_the_nodes_object_its_labels_are_not_judged() -> None:
@@ -259,4 +268,167 @@ async def test_labels_that_the_agent_sees_a_moment_later(tmp_path: Path) -> None
     await node.run(3)
     assert told(node, "other") == ("Failed", "NodeAffinity")
     assert node.api.pod("other").status.message == f"Pod was rejected: {AFFINITY}"
+    await node.kill()
+
+
+async def test_the_oldest_is_decided_on_first(tmp_path: Path) -> None:
+    """After a start of the agent all ask at once, in the order of the API's list."""
+    node = Node(tmp_path)
+    for second, uid in enumerate(("last", "middle", "first")):
+        pod = named(uid, asks(cpu="900m"))
+        pod.metadata.creation_timestamp = f"2026-01-01T11:59:{50 - second}Z"
+        node.api.put(pod)
+    await node.boot()
+    await node.run(1)
+    assert [told(node, uid)[0] for uid in ("first", "middle")] == ["Running", "Running"]
+    await node.run(2)
+    assert told(node, "last") == ("Failed", "OutOfcpu")
+    assert sorted(node.names()) == ["POD", "POD", "web", "web"]
+    await node.kill()
+
+
+async def test_one_that_is_refused_keeps_nothing_free_for_itself(tmp_path: Path) -> None:
+    node = Node(tmp_path)
+    huge, small = named("huge", asks(cpu="3")), named("small", asks(cpu="2"))
+    huge.metadata.creation_timestamp = "2026-01-01T11:00:00Z"
+    small.metadata.creation_timestamp = "2026-01-01T11:30:00Z"
+    node.api.put(small)
+    node.api.put(huge)
+    await node.boot()
+    await node.run(1.1)
+    assert told(node, "huge") == ("Failed", "OutOfcpu")
+    assert told(node, "small") == ("Running", ""), "at once, and not with its own second look"
+    await node.kill()
+
+
+async def test_room_that_comes_free_is_taken_at_once(tmp_path: Path) -> None:
+    node = Node(tmp_path)
+    await node.boot()
+    node.api.put(named("job", asks(cpu="2"), policy="Never"))
+    await node.run(1)
+    node.api.put(named("next", asks(cpu="2")))
+    await node.run(0.2)
+    assert node.manager.statistics()["waiting_for_room"] == 1
+    node.runtime.end(node.containers("web")[0].id)
+    await node.run(0.2)
+    assert told(node, "next") == ("Running", "")
+    assert node.manager.statistics()["waiting_for_room"] == 0
+    await node.kill()
+
+
+async def test_a_pod_that_ends_counts_until_nothing_of_it_runs(tmp_path: Path) -> None:
+    node = Node(tmp_path)
+    node.runtime.scripts["web"] = Script(term_seconds=20)
+    await node.boot()
+    node.api.put(named("leaving", asks(cpu="2")))
+    await node.run(1)
+    node.api.delete_gracefully("leaving", "ns", stamp="2026-01-01T12:00:30Z", grace=30)
+    await node.run(1)
+    node.api.put(named("early", asks(cpu="1")))
+    await node.run(3)
+    assert told(node, "early") == ("Failed", "OutOfcpu")
+    await node.run(30)
+    node.api.put(named("late", asks(cpu="2")))
+    await node.run(1)
+    assert told(node, "late") == ("Running", "")
+    await node.kill()
+
+
+async def test_nobody_is_thrown_out_for_what_changes_later(tmp_path: Path) -> None:
+    node = Node(tmp_path)
+    node.own = api_node(disk="ssd")
+    await node.boot()
+    node.api.put(named("picky", asks(cpu="1"), node_selector={"disk": "ssd"}))
+    await node.run(2)
+    node.own = api_node(DRAINED, disk="hdd")
+    node.api.put(node.api.pod("picky"))
+    await node.run(5)
+    await node.kill()
+    node.allocatable = {"cpu": "500m", "memory": "1Gi"}
+    await node.boot()
+    await node.run(5)
+    assert told(node, "picky") == ("Running", "")
+    assert len(node.runtime.calls) == 4, "nothing was stopped, and nothing made anew"
+    await node.kill()
+
+
+async def test_a_worker_that_crashed_gives_no_place_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    node = Node(tmp_path)
+    await node.boot()
+    node.api.put(named("unlucky", asks(cpu="2")))
+    await node.run(0)
+    worker = node.manager.workers["unlucky"]
+    monkeypatch.setattr(worker, "_step", lambda: 1 / 0)
+    worker.wake()
+    await node.run(1)
+    node.api.put(named("other", asks(cpu="1")))
+    await node.run(60)
+    assert node.manager.statistics()["worker_crashes"] == 1
+    assert told(node, "unlucky") == ("Running", "")
+    assert told(node, "other") == ("Failed", "OutOfcpu")
+    await node.kill()
+
+
+async def test_a_pod_that_is_deleted_while_it_waits_holds_nothing(tmp_path: Path) -> None:
+    node = Node(tmp_path)
+    await node.boot()
+    node.api.put(named("large", asks(cpu="3")))
+    await node.run(0.2)
+    node.api.remove(Pod, "large", "ns")
+    await node.run(1)
+    assert not node.manager.workers
+    assert "OutOfcpu" not in {reason for _, reason, _ in node.recorder.told}
+    await node.kill()
+
+
+async def test_labels_that_are_not_known_yet_are_waited_for(tmp_path: Path) -> None:
+    node = Node(tmp_path)
+    node.api.put(named("picky", asks(cpu="1"), node_selector={"disk": "ssd"}))
+    node.api.put(named("plain", asks(cpu="1")))
+    await node.boot()
+    await node.run(0.5)
+    assert told(node, "plain") == ("Running", "")
+    assert told(node, "picky") == ("", "")
+    node.own = api_node(disk="hdd")
+    await node.run(3)
+    assert told(node, "picky") == ("Failed", "NodeAffinity")
+    await node.kill()
+
+
+async def test_without_the_api_checkpoints_tell_who_was_there(tmp_path: Path) -> None:
+    node = Node(tmp_path)
+    await node.boot()
+    node.api.put(named("old", asks(cpu="2")))
+    await node.run(2)
+    await node.manager.agent.checkpoints.flush()
+    await node.kill()
+    await node.boot(api=None)
+    ports = named("ports", opens(80))
+    node.manager.set_static({"static": named("static", opens(80)), "ports": ports})
+    await node.run(10)
+    assert "ports" in node.manager.workers, "nobody knows yet who else was let in"
+    assert node.recorder.messages("NodePorts") == []
+    node.manager.trust_checkpoints()
+    await node.run(3)
+    assert node.recorder.messages("NodePorts") == [PORTS]
+    assert sorted(node.names()) == ["POD", "POD", "web", "web"]
+    await node.kill()
+
+
+async def test_its_own_reason_is_what_people_see_of_it(tmp_path: Path) -> None:
+    """`kubectl get` would show what an init container waits for, if it were told of one."""
+    node = Node(tmp_path)
+    await node.boot()
+    node.api.put(named("large", asks(cpu="3"), inits=[container("init")]))
+    await node.run(3)
+    for _ in range(2):  # another agent changes nothing about it
+        refused = node.api.pod("large").status
+        assert (refused.phase, refused.reason) == ("Failed", "OutOfcpu")
+        assert refused.start_time and refused.qos_class == "Burstable"
+        assert (refused.init_container_statuses, refused.container_statuses) == ([], [])
+        await node.kill()
+        await node.boot()
+        await node.run(3)
     await node.kill()
