@@ -96,6 +96,8 @@ class Pages:
                 mirror_pods=int(self.mirrors.statistics()["mirrors"]),
                 shutdown_began=self.shutdown.began,
                 shutdown_ended=self.shutdown.ended,
+                preemptions=self.manager.room.preemptions,
+                rejections=self.manager.room.rejections,
             )
         )
 

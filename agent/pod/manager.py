@@ -68,7 +68,7 @@ class PodManager:
         """Pods that are done here and wait only for their objects to go (finalizers)."""
         self._remembered: dict[str, Pod] = {}
         """Checkpoints that nobody has asked for yet."""
-        self._room = Room(agent, self.workers, self._remembered)
+        self.room = Room(agent, self.workers, self._remembered)
         self._unclaimed: dict[str, list[ContainerRecord]] = {}
         """What an earlier agent left, until a pod is found that it belongs to."""
         self._clearing: dict[str, asyncio.Event] = {}
@@ -106,7 +106,7 @@ class PodManager:
     @property
     def listed(self) -> bool:
         """Whether the API has said which pods there are: who has no worker is not wanted."""
-        return self._room.listed
+        return self.room.listed
 
     # Changes from outside.
 
@@ -122,8 +122,8 @@ class PodManager:
         while self._remembered:
             _, pod = self._remembered.popitem()
             self._add(pod)
-        self._room.known = True
-        self._room.stir()
+        self.room.known = True
+        self.room.stir()
 
     def pod_changed(self, old: Pod | None, new: Pod | None) -> None:
         """A handler for the informer of this node's pods."""
@@ -183,11 +183,11 @@ class PodManager:
                 worker.remove()
         for uid in [uid for uid in self._remembered if uid not in present]:
             self._add(self._remembered.pop(uid), orphan=True)
-        self._room.listed = self._room.known = True
+        self.room.listed = self.room.known = True
         # Before anybody new asks: pods that ended while there was no agent have nothing any more.
         self.agent.cpus.keep(self.workers.keys())
         self._missed.clear()
-        self._room.stir()
+        self.room.stir()
         await self.relist()
 
     def wake_all(self, key: str) -> None:
@@ -289,7 +289,7 @@ class PodManager:
         await self._remove_strays()
 
     def statistics(self) -> dict[str, float]:
-        return self._room.statistics() | {
+        return self.room.statistics() | {
             "pods": len(self.workers),
             "effects_running": sum(w.statistics()["busy"] for w in self.workers.values()),
             "relists": self._relists,
@@ -329,7 +329,7 @@ class PodManager:
         worker = PodWorker(
             pod,
             self.agent,
-            places=self._room,
+            places=self.room,
             orphan=orphan,
             static=static,
         )
@@ -375,7 +375,7 @@ class PodManager:
         worker = PodWorker(
             crashed.pod,
             self.agent,
-            places=self._room,
+            places=self.room,
             orphan=orphan,
             static=crashed.static,
         )

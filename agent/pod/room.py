@@ -16,6 +16,7 @@ Concurrency: called by the tasks of workers; between looking and taking nobody e
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from agent.effects.context import AgentContext
@@ -57,8 +58,10 @@ class Room:
         stead, have been gone through."""
         self._waiting: set[PodWorker] = set()
         self._ending_others = 0
-        self._refused = 0
-        self._preempted = 0
+        self.rejections: Counter[str] = Counter()
+        """Pods that were turned away, whoever found the reason."""
+        self.preemptions: Counter[str] = Counter()
+        """Pods that made room, by the first resource that the critical pod lacked."""
 
     async def admit(self, worker: PodWorker) -> Refusal | None:
         """Let the pod in; why the node cannot. None also for one that ends before that is decided."""
@@ -80,9 +83,15 @@ class Room:
         return None
 
     def stir(self) -> None:
-        """Somebody has left, or was decided on: who waits looks again."""
+        """Somebody has left, or is not in the way any more: who waits looks again."""
         for worker in self._waiting:
             worker.wake()
+
+    def decided(self, refusal: Refusal | None) -> None:
+        """Whether the node takes a pod stands now."""
+        if refusal is not None and refusal.rejected:
+            self.rejections[refusal.reason] += 1
+        self.stir()
 
     def others(self, but: str) -> list[Pod]:
         """All pods that have a place but one, with the amounts that they were admitted with."""
@@ -111,8 +120,8 @@ class Room:
     def statistics(self) -> dict[str, float]:
         return {
             "waiting_for_room": len(self._waiting),
-            "turned_away": self._refused,
-            "preempted": self._preempted,
+            "rejections": self.rejections.total(),
+            "preemptions": self.preemptions.total(),
         }
 
     def _look(self, worker: PodWorker) -> Fit:
@@ -147,7 +156,6 @@ class Room:
     async def _turn_away(self, worker: PodWorker, fit: Fit) -> Refusal | None:
         if worker.critical and fit.misfit is None:
             return await self._make_room(worker, fit.short)
-        self._refused += 1
         return fit.misfit if worker.critical else fit.refusal
 
     async def _make_room(self, worker: PodWorker, short: Sequence[Short]) -> Refusal | None:
@@ -170,13 +178,13 @@ class Room:
                 {each.resource: each.missing for each in short},
             )
         except preemption.NotEnough as error:
-            self._refused += 1
             message = "Unexpected error while attempting to recover from admission failure: "
             message += f"preemption: error finding a set of pods to preempt: {error}"
             return Refusal(
                 reason="UnexpectedAdmissionError", field="", message=message, rejected=True
             )
         worker.admitted = True  # what becomes free is for nobody else
+        self.preemptions[short[0].resource] += len(chosen)
         await self._end(worker, [candidates[pod.metadata.uid] for pod in chosen])
         return None
 
@@ -189,7 +197,6 @@ class Room:
             for victim in victims:
                 log.warning("%r makes room for %r", victim, worker)
                 victim.preempt()
-                self._preempted += 1
             while any(self._is_there(victim) for victim in victims) and not worker.ends:
                 left = deadline - clock.monotonic()
                 if left <= 0:

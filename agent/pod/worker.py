@@ -95,6 +95,8 @@ class Places(Protocol):
 
     def stir(self) -> None: ...
 
+    def decided(self, refusal: Refusal | None) -> None: ...
+
     def others(self, but: str) -> list[Pod]: ...
 
     def leaving(self) -> Mapping[str, str] | None: ...
@@ -335,7 +337,7 @@ class PodWorker:
             # Who waits for better times keeps its place, as its scheduler has it; so does who runs.
             self.admitted = bool(memory.records) or not memory.refusal.rejected
         self.asking = False
-        self._places.stir()
+        self._places.decided(memory.refusal)
         if memory.refusal is not None and not memory.removed:
             self.context.warn(memory.refusal.reason, memory.refusal.message)
         try:

@@ -41,6 +41,10 @@ class Kubelet:
     shutdown_began: datetime | None = None
     """Of the machine, the last one that this agent has seen."""
     shutdown_ended: datetime | None = None
+    preemptions: Mapping[str, int] = field(default_factory=dict)
+    """Pods that made room for critical ones, by the resource that was missing."""
+    rejections: Mapping[str, int] = field(default_factory=dict)
+    """Pods that were turned away, by the reason that they were told."""
 
 
 def render(agent: Kubelet) -> bytes:
@@ -80,6 +84,12 @@ def render(agent: Kubelet) -> bytes:
         for what, help_, value in _of_volume(volume):
             whose = {"namespace": namespace, "persistentvolumeclaim": claim}
             tell(f"kubelet_volume_stats_{what}", "gauge", help_, value, **whose)
+    for signal, count in agent.preemptions.items():
+        help_ = "Pods ended for critical ones, by what was missing"
+        tell("kubelet_preemptions", "counter", help_, count, preemption_signal=signal)
+    for reason, count in agent.rejections.items():
+        help_ = "Pods turned away, by the reason that they were told"
+        tell("kubelet_admission_rejections_total", "counter", help_, count, reason=reason)
     return page.render()
 
 

@@ -208,6 +208,7 @@ async def test_of_two_that_come_together_one_is_let_in(tmp_path: Path) -> None:
     words = LACKS + "cpu, requested: 1500, used: 1500, capacity: 2000"
     assert node.recorder.messages("OutOfcpu") == [words]
     assert node.names() == ["POD", "web"]
+    assert node.manager.room.rejections == {"OutOfcpu": 1}
     await node.kill()
 
 

@@ -241,6 +241,8 @@ def test_kubelet() -> None:
         mirror_pods=1,
         shutdown_began=datetime(2026, 1, 1, tzinfo=UTC),
         claims=[("shop", "db", Volume(available=1, capacity=9, inodes=6, inodes_free=5))],
+        preemptions={"cpu": 3},
+        rejections={"OutOfcpu": 4},
     )
     found = samples(kubelet.render(agent))
     assert found["kubelet_node_name"] == [({"node": "n1"}, 1)]
@@ -268,6 +270,8 @@ def test_kubelet() -> None:
         "inodes_free": 5,
         "inodes_used": 1,
     }
+    assert found["kubelet_preemptions_total"] == [({"preemption_signal": "cpu"}, 3)]
+    assert found["kubelet_admission_rejections_total"] == [({"reason": "OutOfcpu"}, 4)]
     assert found["kubernetes_build_info"][0][0]["minor"] == "34"
 
 

@@ -118,7 +118,7 @@ async def test_a_critical_pod_makes_room_and_waits_for_it(tmp_path: Path) -> Non
     assert node.recorder.messages("Preempting") == [MESSAGE]
     for uid in ("small", "other", "urgent", "late"):
         assert told(node, uid) == ("Running", ""), uid
-    assert node.manager.statistics()["preempted"] == 1
+    assert node.manager.room.preemptions == {"cpu": 1}
     await node.kill()
 
 

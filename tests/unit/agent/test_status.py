@@ -417,7 +417,8 @@ def test_main_containers_of_a_pod_that_failed_before_them_still_wait() -> None:
     assert (result.phase, waiting(result)) == ("Failed", "PodInitializing")
     rejected = Refusal(reason="SysctlForbidden", field="x", message="no", rejected=True)
     result = report(make_pod(), observe(up=False, refusal=rejected))
-    assert (result.phase, waiting(result)) == ("Failed", "SysctlForbidden")
+    assert (result.phase, result.reason) == ("Failed", "SysctlForbidden")
+    assert result.container_statuses == [], "as a kubelet, which never got to them"
 
 
 def test_a_failed_pod_with_sidecars_stays_initialized() -> None:
