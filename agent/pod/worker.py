@@ -49,7 +49,7 @@ from agent.probes.tally import Tally
 from agent.resources.cpumanager import NotEnoughCpus
 from agent.spec.refusals import refusal
 from agent.volumes.base import VolumeError
-from agent.volumes.registry import PodVolumes
+from agent.volumes.registry import PodVolumes, shown_differently
 from api.core import Pod, PodStatus
 from api.pods import all_containers, is_terminal
 from base.errors import PodwrightError
@@ -190,6 +190,8 @@ class PodWorker:
             if grace < pod_grace(before) or before.metadata.deletion_timestamp is None:
                 stop.shorten(self.context, grace)
         self._mind_backoff(before)
+        if self._volumes_due is not None and shown_differently(before, pod):
+            self._volumes_due = self.context.agent.clock.monotonic()
         self.context.agent.pusher.heard(pod)
         self.wake()
 

@@ -22,6 +22,7 @@ from agent.volumes.persistent import StageError, Stages
 from agent.volumes.tokens import PodTokens
 from api import names
 from api.core import ImageVolumeSource, Pod, Volume
+from api.pods import all_containers
 from base.clock import Clock, SystemClock
 
 
@@ -128,6 +129,19 @@ def volume_type(volume: Volume) -> VolumeType:
             raise VolumeError(f'volume "{volume.name}": type {names.wire_name(field)} {instead}')
     # The API turns a volume without a source into an emptyDir.
     return TYPES[0]
+
+
+def shown_differently(before: Pod, now: Pod) -> bool:
+    """Whether volumes show the pod itself (downwardAPI), and may have to show something else by now."""
+    parts = [part for v in now.spec.volumes if v.projected for part in v.projected.sources]
+    alone = any(volume.downward_api is not None for volume in now.spec.volumes)
+    if not alone and all(part.downward_api is None for part in parts):
+        return False
+    meta, old = now.metadata, before.metadata
+    if (meta.labels, meta.annotations) != (old.labels, old.annotations):
+        return True
+    amounts = ([c.resources for c in all_containers(pod.spec)] for pod in (now, before))
+    return next(amounts) != next(amounts)
 
 
 async def _no_images(name: str, source: ImageVolumeSource) -> ImageRecord:

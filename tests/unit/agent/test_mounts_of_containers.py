@@ -11,16 +11,25 @@ import pytest
 
 from agent.containers.fake import FAKE_ENGINE
 from agent.containers.records import Mount
+from api import objects
 from api.core import (
     ConfigMap,
     ConfigMapVolumeSource,
     Container,
+    DownwardAPIProjection,
+    DownwardAPIVolumeFile,
+    DownwardAPIVolumeSource,
     EmptyDirVolumeSource,
     EnvVar,
     HostPathVolumeSource,
     LocalVolumeSource,
+    ObjectFieldSelector,
     PersistentVolumeClaimVolumeSource,
+    ProjectedVolumeSource,
+    ResourceFieldSelector,
+    ResourceRequirements,
     Volume,
+    VolumeProjection,
 )
 from api.core import VolumeMount as Into
 from api.meta import ObjectMeta
@@ -54,6 +63,46 @@ async def test_a_part_that_an_expression_names(tmp_path: Path) -> None:
     assert part.is_dir(), "also where the mount is read-only: the volume is not"
     assert stat.S_IMODE(part.stat().st_mode) == 0o777
     assert mounted(node, "/v").read_only
+    await node.kill()
+
+
+@pytest.mark.parametrize("alone", [True, False])
+async def test_labels_and_amounts_are_shown_as_they_change(tmp_path: Path, alone: bool) -> None:
+    items = [
+        DownwardAPIVolumeFile(
+            path="labels", field_ref=ObjectFieldSelector(field_path="metadata.labels")
+        ),
+        DownwardAPIVolumeFile(
+            path="cpu",
+            resource_field_ref=ResourceFieldSelector(
+                container_name="web", resource="limits.cpu", divisor="1m"
+            ),
+        ),
+    ]
+    source = DownwardAPIVolumeSource(items=items)
+    parts = [VolumeProjection(downward_api=DownwardAPIProjection(items=items))]
+    itself = Volume(name="v", projected=ProjectedVolumeSource(sources=parts))
+    if alone:
+        itself = Volume(name="v", downward_api=source)
+    spec = container(
+        volume_mounts=[Into(name="v", mount_path="/v")],
+        resources=ResourceRequirements(limits={"cpu": "100m"}, requests={"cpu": "100m"}),
+    )
+    node = await run(tmp_path, spec, itself)
+    shown = node.directory / "pods" / UID / "volumes" / "v"
+    assert ((shown / "labels").read_text(), (shown / "cpu").read_text()) == ("", "100")
+    pod = objects.copy(node.api.pod())
+    pod.metadata.labels = {"app": "web"}
+    node.api.put(pod)
+    await node.run(1)
+    assert (shown / "labels").read_text() == 'app="web"'
+    pod = objects.copy(node.api.pod())
+    pod.spec.containers[0].resources = ResourceRequirements(
+        limits={"cpu": "200m"}, requests={"cpu": "100m"}
+    )
+    node.api.put(pod)
+    await node.run(1)
+    assert (shown / "cpu").read_text() == "200"
     await node.kill()
 
 
