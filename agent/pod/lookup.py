@@ -51,7 +51,9 @@ class Pods:
         worker, name = self._named(namespace, pod, container)
         made = [seen for seen in made_of(worker, name) if not seen.unstarted]
         if previous:
-            ended = made[1:] if made and made[0].alive else made
+            # One that ended for good is no previous one; in a crash loop the last one is.
+            present = bool(made) and (made[0].alive or _has_ended(worker, name))
+            ended = made[1:] if present else made
             found = next((seen for seen in ended if seen.ended), None)
             if found is None:
                 raise previous_missing(pod, name)

@@ -68,7 +68,7 @@ class PodsUsage:
         return [
             self._pod(worker, facts=facts)
             for worker in self._manager.workers.values()
-            if worker.reported.start_time
+            if worker.reported.start_time and _runs(worker)
         ]
 
     def peak(self, uid: str, qos: str) -> int:
@@ -131,6 +131,10 @@ class PodsUsage:
         cgroups = self._manager.agent.cgroups
         path = cgroups.path(uid, qos)
         return f"{path}/{cgroups.leaf(container)}" if container else path
+
+
+def _runs(worker: PodWorker) -> bool:
+    return any(record.running for record in worker.context.memory.records.values())
 
 
 def _size(path: str) -> int:

@@ -193,6 +193,29 @@ async def test_attach_talks_to_process_one(runtime: DockerRuntime, engine: Engin
     await stream.close()
 
 
+async def test_stdin_ends_with_the_first_who_attaches_where_that_is_wanted(
+    runtime: DockerRuntime, engine: Engine
+) -> None:
+    """`stdinOnce`; otherwise who leaves takes nothing along, and the next one goes on."""
+    ids = [
+        await run(runtime, spec(engine, name, "exec cat", stdin=True, stdin_once=once))
+        for name, once in (("once", True), ("often", False))
+    ]
+    for id in ids:
+        stream = await runtime.attach_stream(id, stdin=True, stdout=True, stderr=False)
+        await stream.write(b"hello\n")
+        async with asyncio.timeout(DEADLINE):
+            assert await stream.read() == (Channel.STDOUT, b"hello\n")
+        await stream.close()
+    async with asyncio.timeout(DEADLINE):
+        assert (await runtime.wait(ids[0])).exit_code == 0
+    stream = await runtime.attach_stream(ids[1], stdin=True, stdout=True, stderr=False)
+    await stream.write(b"again\n")
+    async with asyncio.timeout(DEADLINE):
+        assert await stream.read() == (Channel.STDOUT, b"again\n")
+    await stream.close()
+
+
 async def test_following_a_log(runtime: DockerRuntime, engine: Engine, tmp_path: Path) -> None:
     """Line by line while it runs, both outputs, and the end with the container."""
     shared = Mount(source=str(tmp_path), target="/gate")

@@ -116,6 +116,28 @@ async def test_a_crash_loop_shows_its_last_log_both_ways(tmp_path: Path) -> None
     await node.kill()
 
 
+async def test_what_does_not_run_uses_nothing(tmp_path: Path) -> None:
+    node = await started(tmp_path, script=Script(run_for=20), policy="Never")
+    usage = PodsUsage(node.manager, version=1)
+    assert [one.name for one in usage.pods()] == ["pod"]
+    assert [one.metadata.name for one in Pods(node.manager).running()] == ["pod"]
+    await node.run(60)
+    assert node.api.pod("pod").status.phase == "Succeeded"
+    assert usage.pods() == [] == Pods(node.manager).running()
+    assert [one.metadata.name for one in Pods(node.manager).pods()] == ["pod"]
+    await node.kill()
+
+
+async def test_what_ended_for_good_is_no_previous_one(tmp_path: Path) -> None:
+    node = await started(tmp_path, script=Script(run_for=1, exit_code=1), policy="Never")
+    pods = Pods(node.manager)
+    assert pods.find("ns", "pod", "web") == node.containers("web")[0].id
+    assert refusal(pods, "ns", "pod", "web", previous=True).message == (
+        'previous terminated container "web" in pod "pod" not found'
+    )
+    await node.kill()
+
+
 async def test_the_log_before_the_restart(tmp_path: Path) -> None:
     node = await started(tmp_path)
     first = node.containers("web")[0].id
