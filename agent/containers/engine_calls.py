@@ -15,10 +15,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
+from functools import partial
 from typing import Any, TypeVar
 from weakref import WeakValueDictionary
 
-from agent.containers import engine_json
+from agent.containers import engine_json, operations
 from agent.containers.engine_http import (
     CHUNK,
     HEADER_TIMEOUT,
@@ -28,7 +29,9 @@ from agent.containers.engine_http import (
     Translate,
 )
 from agent.containers.errors import EngineError, EngineUnavailable, RuntimeFailure
+from agent.containers.operations import Operations
 from agent.containers.turns import Rank, Turns
+from base.clock import Clock
 from base.tasks import TaskGuard
 
 T = TypeVar("T")
@@ -45,7 +48,7 @@ Take = Callable[[], Awaitable[Callable[[], None]]]
 class EngineCalls:
     """Asks the engine at `address`; learns with the first call which version of the API it speaks."""
 
-    def __init__(self, address: EngineAddress, *, workers: int) -> None:
+    def __init__(self, address: EngineAddress, *, workers: int, clock: Clock) -> None:
         self.socket = EngineSocket(address, self._version_prefix)
         """For what lasts: streams, waits and pulls have no turns."""
         self._bare = EngineSocket(address, _no_prefix)
@@ -56,10 +59,12 @@ class EngineCalls:
         self._connecting = asyncio.Lock()
         self._api = ""
         self._counts = dict.fromkeys(("calls", "failures", "pending"), 0)
+        self.operations = Operations(clock)
 
     async def version(self) -> Any:
         """What the engine is, asked without any version of its API."""
-        return await self._in_turn(lambda: self._turns.take(Rank.FINISH), self._version)
+        take = partial(self._turns.take, Rank.FINISH)
+        return await self._in_turn(operations.VERSION, take, self._version)
 
     async def call(
         self,
@@ -78,7 +83,8 @@ class EngineCalls:
                 method, path, query=query, body=body, translate=translate, patience=CALL_TIMEOUT
             )
 
-        return await self._in_turn(lambda: self._turns.take(rank), ask)
+        take = partial(self._turns.take, rank)
+        return await self._in_turn(operations.kind_of(method, path), take, ask)
 
     async def look(self, what: str, method: str, path: str, *, body: object = None) -> Any:
         """A question about one container, after any other about the same."""
@@ -99,7 +105,9 @@ class EngineCalls:
             return both
 
         return await self._in_turn(
-            take, lambda: self.socket.ask(method, path, body=body, patience=CALL_TIMEOUT)
+            operations.kind_of(method, path),
+            take,
+            lambda: self.socket.ask(method, path, body=body, patience=CALL_TIMEOUT),
         )
 
     async def archive(self, path: str, *, query: Query, of: str) -> bytes:
@@ -112,7 +120,8 @@ class EngineCalls:
             ):
                 return await _small(body, of)
 
-        return await self._in_turn(lambda: self._turns.take(Rank.FINISH), ask)
+        take = partial(self._turns.take, Rank.FINISH)
+        return await self._in_turn(operations.kind_of("GET", path), take, ask)
 
     def statistics(self) -> dict[str, float]:
         return {**self._counts, "streams": self.socket.opened}
@@ -133,8 +142,12 @@ class EngineCalls:
                     )
         return f"/v{self._api}"
 
-    async def _in_turn(self, take: Take, ask: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    async def _in_turn(self, kind: str, take: Take, ask: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """What `ask` brings, once there is a place for it."""
+        with self.operations.measured(kind):
+            return await self._take_turn(take, ask)
+
+    async def _take_turn(self, take: Take, ask: Callable[[], Coroutine[Any, Any, T]]) -> T:
         self._counts["calls"] += 1
         self._counts["pending"] += 1
         try:

@@ -30,6 +30,7 @@ from agent.containers.errors import (
 )
 from agent.containers.fakeimages import FakeImages
 from agent.containers.interface import EXEC_OUTPUT_LIMIT, Stream
+from agent.containers.operations import Tally
 from agent.containers.records import (
     Channel,
     ContainerCreate,
@@ -342,6 +343,9 @@ class FakeRuntime(FakeImages):
             "containers": float(len(self._containers)),
             "listeners": float(len(self._listeners)),
         }
+
+    def operations(self) -> Mapping[str, Tally]:
+        return {}
 
     async def close(self) -> None:
         pass

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from typing import Protocol
 
+from agent.containers.operations import Tally
 from agent.containers.records import (
     Channel,
     ContainerCreate,
@@ -208,6 +209,9 @@ class Runtime(Protocol):
 
     def statistics(self) -> dict[str, float]:
         """Counters and gauges, for metrics and for debugging."""
+
+    def operations(self) -> Mapping[str, Tally]:
+        """What was asked of an engine, by kind."""
 
     async def close(self) -> None:
         """Stop threads and connections; containers stay as they are. May be called twice."""

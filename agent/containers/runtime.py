@@ -40,6 +40,7 @@ from agent.containers.errors import (
 )
 from agent.containers.interface import EXEC_OUTPUT_LIMIT, Stream
 from agent.containers.logreader import LogReader
+from agent.containers.operations import PULL, Tally
 from agent.containers.processes import user_of
 from agent.containers.records import (
     Channel,
@@ -95,7 +96,7 @@ class DockerRuntime:
         workers: int = WORKERS,
         proc: Path = Path("/proc"),
     ) -> None:
-        self._engine = EngineCalls(EngineAddress.parse(url), workers=workers)
+        self._engine = EngineCalls(EngineAddress.parse(url), workers=workers, clock=clock)
         self._socket = self._engine.socket
         self._clock = clock
         self._workers = workers
@@ -421,18 +422,19 @@ class DockerRuntime:
         repository, tag = engine_json.split_reference(reference)
         headers = {"X-Registry-Auth": engine_json.registry_header(auth)} if auth is not None else {}
         query = {"fromImage": repository, "tag": tag}
-        try:
-            await self._socket.transfer(
-                "/images/create",
-                query=query,
-                headers=headers,
-                progress=progress,
-                patience=PULL_PATIENCE,
-            )
-        except TimeoutError as error:
-            raise PullError(f"no progress for {PULL_PATIENCE:g} s") from error
-        except (EngineError, NotFound) as error:  # refused before the stream of progress began
-            raise engine_json.pull_failure(error.message) from error
+        with self._engine.operations.measured(PULL):
+            try:
+                await self._socket.transfer(
+                    "/images/create",
+                    query=query,
+                    headers=headers,
+                    progress=progress,
+                    patience=PULL_PATIENCE,
+                )
+            except TimeoutError as error:
+                raise PullError(f"no progress for {PULL_PATIENCE:g} s") from error
+            except (EngineError, NotFound) as error:  # refused before the stream of progress began
+                raise engine_json.pull_failure(error.message) from error
         return await self._present(reference)
 
     async def import_image(
@@ -477,6 +479,9 @@ class DockerRuntime:
             "reconnects": self._reconnects,
         }
         return own | self._engine.statistics() | self._log_reader.statistics()
+
+    def operations(self) -> Mapping[str, Tally]:
+        return self._engine.operations.tallies
 
     async def close(self) -> None:
         await self._engine.close()

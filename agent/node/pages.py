@@ -77,7 +77,6 @@ class Pages:
 
     def _kubelet(self) -> bytes:
         workers = self.manager.workers.values()
-        engine = self.manager.agent.runtime.statistics()
         return kubelet.render(
             Kubelet(
                 node=self.identity.name,
@@ -87,8 +86,7 @@ class Pages:
                     any(one.running for one in worker.context.memory.sandboxes())
                     for worker in workers
                 ),
-                operations=engine.get("calls", 0.0),
-                failed_operations=engine.get("failures", 0.0),
+                operations=self.manager.agent.runtime.operations(),
                 claims=self._claims(),
                 evictions=self.housekeeper.evictions,
                 images_collected=self.housekeeper.collected,

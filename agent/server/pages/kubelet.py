@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import accumulate
 
+from agent.containers.operations import BOUNDS, Tally
 from agent.server.interface import Volume
 from agent.server.pages.exposition import Exposition
 from api.core import Pod
@@ -25,9 +27,8 @@ class Kubelet:
     """With their status as the agent sees it."""
     sandboxes: int = 0
     """Pause containers that run."""
-    operations: float = 0.0
-    """Calls to the container engine, and how many of them failed."""
-    failed_operations: float = 0.0
+    operations: Mapping[str, Tally] = field(default_factory=dict)
+    """Calls to the container engine, by kind."""
     claims: Sequence[tuple[str, str, Volume]] = ()
     """Namespace and name of every claim that is mounted, and its file system."""
     evictions: Mapping[str, int] = field(default_factory=dict)
@@ -66,10 +67,7 @@ def render(agent: Kubelet) -> bytes:
     for state, count in _states(agent.pods).items():
         help_ = "Containers by state"
         tell("kubelet_running_containers", "gauge", help_, count, container_state=state)
-    name = "kubelet_runtime_operations"
-    tell(f"{name}_total", "counter", "Calls to the container engine", agent.operations)
-    help_ = "Calls to the container engine that failed"
-    tell(f"{name}_errors_total", "counter", help_, agent.failed_operations)
+    _add_operations(page, agent.operations)
     for signal, count in agent.evictions.items():
         help_ = "Pods evicted, by what was short"
         tell("kubelet_evictions", "counter", help_, count, eviction_signal=signal)
@@ -91,6 +89,24 @@ def render(agent: Kubelet) -> bytes:
         help_ = "Pods turned away, by the reason that they were told"
         tell("kubelet_admission_rejections_total", "counter", help_, count, reason=reason)
     return page.render()
+
+
+def _add_operations(page: Exposition, operations: Mapping[str, Tally]) -> None:
+    name = "kubelet_runtime_operations"
+    page.declare(f"{name}_total", "counter", "Calls to the container engine")
+    page.declare(f"{name}_errors_total", "counter", "Calls to the container engine that failed")
+    help_ = "How long calls to the container engine took, in seconds"
+    page.declare(f"{name}_duration_seconds", "histogram", help_)
+    for kind, tally in sorted(operations.items()):
+        labels = {"operation_type": kind}
+        page.add(f"{name}_total", tally.calls, labels)
+        if tally.failures:
+            page.add(f"{name}_errors_total", tally.failures, labels)
+        sums = accumulate(tally.buckets)
+        for bound, count in zip((*map(str, BOUNDS), "+Inf"), sums, strict=True):
+            page.add(f"{name}_duration_seconds", count, labels | {"le": bound}, suffix="_bucket")
+        page.add(f"{name}_duration_seconds", tally.seconds, labels, suffix="_sum")
+        page.add(f"{name}_duration_seconds", tally.calls, labels, suffix="_count")
 
 
 def _of_volume(volume: Volume) -> Iterator[tuple[str, str, int]]:

@@ -10,8 +10,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from agent.containers.errors import RuntimeFailure
+from agent.containers.operations import Operations
 from agent.containers.script import Script
 from agent.node.daemons import Daemons
 from agent.node.diskfigures import DiskFigures
@@ -45,6 +48,7 @@ from api.core import (
     PodStatus,
 )
 from api.core import Volume as PodVolume
+from base.clock import FakeClock
 from tests.unit.agent.builders import UID, container, make_pod
 from tests.unit.agent.node import Node
 
@@ -229,12 +233,18 @@ def test_kubelet() -> None:
         state=ContainerState(running=ContainerStateRunning()),
     )
     pod = make_pod(container(), status=PodStatus(container_statuses=[running]))
+    operations = Operations(FakeClock())
+    with operations.measured("start_container"):
+        pass
+    with pytest.raises(RuntimeFailure), operations.measured("start_container"):
+        raise RuntimeFailure("no")
+    started = operations.tallies["start_container"]
     agent = Kubelet(
         node="n1",
         version="v1.34.0+x",
         pods=[pod],
         sandboxes=1,
-        operations=5,
+        operations={"start_container": started},
         evictions={"memory.available": 2},
         images_collected={"space": 3, "age": 1},
         static_pods=1,
@@ -254,7 +264,12 @@ def test_kubelet() -> None:
     assert found["kubelet_graceful_shutdown_start_time_seconds"] == [({}, 1767225600)]
     assert found["kubelet_graceful_shutdown_end_time_seconds"] == [({}, 0)]
     assert ({"container_state": "running"}, 1) in found["kubelet_running_containers"]
-    assert found["kubelet_runtime_operations_total"] == [({}, 5)]
+    kind = {"operation_type": "start_container"}
+    assert found["kubelet_runtime_operations_total"] == [(kind, 2)]
+    assert found["kubelet_runtime_operations_errors_total"] == [(kind, 1)]
+    buckets = found["kubelet_runtime_operations_duration_seconds_bucket"]
+    assert buckets[0] == (kind | {"le": "0.005"}, 2) and buckets[-1] == (kind | {"le": "+Inf"}, 2)
+    assert found["kubelet_runtime_operations_duration_seconds_count"] == [(kind, 2)]
     assert found["kubelet_evictions_total"] == [({"eviction_signal": "memory.available"}, 2)]
     whose = {"namespace": "shop", "persistentvolumeclaim": "db"}
     stats = {
