@@ -5,39 +5,21 @@ resolver, a game, a SIP phone) would send to a dead pod for ever, because each p
 alive. So whenever endpoints of UDP ports change, and now and then, every UDP flow that was addressed
 to one of our services is compared with the endpoints that service has now, none included.
 
-`stale` is pure; `Conntrack` lists and deletes over netlink with pyroute2, so that no `conntrack` tool
+`stale` is pure; `Conntrack` lists and deletes over netlink (`ctnetlink.py`), so that no `conntrack` tool
 has to be there; it works in the node's rules thread.
 """
 
 from __future__ import annotations
 
-import errno
-import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network
-from typing import Any
-
-from pyroute2.netlink.exceptions import NetlinkError as KernelError
-from pyroute2.netlink.nfnetlink.nfctsocket import NFCTAttrTuple, NFCTSocket
 
 from base.errors import TemporaryError
 from netplugin.ipam import Allocation
+from netplugin.proxy import ctnetlink
+from netplugin.proxy.ctnetlink import Flow, Place
 from netplugin.proxy.model import Backend, ServicePort
-
-log = logging.getLogger(__name__)
-
-UDP = 17
-Place = tuple[str, int]
-
-
-@dataclass(frozen=True, slots=True)
-class Flow:
-    """A conversation: how it was addressed, and who really answers."""
-
-    source: Place
-    destination: Place
-    answers: Place
 
 
 @dataclass(frozen=True)
@@ -103,57 +85,36 @@ class Conntrack:
 
     def flows(self) -> list[Flow]:
         """All UDP flows over IPv4."""
+        found: list[Flow] = []
         try:
-            with _socket() as sock:
-                dump = sock.dump(tuple_orig=NFCTAttrTuple(proto=UDP))
-                return [_flow(message) for message in dump if _is_udp(message)]
-        except KernelError as error:
+            for answer in ctnetlink.talk([ctnetlink.dump()]):
+                some, last = ctnetlink.flows(answer)
+                found += some
+                if last:
+                    break
+        except OSError as error:
             raise TemporaryError(f"cannot list the tracked flows: {error}") from error
+        return found
 
-    def delete(self, flows: Iterable[Flow]) -> int:
+    def delete(self, flows: Sequence[Flow]) -> int:
         """How many there were to delete."""
-        deleted = 0
-        with _socket() as sock:
-            for flow in flows:
-                original = NFCTAttrTuple(
-                    saddr=flow.source[0],
-                    sport=flow.source[1],
-                    daddr=flow.destination[0],
-                    dport=flow.destination[1],
-                    proto=UDP,
-                )
-                try:
-                    sock.entry("del", tuple_orig=original)
-                    deleted += 1
-                except KernelError as error:
-                    if error.code != errno.ENOENT:  # it ended by itself
-                        raise TemporaryError(f"cannot forget {flow}: {error}") from error
-        return deleted
+        gone = 0
+        for begin in range(0, len(flows), ctnetlink.TOGETHER):
+            gone += self._delete(flows[begin : begin + ctnetlink.TOGETHER])
+        return gone
 
-
-def _socket() -> Any:
-    return NFCTSocket()
-
-
-def _is_udp(message: Any) -> bool:
-    original = message.get_attr("CTA_TUPLE_ORIG")
-    protocol = original.get_attr("CTA_TUPLE_PROTO") if original else None
-    return protocol is not None and protocol.get_attr("CTA_PROTO_NUM") == UDP
-
-
-def _flow(message: Any) -> Flow:
-    original, reply = message.get_attr("CTA_TUPLE_ORIG"), message.get_attr("CTA_TUPLE_REPLY")
-    return Flow(
-        source=_place(original, "SRC"),
-        destination=_place(original, "DST"),
-        answers=_place(reply, "SRC"),
-    )
-
-
-def _place(side: Any, which: str) -> Place:
-    address = side.get_attr("CTA_TUPLE_IP").get_attr(f"CTA_IP_V4_{which}")
-    port = side.get_attr("CTA_TUPLE_PROTO").get_attr(f"CTA_PROTO_{which}_PORT")
-    return (str(address), int(port))
+    def _delete(self, flows: Sequence[Flow]) -> int:
+        orders = [ctnetlink.deletion(flow, number) for number, flow in enumerate(flows, 1)]
+        answered = gone = 0
+        try:
+            for answer in ctnetlink.talk(orders):
+                some, there = ctnetlink.deleted(answer)
+                answered, gone = answered + some, gone + there
+                if answered >= len(orders):
+                    break
+        except OSError as error:
+            raise TemporaryError(f"cannot forget flows: {error}") from error
+        return gone
 
 
 def _places(backends: Iterable[Backend]) -> frozenset[Place]:

@@ -7,7 +7,8 @@ from ipaddress import IPv4Network
 import pytest
 
 from netplugin.ipam import Allocation
-from netplugin.proxy.conntrack import Flow, Place, expectations, stale
+from netplugin.proxy.conntrack import expectations, stale
+from netplugin.proxy.ctnetlink import Flow, Place
 from netplugin.proxy.model import Backend, ServicePort
 from netplugin.records import HostPort
 
