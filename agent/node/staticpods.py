@@ -22,7 +22,7 @@ import msgspec
 
 from api import timestamps
 from api.codec.decode import WARN, decode_body
-from api.core import Pod, PodStatus, Toleration
+from api.core import Pod, PodSpec, PodStatus, Toleration, VolumeProjection
 from api.errors import ApiError
 from api.poddefaults import default_pod_only, default_pod_spec
 from base.clock import Clock
@@ -40,6 +40,7 @@ LOOK_EVERY = 20.0
 
 _PRIORITIES = {"system-node-critical": 2_000_001_000, "system-cluster-critical": 2_000_000_000}
 """Of the classes that every cluster has: others cannot be asked for without a server."""
+_OBJECTS = ("secret", "config_map", "persistent_volume_claim", "ephemeral")
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?", re.ASCII)
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", re.ASCII)
 _encoder = msgspec.json.Encoder(order="sorted")
@@ -101,15 +102,29 @@ def _faults(pod: Pod) -> Iterator[str]:
     yield from _name_faults("spec.volumes", [volume.name for volume in spec.volumes])
     if spec.service_account_name or spec.service_account:
         yield "static pods may not reference service accounts"
+    if spec.ephemeral_containers:
+        yield "static pods may not have ephemeral containers"
+    for what in _references(spec):
+        yield f"static pods may not reference API objects ({what})"
+
+
+def _references(spec: PodSpec) -> Iterator[str]:
+    """What cannot be had without a server: the pod's mirror would not be let in either."""
+    if spec.image_pull_secrets:
+        yield "imagePullSecrets"
+    if spec.resource_claims:
+        yield "resourceClaims"
     for volume in spec.volumes:
-        for field in ("secret", "config_map", "persistent_volume_claim", "ephemeral"):
-            if getattr(volume, field) is not None:
-                yield f'static pods may not reference API objects (volume "{volume.name}")'
+        sources = () if volume.projected is None else volume.projected.sources
+        alone = [msgspec.structs.replace(source, downward_api=None) for source in sources]
+        named = any(getattr(volume, field) is not None for field in _OBJECTS)
+        if named or any(source != VolumeProjection() for source in alone):
+            yield f'volume "{volume.name}"'
     for container in (*spec.init_containers, *spec.containers):
-        sources = [variable.value_from for variable in container.env]
-        keys = [s for s in sources if s is not None and (s.secret_key_ref or s.config_map_key_ref)]
+        values = [variable.value_from for variable in container.env]
+        keys = [s for s in values if s is not None and (s.secret_key_ref or s.config_map_key_ref)]
         if container.env_from or keys:
-            yield f'static pods may not reference API objects (container "{container.name}")'
+            yield f'container "{container.name}"'
 
 
 def _name_faults(field: str, names: Sequence[str]) -> Iterator[str]:

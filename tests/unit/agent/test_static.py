@@ -116,11 +116,31 @@ BROKEN = [
         MANIFEST + "  volumes: [{name: v, secret: {secretName: s}}]\n",
         "may not reference API objects",
     ),
+    (MANIFEST + "  imagePullSecrets: [{name: s}]\n", "may not reference API objects (imagePullS"),
+    (
+        MANIFEST + "  volumes: [{name: v, projected: {sources: [{secret: {name: s}}]}}]\n",
+        'may not reference API objects (volume "v")',
+    ),
+    (
+        MANIFEST
+        + "  volumes: [{name: v, projected: {sources: [{serviceAccountToken: {path: t}}]}}]\n",
+        'may not reference API objects (volume "v")',
+    ),
+    (
+        MANIFEST + "  ephemeralContainers: [{name: e, image: i}]\n",
+        "may not have ephemeral containers",
+    ),
     (
         MANIFEST.replace('"app:1"', '"app:1", envFrom: [{secretRef: {name: s}}]'),
         "may not reference API objects",
     ),
 ]
+
+
+def test_facts_about_the_pod_itself_need_no_server() -> None:
+    labels = "{downwardAPI: {items: [{path: l, fieldRef: {fieldPath: metadata.labels}}]}}"
+    made = read(MANIFEST + "  volumes: [{name: v, projected: {sources: [" + labels + "]}}]\n")
+    assert made.spec.volumes[0].projected is not None
 
 
 @pytest.mark.parametrize(("text", "words"), BROKEN)
