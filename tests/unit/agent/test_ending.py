@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.containers.records import ExecResult
+from agent.containers.records import ContainerId, ExecResult
 from agent.containers.script import Script
 from api.core import (
     Container,
@@ -17,7 +17,7 @@ from api.core import (
     Pod,
     SleepAction,
 )
-from tests.unit.agent.builders import container, make_pod, sidecar
+from tests.unit.agent.builders import container, make_pod, probe, sidecar
 from tests.unit.agent.node import Node
 
 STUBBORN = Script(ignores_term=True)
@@ -137,6 +137,58 @@ async def test_a_sidecar_that_crashes_during_init_holds_up_nobody(node: Node) ->
     await node.run(15)
     assert node.names() == ["POD", "side", "web"]
     assert status(node, "side").restart_count == 2
+
+
+async def test_what_follows_waits_for_a_sidecars_startup_probe(node: Node) -> None:
+    answers = iter([False] * 3 + [True] * 99)
+    node.runtime.scripts |= {
+        "side": Script(exec=lambda argv: ExecResult(exit_code=not next(answers), output=b"no"))
+    }
+    asks = probe(period_seconds=1, failure_threshold=3)
+    node.api.put(make_pod(container(), inits=[sidecar("side", startup_probe=asks)]))
+    await node.run(1)
+    assert node.names() == ["POD", "side"]
+    assert (status(node, "side").started, status(node, "side").ready) == (False, False)
+    await node.run(3)
+    assert node.recorder.messages("Killing") == [
+        "Container side failed startup probe, will be restarted"
+    ]
+    await node.run(3)
+    assert node.names() == ["POD", "side", "web"]
+    assert status(node, "side").started and status(node, "side").restart_count == 1
+
+
+async def test_an_init_container_that_fails_for_good_ends_the_sidecars(node: Node) -> None:
+    node.runtime.scripts |= {
+        "init": Script(run_for=2, exit_code=3),
+        "side": Script(term_exit_code=143),
+    }
+    inits = [sidecar("side"), container("init")]
+    node.api.put(make_pod(container(), inits=inits, policy="Never"))
+    await node.run(4)
+    assert node.api.pod().status.phase == "Failed"
+    assert node.names() == []
+    assert status(node, "side").state.terminated.signal == 15
+    assert status(node, "web").state.waiting.reason == "PodInitializing"
+    assert node.recorder.messages("ContainerDied") == [
+        "Container init died: its program ended with exit code 3"
+    ]
+
+
+async def test_an_agent_that_is_killed_meanwhile_starts_over(node: Node) -> None:
+    """With the whole grace period: the program hears its signal, and preStop runs, again."""
+    node.runtime.scripts |= {"web": STUBBORN}
+    node.api.put(make_pod(container(lifecycle=pre_stop())))
+    await node.run()
+    await delete(node, grace=20)
+    await node.run(10)
+    await node.kill()
+    await node.boot()
+    await node.run(19)
+    assert node.names() == ["POD", "web"]
+    assert len(done_to(node, "exec")) == 2
+    await node.run(3)
+    assert gone(node)
 
 
 # Deadlines.
@@ -259,6 +311,24 @@ async def test_a_failed_pre_stop_hook_is_told_of_and_stops_nothing(node: Node) -
     assert node.recorder.messages("FailedPreStopHook") == [
         f"PreStopHook failed: Exec lifecycle hook ([save all]) failed: {words}"
     ]
+
+
+async def test_its_own_signal(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: list[str] = []
+
+    async def kill(id: ContainerId, *, signal: str = "SIGKILL") -> None:
+        sent.append(signal)
+        await real(id, signal=signal)
+
+    real = node.runtime.kill
+    monkeypatch.setattr(node.runtime, "kill", kill)
+    node.api.put(make_pod(container(lifecycle=Lifecycle(stop_signal="SIGUSR1"))))
+    await node.run(1)
+    assert status(node, "web").stop_signal == "SIGUSR1"
+    await delete(node)
+    await node.run(1)
+    assert gone(node)
+    assert sent == ["SIGUSR1"]
 
 
 @pytest.mark.parametrize("grace", [0, 1])

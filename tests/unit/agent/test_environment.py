@@ -360,3 +360,18 @@ def test_which_services(links: bool, namespace: str, told: set[str]) -> None:
     ]
     values = service_environment(services, namespace, links=links)
     assert {n.removesuffix("_SERVICE_HOST") for n in values if n.endswith("_HOST")} == told
+
+
+@pytest.mark.parametrize(("links", "told"), [(None, True), (True, True), (False, False)])
+def test_a_pod_may_do_without_them(links: bool | None, told: bool) -> None:
+    spec = container(env=[EnvVar(name="AT", value="$(WEB_SERVICE_HOST)")])
+    values = environment(
+        make_pod(spec, enable_service_links=links),
+        spec,
+        place=PLACE,
+        references=References(),
+        services=[API, service("web", http=80)],
+    )
+    assert ("WEB_SERVICE_HOST" in values) is told
+    assert (values["AT"] != "$(WEB_SERVICE_HOST)") is told
+    assert "KUBERNETES_SERVICE_HOST" in values

@@ -88,6 +88,12 @@ def test_one_container_without_limit_unlimits_the_pod() -> None:
     assert pod_values(pod) == CpuMemory(cpu_shares=102)
 
 
+def test_the_overhead_of_a_runtime_is_the_pods() -> None:
+    pod = make_pod(limited("a", "100m", "10Mi"), overhead={"cpu": "300m", "memory": "30Mi"})
+    assert pod_values(pod) == CpuMemory(cpu_shares=409, cpu_quota=40000, memory=40 * MIB)
+    assert pod_values(make_pod(overhead={"memory": "30Mi"})).memory == 0, "it makes no limit"
+
+
 def test_a_large_init_container_counts() -> None:
     pod = make_pod(limited("a", "100m", "10Mi"), inits=[limited("i", "500m", "90Mi")])
     assert pod_values(pod).memory == 90 * MIB

@@ -20,6 +20,7 @@ from agent.containers.records import (
 )
 from agent.containers.script import FAKE_ENGINE, Script
 from agent.pod import names
+from api import objects
 from api.core import (
     ConfigMap,
     ConfigMapKeySelector,
@@ -37,7 +38,9 @@ from api.core import (
     LocalObjectReference,
     ObjectFieldSelector,
     Pod,
+    PodCondition,
     PodDNSConfig,
+    PodReadinessGate,
     PodSecurityContext,
     Probe,
     SeccompProfile,
@@ -757,6 +760,21 @@ async def test_readiness_comes_and_goes(tmp_path: Path) -> None:
     assert ready(node) == "False"
     assert web(node).restart_count == 0
     await node.kill()
+
+
+async def test_somebody_else_opens_a_readiness_gate(node: Node) -> None:
+    node.api.put(make_pod(readiness_gates=[PodReadinessGate(condition_type="example.com/lb")]))
+    await node.run(1)
+    assert (ready(node), web(node).ready) == ("False", True)
+    for value in ("True", "False"):
+        pod = objects.copy(node.api.pod())
+        others = [c for c in pod.status.conditions if c.type != "example.com/lb"]
+        gate = PodCondition(type="example.com/lb", status=value)
+        pod.status.conditions = [*others, gate]
+        node.api.put(pod)
+        await node.run(1)
+        assert ready(node) == value
+        assert gate in node.api.pod().status.conditions, "what others say is left alone"
 
 
 async def test_liveness_restarts_the_container(tmp_path: Path) -> None:
