@@ -140,6 +140,37 @@ async def test_pods_live_on_without_the_control_plane(tmp_path: Path) -> None:
     assert condition(node) == "True"
 
 
+async def test_cut_off_for_ten_minutes(tmp_path: Path) -> None:
+    """Everything goes on; then what was replaced or deleted meanwhile ends, and nothing else."""
+    node = await settled(tmp_path, named("stays"))
+    for name in ("replaced", "leaving"):
+        node.api.put(named(name))
+    await node.run(5)
+    node.api.down = True
+    node.api._watchers.clear()
+    node.api.remove(Pod, "replaced", "ns")
+    node.api.delete_gracefully("leaving", "ns", stamp="2026-01-01T00:01:00Z", grace=1)
+    await node.run(60)
+    (stays,) = (each for each in node.containers("web") if "_stays_" in each.name)
+    node.runtime.end(stays.id, exit_code=1)
+    await node.run(540)
+    assert node.names() == ["POD"] * 3 + ["web"] * 3, "nobody ended anything"
+    await node.reach_api()
+    await node.run(60)
+    assert [pod.metadata.name for pod in node.api.pods()] == ["stays"]
+    assert node.names() == ["POD", "web"]
+    (status,) = node.api.pod("stays").status.container_statuses
+    assert (status.restart_count, status.ready) == (1, True)
+    assert len(node.network.attached) == 1
+    await node.kill()
+
+
+def named(name: str) -> Pod:
+    pod = make_pod()
+    pod.metadata.name, pod.metadata.uid = name, f"uid-{name}"
+    return pod
+
+
 async def killed_before_it_wrote(node: Node, change: Callable[[], object]) -> None:
     """The agent hears of a change right after it has written what was before, and is killed; then it
     finds no control plane."""
