@@ -21,7 +21,7 @@ from agent.containers.images import Images
 from agent.containers.interface import Runtime
 from agent.containers.records import EngineInfo
 from agent.effects.context import AgentContext
-from agent.node import join
+from agent.node import join, machine
 from agent.node.daemons import Daemons
 from agent.node.diskfigures import DiskFigures
 from agent.node.engine import EngineHealth
@@ -179,8 +179,10 @@ class Agent:
         engine = await _engine(parts)
         agent = cls(parts, engine)
         capacity = agent.identity.capacity
-        limits = node_values(capacity, parts.settings.reserved())
-        agent.manager.agent.cgroups.ensure_root(limits)
+        reserved = parts.settings.reserved()
+        limits, pids = node_values(capacity, reserved), quantity.value(reserved.get("pid", "0"))
+        most = max(1, machine.processes()[1] - pids) if pids else 0
+        agent.manager.agent.cgroups.ensure_root(limits, pids=most)
         agent.events.tell("NodeAllocatableEnforced", "Updated Node Allocatable limit across pods")
         await pause.ensure_image(parts.runtime, parts.settings.pause_image)
         return agent

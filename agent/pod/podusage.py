@@ -11,6 +11,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from agent.containers.records import ContainerRecord
 from agent.pod.lookup import made_of
 from agent.pod.manager import PodManager
 from agent.pod.observed import Seen
@@ -101,6 +102,15 @@ class PodsUsage:
             interfaces=cgroupfiles.interfaces(sandbox.pid) if sandbox and own_network else (),
             facts={name: self._facts(uid, qos, seen) for name, seen in running.items()},
             counters=self._counters(uid, qos, ""),
+            sandbox=None if sandbox is None else self._sandbox(uid, qos, sandbox),
+        )
+
+    def _sandbox(self, uid: str, qos: str, record: ContainerRecord) -> ContainerFacts:
+        return ContainerFacts(
+            id=record.id,
+            cgroup=self._path(uid, qos, record.id),
+            name=record.name,
+            image=record.image,
         )
 
     def _facts(self, uid: str, qos: str, seen: Seen) -> ContainerFacts:

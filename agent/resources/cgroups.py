@@ -95,9 +95,10 @@ class Cgroups:
         """The pod's cgroup, as the engine wants it said in `cgroup_parent`."""
         return self._name(_pod_parts(uid, qos, systemd=self._layout.systemd))
 
-    def ensure_root(self, limits: CpuMemory) -> None:
-        """The cgroups of all pods and of the QoS classes."""
-        self._ensure((), limits)
+    def ensure_root(self, limits: CpuMemory, *, pids: int = 0) -> None:
+        """The cgroups of all pods and of the QoS classes. `pids`: how many processes and threads all pods
+        together may have; 0: as many as the machine."""
+        self._ensure((), limits, pids=pids)
         for directory in QOS_DIRECTORIES.values():
             if directory:
                 self._ensure((directory,), CpuMemory())

@@ -129,6 +129,8 @@ class PodUsage:
     """By container; only where they were asked for."""
     cgroup: str = ""
     counters: Counters = field(default_factory=Counters)
+    sandbox: ContainerFacts | None = None
+    """What holds its network."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,6 +16,7 @@ from agent.settings.values import (
     percent,
     priority_period,
     reclaim,
+    reservation,
     several,
     size,
     soft_threshold,
@@ -165,7 +166,7 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting(
         name="system-reserved",
-        type=amount,
+        type=reservation,
         repeated=True,
         default=(),
         metavar="RESOURCE=AMOUNT",
@@ -174,7 +175,7 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting(
         name="kube-reserved",
-        type=amount,
+        type=reservation,
         repeated=True,
         default=(),
         metavar="RESOURCE=AMOUNT",

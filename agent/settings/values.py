@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from agent.node import eviction
 from agent.resources import cpumanager, cpusets
+from agent.resources.hugepages import PREFIX
 from api import quantity, validation
 from api.core import Taint
 from base import settings
@@ -18,6 +19,14 @@ def amount(text: str) -> str:
     if not (name and equals):
         raise ValueError(text)
     return f"{name}={quantity.canonical(value)}"
+
+
+def reservation(text: str) -> str:
+    """cpu, memory, ephemeral-storage, pid or huge pages, and its amount such as memory=1Gi"""
+    name = text.partition("=")[0]
+    if name not in ("cpu", "memory", "ephemeral-storage", "pid") and not name.startswith(PREFIX):
+        raise ValueError(text)
+    return amount(text)
 
 
 def hard_threshold(text: str) -> str:

@@ -93,8 +93,10 @@ def render(
         whole = _labels(pod, "", None)
         _add(page, whole, _used(pod.usage, pod.counters), at)
         page.add("container_last_seen", int(now.timestamp()), whole, at=at)
+        # The network is the sandbox's, as it is in every kubelet: many look for lines with an image.
+        holder = _labels(pod, "", pod.sandbox)
         for interface in pod.interfaces:
-            _network(page, whole | {"interface": interface.name}, interface, at)
+            _network(page, holder | {"interface": interface.name}, interface, at)
         for name, used in pod.containers.items():
             facts = pod.facts.get(name)
             if facts is not None:

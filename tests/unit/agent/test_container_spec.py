@@ -307,7 +307,8 @@ def test_cgroups_of_version_2(tmp_path: Path) -> None:
         (tmp_path / path).mkdir(exist_ok=True)
         (tmp_path / path / "cgroup.controllers").write_text("cpu memory pids")
         (tmp_path / path / "cgroup.subtree_control").write_text("cpu")
-    cgroups.ensure_root(CpuMemory(cpu_shares=2048, memory=10**9))
+    cgroups.ensure_root(CpuMemory(cpu_shares=2048, memory=10**9), pids=5000)
+    assert (tmp_path / "x/kubepods/pids.max").read_text() == "5000"
     assert (tmp_path / "x/kubepods/memory.max").read_text() == str(10**9)
     pod = tmp_path / "x/kubepods/burstable/podu-12"
     cgroups.ensure_pod("u-12", "Burstable", CpuMemory(cpu_shares=1024))

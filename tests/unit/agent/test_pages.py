@@ -101,6 +101,9 @@ POD = PodUsage(
             counters=COUNTED,
         )
     },
+    sandbox=ContainerFacts(
+        id="box", cgroup="/kubepods/poduid-1/box", name="k8s_POD_web-0", image="pause:1"
+    ),
 )
 
 
@@ -169,7 +172,8 @@ def test_cadvisor() -> None:
     assert found["container_cpu_usage_seconds_total"][1] == (own | {"cpu": "total"}, 1.5)
     assert found["container_cpu_cfs_throttled_seconds_total"][0][1] == 0.25
     received = found["container_network_receive_packets_dropped_total"]
-    assert received == [(whole | {"interface": "eth0"}, 1)]
+    box = {"id": "/kubepods/poduid-1/box", "image": "pause:1", "name": "k8s_POD_web-0"}
+    assert received == [(whole | box | {"interface": "eth0"}, 1)]
     assert found["container_network_transmit_bytes_total"][0][1] == 50
     assert found["container_spec_memory_limit_bytes"] == [(own, 64 * MIB)]
     assert found["container_spec_cpu_quota"] == [(own, 50_000)]

@@ -21,6 +21,7 @@ from agent.resources.values import (
 )
 from agent.settings import load
 from api.core import Container, ResourceRequirements
+from base.settings import SettingsError
 from tests.unit.agent.builders import container, make_pod, sidecar
 
 MIB = 1024**2
@@ -191,6 +192,9 @@ def test_all_pods_together_have_what_is_not_reserved() -> None:
     words = ["--system-reserved=cpu=500m", "--kube-reserved=cpu=500m", "--kube-reserved=memory=1Gi"]
     reserved = load(words, {}).reserved()
     assert reserved == {"cpu": "1", "memory": "1Gi"}
+    for wrong in ("--kube-reserved=disk=1Gi", "--system-reserved=cpu"):
+        with pytest.raises(SettingsError):
+            load([wrong], {})
     capacity = {"cpu": "4", "memory": "8Gi", "hugepages-2Mi": "1Gi"}
     assert node_values(capacity, reserved) == CpuMemory(cpu_shares=3072, memory=7168 * MIB)
     assert node_values(capacity, {}) == CpuMemory(cpu_shares=4096, memory=8192 * MIB)
