@@ -30,6 +30,7 @@ _OURS = {
     KilledFor.POST_START: "the agent ended it because its postStart hook failed",
     KilledFor.CHANGED: "the agent ended it because its definition changed",
     KilledFor.RESIZED: "the agent ended it to give it other amounts",
+    KilledFor.SANDBOX: "the agent ended it because its pod's sandbox was gone",
 }
 
 

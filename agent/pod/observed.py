@@ -28,6 +28,7 @@ class KilledFor(enum.Enum):
     POST_START = "postStart"
     CHANGED = "changed"
     RESIZED = "resized"
+    SANDBOX = "sandbox"
 
 
 class Hook(enum.Enum):

@@ -123,7 +123,8 @@ def _sandbox(pod: Pod, observed: PodObserved, draft: _Draft) -> bool:
     for seen in strays:
         name = seen.record.labels.get("io.kubernetes.container.name", "")
         message = f"Stopping container {name}: its pod sandbox is gone"
-        draft.actions.append(_stop(pod, name, seen, message=message))
+        gone = KilledFor.SANDBOX
+        draft.actions.append(_stop(pod, name, seen, message=message, killed_for=gone))
     if strays:
         return False
     if not lost:  # whatever it was that made another one beside them

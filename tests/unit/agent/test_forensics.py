@@ -203,6 +203,18 @@ async def test_a_crash_is_kept_with_its_last_lines(tmp_path: Path) -> None:
     await node.kill()
 
 
+async def test_a_lost_sandbox_is_named_as_the_reason(tmp_path: Path) -> None:
+    node = await started(tmp_path, Script(term_exit_code=143))
+    node.runtime.end(node.runtime.by_name("POD").id, exit_code=137)
+    await node.run(3)
+    (found,) = deaths(node)
+    assert found.cause == "the agent ended it because its pod's sandbox was gone"
+    assert node.recorder.messages("ContainerDied") == [], "nobody else did"
+    assert web(node).restart_count == 1
+    assert web(node).state.running is not None
+    await node.kill()
+
+
 async def test_want_of_memory_tells_limit_and_peak(tmp_path: Path) -> None:
     limits = ResourceRequirements(limits={"memory": "64Mi"})
     spec = container(resources=limits)
