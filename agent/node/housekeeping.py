@@ -10,6 +10,7 @@ that use more of the disk than they may are evicted whatever room there is.
 from __future__ import annotations
 
 import logging
+import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -41,6 +42,8 @@ log = logging.getLogger(__name__)
 LOOK = 10.0
 CONTAINERS_EVERY = 60.0
 IMAGES_EVERY = 300.0
+ENDS_WITHIN = 30.0
+"""Seconds beyond its grace in which an evicted pod is expected to end."""
 GONE_WITHIN = 10.0
 """Seconds that the engine may take to remove containers before the disk is looked at again."""
 OWN_LIMIT = "ephemeral-storage.limit"
@@ -106,6 +109,8 @@ class Housekeeper:
         self._discarded = 0
         self._freed = 0
         self._short_of_images = False
+        self._ends_by: dict[str, float] = {}
+        """By the uid of evicted pods: from then on others may have to go too."""
 
     def statistics(self) -> dict[str, float]:
         return {
@@ -296,6 +301,10 @@ class Housekeeper:
         meta = worker.pod.metadata
         log.warning("pod %s/%s is evicted: %s", meta.namespace, meta.name, message)
         worker.evict(message, grace)
+        self._ends_by = {
+            uid: moment for uid, moment in self._ends_by.items() if uid in self._manager.workers
+        }
+        self._ends_by[worker.context.uid] = self._clock.monotonic() + grace + ENDS_WITHIN
         self.evictions[signal] += 1
 
     def _running(self) -> list[PodWorker]:
@@ -309,9 +318,12 @@ class Housekeeper:
         ]
 
     def _leaving(self) -> bool:
-        """Whether a pod that was evicted still runs: what it had is not free yet."""
+        """Whether a pod that was evicted still runs: what it had is not free yet. One that does not end,
+        because its shim hangs, is not waited for."""
+        now = self._clock.monotonic()
         return any(
             worker.context.memory.eviction is not None
+            and now < self._ends_by.get(worker.context.uid, math.inf)
             and any(record.running for record in worker.context.memory.records.values())
             for worker in self._manager.workers.values()
         )

@@ -39,7 +39,9 @@ class Disk:
         """Why nothing can be written there; empty when something can."""
         if self.read_only:
             return "is mounted read-only"
-        return "has no room left" if self.total and not self.available else ""
+        if self.total and not self.available:
+            return "has no room left"
+        return "has no inodes left" if self.inodes and not self.inodes_free else ""
 
 
 def architecture() -> str:

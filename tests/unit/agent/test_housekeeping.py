@@ -10,13 +10,14 @@ from pathlib import Path
 import pytest
 
 from agent.containers.errors import EngineError
-from agent.containers.records import ImageRecord
+from agent.containers.records import ContainerId, ImageRecord
 from agent.containers.script import Script
 from agent.node import eviction, imagegc
 from agent.node.eviction import Level, Signal
 from agent.node.housekeeping import Housekeeper, Limits
 from agent.node.machine import Disk
 from agent.node.nodeevents import NodeEvents
+from agent.pod import names
 from agent.server.interface import Counters, PodUsage, Usage
 from api import conditions
 from api.core import EmptyDirVolumeSource, Pod, ResourceRequirements, Toleration, Volume
@@ -181,6 +182,31 @@ async def test_one_at_a_time_and_the_next_only_when_the_first_is_gone(node: Node
     assert [phase(node, name)[0] for name in ("first", "second")] == ["Failed", "Running"]
     await node.run(10)
     assert phase(node, "second") == ("Failed", "Evicted")
+
+
+async def test_a_pod_that_does_not_end_keeps_nobody_from_going(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine = Machine()
+    for name in ("hung", "second"):
+        node.api.put(named(name))
+    await node.run(5)
+    (hung,) = [r for r in node.containers("web") if r.labels[names.POD_UID] == "hung"]
+    kill = node.runtime.kill
+
+    async def unheard(id: ContainerId, *, signal: str = "SIGKILL") -> None:
+        if id != hung.id:
+            await kill(id, signal=signal)
+
+    monkeypatch.setattr(node.runtime, "kill", unheard)
+    machine.used = {"hung": 800 * MIB, "second": 700 * MIB}
+    machine.memory = 50 * MIB
+    keep(node, machine, "memory.available<100Mi")
+    await node.run(31)
+    assert phase(node, "second") == ("Running", ""), "the first may still end"
+    await node.run(30)
+    assert phase(node, "second") == ("Failed", "Evicted")
+    assert [r.id for r in node.containers("web") if r.running] == [hung.id]
 
 
 async def test_critical_pods_stay_whatever_happens(node: Node) -> None:

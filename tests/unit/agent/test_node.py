@@ -453,6 +453,8 @@ def test_a_file_system_without_room_or_made_read_only() -> None:
     disk = machine.Disk(total=100, available=10, inodes=1, inodes_free=1)
     assert disk.unwritable == ""
     assert replace(disk, available=0).unwritable == "has no room left"
+    assert replace(disk, inodes_free=0).unwritable == "has no inodes left"
+    assert replace(disk, inodes=0, inodes_free=0).unwritable == "", "it makes them as it goes"
     assert replace(disk, read_only=True).unwritable == "is mounted read-only"
     found = machine.disk(Path("/"))
     assert found is not None and not found.read_only
