@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from dataclasses import dataclass
+from functools import partial
 from ipaddress import IPv4Address, IPv4Network
 
 from agent.containers import pause
@@ -21,7 +22,7 @@ from agent.containers.images import Images
 from agent.containers.interface import Runtime
 from agent.containers.records import EngineInfo
 from agent.effects.context import AgentContext
-from agent.node import join, machine
+from agent.node import join, machine, oomwatch
 from agent.node.daemons import Daemons
 from agent.node.diskfigures import DiskFigures
 from agent.node.engine import EngineHealth
@@ -119,6 +120,9 @@ class Agent:
         self.server: AgentServer | None = None
         self._registered = asyncio.Event()
         self.manager = PodManager(self._context(engine))
+        self.oom_watch = oomwatch.OomWatch(
+            partial(oomwatch.tell, manager=self.manager, events=self.events)
+        )
         self.health = EngineHealth(parts.runtime, settings.pause_image, clock=clock)
         self.manager.on_engine = self.health.heard
         self.mirrors = MirrorPods(
@@ -195,6 +199,7 @@ class Agent:
         self.events.tell("Starting", "Starting kubelet.")
         guard.start(manager.agent.checkpoints.run(), name="checkpoints")
         guard.start(self.health.watch(), name="engine health")
+        self.oom_watch.start()
         # First listen, then look: what happens in between is heard.
         guard.start(manager.watch_engine(), name="engine events")
         await manager.start()
@@ -224,6 +229,7 @@ class Agent:
 
     async def close(self) -> None:
         """Let go of everything; containers and the network stay. May be called twice."""
+        self.oom_watch.close()
         if self.server is not None:
             await self.server.close()
         if self.network is not None:

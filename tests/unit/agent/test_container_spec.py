@@ -322,6 +322,9 @@ def test_cgroups_of_version_2(tmp_path: Path) -> None:
     assert (pod / "pids.max").read_text() == "77"
     assert not (tmp_path / "x/kubepods/burstable/pids.max").exists()
     (pod / "abc").mkdir()
+    one_by_one = Cgroups(Layout(version=2, root="/x", mount=tmp_path), oom_groups=False)
+    one_by_one.kill_together("u-12", "Burstable", "abc")
+    assert not (pod / "abc" / "memory.oom.group").exists(), "--single-process-oom-kill"
     cgroups.kill_together("u-12", "Burstable", "gone")
     cgroups.kill_together("u-12", "Burstable", "abc")
     assert (pod / "abc" / "memory.oom.group").read_text() == "1"
