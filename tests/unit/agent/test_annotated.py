@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from pathlib import Path
-
 import pytest
 
 from agent.containers.behaviour import PREFIX
@@ -12,14 +9,6 @@ from api import objects
 from api.core import Container, ContainerStatus, Pod
 from tests.unit.agent.builders import container, make_pod
 from tests.unit.agent.node import Node
-
-
-@pytest.fixture
-async def node(tmp_path: Path) -> AsyncIterator[Node]:
-    node = Node(tmp_path)
-    await node.boot()
-    yield node
-    await node.kill()
 
 
 def annotated(said: dict[str, str], *containers: Container, policy: str = "Always") -> Pod:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,14 +11,6 @@ from agent.probes import runner
 from api.core import ExecAction, Pod, Probe
 from tests.unit.agent.builders import container, make_pod
 from tests.unit.agent.node import Node
-
-
-@pytest.fixture
-async def node(tmp_path: Path) -> AsyncIterator[Node]:
-    node = Node(tmp_path)
-    await node.boot()
-    yield node
-    await node.kill()
 
 
 def failing(times: int, real: Any) -> Any:

@@ -2,23 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from datetime import timedelta
-from pathlib import Path
-
-import pytest
 
 from agent.containers.records import EventKind, RuntimeEvent
 from tests.unit.agent.builders import make_pod
 from tests.unit.agent.node import Node
-
-
-@pytest.fixture
-async def node(tmp_path: Path) -> AsyncIterator[Node]:
-    node = Node(tmp_path)
-    await node.boot()
-    yield node
-    await node.kill()
 
 
 async def test_how_late_the_engine_tells_is_counted(node: Node) -> None:

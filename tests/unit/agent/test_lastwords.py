@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,14 +12,6 @@ from tests.unit.agent.builders import UID, container, make_pod
 from tests.unit.agent.node import Node
 
 FALLBACK = "FallbackToLogsOnError"
-
-
-@pytest.fixture
-async def node(tmp_path: Path) -> AsyncIterator[Node]:
-    node = Node(tmp_path)
-    await node.boot()
-    yield node
-    await node.kill()
 
 
 def lines(count: int, width: int = 0) -> tuple[tuple[Channel, bytes], ...]:

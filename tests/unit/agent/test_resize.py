@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -28,14 +27,6 @@ def amounts(cpu: str, memory: str = "64Mi", limit: str = "") -> ResourceRequirem
         requests={"cpu": cpu, "memory": memory},
         limits={"cpu": limit or cpu, "memory": memory},
     )
-
-
-@pytest.fixture
-async def node(tmp_path: Path) -> AsyncIterator[Node]:
-    node = Node(tmp_path)
-    await node.boot()
-    yield node
-    await node.kill()
 
 
 async def running(node: Node, name: str, cpu: str, **more: Any) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -55,14 +55,6 @@ from api.meta import ObjectMeta
 from api.node import RuntimeClass
 from tests.unit.agent.builders import UID, container, make_pod, sidecar
 from tests.unit.agent.node import Node
-
-
-@pytest.fixture
-async def node(tmp_path: Path) -> AsyncIterator[Node]:
-    node = Node(tmp_path)
-    await node.boot()
-    yield node
-    await node.kill()
 
 
 def ready(node: Node) -> str:
