@@ -26,12 +26,11 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, Protocol
 
-from agent.containers.errors import NotFound, RuntimeFailure
 from agent.containers.records import ContainerId, ContainerRecord, EventKind, RuntimeEvent
-from agent.effects import loglinks, resize, sandbox, start, stop
-from agent.effects.autopsy import autopsy, recall
+from agent.effects import resize, sandbox, start, stop
+from agent.effects.autopsy import recall
 from agent.effects.context import AgentContext, PodContext, StepFailed
-from agent.effects.lastwords import termination_message
+from agent.effects.looking import Looking
 from agent.effects.probing import Probing
 from agent.node.containergc import Dead
 from agent.pod import actions, admission, backoff, names, preemption
@@ -143,7 +142,7 @@ class PodWorker:
         self._name = name
         self._alarm = Alarm(name, clock=agent.clock, guard=agent.guard)
         self._busy: dict[str, asyncio.Task[None]] = {}
-        self._stale: set[ContainerId] = set()
+        self._looking = Looking(self.context, name)
         self._probing = Probing(self.context, wake=self.wake)
         self._volumes_due: float | None = None
         self._steps = 0
@@ -265,15 +264,10 @@ class PodWorker:
         memory = self.context.memory
         self.admitted = self.admitted or bool(records)
         memory.changes.note("the agent was started anew")
-        for record in records:
-            memory.adopted.add(record.id)
-            memory.note(record)
-            self._link_logs(record)
+        self._looking.adopt(records)
         self._probing.remember(self.pod)
         start.resume_hooks(self.context)
-        # Of some the engine would tell no more than the list of all does.
-        vague = [record.id for record in records if record.in_force is None]
-        self.look_at([*stale, *vague])
+        self.look_at(stale)
 
     def note_event(self, event: RuntimeEvent) -> None:
         """Something happened to one of the pod's containers."""
@@ -290,7 +284,7 @@ class PodWorker:
 
     def look_at(self, ids: Iterable[ContainerId]) -> None:
         """Read these containers anew."""
-        self._stale.update(ids)
+        self._looking.note(ids)
         self.wake()
 
     def dead(self) -> list[Dead]:
@@ -344,7 +338,8 @@ class PodWorker:
             self.context.warn(memory.refusal.reason, memory.refusal.message)
         try:
             while True:
-                await self._refresh()
+                await self._looking.look()
+                self._tell_stops()
                 wait = self._step()
                 if wait < 0:
                     return
@@ -394,7 +389,7 @@ class PodWorker:
         """Tell and act once; returns the seconds until it should happen again, -1 for never."""
         self._steps += 1
         memory = self.context.memory
-        if self._unknown_ends() and not self._stopping():
+        if self._looking.unknown_ends() and not self._stopping():
             # What was told last stands: an end, once told, is for good. A kubelet's workers wait, too, until
             # the runtime has answered.
             return LOOK_AGAIN
@@ -441,6 +436,13 @@ class PodWorker:
     def _stopping(self) -> bool:
         return self.pod.metadata.deletion_timestamp is not None or self.context.memory.removed
 
+    def _tell_stops(self) -> None:
+        """Who waits for an end, or for what a hook works on, looks at it with us."""
+        for order in self.context.stops.values():
+            order.alarm.ring()
+        for bell in self.context.post_starts.values():
+            bell.ring()
+
     def _ends(self, observed: PodObserved) -> bool:
         """Whether the last of the pod has begun; its containers share one grace period from here."""
         if self._stopping():
@@ -481,7 +483,7 @@ class PodWorker:
 
     def _next_wake(self, decision: Plan) -> float:
         waits = [float("inf") if decision.wake_in is None else decision.wake_in]
-        if self._stale:
+        if len(self._looking):
             waits.append(LOOK_AGAIN)
         shown = self.context.memory.volumes_ready and not self._stopping()
         if self._volumes_due is not None and shown:
@@ -560,55 +562,6 @@ class PodWorker:
         if context.volumes.follows_api(self.pod):
             due = context.agent.clock.monotonic() + REFRESH_VOLUMES
             self._volumes_due = due - due % TOGETHER
-
-    async def _refresh(self) -> None:
-        """Read anew what changed, with the last words of what ended."""
-        memory, runtime = self.context.memory, self.context.agent.runtime
-        for id in list(self._stale):
-            self._stale.discard(id)
-            try:
-                memory.note(record := await runtime.inspect(id))
-                self._link_logs(record)
-            except NotFound:
-                await self._let_go(id)
-            except RuntimeFailure as error:
-                log.debug("%s: cannot look at %s: %s", self._name, id, error)
-                self._stale.add(id)
-                break
-        ended = [memory.records[id] for id in memory.ended_at if id not in memory.messages]
-        for record in ended:
-            if record.id in self._unknown_ends():
-                continue
-            message = await termination_message(self.context, record)
-            if record.id in memory.records:  # not removed by an effect meanwhile
-                memory.messages[record.id] = message
-                await autopsy(self.context, record)
-        for order in self.context.stops.values():
-            order.alarm.ring()
-        for bell in self.context.post_starts.values():
-            bell.ring()
-
-    def _unknown_ends(self) -> set[ContainerId]:
-        """Containers that have ended, says the list of all, and of which the engine has not said how."""
-        records = self.context.memory.records
-        return {
-            id
-            for id in self._stale
-            if id in records and id in self.context.memory.ended_at and records[id].in_force is None
-        }
-
-    def _link_logs(self, record: ContainerRecord) -> None:
-        """Also of what an agent before this one has started, and could not link any more."""
-        loglinks.link(self.context.agent.node.log_root, self.pod, record)
-
-    async def _let_go(self, id: ContainerId) -> None:
-        """Somebody has removed a container. A sandbox gives its address back, and its host ports."""
-        if id in self.context.memory.addresses:
-            try:
-                await self.context.agent.network.detach(id)
-            except PodwrightError as error:  # the relist frees it
-                log.warning("%s: address of a sandbox that is gone: %s", self._name, error)
-        self.context.memory.forget(id)
 
 
 def _backing_off(status: PodStatus) -> set[str]:

@@ -239,7 +239,7 @@ async def test_last_words_of_a_container_that_is_removed_meanwhile(
             memory.forget(other)  # as an effect does
         return "bye"
 
-    monkeypatch.setattr("agent.pod.worker.termination_message", read_slowly)
+    monkeypatch.setattr("agent.effects.looking.termination_message", read_slowly)
     await node.run(10)
     assert set(memory.messages) <= set(memory.records)
     await node.kill()
