@@ -47,7 +47,8 @@ def write(directory: Path, files: Mapping[str, File], *, group: int | None, now:
     stamped = _fresh(directory, now)
     for name, file in files.items():
         _write_file(stamped / name, file, group)
-    stamped.chmod(0o755)
+    for folder in (stamped, *(path for path in stamped.rglob("*") if path.is_dir())):
+        give(folder, group)
     swap = directory / DATA_NEXT
     swap.unlink(missing_ok=True)
     swap.symlink_to(stamped.name)
@@ -55,6 +56,13 @@ def write(directory: Path, files: Mapping[str, File], *, group: int | None, now:
     _link(directory, files)
     _clean(directory, keep=stamped, files=files)
     return True
+
+
+def give(folder: Path, group: int | None) -> None:
+    """Have a folder look as all of a set do: for everybody to read, and the group's if there is one."""
+    if group is not None:
+        os.chown(folder, -1, group)
+    folder.chmod(0o755 if group is None else 0o2775)
 
 
 def exists(directory: Path) -> bool:

@@ -102,7 +102,7 @@ async def _set_up(
     if memory:
         context.mounter.tmpfs(path)
     with contextlib.suppress(FileNotFoundError):
-        path.chmod(0o755 if context.group is None else 0o2775)
+        atomic.give(path, context.group)
     atomic.write(path, files, group=context.group, now=(clock or SystemClock()).now())
     return path
 

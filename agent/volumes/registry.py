@@ -21,7 +21,7 @@ from agent.volumes.outside import DoesNotAnswer
 from agent.volumes.persistent import StageError, Stages
 from agent.volumes.tokens import PodTokens
 from api import names
-from api.core import ImageVolumeSource, Pod, Volume
+from api.core import ImageVolumeSource, Pod, ResourceRequirements, Volume
 from api.pods import all_containers
 from base.clock import Clock, SystemClock
 
@@ -140,8 +140,11 @@ def shown_differently(before: Pod, now: Pod) -> bool:
     meta, old = now.metadata, before.metadata
     if (meta.labels, meta.annotations) != (old.labels, old.annotations):
         return True
-    amounts = ([c.resources for c in all_containers(pod.spec)] for pod in (now, before))
-    return next(amounts) != next(amounts)
+    return _amounts(now) != _amounts(before)
+
+
+def _amounts(pod: Pod) -> list[ResourceRequirements]:
+    return [container.resources for container in all_containers(pod.spec)]
 
 
 async def _no_images(name: str, source: ImageVolumeSource) -> ImageRecord:

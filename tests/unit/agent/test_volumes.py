@@ -547,14 +547,22 @@ def test_every_type_names_a_field_of_the_api() -> None:
 
 
 async def test_fs_group_owns_the_files(world: World, tmp_path: Path) -> None:
-    import os
-
     if os.geteuid() != 0:
         pytest.skip("needs root to give files away")
     pod = make_pod(
         volumes=[
             Volume(name="e", empty_dir=EmptyDirVolumeSource()),
-            Volume(name="s", secret=SecretVolumeSource(secret_name="s", default_mode=0o400)),
+            Volume(
+                name="s",
+                secret=SecretVolumeSource(
+                    secret_name="s",
+                    default_mode=0o400,
+                    items=[
+                        KeyToPath(key="pw", path="pw"),
+                        KeyToPath(key="pw", path="deep/down/pw"),
+                    ],
+                ),
+            ),
         ],
         security_context=PodSecurityContext(fs_group=4321),
     )
@@ -563,6 +571,9 @@ async def test_fs_group_owns_the_files(world: World, tmp_path: Path) -> None:
     assert (directory.st_gid, stat.S_IMODE(directory.st_mode)) == (4321, 0o2777)
     secret = (world.volumes.paths["s"] / "pw").stat()
     assert (secret.st_gid, stat.S_IMODE(secret.st_mode)) == (4321, 0o440)
+    for folder in (".", "..data/", "deep", "deep/down"):
+        found = (world.volumes.paths["s"] / folder).stat()
+        assert (found.st_gid, stat.S_IMODE(found.st_mode)) == (4321, 0o2775), folder
 
 
 # subPath.
