@@ -8,9 +8,19 @@ from pathlib import Path
 
 import pytest
 
+_fetched: list[str] = []
+
 
 def fetch_kubectl(folder: Path) -> str:
-    """Debian's own kubectl (1.20), the oldest that people still have. Skips where it cannot be had."""
+    """Debian's own kubectl (1.20), the oldest that people still have, fetched into a folder of the first
+    who asks. Skips where it cannot be had.
+    """
+    if not _fetched:
+        _fetched.append(_fetch(folder))
+    return _fetched[0]
+
+
+def _fetch(folder: Path) -> str:
     if shutil.which("apt-get") is None or shutil.which("dpkg") is None:
         pytest.skip("this is no Debian machine")
     fetched = subprocess.run(

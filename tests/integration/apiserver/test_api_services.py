@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from tests.integration.apiserver.conftest import Api, Server
-from tests.integration.apiserver.crds import definition
+from tests.integration.apiserver.crds import definition, eventually
 
 PATH = "/apis/apiregistration.k8s.io/v1/apiservices"
 
@@ -99,12 +98,12 @@ async def test_registrations_follow_what_is_served(tmp_path: Path) -> None:
 
 async def _until(server: Server, holds: Callable[[dict[str, str]], bool]) -> dict[str, str]:
     """Every registration with its columns, once that is true of them."""
-    names: dict[str, str] = {}
-    for _ in range(100):
+
+    async def told() -> dict[str, str]:
         printed = server.kubectl("get", "apiservices", "--no-headers", check=False).stdout
         rows = [line.split() for line in printed.splitlines()]
         names = {row[0]: " ".join(row[1:-1]) for row in rows}
-        if holds(names):
-            return names
-        await asyncio.sleep(0.1)
-    raise AssertionError(names)
+        assert holds(names), names
+        return names
+
+    return await eventually(told)

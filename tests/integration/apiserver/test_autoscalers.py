@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from tests.integration.apiserver.conftest import Api, Server
+from tests.patience import wait_until
 
 V1, V2 = "/apis/autoscaling/v1", "/apis/autoscaling/v2"
 TABLE = {"Accept": "application/json;as=Table;v=v1;g=meta.k8s.io"}
@@ -150,16 +150,15 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 def test_kubectl_describes_what_an_autoscaler_waits_for(whole: Server) -> None:
     whole.kubectl("create", "deployment", "web", "--image=i")
     whole.kubectl("autoscale", "deployment", "web", "--cpu-percent=30", "--min=1", "--max=5")
-    deadline = time.monotonic() + 20
-    while "FailedComputeMetricsReplicas" not in (said := described(whole)):
-        assert time.monotonic() < deadline, said
-        time.sleep(0.1)
-    rows = {line.split()[0]: line.split()[1:] for line in said.splitlines() if line.split()}
-    assert rows["AbleToScale"][:2] == ["True", "SucceededGetScale"]
-    assert rows["ScalingActive"][:2] == ["False", "FailedGetResourceMetric"]
-    assert "the HPA was unable to compute the replica count: failed to get cpu utilization" in said
-    assert "<unknown> / 30%" in said
+    failed = "the HPA was unable to compute the replica count: failed to get cpu utilization"
 
+    def described() -> bool:
+        said = whole.kubectl("describe", "hpa", "web").stdout
+        rows = {line.split()[0]: line.split()[1:] for line in said.splitlines() if line.split()}
+        assert rows["AbleToScale"][:2] == ["True", "SucceededGetScale"]
+        assert rows["ScalingActive"][:2] == ["False", "FailedGetResourceMetric"]
+        assert "FailedComputeMetricsReplicas" in said and failed in said
+        assert "<unknown> / 30%" in said
+        return True
 
-def described(server: Server) -> str:
-    return server.kubectl("describe", "hpa", "web").stdout
+    wait_until(described)

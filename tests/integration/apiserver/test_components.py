@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from subprocess import CompletedProcess
 
 import pytest
 
 from tests.integration.apiserver.conftest import Api, Server
+from tests.patience import wait_until
 
 PATH = "/api/v1/componentstatuses"
 
@@ -51,12 +53,18 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 def test_kubectl_prints_them(whole: Server) -> None:
-    done = whole.kubectl("get", "componentstatuses")
-    assert [line.split() for line in done.stdout.splitlines()] == [
+    rows = [
         ["NAME", "STATUS", "MESSAGE", "ERROR"],
         ["controller-manager", "Healthy", "ok"],
         ["scheduler", "Healthy", "ok"],
         ["store", "Healthy", "ok"],
     ]
+
+    def healthy() -> CompletedProcess[str]:
+        done = whole.kubectl("get", "componentstatuses")
+        assert [line.split() for line in done.stdout.splitlines()] == rows
+        return done
+
+    done = wait_until(healthy)
     assert "Warning: v1 ComponentStatus is deprecated in v1.19+" in done.stderr
     assert "Healthy" in whole.kubectl("describe", "cs", "scheduler").stdout

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import json
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest_asyncio
@@ -178,18 +178,15 @@ async def test_watchers_share_conversions(
 ) -> None:
     first, second = paths(group, namespace)
 
-    async def watch() -> dict[str, Any]:
-        async with api.session.get(f"{api.url}{second}?watch=true") as answer:
-            line: dict[str, Any] = json.loads(await answer.content.readline())
-            return line
-
-    watching = [asyncio.create_task(watch()) for _ in range(5)]
-    await asyncio.sleep(0.5)
-    before = webhook.asked
-    await api.ok("POST", first, made(group, "one"))
-    for event in await asyncio.gather(*watching):
-        assert event["object"]["apiVersion"] == f"{group}/v2"
-        assert event["object"]["spec"] == {"host": "web", "port": "80"}
+    async with AsyncExitStack() as opened:
+        watch = f"{api.url}{second}?watch=true"
+        watches = [await opened.enter_async_context(api.session.get(watch)) for _ in range(5)]
+        before = webhook.asked
+        await api.ok("POST", first, made(group, "one"))
+        for one in watches:
+            event = json.loads(await one.content.readline())
+            assert event["object"]["apiVersion"] == f"{group}/v2"
+            assert event["object"]["spec"] == {"host": "web", "port": "80"}
     assert webhook.asked == before + 1
 
 

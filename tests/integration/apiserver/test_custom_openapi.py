@@ -139,7 +139,7 @@ async def test_a_change_is_seen_at_once(api: Api, group: str) -> None:
     async def moved() -> bool:
         return await url(api, path) != before
 
-    await eventually(moved, 2)
+    await eventually(moved)
     code, document = await api.get(before)  # a client with an old index is led to what there is
     assert code == 200
     assert "fresh" in json.dumps(schema_of(document, full(group)))

@@ -22,6 +22,7 @@ from tests.integration.apiserver.crds import (
     version,
     widget,
 )
+from tests.patience import DEADLINE
 
 pytestmark = served
 
@@ -270,26 +271,25 @@ async def test_discovery_follows(api: Api, group: str) -> None:
 async def lines(api: Api, path: str, count: int) -> list[dict[str, Any]]:
     async with api.session.get(f"{api.url}{path}") as answer:
         found = []
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(DEADLINE):
             while len(found) < count and (line := await answer.content.readline()):
                 found.append(json.loads(line))
         return found
 
 
 async def test_a_watch_lives_through_other_changes(api: Api, group: str, path: str) -> None:
-    watching = asyncio.create_task(lines(api, f"{path}?watch=true", 1))
-    await asyncio.sleep(0.2)
     name = f"{DEFINITIONS}/widgets.{group}"
-    await api.patch(name, {"metadata": {"labels": {"a": "b"}}})
-    await api.patch(name, {"spec": {"names": {"shortNames": ["wd", "wdg"]}}})
 
     async def renamed() -> bool:
         found = await api.ok("GET", f"/apis/{group}/v1")
         return found["resources"][0]["shortNames"] == ["wd", "wdg"]
 
-    await eventually(renamed)
-    await api.ok("POST", path, widget(group, "one"))
-    (event,) = await watching
+    async with api.session.get(f"{api.url}{path}?watch=true") as watching:
+        await api.patch(name, {"metadata": {"labels": {"a": "b"}}})
+        await api.patch(name, {"spec": {"names": {"shortNames": ["wd", "wdg"]}}})
+        await eventually(renamed)
+        await api.ok("POST", path, widget(group, "one"))
+        event = json.loads(await watching.content.readline())
     assert (event["type"], event["object"]["metadata"]["name"]) == ("ADDED", "one")
 
 
@@ -445,7 +445,7 @@ def test_kubectl(server: Server, tmp_path: Any) -> None:
     (tmp_path / "crd.json").write_text(json.dumps(definition(group)))
     (tmp_path / "cr.json").write_text(json.dumps(widget(group, "one")))
     server.kubectl("create", "-f", str(tmp_path / "crd.json"))
-    server.kubectl("wait", "--for=condition=Established", f"crd/widgets.{group}", "--timeout=20s")
+    server.kubectl("wait", "--for=condition=Established", f"crd/widgets.{group}", "--timeout=60s")
     server.kubectl("apply", "-f", str(tmp_path / "cr.json"))
     shown = server.kubectl("get", f"widgets.{group}").stdout.splitlines()
     assert shown[0].split() == ["NAME", "SIZE", "AGE"]
@@ -453,9 +453,9 @@ def test_kubectl(server: Server, tmp_path: Any) -> None:
     server.kubectl("scale", "--replicas=4", "widget/one")
     spec = server.kubectl("get", "widget", "one", "-o", "jsonpath={.spec.replicas}").stdout
     assert spec == "4"
-    server.kubectl("wait", "--for=jsonpath={.spec.replicas}=4", "widget/one", "--timeout=20s")
+    server.kubectl("wait", "--for=jsonpath={.spec.replicas}=4", "widget/one", "--timeout=60s")
     server.kubectl("apply", "--server-side", "--force-conflicts", "-f", str(tmp_path / "cr.json"))
     assert "widget.example.com" in server.kubectl("get", "all", "-o", "name").stdout.replace(
         group, "example.com"
     )
-    server.kubectl("delete", "crd", f"widgets.{group}", "--timeout=30s")
+    server.kubectl("delete", "crd", f"widgets.{group}", "--timeout=60s")

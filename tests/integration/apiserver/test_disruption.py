@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.integration.apiserver.conftest import Api, Server
+from tests.integration.apiserver.conftest import Api, Server, refusals
+from tests.patience import DEADLINE, eventually, wait_until
 
 LABELS = {"app": "web"}
 CRD = """
@@ -58,12 +59,13 @@ async def ready_pod(
 async def allowed(api: Api, namespace: str, number: int) -> dict[str, Any]:
     """The budget's status, once it allows so many disruptions."""
     path = f"/apis/policy/v1/namespaces/{namespace}/poddisruptionbudgets/pdb"
-    async with asyncio.timeout(10):
-        while True:
-            status: dict[str, Any] = (await api.ok("GET", path))["status"]
-            if status.get("observedGeneration") and status["disruptionsAllowed"] == number:
-                return status
-            await asyncio.sleep(0.02)
+
+    async def told() -> dict[str, Any] | None:
+        status: dict[str, Any] = (await api.ok("GET", path))["status"]
+        known = status.get("observedGeneration") and status["disruptionsAllowed"] == number
+        return status if known else None
+
+    return await eventually(told)
 
 
 async def test_a_drain_respects_the_budget(server: Server, api: Api, namespace: str) -> None:
@@ -74,24 +76,34 @@ async def test_a_drain_respects_the_budget(server: Server, api: Api, namespace: 
         *("create", "pdb", "pdb", "--selector=app=web", "--min-available=1", "-n", namespace)
     )
     await allowed(api, namespace, 1)
+    before = await refusals(api)
     drain = asyncio.create_task(
-        asyncio.to_thread(server.kubectl, "drain", namespace, "--force", "--timeout=60s")
+        asyncio.to_thread(server.kubectl, "drain", namespace, "--force", "--timeout=100s")
     )
-    async with asyncio.timeout(60):
+
+    async def refused() -> bool:
+        return await refusals(api) > before
+
+    async with asyncio.timeout(2 * DEADLINE):
         await allowed(api, namespace, 0)
         pods = f"/api/v1/namespaces/{namespace}/pods"
-        await asyncio.sleep(1)
+        await eventually(refused)
         assert len((await api.ok("GET", pods))["items"]) == 1 and not drain.done()
         await ready_pod(api, namespace, "r", node="elsewhere")
         done = await drain
     assert "Cannot evict pod as it would violate the pod's disruption budget" in done.stderr
     left = (await api.ok("GET", pods))["items"]
     assert [pod["metadata"]["name"] for pod in left] == ["r"]
-    told = server.kubectl("describe", "pdb", "pdb", "-n", namespace).stdout
-    rows = [line.split() for line in told.splitlines()]
-    for name, number in ("Allowed", 0), ("Current:", 1), ("Desired:", 1), ("Total:", 1):
-        assert any(row[:1] == [name] and row[-1] == str(number) for row in rows), told
-    assert ["Min", "available:", "1"] in rows and ["Selector:", "app=web"] in rows
+
+    def described() -> bool:
+        told = server.kubectl("describe", "pdb", "pdb", "-n", namespace).stdout
+        rows = [line.split() for line in told.splitlines()]
+        for name, number in ("Allowed", 0), ("Current:", 1), ("Desired:", 1), ("Total:", 1):
+            assert any(row[:1] == [name] and row[-1] == str(number) for row in rows), told
+        assert ["Min", "available:", "1"] in rows and ["Selector:", "app=web"] in rows
+        return True
+
+    await asyncio.to_thread(wait_until, described)
     shown = server.kubectl("get", "pdb", "-n", namespace, "--no-headers").stdout.split()
     assert shown[:4] == ["pdb", "1", "N/A", "0"]
 
@@ -128,9 +140,9 @@ async def test_pods_that_nobody_controls_have_no_scale(api: Api, namespace: str)
     await api.ok("POST", path, {"metadata": {"name": "pdb"}, "spec": spec})
     status = await allowed(api, namespace, 0)
     assert status["expectedPods"] == 0
-    async with asyncio.timeout(10):
-        while True:
-            events = (await api.ok("GET", f"/api/v1/namespaces/{namespace}/events"))["items"]
-            if any(one["reason"] == "UnmanagedPods" for one in events):
-                break
-            await asyncio.sleep(0.05)
+
+    async def said() -> bool:
+        events = (await api.ok("GET", f"/api/v1/namespaces/{namespace}/events"))["items"]
+        return any(one["reason"] == "UnmanagedPods" for one in events)
+
+    await eventually(said)

@@ -33,6 +33,7 @@ TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io"
 METADATA = "application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io"
 STAYING = ("Namespace", "PersistentVolume", "PersistentVolumeClaim")
 """What only controllers let go of, which are not there."""
+LEAVING_LATE = ("namespaces", "persistentvolumes", "persistentvolumeclaims")
 AT_ONCE = {"gracePeriodSeconds": 0, "propagationPolicy": "Background"}
 
 
@@ -121,7 +122,8 @@ async def test_patched_and_watched(api: Api, resource: Resource) -> None:
 
 async def watched(api: Api, collection: str, made: dict[str, Any]) -> list[str]:
     """What became of one object, from its creation to its end or to silence."""
-    query = f"watch=true&timeoutSeconds=2&resourceVersion={made['resourceVersion']}"
+    seconds = 1 if collection.rpartition("/")[2] in LEAVING_LATE else 60
+    query = f"watch=true&timeoutSeconds={seconds}&resourceVersion={made['resourceVersion']}"
     query += f"&fieldSelector=metadata.name={made['name']}"
     found: list[str] = []
     async with api.session.get(f"{api.url}{collection}?{query}") as answer:
@@ -169,7 +171,8 @@ async def test_watched_in_each_form(api: Api, resource: Resource) -> None:
     name, since = made["metadata"]["name"], int(made["metadata"]["resourceVersion"]) - 1
     query = f"watch=true&timeoutSeconds=1&resourceVersion={since}&allowWatchBookmarks=true"
     query += f"&fieldSelector=metadata.name={name}"
-    for accept, kind in ((TABLE, "Table"), (METADATA, "PartialObjectMetadata")):
+
+    async def watched_as(accept: str, kind: str) -> None:
         headers = {"Accept": f"{accept};stream=watch"}
         async with api.session.get(f"{api.url}{collection}?{query}", headers=headers) as answer:
             assert answer.status == 200, await answer.text()
@@ -181,6 +184,10 @@ async def test_watched_in_each_form(api: Api, resource: Resource) -> None:
             assert len(first["columnDefinitions"]) == len(first["rows"][0]["cells"])
             first = first["rows"][0]["object"]
         assert first["metadata"]["uid"] == made["metadata"]["uid"]
+
+    await asyncio.gather(
+        watched_as(TABLE, "Table"), watched_as(METADATA, "PartialObjectMetadata")
+    )  # each lasts a second
     await api.ok("DELETE", path, AT_ONCE)
     await gone(api, path)
 

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from tests.debian import fetch_kubectl
-from tests.integration.apiserver.conftest import Api, Server
+from tests.integration.apiserver.conftest import Api, Server, refusals
+from tests.patience import DEADLINE
 
 
 async def _pod(api: Api, namespace: str, name: str, node: str) -> str:
@@ -88,18 +89,21 @@ async def test_a_drain_waits_for_the_budget(
     await api.ok("POST", "/api/v1/nodes", {"metadata": {"name": node}})
     paths = [await _pod(api, namespace, name, node) for name in ("p", "q")]
     budget = await _budget(api, namespace, 1)
+    before = await refusals(api)
     drain = asyncio.create_task(
         asyncio.to_thread(
             server.kubectl,
-            *("drain", node, "--force", "--timeout=60s"),
+            *("drain", node, "--force", "--timeout=100s"),
             program=program,
             HOME=str(tmp_path_factory.mktemp("home")),
         )
     )
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(2 * DEADLINE):
         while len(left := [path for path in paths if (await api.get(path))[0] == 200]) == 2:
             await asyncio.sleep(0.02)
         assert len(left) == 1
+        while await refusals(api) == before:
+            await asyncio.sleep(0.02)
         assert (await api.get(budget))[1]["status"]["disruptionsAllowed"] == 0
         code, _ = await api.patch(f"{budget}/status", {"status": {"disruptionsAllowed": 1}})
         assert code == 200

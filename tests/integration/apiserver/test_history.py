@@ -11,6 +11,7 @@ import pytest
 import pytest_asyncio
 
 from tests.integration.apiserver.conftest import Api, Server, config_map
+from tests.patience import DEADLINE
 
 MAPS = "/api/v1/namespaces/default/configmaps"
 
@@ -52,7 +53,7 @@ async def test_everything_acknowledged_survives_a_kill(
     assert await api.get(f"{MAPS}/a") == (200, made)
     # A client that was watching goes on where it was.
     query = f"?watch=1&resourceVersion={revision}"
-    async with api.session.get(api.url + MAPS + query) as answer, asyncio.timeout(5):
+    async with api.session.get(api.url + MAPS + query) as answer, asyncio.timeout(DEADLINE):
         await api.ok("DELETE", f"{MAPS}/a")
         event = json.loads(await answer.content.readline())
     assert (event["type"], event["object"]["metadata"]["name"]) == ("DELETED", "a")
@@ -86,7 +87,7 @@ async def test_history_is_forgotten_with_410(
         code, answer = await api.get(f"{MAPS}?limit=1&continue={token}")
         return answer if code == 410 else None
 
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(DEADLINE):
         while (expired := await status()) is None:
             await api.patch(f"{MAPS}/later", {"data": {"t": str(id(object()))}})
             await asyncio.sleep(0.1)
@@ -103,7 +104,7 @@ async def test_history_is_forgotten_with_410(
     api = connect(own_server, session)
     async with api.session.get(f"{api.url}{MAPS}?watch=1&resourceVersion=2") as watch:
         assert watch.status == 200
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(DEADLINE):
             event = json.loads(await watch.content.readline())
     assert event["type"] == "ERROR"
     assert (event["object"]["code"], event["object"]["reason"]) == (410, "Expired")

@@ -27,7 +27,7 @@ from tests.unit.resources import examples
 LONG = os.environ.get("PODWRIGHT_TEST_LONG", "") == "1"
 COUNT = 100_000 if LONG else 3_000
 CLIENTS = 8
-PATIENCE = 20.0
+PATIENCE = 60.0
 """Seconds for one answer: a version of the future is waited for for three."""
 MOST_MEMORY = 600 if LONG else 300
 """Megabytes that the server may have in the end."""

@@ -61,7 +61,6 @@ def operator(server: Server, group: str, namespace: str, tmp_path: Path) -> Any:
     process.wait(timeout=30)
 
 
-@pytest.mark.timeout(90)
 async def test_an_operator(api: Api, group: str, namespace: str, operator: Path) -> None:
     path = f"/apis/{group}/v1/namespaces/{namespace}/widgets"
     maps = f"/api/v1/namespaces/{namespace}/configmaps"
@@ -72,7 +71,7 @@ async def test_an_operator(api: Api, group: str, namespace: str, operator: Path)
         return found if (found.get("status") or {}).get("phase") == "Ready" else None
 
     try:
-        made = await eventually(ready, 40)
+        made = await eventually(ready)
         assert made["status"]["create"] == {"configMap": "one"}
         owned = await api.ok("GET", f"{maps}/one")
         assert owned["data"] == {"size": "3"}
@@ -82,14 +81,14 @@ async def test_an_operator(api: Api, group: str, namespace: str, operator: Path)
         async def resized() -> bool:
             return bool((await api.ok("GET", f"{maps}/one"))["data"] == {"size": "8"})
 
-        await eventually(resized, 20)
+        await eventually(resized)
         assert (await api.ok("GET", f"{path}/one"))["metadata"]["finalizers"]
         await api.ok("DELETE", f"{path}/one")
 
         async def gone() -> bool:
             return (await api.get(f"{path}/one"))[0] == (await api.get(f"{maps}/one"))[0] == 404
 
-        await eventually(gone, 20)
+        await eventually(gone)
     except AssertionError:
         print(operator.read_text()[-8000:])
         raise

@@ -26,7 +26,7 @@ from base.clock import SystemClock
 from tests.integration.apiserver.conftest import Api, Server
 
 CLOCK = SystemClock()
-DEADLINE = 30.0
+DEADLINE = 60.0
 
 
 @dataclass

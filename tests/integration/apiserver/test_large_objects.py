@@ -18,7 +18,7 @@ import pytest
 from tests.integration.apiserver.conftest import Api, Server
 
 MANY = 20_000
-PATIENCE = 3.0
+PATIENCE = 15.0
 JSON_PATCH = "application/json-patch+json"
 STRATEGIC = "application/strategic-merge-patch+json"
 APPLY = "application/apply-patch+yaml"

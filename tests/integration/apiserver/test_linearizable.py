@@ -232,7 +232,7 @@ async def _live_and_die(server: Server, chance: random.Random) -> None:
 
 
 async def _told(record: Record, revision: int, watcher: asyncio.Task[None]) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not record.events or record.events[-1][2] < revision:
             assert not watcher.done(), watcher.result()
             await asyncio.sleep(0.02)

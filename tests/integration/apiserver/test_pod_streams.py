@@ -289,9 +289,9 @@ async def test_a_client_killed_while_nobody_reads_from_it(
             reader, writer = await asyncio.open_connection("127.0.0.1", forwarding.ports[8080])
             await reader.readexactly(4)
             with pytest.raises(TimeoutError):
-                async with asyncio.timeout(3):
-                    while True:
-                        writer.write(b"x" * 65536)
+                while True:
+                    writer.write(b"x" * 65536)
+                    async with asyncio.timeout(1):
                         await writer.drain()
             forwarding.process.kill()
             await forwarding.process.wait()
@@ -309,9 +309,8 @@ async def test_exec_ends_with_its_client(kubectl: Kubectl, agent: NodeAgent) -> 
     process.kill()
     await process.wait()
     async with asyncio.timeout(DEADLINE):
-        while agent.streams():
+        while agent.streams() or agent.runtime.streams[0].process.returncode is None:
             await asyncio.sleep(0.02)
-    assert agent.runtime.streams[0].process.returncode is not None
 
 
 async def test_a_port_where_nothing_listens(kubectl: Kubectl, agent: NodeAgent) -> None:

@@ -196,7 +196,7 @@ async def test_a_client_that_leaves_is_gone_for_the_pod(
     async with api.session.get(api.url + f"{pod}/proxy/forever") as answer:
         await answer.content.readexactly(10_000)
         answer.close()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         await app.hung_up.wait()
         while agent.streams():
             await asyncio.sleep(0.01)

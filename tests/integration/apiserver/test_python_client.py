@@ -104,7 +104,7 @@ def test_watch_tells_of_changes(core: client.CoreV1Api, namespace: str) -> None:
         core.list_namespaced_config_map,
         namespace,
         resource_version=listed.metadata.resource_version,
-        timeout_seconds=10,
+        timeout_seconds=60,
     ):
         told.append((event["type"], event["object"].metadata.name))
         if len(told) == 2:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.apiserver.conftest import ROOT, Server
+from tests.patience import wait_until
 
 HEAD = "apiVersion: kubescheduler.config.k8s.io/v1\nkind: KubeSchedulerConfiguration\n"
 POD = """
@@ -58,9 +59,13 @@ def test_names_of_ours_and_of_others(tmp_path: Path) -> None:
     try:
         for name in ("ours", "theirs"):
             server.kubectl("apply", "-f", "-", input=POD.replace("NAME", name))
-        server.kubectl("wait", "--for=condition=PodScheduled=false", "pod/ours", "--timeout=20s")
-        described = server.kubectl("describe", "pod", "ours").stdout
-        assert "FailedScheduling" in described and "no nodes available" in described
+        server.kubectl("wait", "--for=condition=PodScheduled=false", "pod/ours", "--timeout=60s")
+
+        def described() -> bool:
+            said = server.kubectl("describe", "pod", "ours").stdout
+            return "FailedScheduling" in said and "no nodes available" in said
+
+        wait_until(described)
         words = 'it waits for the scheduler "theirs", which is not this one'
         assert words in why(server, "theirs")
         assert words not in why(server, "ours")

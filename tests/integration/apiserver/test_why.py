@@ -17,6 +17,7 @@ import pytest_asyncio
 from api.why import Death
 from tests.integration.apiserver.conftest import ROOT, Server
 from tests.integration.apiserver.nodeagent import NodeAgent
+from tests.patience import DEADLINE
 
 NODE = {
     "apiVersion": "v1",
@@ -32,13 +33,13 @@ NODE = {
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     made = Server(tmp_path_factory.mktemp("why"))
-    made.start(whole=True)
+    made.start("--node-monitor-grace-period=1h", whole=True)  # nobody speaks for the nodes
     made.kubectl("create", "-f", "-", input=json.dumps(NODE))
     yield made
     made.stop()
 
 
-def until(holds: Callable[[], bool], what: str, seconds: float = 15.0) -> None:
+def until(holds: Callable[[], bool], what: str, seconds: float = DEADLINE) -> None:
     ends = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < ends, f"not within {seconds} s: {what}"

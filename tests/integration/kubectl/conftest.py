@@ -119,15 +119,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @pytest.fixture(scope="session")
 def debian(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], str]:
-    """Fetches Debian's kubectl, once."""
-    known: list[str] = []
-
-    def fetch() -> str:
-        if not known:
-            known.append(fetch_kubectl(tmp_path_factory.mktemp("kubernetes-client")))
-        return known[0]
-
-    return fetch
+    """Fetches Debian's kubectl, if it is asked for."""
+    return lambda: fetch_kubectl(tmp_path_factory.mktemp("kubernetes-client"))
 
 
 @pytest.fixture(params=[*installed(), DEBIAN], ids=lambda program: Path(program).name)

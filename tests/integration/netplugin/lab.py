@@ -16,8 +16,11 @@ from pathlib import Path
 from netplugin import namespaces
 from netplugin.namespaces import run_inside
 from netplugin.records import Mode, NetworkConfig
+from tests.patience import DEADLINE
 
 PREFIX = "netplugin-"
+SILENCE = 20.0
+"""Seconds after which nobody will answer any more, however slow the machine."""
 CLUSTER = IPv4Network("10.244.0.0/16")
 SERVICES = IPv4Network("10.96.0.0/12")
 DNS = IPv4Address("10.96.0.10")
@@ -78,7 +81,7 @@ class Lab:
 def run(namespace: str, *argv: str, check: bool = True) -> str:
     done = run_inside(
         namespace,
-        lambda: subprocess.run(argv, capture_output=True, text=True, check=False, timeout=20),
+        lambda: subprocess.run(argv, capture_output=True, text=True, check=False, timeout=DEADLINE),
     )
     if check and done.returncode != 0:
         raise AssertionError(f"{argv} in {namespace}: {done.stdout}{done.stderr}")
@@ -90,7 +93,7 @@ def reaches(namespace: str, address: str, *, port: int = 9) -> bool:
 
     def body() -> bool:
         try:
-            socket.create_connection((address, port), timeout=2).close()
+            socket.create_connection((address, port), timeout=SILENCE).close()
         except ConnectionRefusedError:
             return True
         except OSError:
@@ -107,19 +110,20 @@ def ask(
     *,
     udp: bool = False,
     source: tuple[str, int] | None = None,
+    timeout: float = SILENCE,
 ) -> str:
     """What a server answers: its name and the address it saw."""
 
     def body() -> str:
         if udp:
             with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-                sock.settimeout(2)
+                sock.settimeout(timeout)
                 if source:
                     sock.bind(source)
                 sock.connect((address, port))
                 sock.send(b"?")
                 return sock.recv(100).decode()
-        with socket.create_connection((address, port), timeout=2) as sock:
+        with socket.create_connection((address, port), timeout=timeout) as sock:
             return sock.recv(100).decode()
 
     return run_inside(namespace, body)

@@ -15,6 +15,7 @@ from netplugin.namespaces import run_inside
 from netplugin.rules.ruleset import observe
 from tests.integration.netplugin.cluster import Cluster, endpoints, service
 from tests.integration.netplugin.lab import Lab, ask, config, run
+from tests.patience import DEADLINE
 
 VIP = "10.96.1.1"
 FOREIGN = "-A INPUT -p tcp -m tcp --dport 9999 -j DROP"
@@ -25,7 +26,7 @@ def is_nft(namespace: str) -> bool:
     return "nf_tables" in run(namespace, "iptables", "-V")
 
 
-async def until(condition: Callable[[], bool], *, seconds: float = 10) -> None:
+async def until(condition: Callable[[], bool], *, seconds: float = DEADLINE) -> None:
     async with asyncio.timeout(seconds):
         while not condition():
             await asyncio.sleep(0.05)
@@ -48,7 +49,7 @@ def state_of(namespace: str) -> dict[str, str]:
 
 def answers(namespace: str, address: str = VIP) -> bool:
     try:
-        return bool(ask(namespace, address, 80))
+        return bool(ask(namespace, address, 80, timeout=3))
     except OSError:
         return False
 
@@ -69,7 +70,7 @@ async def test_a_flushed_firewall_is_repaired_and_foreign_rules_stay(
         assert not answers(namespace)
         if not is_nft(namespace):
             node._look()  # what the upkeep timer does
-        await until(lambda: answers(namespace), seconds=5)
+        await until(lambda: answers(namespace))
         assert answers(pod.namespace)
         saved = run(namespace, "iptables-save")
         assert saved.count(FOREIGN) == 1
@@ -134,7 +135,7 @@ async def test_a_bridge_taken_away_comes_back_with_its_pods(lab: Lab, tmp_path: 
 
 def ask_pod(namespace: str, address: str) -> bool:
     try:
-        return bool(ask(namespace, address, 8080))
+        return bool(ask(namespace, address, 8080, timeout=3))
     except OSError:
         return False
 

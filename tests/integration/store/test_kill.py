@@ -59,7 +59,7 @@ class Account:
             if seconds:
                 time.sleep(seconds)  # the moment of the kill: any moment will do
                 process.kill()
-            process.wait(timeout=30)
+            process.wait(timeout=60)
         finally:
             process.kill()
             process.wait()
@@ -115,7 +115,7 @@ class Account:
 
 
 def _first_line(said: Path, process: subprocess.Popen[bytes]) -> bytes:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while b"\n" not in (text := said.read_bytes()):
         assert time.monotonic() < deadline, "the process did not open the store"
         if process.poll() is not None and b"\n" not in said.read_bytes():
