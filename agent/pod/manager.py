@@ -20,8 +20,6 @@ import asyncio
 import logging
 from collections import defaultdict
 from collections.abc import Callable, Mapping
-from functools import partial
-from pathlib import Path
 
 from agent.containers.errors import RuntimeFailure
 from agent.containers.records import (
@@ -31,7 +29,6 @@ from agent.containers.records import (
     ImageId,
     RuntimeEvent,
 )
-from agent.effects import loglinks
 from agent.effects.context import AgentContext
 from agent.node import eviction
 from agent.pod import names
@@ -41,10 +38,9 @@ from agent.pod.imagenews import ImageNews
 from agent.pod.mirrors import mirrors, name_of
 from agent.pod.observed import Refusal
 from agent.pod.room import Room
+from agent.pod.strays import Strays
 from agent.pod.worker import PodWorker
 from agent.resources.classweight import ClassWeight
-from agent.volumes.mounts import remove_tree
-from agent.volumes.subpath import release_subpaths
 from api.core import Pod, PodSpec
 from api.meta import ObjectMeta
 from api.pods import is_terminal, qos_class
@@ -71,8 +67,7 @@ class PodManager:
         self.room = Room(agent, self.workers, self._remembered)
         self._unclaimed: dict[str, list[ContainerRecord]] = {}
         """What an earlier agent left, until a pod is found that it belongs to."""
-        self._clearing: dict[str, asyncio.Event] = {}
-        """Uids whose leftovers are being removed: a static pod may come back with its uid meanwhile."""
+        self._strays = Strays(agent)
         self._relist_due = Alarm("relist", clock=agent.clock, guard=agent.guard)
         self._relists = 0
         self._mismatches = 0
@@ -286,7 +281,7 @@ class PodManager:
             await self.agent.network.reconcile(set(live))
         except PodwrightError as error:
             log.warning("stray addresses are not freed: %s", error)
-        await self._remove_strays()
+        await self._strays.remove(self.workers.keys())
 
     def statistics(self) -> dict[str, float]:
         return self.room.statistics() | {
@@ -349,8 +344,7 @@ class PodManager:
         return Refusal(reason="Evicted", field="", message=words, rejected=True) if words else None
 
     async def _run(self, uid: str, worker: PodWorker) -> None:
-        if (cleared := self._clearing.get(uid)) is not None:
-            await cleared.wait()
+        await self._strays.cleared(uid)
         crashes = 0
         while (error := await _end_of(worker)) is not None:
             crashes += 1
@@ -437,40 +431,6 @@ class PodManager:
                 self.on_engine(False)
                 await self.agent.clock.sleep(RETRY)
 
-    async def _remove_strays(self) -> None:
-        """Cgroups and directories of pods that are no more. What cannot go now may the next time."""
-        cgroups, directory = self.agent.cgroups, self.agent.node.pods_directory
-        try:
-            there = cgroups.pod_uids() | _folders(directory) | self.agent.stages.users()
-            strays = there - self.workers.keys() - self._clearing.keys()
-            loglinks.sweep(self.agent.node.log_root, set(self.workers))
-        except OSError as error:
-            log.warning("what pods that are no more have left stays for now: %s", error)
-            return
-        self._clearing |= {uid: asyncio.Event() for uid in strays}
-        left = set(strays)
-        try:
-            await cgroups.aside(partial(cgroups.remove_strays, strays))
-            for uid in strays:
-                await self._remove_directory(directory / uid, uid)
-                self._clearing.pop(uid).set()
-                left.discard(uid)
-        except OSError as error:
-            log.warning("cgroups of pods that are no more stay for now: %s", error)
-        finally:
-            for uid in left:
-                self._clearing.pop(uid).set()
-
-    async def _remove_directory(self, path: Path, uid: str) -> None:
-        mounter = self.agent.mounter
-        try:
-            release_subpaths(path, mounter)
-            await self.agent.stages.release(uid)
-            if path.is_dir():
-                await mounter.aside(partial(remove_tree, path, mounter))
-        except (PodwrightError, OSError) as error:
-            log.warning("directory of a pod that is no more stays for now: %s", error)
-
 
 async def _end_of(worker: PodWorker) -> Exception | None:
     """Run a worker to its end: None when its pod is done, else what nobody expected."""
@@ -487,10 +447,6 @@ def _rank(worker: PodWorker) -> tuple[int, bool, float]:
     ("Resize CPU and Memory Resources assigned to Containers")."""
     guaranteed = qos_class(worker.pod) == "Guaranteed"
     return -(worker.pod.spec.priority or 0), not guaranteed, worker.context.memory.pending_since
-
-
-def _folders(directory: Path) -> set[str]:
-    return {path.name for path in directory.iterdir()} if directory.is_dir() else set()
 
 
 def _wish(pod: Pod) -> tuple[object, ...]:
