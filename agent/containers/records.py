@@ -46,7 +46,7 @@ class InForce:
 
 @dataclass(frozen=True, kw_only=True)
 class ProcessUser:
-    """As whom a process runs."""
+    """As whom a process was started."""
 
     uid: int
     gid: int
@@ -75,7 +75,8 @@ class ContainerRecord:
     pid: int = 0
     """Process 1 of the container as the node sees it; 0 when it does not run."""
     user: ProcessUser | None = None
-    """As whom that one runs; None when it does not, and where the engine was not asked about this one."""
+    """As whom that one was started; None when it does not run, and where the engine was not asked about this
+    container."""
     stop_signal: str = "SIGTERM"
     tty: bool = False
     log_path: str = ""

@@ -149,7 +149,7 @@ class DockerRuntime:
             found = await self._engine.look(id, "GET", f"/containers/{id}/json")
             record = engine_json.container_record(found)
             if record.pid:
-                record = replace(record, user=user_of(record.pid))
+                record = replace(record, user=user_of(record.id, record.pid, self._proc))
         except NotFound:
             self._known.pop(id, None)
             self._logged.pop(id, None)
