@@ -224,10 +224,14 @@ async def node(engine: Engine, workspace: Path, cgroups: Cgroups) -> AsyncIterat
 
 
 async def _empty(engine: Engine) -> None:
-    """No containers, whatever a test or a killed run left."""
+    """No containers, whatever a test or a killed run left; nor any that the engine is still removing,
+    which the next agent would find, and end together with the next pod of that uid."""
     runtime = DockerRuntime(engine.url, clock=SystemClock())
-    for record in await runtime.list_containers(labels={}):
-        await runtime.remove(record.id)
+    async with asyncio.timeout(30 * PATIENCE):
+        while found := await runtime.list_containers(labels={}):
+            for record in found:
+                await runtime.remove(record.id)
+            await asyncio.sleep(0.02)
     await runtime.close()
 
 
