@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +85,22 @@ def test_create_from_files(kubectl: Kubectl, tmp_path: Path) -> None:
     assert found["data"] == {"text": "hello\n"} and found["binaryData"] == {"b": "AP8="}
     kubectl("create", "configmap", "e", f"--from-env-file={tmp_path}/env")
     assert kubectl.json("cm/e")["data"] == {"A": "1", "B": "2"}
+
+
+def test_create_from_a_folder_and_all_else_at_once(kubectl: Kubectl, tmp_path: Path) -> None:
+    (tmp_path / "foo.json").write_text("{}")
+    (tmp_path / "options").mkdir()
+    for name in ("one", "two.conf"):
+        (tmp_path / "options" / name).write_text(name)
+    parts = ("foo.json", f"bar={tmp_path}/foo.json", "options/")
+    given = [f"--from-file={'' if '=' in part else f'{tmp_path}/'}{part}" for part in parts]
+    kubectl("create", "configmap", "c", *given, "--from-literal=some=thing")
+    wanted = {"foo.json": "{}", "bar": "{}", "one": "one", "two.conf": "two.conf", "some": "thing"}
+    assert kubectl.json("cm/c")["data"] == wanted
+    kubectl("create", "secret", "generic", "s", *given)
+    data: dict[str, str] = kubectl.json("secret/s")["data"]
+    del wanted["some"]
+    assert {key: base64.b64decode(value).decode() for key, value in data.items()} == wanted
 
 
 def test_run(kubectl: Kubectl) -> None:

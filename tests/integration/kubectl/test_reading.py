@@ -81,6 +81,62 @@ def test_get_in_every_format(web: Kubectl) -> None:
     assert json.loads(raw)["data"] == {"colour": "red"}
 
 
+DETAILED = {
+    "apiVersion": "v1",
+    "kind": "Pod",
+    "metadata": {"name": "detailed"},
+    "spec": {
+        "containers": [
+            {
+                "name": "c",
+                "image": "i",
+                "livenessProbe": {"httpGet": {"port": 8080, "path": "/healthz"}},
+                "readinessProbe": {"tcpSocket": {"port": 8080}, "periodSeconds": 1},
+                "startupProbe": {"exec": {"command": ["cat", "/x"]}, "failureThreshold": 30},
+                "envFrom": [{"prefix": "P_", "configMapRef": {"name": "settings"}}],
+                "env": [
+                    {
+                        "name": "KEY",
+                        "valueFrom": {"secretKeyRef": {"name": "s", "key": "k", "optional": True}},
+                    },
+                    {"name": "IP", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}},
+                    {"name": "CPU", "valueFrom": {"resourceFieldRef": {"resource": "limits.cpu"}}},
+                ],
+                "volumeMounts": [
+                    {"name": "v", "mountPath": "/v", "readOnly": True, "subPath": "a"},
+                ],
+            }
+        ],
+        "volumes": [
+            {"name": "v", "configMap": {"name": "settings", "optional": True}},
+            {"name": "m", "emptyDir": {"medium": "Memory", "sizeLimit": "1Mi"}},
+            {"name": "h", "hostPath": {"path": "/var/log", "type": "Directory"}},
+            {"name": "n", "nfs": {"server": "files.example", "path": "/a"}},
+        ],
+    },
+}
+
+
+def test_describe_tells_how_a_pod_is_set_up(kubectl: Kubectl) -> None:
+    kubectl("create", "-f", "-", input=json.dumps(DETAILED))
+    told = " ".join(kubectl("describe", "pod", "detailed").split())
+    for words in (
+        "Liveness: http-get http://:8080/healthz delay=0s timeout=1s period=10s #success=1 #failure=3",
+        "Readiness: tcp-socket :8080 delay=0s timeout=1s period=1s #success=1 #failure=3",
+        "Startup: exec [cat /x] delay=0s timeout=1s period=10s #success=1 #failure=30",
+        "settings ConfigMap with prefix 'P_' Optional: false",
+        "KEY: <set to the key 'k' in secret 's'> Optional: true",
+        "IP: (v1:status.podIP)",
+        "CPU: node allocatable (limits.cpu)",
+        '/v from v (ro,path="a")',
+        "Type: ConfigMap (a volume populated by a ConfigMap) Name: settings Optional: true",
+        "Medium: Memory SizeLimit: 1Mi",
+        "Path: /var/log HostPathType: Directory",
+        "Server: files.example Path: /a ReadOnly: false",
+    ):
+        assert words in told, words
+
+
 def test_selectors_and_order(kubectl: Kubectl) -> None:
     for name, tier, size in (("a", "front", 3), ("b", "back", 2), ("c", "back", 1)):
         kubectl("create", "configmap", name, f"--from-literal=size={size}")
