@@ -17,7 +17,6 @@ from functools import partial
 from ipaddress import IPv4Address, IPv4Network
 
 from agent.containers import pause
-from agent.containers.errors import RuntimeFailure
 from agent.containers.images import Images
 from agent.containers.interface import Runtime
 from agent.containers.records import EngineInfo
@@ -26,6 +25,7 @@ from agent.node import join, machine, oomwatch
 from agent.node.daemons import Daemons
 from agent.node.diskfigures import DiskFigures
 from agent.node.engine import EngineHealth
+from agent.node.engineless import wait_for_engine
 from agent.node.heartbeat import Heartbeat
 from agent.node.housekeeping import Housekeeper, Limits
 from agent.node.identity import identity
@@ -180,7 +180,9 @@ class Agent:
     @classmethod
     async def make(cls, parts: Parts) -> Agent:
         """Wait for the engine, and prepare the machine for pods."""
-        engine = await _engine(parts)
+        engine = await wait_for_engine(
+            parts.runtime, parts.client, parts.name, clock=parts.clock, guard=parts.guard
+        )
         agent = cls(parts, engine)
         capacity = agent.identity.capacity
         reserved = parts.settings.reserved()
@@ -504,16 +506,6 @@ def _informers(parts: Parts) -> _Informers:
         services=Informer(client, Service, clock=clock),
         slices=Informer(client, EndpointSlice, clock=clock),
     )
-
-
-async def _engine(parts: Parts) -> EngineInfo:
-    """What the engine says of itself; waits for one that is not up yet."""
-    while True:
-        try:
-            return await parts.runtime.info()
-        except RuntimeFailure as error:
-            log.warning("waiting for the container engine: %s", error)
-            await parts.clock.sleep(RETRY)
 
 
 def _resolvers(settings: AgentSettings) -> dns.ResolvConf:

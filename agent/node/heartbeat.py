@@ -1,8 +1,8 @@
 """The node's signs of life: its object, its Lease, its status (before step 3 of the pod's walk).
 
-Two rhythms, as in Kubernetes: the Lease is renewed every 10 s and costs the server next to nothing;
-the status is looked at every 10 s, and told when it changed, or every five minutes. A control plane
-that is away is no reason to do anything but try again. A Node that somebody deleted is registered
+Two rhythms, as in Kubernetes: the Lease is renewed every 10 s (`lease.py`) and costs the server next to
+nothing; the status is looked at every 10 s, and told when it changed, or every five minutes. A control
+plane that is away is no reason to do anything but try again. A Node that somebody deleted is registered
 anew.
 
 What others write into the Node's capacity (`kubectl patch`, for a resource that no machine counts) is
@@ -21,6 +21,7 @@ from typing import Any
 
 import msgspec
 
+from agent.node.lease import NodeLease
 from agent.node.nodeevents import NodeEvents
 from agent.node.nodestatus import (
     NodeIdentity,
@@ -29,21 +30,16 @@ from agent.node.nodestatus import (
     same_but_for_heartbeats,
 )
 from agent.pod.alarm import Alarm
-from api import timestamps
 from api.client import Client, PatchType
-from api.coordination import Lease, LeaseSpec
 from api.core import Node, NodeSpec, NodeStatus
 from api.errors import ApiError, is_already_exists, is_not_found
-from api.meta import ObjectMeta, OwnerReference
+from api.meta import ObjectMeta
 from base.clock import Clock
 from base.errors import PodwrightError
 from base.tasks import TaskGuard
 
 log = logging.getLogger(__name__)
 
-LEASE_NAMESPACE = "kube-node-lease"
-LEASE_SECONDS = 40
-RENEW = 10.0
 LOOK = 10.0
 TELL_AT_LEAST = 300.0
 RETRY = 2.0
@@ -73,8 +69,7 @@ class Heartbeat:
         self._told: NodeStatus | None = None
         self._told_at = 0.0
         self._schedulable = True
-        self._uid = ""
-        self._lease_failures = 0
+        self._lease = NodeLease(client, identity.name, clock=clock)
         self._status_told = 0
 
     def wake(self) -> None:
@@ -133,7 +128,7 @@ class Heartbeat:
     async def _take(self, made: Node) -> Node:
         """This is our Node from now on."""
         self._events.booted(made.status.node_info.boot_id, self._identity.info.boot_id)
-        self._uid = made.metadata.uid
+        self._lease.owner = made.metadata.uid
         self._schedulable = not made.spec.unschedulable
         self._told, self._declared = made.status, self._declared_on(made)
         await self.tell(force=True)
@@ -190,54 +185,13 @@ class Heartbeat:
 
     async def renew_forever(self) -> None:
         """Renew the Lease every 10 s."""
-        lease: Lease | None = None
-        while True:
-            try:
-                lease = await self._renew(lease)
-                self._lease_failures = 0
-            except PodwrightError as error:
-                lease = None  # whatever it was, begin with what the API has
-                self._lease_failures += 1
-                log.warning("lease is not renewed: %s", error)
-            await self._clock.sleep(RENEW if self._lease_failures == 0 else RETRY)
+        await self._lease.renew_forever()
 
     def statistics(self) -> dict[str, float]:
         return {
             "node_status_told": self._status_told,
-            "lease_failures_in_a_row": self._lease_failures,
+            "lease_failures_in_a_row": self._lease.failures,
         }
-
-    async def _renew(self, lease: Lease | None) -> Lease:
-        name = self._identity.name
-        if lease is None:
-            try:
-                lease = await self._client.get(Lease, name, LEASE_NAMESPACE)
-            except ApiError as error:
-                if not is_not_found(error):
-                    raise
-                return await self._client.create(self._new_lease())
-        spec = LeaseSpec(
-            holder_identity=name,
-            lease_duration_seconds=LEASE_SECONDS,
-            acquire_time=lease.spec.acquire_time,
-            renew_time=timestamps.now_micro_string(self._clock),
-            lease_transitions=lease.spec.lease_transitions,
-        )
-        return await self._client.update(msgspec.structs.replace(lease, spec=spec))
-
-    def _new_lease(self) -> Lease:
-        name = self._identity.name
-        owners = []
-        if self._uid:
-            owners = [OwnerReference(api_version="v1", kind="Node", name=name, uid=self._uid)]
-        return Lease(
-            metadata=ObjectMeta(name=name, namespace=LEASE_NAMESPACE, owner_references=owners),
-            spec=LeaseSpec(
-                holder_identity=name,
-                lease_duration_seconds=LEASE_SECONDS,
-                renew_time=timestamps.now_micro_string(self._clock),
-            ),
-        )
 
 
 def _body(status: NodeStatus, before: NodeStatus | None) -> dict[str, Any]:

@@ -98,6 +98,14 @@ def node_status(
     )
 
 
+def engine_conditions(
+    observed: NodeObserved, *, previous: Sequence[NodeCondition], now: datetime
+) -> list[NodeCondition]:
+    """Those that an engine which is away decides, for a node of which nothing else is known."""
+    said = (_runtime(observed), _ready(observed))
+    return [_condition(one, previous=previous, now=now) for one in said]
+
+
 def _handler(name: str, identity: NodeIdentity) -> NodeRuntimeHandler:
     can = NodeRuntimeHandlerFeatures(
         recursive_read_only_mounts=identity.recursive_read_only, user_namespaces=False

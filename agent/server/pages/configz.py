@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from agent.node import heartbeat, pinning
+from agent.node import heartbeat, lease, pinning
 from agent.server import gate, spdyserver
 from agent.settings import AgentSettings
 from base.settings import duration
@@ -49,7 +49,7 @@ def configuration(settings: AgentSettings, cgroup_driver: str) -> dict[str, Any]
         "resolvConf": str(settings.resolv_conf),
         "nodeStatusUpdateFrequency": go_duration(heartbeat.LOOK),
         "nodeStatusReportFrequency": go_duration(heartbeat.TELL_AT_LEAST),
-        "nodeLeaseDurationSeconds": heartbeat.LEASE_SECONDS,
+        "nodeLeaseDurationSeconds": lease.SECONDS,
         "nodeStatusMaxImages": settings.node_status_max_images,
         "registerNode": settings.register_node,
         "registerWithTaints": msgspec.to_builtins(settings.taints()),

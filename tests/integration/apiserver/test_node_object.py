@@ -6,8 +6,11 @@ import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 
+import pytest
 import pytest_asyncio
 
+from agent.containers.runtime import DockerRuntime
+from agent.node import engineless
 from agent.node.heartbeat import Heartbeat
 from agent.node.nodeevents import NodeEvents
 from agent.node.nodestatus import NodeIdentity, NodeObserved
@@ -54,17 +57,22 @@ class Nodes:
         self.guard = guard
         self.clients: list[HttpClient] = []
 
-    def make(self, identity: NodeIdentity) -> Living:
-        clock, name = SystemClock(), identity.name
+    def client(self, name: str) -> HttpClient:
+        """With the rights of this node."""
         pair = pki.issue(
             self.server.ca,
             common_name=f"system:node:{name}",
             organizations=["system:nodes"],
             client=True,
-            clock=clock,
+            clock=SystemClock(),
         )
         client = HttpClient(self.server.url, ssl_context=self.server.context(pair), user_agent="t")
         self.clients.append(client)
+        return client
+
+    def make(self, identity: NodeIdentity) -> Living:
+        clock, name = SystemClock(), identity.name
+        client = self.client(name)
         recorder = EventRecorder(client, "kubelet", name, clock=clock)
         heartbeat = Heartbeat(
             client,
@@ -168,3 +176,23 @@ async def test_a_resource_by_hand_and_a_node_that_comes_back(nodes: Nodes) -> No
     node.heartbeat.wake()
     await eventually(there)
     assert node.path(".metadata.uid") != uid
+
+
+async def test_an_agent_whose_engine_is_away(nodes: Nodes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engineless, "ENGINE_PATIENCE", 0.1)
+    manifest = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "no-engine"}}
+    nodes.server.kubectl("create", "-f-", input=json.dumps(manifest))
+    clock = SystemClock()
+    runtime = DockerRuntime("unix:///nonexistent/docker.sock", clock=clock)
+    waiting = engineless.wait_for_engine(
+        runtime, nodes.client("no-engine"), "no-engine", clock=clock, guard=nodes.guard
+    )
+    nodes.guard.start(waiting, name="engine")
+
+    async def said() -> bool:
+        words = nodes.server.kubectl("describe", "node", "no-engine").stdout
+        return "RuntimeDown" in words and "HolderIdentity:  no-engine" in words
+
+    await eventually(said)
+    assert "NotReady" in nodes.server.kubectl("get", "node", "no-engine").stdout
+    await runtime.close()
