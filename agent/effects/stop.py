@@ -49,8 +49,7 @@ async def stop(ctx: PodContext, action: StopContainer) -> None:
     ctx.normal("Killing", action.message, container=action.container)
     ctx.stops[action.id] = order
     try:
-        if ctx.memory.pre_stops.get(action.id) is not Hook.DONE:
-            await _pre_stop(ctx, action, order)
+        await _pre_stop(ctx, action, order)
         await _signal(ctx, action.id, "")
         await _ended_by(ctx, action.id, order)
         if ctx.alive(action.id):
@@ -68,12 +67,10 @@ async def stop(ctx: PodContext, action: StopContainer) -> None:
 async def pre_stop(ctx: PodContext, action: RunPreStop) -> None:
     """Run the hook of a container whose turn to stop comes later."""
     order = ctx.stops[action.id] = _order(ctx, action)
-    ctx.memory.pre_stops[action.id] = Hook.RUNNING
     try:
         await _pre_stop(ctx, action, order)
     finally:
         del ctx.stops[action.id]
-        ctx.memory.pre_stops[action.id] = Hook.DONE
 
 
 def shorten(ctx: PodContext, grace: float) -> None:
@@ -173,9 +170,12 @@ def _order(ctx: PodContext, action: StopContainer | RunPreStop) -> StopOrder:
 
 async def _pre_stop(ctx: PodContext, action: StopContainer | RunPreStop, order: StopOrder) -> None:
     specs = {c.name: c for c in (*ctx.pod.spec.init_containers, *ctx.pod.spec.containers)}
-    container = specs.get(action.container)
+    container, memory = specs.get(action.container), ctx.memory
     if container is None or container.lifecycle is None or container.lifecycle.pre_stop is None:
         return
+    if memory.pre_stops.get(action.id) is Hook.DONE:
+        return
+    memory.pre_stops[action.id] = Hook.RUNNING
     clock = ctx.agent.clock
     hook = run_hook(
         container.lifecycle.pre_stop,
@@ -190,6 +190,7 @@ async def _pre_stop(ctx: PodContext, action: StopContainer | RunPreStop, order: 
         verdict = await _hook_ended(ctx, action.id, running, order)
     finally:
         running.cancel()
+        memory.pre_stops[action.id] = Hook.DONE
     if not verdict.passed:
         message = f"PreStopHook failed: {verdict.message}"
         ctx.warn("FailedPreStopHook", message, container=container.name)

@@ -82,7 +82,7 @@ class Seen:
     probed: Probed = field(default_factory=Probed)
     post_start: Hook = Hook.NONE
     pre_stop: Hook = Hook.NONE
-    """Of one that is asked to stop later than its hook."""
+    """NONE: nobody has asked it to stop yet."""
     hurried: bool = False
     """Somebody has asked to try again since it ended: no back-off."""
     image: str = ""

@@ -307,24 +307,26 @@ async def test_liveness_and_readiness(node: RealNode) -> None:
 
 
 async def test_a_graceful_end(node: RealNode, workspace: Path) -> None:
+    """The hooks run side by side: the first waits for the other's. Then the signals, one after another."""
     notes = workspace / "notes"
     notes.mkdir()
-    pre_stop = Lifecycle(
-        pre_stop=LifecycleHandler(
-            exec=ExecAction(command=["sh", "-c", "echo preStop >> /notes/log; sleep 0.3"])
-        )
-    )
+
+    def hook(script: str) -> LifecycleHandler:
+        return LifecycleHandler(exec=ExecAction(command=["sh", "-c", script]))
+
+    wait = "until [ -e /notes/heard ]; do sleep 0.05; done"
+    own = Lifecycle(pre_stop=hook(f"{wait}; echo preStop >> /notes/log"), stop_signal="SIGUSR1")
     mounts = [VolumeMount(name="notes", mount_path="/notes")]
-    script = "trap 'echo TERM $1 >> /notes/log; exit 0' TERM; while :; do sleep 0.1; done"
+    script = "trap 'echo NAME >> /notes/log; exit 0' NAME; while :; do sleep 0.1; done"
     node.api.put(
         make_pod(
-            shell(script, lifecycle=pre_stop, volume_mounts=mounts),
+            shell(script.replace("NAME", "USR1"), lifecycle=own, volume_mounts=mounts),
             inits=[
-                Container(
-                    name="side",
-                    image=BUSYBOX,
+                shell(
+                    script.replace("NAME", "TERM"),
+                    "side",
                     restart_policy="Always",
-                    command=["sh", "-c", script.replace("TERM $1", "side")],
+                    lifecycle=Lifecycle(pre_stop=hook("touch /notes/heard")),
                     volume_mounts=mounts,
                 )
             ],
@@ -332,12 +334,10 @@ async def test_a_graceful_end(node: RealNode, workspace: Path) -> None:
         )
     )
     await node.until(node.ready)
-    await delete(node)
-    assert [line.strip() for line in (notes / "log").read_text().splitlines()] == [
-        "preStop",
-        "TERM",
-        "side",
-    ]
+    status = node.status()
+    assert status is not None and status.stop_signal == "SIGUSR1"
+    await delete(node, grace=30)
+    assert (notes / "log").read_text().split() == ["preStop", "USR1", "TERM"]
 
 
 async def test_a_program_that_ignores_term(node: RealNode) -> None:

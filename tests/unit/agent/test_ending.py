@@ -15,6 +15,7 @@ from api.core import (
     Lifecycle,
     LifecycleHandler,
     Pod,
+    Probe,
     SleepAction,
 )
 from tests.unit.agent.builders import container, make_pod, probe, sidecar
@@ -95,6 +96,33 @@ async def test_a_hook_of_a_sidecar_ends_with_the_grace_period(node: Node) -> Non
     await node.run(10)
     assert gone(node)
     assert len(node.recorder.messages("FailedPreStopHook")) == 1
+
+
+async def test_a_sidecar_that_is_ended_already_hears_of_it_once(node: Node) -> None:
+    """Its liveness probe has failed, and its hook runs, when the pod is deleted."""
+    answers = {
+        "check": ExecResult(exit_code=1, output=b""),
+        "bye": ExecResult(exit_code=0, output=b""),
+    }
+    node.runtime.scripts |= {
+        "side": Script(exec=lambda argv: answers[argv[0]], exec_seconds=2, ignores_term=True),
+        "web": Script(term_seconds=20),
+    }
+    asks = Probe(
+        exec=ExecAction(command=["check"]), period_seconds=1, failure_threshold=1, timeout_seconds=9
+    )
+    side = sidecar("side", lifecycle=pre_stop(), liveness_probe=asks)
+    node.api.put(make_pod(container(), inits=[side]))
+    await node.run(3)
+    assert "Container side failed liveness probe, will be restarted" in (
+        node.recorder.messages("Killing")
+    )
+    before = len(done_to(node, "exec"))
+    await delete(node)
+    await node.run(40)
+    assert gone(node)
+    assert len(done_to(node, "exec")) == before
+    assert node.recorder.messages("AgentError") == []
 
 
 async def test_the_grace_period_is_the_pods(node: Node) -> None:
