@@ -76,6 +76,8 @@ class PodMemory:
     recursive_read_only: bool = False
     """The node can make whole trees of mounts read-only."""
     volumes_ready: bool = False
+    volumes_due: float | None = None
+    """When what they show is looked at again; None: not any more, or right now."""
     backoff: Backoff = RESTARTS
     hurried_at: float | None = None
     """When somebody last asked to try again at once."""

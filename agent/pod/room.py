@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 
 from agent.effects.context import AgentContext
 from agent.pod import admission, preemption
@@ -26,6 +26,7 @@ from agent.pod.allocation import at_first, pod_as_allocated
 from agent.pod.observed import Refusal
 from agent.pod.teardown import pod_grace
 from agent.pod.worker import PodWorker
+from agent.resources.cpumanager import NotEnoughCpus
 from api.core import Pod
 from api.pods import is_terminal
 
@@ -82,6 +83,31 @@ class Room:
             self._waiting.discard(worker)
         return None
 
+    async def reserve_cpus(self, worker: PodWorker) -> Refusal | None:
+        """Give the pod the CPUs that it is to have for itself; why that is not possible.
+
+        What pods of an earlier agent had is waited for, until it is known which of them are still wanted,
+        and those that are not have ended. A kubelet gives CPUs of the latter away at once, while their
+        programs still run on them ("CPU Management Policies" promises that they are exclusive).
+        """
+        cpus, told = self._agent.cpus, ""
+        while not worker.ends:
+            try:
+                cpus.admit(worker.pod)
+                return None
+            except NotEnoughCpus as error:
+                owners = self._leaving(cpus.owners())
+                if self.listed and not owners:
+                    return Refusal(
+                        reason=error.reason, field="", message=error.message, rejected=True
+                    )
+                message = f"waits for CPUs of pods that are being ended: {', '.join(owners)}"
+                if owners and message != told:
+                    worker.context.warn("WaitingForCPUs", message)
+                told = message
+            await worker.rest(LOOK_AGAIN)
+        return None
+
     def stir(self) -> None:
         """Somebody has left, or is not in the way any more: who waits looks again."""
         for worker in self._waiting:
@@ -106,16 +132,14 @@ class Room:
             if uid != but and _has_place(worker)
         ]
 
-    def leaving(self) -> dict[str, str] | None:
-        """By uid, the names of pods that end because nobody wants them any more; None before the API has
-        told who is wanted."""
-        if not self.listed:
-            return None
-        return {
-            uid: f"{worker.pod.metadata.namespace}/{worker.pod.metadata.name}"
+    def _leaving(self, uids: Set[str]) -> list[str]:
+        """The names of those that end because nobody wants them any more."""
+        metas = [
+            worker.pod.metadata
             for uid, worker in self._workers.items()
-            if worker.context.memory.removed
-        }
+            if uid in uids and worker.context.memory.removed
+        ]
+        return sorted(f"{meta.namespace}/{meta.name}" for meta in metas)
 
     def statistics(self) -> dict[str, float]:
         return {

@@ -21,13 +21,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any, Protocol
 
 from agent.containers.records import ContainerId, ContainerRecord, EventKind, RuntimeEvent
-from agent.effects import resize, sandbox, start, stop
+from agent.effects import resize, sandbox, start, stop, volumes
 from agent.effects.autopsy import recall
 from agent.effects.context import AgentContext, PodContext, StepFailed
 from agent.effects.looking import Looking
@@ -45,9 +45,7 @@ from agent.pod.plan import plan
 from agent.pod.status import status
 from agent.pod.teardown import pod_grace
 from agent.probes.tally import Tally
-from agent.resources.cpumanager import NotEnoughCpus
 from agent.spec.refusals import refusal
-from agent.volumes.base import VolumeError
 from agent.volumes.registry import PodVolumes, shown_differently
 from api.core import Pod, PodStatus
 from api.pods import all_containers, is_terminal
@@ -57,15 +55,11 @@ log = logging.getLogger(__name__)
 
 Effect = Callable[[PodContext, Any], Awaitable[None]]
 
-REFRESH_VOLUMES = 60.0
-"""Seconds between two looks at the ConfigMaps and Secrets that volumes show."""
-TOGETHER = 5.0
-"""Pods look at the same moments, so many seconds apart: one question to the API serves all of them."""
-
 _EFFECTS: dict[type[Any], Effect] = {
     actions.CreateSandbox: sandbox.create,
     actions.StartSandbox: sandbox.start,
     actions.AttachNetwork: sandbox.attach,
+    actions.PrepareVolumes: volumes.prepare,
     actions.EnsureImage: start.ensure_image,
     actions.CreateContainer: start.create,
     actions.StartContainer: start.start,
@@ -92,13 +86,13 @@ class Places(Protocol):
 
     async def admit(self, worker: PodWorker) -> Refusal | None: ...
 
+    async def reserve_cpus(self, worker: PodWorker) -> Refusal | None: ...
+
     def stir(self) -> None: ...
 
     def decided(self, refusal: Refusal | None) -> None: ...
 
     def others(self, but: str) -> list[Pod]: ...
-
-    def leaving(self) -> Mapping[str, str] | None: ...
 
 
 class PodWorker:
@@ -117,15 +111,15 @@ class PodWorker:
         memory.begin(pod)
         memory.removed = orphan
         memory.recursive_read_only = agent.node.engine.recursive_read_only
-        volumes = PodVolumes(
+        shown = PodVolumes(
             agent.node.pod_directory(pod.metadata.uid),
             objects=agent.objects,
             mounter=agent.mounter,
             stages=agent.stages,
             clock=agent.clock,
         )
-        self.context = PodContext(agent=agent, pod=pod, memory=memory, volumes=volumes)
-        volumes.fetch = partial(start.volume_image, self.context)
+        self.context = PodContext(agent=agent, pod=pod, memory=memory, volumes=shown)
+        shown.fetch = partial(start.volume_image, self.context)
         self._places = places
         self.static = static
         """It comes from a file of the node: the API has only its mirror."""
@@ -144,7 +138,6 @@ class PodWorker:
         self._busy: dict[str, asyncio.Task[None]] = {}
         self._looking = Looking(self.context, name)
         self._probing = Probing(self.context, wake=self.wake)
-        self._volumes_due: float | None = None
         self._steps = 0
 
     def __repr__(self) -> str:
@@ -189,8 +182,9 @@ class PodWorker:
             if grace < pod_grace(before) or before.metadata.deletion_timestamp is None:
                 stop.shorten(self.context, grace)
         self._mind_backoff(before)
-        if self._volumes_due is not None and shown_differently(before, pod):
-            self._volumes_due = self.context.agent.clock.monotonic()
+        memory = self.context.memory
+        if memory.volumes_due is not None and shown_differently(before, pod):
+            memory.volumes_due = self.context.agent.clock.monotonic()
         self.context.agent.pusher.heard(pod)
         self.wake()
 
@@ -327,7 +321,7 @@ class PodWorker:
             self.turned_away
             or refusal(self.pod, agent.node.engine, unsafe_sysctls=agent.node.unsafe_sysctls)
             or await self._places.admit(self)
-            or await self._without_cpus()
+            or await self._places.reserve_cpus(self)
         )
         if memory.refusal is not None:
             # Who waits for better times keeps its place, as its scheduler has it; so does who runs.
@@ -350,37 +344,6 @@ class PodWorker:
     async def rest(self, seconds: float) -> None:
         """For who decides on the pod: wait for news of it, or of others."""
         await self._alarm.wait(seconds)
-
-    async def _without_cpus(self) -> Refusal | None:
-        """Reserve the CPUs that the pod is to have for itself; why that is not possible.
-
-        What pods of an earlier agent had is waited for, until it is known which of them are still wanted,
-        and those that are not have ended. A kubelet gives CPUs of the latter away at once, while their
-        programs still run on them ("CPU Management Policies" promises that they are exclusive).
-        """
-        cpus, told = self.context.agent.cpus, ""
-        while not self.ends:
-            try:
-                cpus.admit(self.pod)
-                return None
-            except NotEnoughCpus as error:
-                leaving = self._places.leaving()
-                having = cpus.owners()
-                owners = sorted(name for uid, name in (leaving or {}).items() if uid in having)
-                if leaving is not None and not owners:
-                    return Refusal(
-                        reason=error.reason, field="", message=error.message, rejected=True
-                    )
-                told = self._tell_of_owners(owners, told)
-            await self._alarm.wait(LOOK_AGAIN)
-        return None
-
-    def _tell_of_owners(self, owners: Sequence[str], told: str) -> str:
-        """Say whose CPUs the pod waits for, if that is news; returns what was said."""
-        message = f"waits for CPUs of pods that are being ended: {', '.join(owners)}"
-        if owners and message != told:
-            self.context.warn("WaitingForCPUs", message)
-        return message
 
     def statistics(self) -> dict[str, float]:
         return {"busy": len(self._busy), "steps": self._steps, "probes": len(self._probing)}
@@ -485,11 +448,12 @@ class PodWorker:
         waits = [float("inf") if decision.wake_in is None else decision.wake_in]
         if len(self._looking):
             waits.append(LOOK_AGAIN)
-        shown = self.context.memory.volumes_ready and not self._stopping()
-        if self._volumes_due is not None and shown:
-            left = self._volumes_due - self.context.agent.clock.monotonic()
+        memory = self.context.memory
+        shown = memory.volumes_ready and not self._stopping()
+        if memory.volumes_due is not None and shown:
+            left = memory.volumes_due - self.context.agent.clock.monotonic()
             if left <= 0 and PrepareVolumes.key not in self._busy:
-                self._volumes_due = None
+                memory.volumes_due = None
                 self._begin(PrepareVolumes())
             else:
                 waits.append(max(left, 0.0))
@@ -505,10 +469,7 @@ class PodWorker:
     async def _perform(self, action: Action) -> None:
         memory, key = self.context.memory, action.key
         try:
-            if isinstance(action, PrepareVolumes):
-                await self._prepare_volumes()
-            else:
-                await _EFFECTS[type(action)](self.context, action)
+            await _EFFECTS[type(action)](self.context, action)
         except StepFailed as error:
             log.info("%s: %s failed: %s", self._name, key, error)
             memory.fail(key, error.reason, error.message, error.retry_in)
@@ -539,29 +500,6 @@ class PodWorker:
             effect.cancel()
         if effects:
             await asyncio.wait(effects)
-
-    async def _prepare_volumes(self) -> None:
-        context = self.context
-        shown = context.volumes.versions()
-        try:
-            await context.volumes.set_up(self.pod, context.place())
-        except StepFailed:
-            raise
-        except (PodwrightError, OSError) as error:
-            message = error.message if isinstance(error, PodwrightError) else str(error)
-            if not context.memory.volumes_ready:
-                context.warn("FailedMount", message)
-                reason = "FailedMount" if isinstance(error, VolumeError) else "VolumeUnavailable"
-                raise StepFailed(reason, message) from error
-            # The containers keep what they have; the next round may bring the news.
-            log.warning("%s: volumes are not refreshed: %s", self._name, message)
-        context.memory.volumes_ready = True
-        for name, version in context.volumes.versions().items():
-            if shown.get(name, version) != version:
-                context.memory.changes.note(f"volume {name} got new contents")
-        if context.volumes.follows_api(self.pod):
-            due = context.agent.clock.monotonic() + REFRESH_VOLUMES
-            self._volumes_due = due - due % TOGETHER
 
 
 def _backing_off(status: PodStatus) -> set[str]:

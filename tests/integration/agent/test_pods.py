@@ -248,7 +248,7 @@ async def test_volumes(node: RealNode, workspace: Path) -> None:
 
     node.api.put(ConfigMap(metadata=ObjectMeta(name="c", namespace="ns"), data={"a": "new"}))
     await asyncio.sleep(1.1)  # answers are good for a second
-    node.manager.workers[UID]._volumes_due = node.clock.monotonic()
+    node.manager.workers[UID].context.memory.volumes_due = node.clock.monotonic()
     node.manager.workers[UID].wake()
     await node.until(
         lambda: (node.directory / "pods" / UID / "volumes/config/a").read_text() == "new"

@@ -10,7 +10,7 @@ import pytest
 
 from agent.containers.errors import EngineUnavailable
 from agent.containers.records import ContainerId, ContainerRecord
-from agent.pod.worker import TOGETHER
+from agent.effects.volumes import TOGETHER
 from agent.resources.systemd import SystemdError
 from api.core import (
     ConfigMap,
