@@ -57,6 +57,7 @@ class Engineless:
         self._name = name
         self._clock = clock
         self._guard = guard
+        self._lease = NodeLease(client, name, clock=clock)
         self._asked = clock.monotonic()
         self._error = ""
         self._stuck = False
@@ -76,12 +77,13 @@ class Engineless:
         """Until cancelled. An engine that is up before long is nobody's business."""
         began = self._clock.monotonic()
         await self._clock.sleep(ENGINE_PATIENCE)
-        lease = NodeLease(self._client, self._name, clock=self._clock)
         renewing: asyncio.Task[None] | None = None
         try:
             while True:
                 if await self._say(self._clock.monotonic() - began) and renewing is None:
-                    renewing = self._guard.start(lease.renew_forever(), name="lease until then")
+                    renewing = self._guard.start(
+                        self._lease.renew_forever(), name="lease until then"
+                    )
                 await self._clock.sleep(RENEW)
         finally:
             if renewing is not None:
@@ -97,6 +99,7 @@ class Engineless:
         )
         try:
             node = await self._client.get(Node, self._name)
+            self._lease.owner = node.metadata.uid
             told = node.status.conditions
             said = engine_conditions(observed, previous=told, now=self._clock.now())
             known = {one.type: (one.status, one.message) for one in told}

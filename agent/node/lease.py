@@ -34,7 +34,7 @@ class NodeLease:
         self._name = name
         self._clock = clock
         self.owner = ""
-        """Uid of the Node, once it is known; a Lease that is made later belongs to it."""
+        """Uid of the Node, once it is known: a Lease that belongs to nobody would outlive it."""
         self.failures = 0
         """In a row."""
 
@@ -66,14 +66,19 @@ class NodeLease:
             renew_time=timestamps.now_micro_string(self._clock),
             lease_transitions=lease.spec.lease_transitions,
         )
-        return await self._client.update(msgspec.structs.replace(lease, spec=spec))
+        owners = lease.metadata.owner_references or self._owners()
+        meta = msgspec.structs.replace(lease.metadata, owner_references=owners)
+        return await self._client.update(msgspec.structs.replace(lease, metadata=meta, spec=spec))
+
+    def _owners(self) -> list[OwnerReference]:
+        if not self.owner:
+            return []
+        return [OwnerReference(api_version="v1", kind="Node", name=self._name, uid=self.owner)]
 
     def _new(self) -> Lease:
-        name, owners = self._name, []
-        if self.owner:
-            owners = [OwnerReference(api_version="v1", kind="Node", name=name, uid=self.owner)]
+        name = self._name
         return Lease(
-            metadata=ObjectMeta(name=name, namespace=NAMESPACE, owner_references=owners),
+            metadata=ObjectMeta(name=name, namespace=NAMESPACE, owner_references=self._owners()),
             spec=LeaseSpec(
                 holder_identity=name,
                 lease_duration_seconds=SECONDS,

@@ -97,6 +97,7 @@ async def test_a_node_says_why_it_is_not_ready_and_lives(world: World) -> None:
     assert world.api.objects[Node, "", "node-1"].status.capacity == IDENTITY.capacity
     lease = world.api.objects[Lease, "kube-node-lease", "node-1"]
     assert lease.spec.holder_identity == "node-1"
+    assert lease.metadata.owner_references[0].uid == "uid-node-1"
     assert world.renewals() >= 7
     told = sum(call[:2] == ("patch", "Node") for call in world.api.calls)
     assert told == 1, "once is enough"

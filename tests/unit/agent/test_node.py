@@ -368,6 +368,18 @@ async def test_a_node_that_somebody_else_has_to_make() -> None:
     await beating.guard.close()
 
 
+async def test_a_lease_that_belongs_to_nobody_is_taken() -> None:
+    beating = Beating()
+    beating.api.put(Lease(metadata=ObjectMeta(name="node-1", namespace="kube-node-lease")))
+    await beating.start()
+    await beating.clock.run_for(11)
+    lease = beating.api.objects[Lease, "kube-node-lease", "node-1"]
+    (owner,) = lease.metadata.owner_references
+    assert (owner.kind, owner.name, owner.uid) == ("Node", "node-1", "uid-node-1")
+    assert lease.spec.renew_time
+    await beating.guard.close()
+
+
 async def test_a_clock_that_jumps_does_not_silence_the_lease() -> None:
     beating = Beating()
     await beating.start()
