@@ -406,7 +406,14 @@ def test_the_pages_of_a_node(kubectl: Kubectl, eventually: Eventually) -> None:
     assert {"kubelet", "pods"} <= {one["name"] for one in summary["node"]["systemContainers"]}
     assert summary["node"]["fs"]["capacityBytes"] > 0
     assert json.loads(page("configz"))["kubeletconfig"]["kind"] == "KubeletConfiguration"
-    assert "seen" in [one["metadata"]["name"] for one in json.loads(page("pods"))["items"]]
+    for which in ("pods", "runningpods/"):
+        assert "seen" in [one["metadata"]["name"] for one in json.loads(page(which))["items"]]
+    started = 'operation_type="start_container"'
+    assert value("metrics", "kubelet_runtime_operations_total", started) >= 1
+    meta = kubectl.json("get", "pod", "seen")["metadata"]
+    folder = f"{meta['namespace']}_seen_{meta['uid']}/"
+    assert folder in page("logs/pods/")
+    assert page(f"logs/pods/{folder}main/0.log") == "", "it has said nothing"
 
 
 def test_a_pod_that_runs_gets_more_and_less(kubectl: Kubectl, eventually: Eventually) -> None:
