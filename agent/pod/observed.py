@@ -277,7 +277,8 @@ def wanted_restart(pod: Pod, container: Container, seen: Seen) -> bool:
     """Whether a container that ended is to run again."""
     if seen.killed_for in (KilledFor.CHANGED, KilledFor.RESIZED):
         return True
-    if seen.killed_for is not None and restart_policy(pod, container) == "OnFailure":
+    at_fault = seen.killed_for not in (None, KilledFor.SANDBOX)
+    if at_fault and restart_policy(pod, container) == "OnFailure":
         return True  # a program that ends well when told to by a probe has still failed
     code = seen.record.exit_code
     if seen.record.error:

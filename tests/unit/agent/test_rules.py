@@ -43,7 +43,8 @@ AGAIN = [
     ("Never", with_rules("OnFailure", rule("In", 0)), 0, None, True),
     ("Never", with_rules("Always", rule("In", 1)), 2, None, True),
     ("Never", with_rules("Never"), 137, KilledFor.CHANGED, True),
-    ("OnFailure", container(), 0, KilledFor.SANDBOX, True),
+    ("OnFailure", container(), 0, KilledFor.SANDBOX, False),
+    ("OnFailure", container(), 137, KilledFor.SANDBOX, True),
     ("Never", container(), 137, KilledFor.SANDBOX, False),
 ]
 
