@@ -125,7 +125,7 @@ async def ask_tcp(action: TCPSocketAction, target: Target, *, timeout: float) ->
     except OSError as error:
         words = http.words(error)
         return Verdict(passed=False, message=f"dial tcp {address}: connect: {words}")
-    except UnicodeError:  # not a host name at all
+    except ValueError:  # not a host name at all
         return Verdict(passed=False, message=http.no_such_host(host))
     writer.transport.abort()
     return Verdict(passed=True)

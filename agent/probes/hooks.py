@@ -6,10 +6,14 @@ life. It is delivered at least once: an agent that was killed while it ran runs 
 
 from __future__ import annotations
 
+import logging
+
 from agent.containers.interface import Runtime
 from agent.probes.handlers import Target, Verdict, ask_exec, ask_http, ask_tcp
 from api.core import LifecycleHandler
 from base.clock import Clock
+
+log = logging.getLogger(__name__)
 
 HTTP_TIMEOUT = 3600.0
 TCP_TIMEOUT = 60.0
@@ -24,6 +28,22 @@ async def run_hook(
     clock: Clock,
 ) -> Verdict:
     """Run a hook. `timeout` in seconds; None waits as long as it takes."""
+    try:
+        return await _run(handler, target, runtime, timeout=timeout, clock=clock)
+    except Exception as error:  # one odd answer must not stop the agent
+        log.exception("a hook of container %s failed unexpectedly", target.container.name)
+        words = f"the agent failed unexpectedly: {type(error).__name__}: {error}"
+        return Verdict(passed=False, message=words)
+
+
+async def _run(
+    handler: LifecycleHandler,
+    target: Target,
+    runtime: Runtime,
+    *,
+    timeout: float | None,
+    clock: Clock,
+) -> Verdict:
     if handler.exec is not None:
         verdict = await ask_exec(handler.exec.command, target.id, runtime, timeout=timeout)
         if verdict.passed:

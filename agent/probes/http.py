@@ -96,13 +96,13 @@ async def _once(request: Get, url: str) -> Answer:
         raise HttpFailure(f'Get "{url}": tls: {error.reason or error}') from error
     except OSError as error:
         raise HttpFailure(f'Get "{url}": dial tcp {address}: connect: {words(error)}') from error
-    except UnicodeError as error:  # not a host name at all
+    except ValueError as error:  # not a host name at all
         raise HttpFailure(f'Get "{url}": {no_such_host(request.host)}') from error
     try:
         writer.write(_request(request, address))
         await writer.drain()
         return await _answer(reader, request.url)
-    except (asyncio.IncompleteReadError, ConnectionError, ssl.SSLError) as error:
+    except (asyncio.IncompleteReadError, OSError) as error:
         reason = "EOF" if isinstance(error, asyncio.IncompleteReadError) else words(error)
         raise HttpFailure(f'Get "{url}": {reason}') from error
     except (ValueError, asyncio.LimitOverrunError) as error:
@@ -127,7 +127,7 @@ def _request(request: Get, address: str) -> bytes:
 
 async def _answer(reader: asyncio.StreamReader, url: str) -> Answer:
     status_line = (await _line(reader)).split(" ", 2)
-    if not status_line[0].startswith("HTTP/"):
+    if len(status_line) < 2 or not status_line[0].startswith("HTTP/"):
         raise ValueError(status_line[0])
     status = int(status_line[1])
     headers = await _headers(reader)

@@ -13,6 +13,7 @@ import pytest
 from agent.containers.fake import FakeRuntime
 from agent.containers.records import ContainerCreate, ContainerId, ExecResult
 from agent.containers.script import Script
+from agent.probes import hooks
 from agent.probes.handlers import Target, Verdict, ask, resolve_port
 from agent.probes.hooks import run_hook
 from agent.probes.runner import PodProbes, Turned, Wanted, next_due
@@ -447,6 +448,33 @@ async def test_a_hook_that_asks_a_server() -> None:
     assert requests[0].startswith(b"GET /drain HTTP/1.1\r\n") and b"X-A: 1\r\n" in requests[0]
     verdict = await run_hook(LifecycleHandler(), target, runtime, timeout=5, clock=clock)
     assert verdict.message == "invalid handler: it names nothing to do"
+
+
+@pytest.mark.parametrize("answer", [b"HTTP/1.1\r\n\r\n", b"HTTP/1.1 ok\r\n\r\n", b"\r\n\r\n"])
+async def test_whatever_a_server_answers_a_hook_is_the_answer_of_one_pod(answer: bytes) -> None:
+    runtime, target, clock = await inside(Script())
+    target = replace(target, ip="127.0.0.1")
+    async with serving(lambda request: answer) as (port, _):
+        hook = LifecycleHandler(http_get=HTTPGetAction(path="/", port=port))
+        verdict = await run_hook(hook, target, runtime, timeout=5, clock=clock)
+    url = f"http://127.0.0.1:{port}/"
+    assert verdict == Verdict(
+        passed=False, message=f'Get "{url}": net/http: malformed HTTP response'
+    )
+
+
+async def test_what_nobody_expected_of_a_hook_is_the_failure_of_one_pod(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    runtime, target, clock = await inside(Script())
+
+    async def odd(*args: object, **more: object) -> Verdict:
+        raise IndexError("odd")
+
+    monkeypatch.setattr(hooks, "ask_tcp", odd)
+    hook = LifecycleHandler(tcp_socket=TCPSocketAction(port=1))
+    verdict = await run_hook(hook, target, runtime, timeout=5, clock=clock)
+    assert verdict.message == "the agent failed unexpectedly: IndexError: odd"
 
 
 async def test_a_failing_hook_says_what_it_ran() -> None:
