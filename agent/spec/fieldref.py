@@ -15,7 +15,7 @@ from api import quantity
 from api.core import Container, Node, Pod, ResourceFieldSelector
 
 _UNLIMITED = ("cpu", "memory", "ephemeral-storage")
-"""Without a limit, a container may use all that the node gives to pods of these."""
+"""Without a limit, a container may use all that its pod as a whole may use, or the node gives to pods."""
 _ESCAPES = {
     '"': '\\"', "\\": "\\\\", "\a": "\\a", "\b": "\\b", "\f": "\\f", "\n": "\\n", "\r": "\\r",
     "\t": "\\t", "\v": "\\v",
@@ -85,7 +85,8 @@ def resource_field(
     if kind == "limits":
         amount = resources.limits.get(resource, "0")
         if resource in _UNLIMITED and quantity.parse(amount).nano == 0:
-            amount = place.allocatable.get(resource, "0")
+            whole = pod.spec.resources.limits if pod.spec.resources is not None else {}
+            amount = whole.get(resource) or place.allocatable.get(resource, "0")
     elif kind == "requests":
         amount = resources.requests.get(resource, "0")
     else:

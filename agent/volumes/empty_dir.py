@@ -10,6 +10,7 @@ import os
 from pathlib import Path
 
 from agent.resources import hugepages
+from agent.resources.values import pod_values
 from agent.volumes.base import VolumeContext, VolumeError
 from agent.volumes.mounts import remove_tree
 from api import quantity
@@ -70,15 +71,13 @@ def _page(context: VolumeContext, medium: str) -> int:
 
 
 def _size(context: VolumeContext) -> int:
-    """The limit in bytes: of sizeLimit, the containers' memory limits if all have one, and what the node
-    has for pods, the smallest (concept "Volumes", emptyDir); 0, which is half of the memory to tmpfs:
-    none is known.
+    """The limit in bytes: of sizeLimit, the pod's memory limit if it has one, and what the node has for
+    pods, the smallest (concept "Volumes", emptyDir); 0, which is half of the memory to tmpfs: none is
+    known.
     """
     source = context.volume.empty_dir
     limits = [quantity.value(context.place.allocatable.get("memory", "0"))]
     if source is not None and source.size_limit:
         limits.append(quantity.value(source.size_limit))
-    memory = [c.resources.limits.get("memory", "") for c in context.pod.spec.containers]
-    if all(memory):
-        limits.append(sum(quantity.value(limit) for limit in memory))
+    limits.append(pod_values(context.pod).memory)
     return min((limit for limit in limits if limit > 0), default=0)

@@ -178,6 +178,13 @@ def test_without_a_limit_the_nodes_allocatable_counts() -> None:
         assert resource_field(ref, make_pod(), container(), PLACE) == expected
 
 
+def test_without_a_limit_that_of_the_pod_as_a_whole_counts() -> None:
+    pod = make_pod(resources=ResourceRequirements(limits={"memory": "64Mi"}))
+    for resource, expected in (("limits.cpu", "2"), ("limits.memory", str(64 * 1024**2))):
+        ref = ResourceFieldSelector(resource=resource)
+        assert resource_field(ref, pod, container(), PLACE) == expected
+
+
 def test_what_counts_as_without_a_limit() -> None:
     """A limit of nothing is none; of huge pages there is none to fall back upon."""
     place = replace(PLACE, allocatable={"cpu": "2", "hugepages-2Mi": "1Gi"})

@@ -402,6 +402,36 @@ async def test_without_a_limit_memory_has_the_room_of_the_node(world: World) -> 
     assert world.mounter.mounted == {str(path): f"tmpfs:{3 * 1024**3}"}
 
 
+def _memory(limit: str) -> ResourceRequirements:
+    return ResourceRequirements(limits={"memory": limit})
+
+
+@pytest.mark.parametrize(
+    ("containers", "whole", "size"),
+    [
+        (["1Mi", "2Mi"], "", 3 * 1024**2),
+        (["1Mi", ""], "", 3 * 1024**3),
+        (["1Mi", ""], "4Mi", 4 * 1024**2),
+        (["0"], "", 3 * 1024**3),
+    ],
+)
+async def test_memory_has_the_room_of_its_pod(
+    world: World, containers: list[str], whole: str, size: int
+) -> None:
+    specs = [
+        container(f"c{n}", resources=_memory(limit) if limit else ResourceRequirements())
+        for n, limit in enumerate(containers)
+    ]
+    source = EmptyDirVolumeSource(medium="Memory")
+    pod = make_pod(
+        *specs,
+        volumes=[Volume(name="v", empty_dir=source)],
+        resources=_memory(whole) if whole else None,
+    )
+    await world.volumes.set_up(pod, PLACE)
+    assert world.mounter.mounted == {str(world.volumes.paths["v"]): f"tmpfs:{size}"}
+
+
 HUGE = [
     # medium, what the pod asks for, what is mounted
     ("HugePages", ["2Mi"], f"hugetlbfs:{2 * 1024**2}:{1024**2}"),
