@@ -38,7 +38,10 @@ class Checkpoints:
     A version after which the agent ends something must not be lost so: without the API, the next
     agent would start again what was being deleted, or go back to the image before. Such a version is
     in its file before anything is done about it, without waiting for the disk: a kill leaves it
-    there, and a power cut leaves nothing that runs.
+    there, and a power cut leaves nothing that runs. For the seconds in which a file system keeps the
+    removal of a file to itself, a power cut may bring back the checkpoint of a pod that has just
+    gone: without the API it would run until the API is there. Waiting for the disk at the end of
+    every pod is too high a price for that.
     """
 
     def __init__(self, directory: Path, *, clock: Clock) -> None:
