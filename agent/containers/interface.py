@@ -123,8 +123,7 @@ class Runtime(Protocol):
     ) -> ExecResult:
         """Run a command inside and wait for it. Raises NotRunning. Each call runs it again.
 
-        The engine cannot kill an exec: a command that overruns `timeout` is left behind, as
-        Docker-based kubelets did.
+        A command that overruns `timeout` is ended, with what it has started in its process group.
         """
 
     async def exec_stream(

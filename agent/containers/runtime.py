@@ -38,6 +38,7 @@ from agent.containers.errors import (
     PullError,
     RuntimeFailure,
 )
+from agent.containers.execs import Execs
 from agent.containers.interface import EXEC_OUTPUT_LIMIT, Stream
 from agent.containers.logreader import LogReader
 from agent.containers.operations import PULL, Tally
@@ -75,8 +76,6 @@ the middle would hold its image back from all pods for ever."""
 SIZE_PATIENCE = 300.0
 """Seconds that the engine may take to count the files of one container."""
 RECONNECT_SECONDS = 1.0
-EXIT_POLL_SECONDS = 0.01
-EXIT_POLL_LIMIT = 1.0
 KILL_MARGIN = 60.0
 """Seconds that the engine may need after the grace period to KILL and clean up."""
 EVENT_FILTERS = {
@@ -98,6 +97,7 @@ class DockerRuntime:
     ) -> None:
         self._engine = EngineCalls(EngineAddress.parse(url), workers=workers, clock=clock)
         self._socket = self._engine.socket
+        self._execs = Execs(self._engine, clock=clock, proc=proc)
         self._clock = clock
         self._workers = workers
         self._proc = proc
@@ -252,22 +252,7 @@ class DockerRuntime:
         timeout: float | None,
         output_limit: int = EXEC_OUTPUT_LIMIT,
     ) -> ExecResult:
-        output = bytearray()
-        stream: Stream | None = None
-        try:
-            async with asyncio.timeout(timeout):
-                stream = await self.exec_stream(
-                    id, argv, stdin=False, stdout=True, stderr=True, tty=False
-                )
-                while piece := await stream.read():
-                    output += piece[1][: output_limit - len(output)]
-                code = await stream.exit_code()
-                return ExecResult(exit_code=-1 if code is None else code, output=bytes(output))
-        except TimeoutError:
-            return ExecResult(exit_code=-1, output=bytes(output), timed_out=True)
-        finally:
-            if stream is not None:
-                await stream.close()
+        return await self._execs.run(id, argv, timeout=timeout, output_limit=output_limit)
 
     async def exec_stream(
         self,
@@ -279,28 +264,7 @@ class DockerRuntime:
         stderr: bool,
         tty: bool,
     ) -> Stream:
-        created = await self._engine.look(
-            f"exec in {id}",
-            "POST",
-            f"/containers/{id}/exec",
-            body=engine_json.exec_config(argv, stdin=stdin, stdout=stdout, stderr=stderr, tty=tty),
-        )
-        exec_id = created["Id"]
-
-        async def resize(width: int, height: int) -> None:
-            size = {"h": height, "w": width}
-            await self._engine.call("POST", f"/exec/{exec_id}/resize", query=size)
-
-        connection = await self._socket.open(
-            "POST",
-            f"/exec/{exec_id}/start",
-            body=json.dumps({"Detach": False, "Tty": tty}).encode(),
-            headers={"Content-Type": "application/json"},
-            upgrade=True,
-        )
-        return HijackedStream(
-            connection, tty=tty, resize=resize, exit_code=lambda: self._exec_exit_code(exec_id)
-        )
+        return await self._execs.open(id, argv, stdin=stdin, stdout=stdout, stderr=stderr, tty=tty)
 
     async def attach_stream(
         self, id: ContainerId, *, stdin: bool, stdout: bool, stderr: bool
@@ -325,19 +289,6 @@ class DockerRuntime:
             upgrade=True,
         )
         return HijackedStream(connection, tty=record.tty, resize=resize, exit_code=exit_code)
-
-    async def _exec_exit_code(self, exec_id: str) -> int | None:
-        """A process may close its output before it ends, and the engine notices its end a bit later."""
-        delay = EXIT_POLL_SECONDS
-        while True:
-            try:
-                state = await self._engine.look(exec_id, "GET", f"/exec/{exec_id}/json")
-            except NotFound:
-                return None
-            if not state["Running"] and state["ExitCode"] is not None:
-                return int(state["ExitCode"])
-            await self._clock.sleep(delay)
-            delay = min(delay * 2, EXIT_POLL_LIMIT)
 
     # Streams.
 

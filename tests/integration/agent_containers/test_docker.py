@@ -23,6 +23,7 @@ from agent.containers.records import (
 from agent.containers.runtime import DockerRuntime
 from base.clock import SystemClock
 from tests.engine import BUSYBOX, Engine
+from tests.patience import eventually
 
 DEADLINE = 30.0
 
@@ -137,6 +138,22 @@ async def test_mounts(runtime: DockerRuntime, engine: Engine, tmp_path: Path) ->
     assert (await runtime.exec(id, ["touch", "/fixed/x"], timeout=DEADLINE)).exit_code != 0
     refused = await runtime.exec(id, ["sh", "-c", "echo no > /etc/hosts"], timeout=DEADLINE)
     assert refused.exit_code != 0
+
+
+async def test_a_command_that_has_had_its_time_is_ended(
+    runtime: DockerRuntime, engine: Engine
+) -> None:
+    """With its children: else a probe that hangs fills its container with processes."""
+    id = await run(runtime, spec(engine, "hanging"))
+    for argv in (["sleep", "4242"], ["sh", "-c", "sleep 4242 & sleep 4242; true"]):
+        assert (await runtime.exec(id, argv, timeout=1.0)).timed_out
+    look = "ps -o args | grep -c '[s]leep 4242'; true"
+
+    async def none_left() -> bool:
+        return await output(runtime, id, "sh", "-c", look) == "0"
+
+    await eventually(none_left)
+    assert (await runtime.inspect(id)).running
 
 
 async def test_output_of_exec_is_whole_and_apart(runtime: DockerRuntime, engine: Engine) -> None:
