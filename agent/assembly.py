@@ -39,7 +39,6 @@ from agent.node.pages import Pages
 from agent.node.pinning import Pinning
 from agent.node.podrange import PodRange
 from agent.node.shutdown import NodeShutdown
-from agent.node.systemoom import SystemOom
 from agent.pod.checkpoint import Checkpoints
 from agent.pod.lookup import Pods
 from agent.pod.manager import PodManager
@@ -202,7 +201,6 @@ class Agent:
         self.events.tell("Starting", "Starting kubelet.")
         guard.start(manager.agent.checkpoints.run(), name="checkpoints")
         guard.start(self.health.watch(), name="engine health")
-        guard.start(SystemOom(self.events).run(), name="kernel log")
         self.oom_watch.start()
         # First listen, then look: what happens in between is heard.
         guard.start(manager.watch_engine(), name="engine events")
