@@ -9,14 +9,14 @@ ports, and taints with the effect NoExecute; its reasons and words.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from agent.pod.observed import Refusal
 from api import resources
 from api.core import Node, Pod
 from api.nodes import matches_required
-from api.pods import host_ports, pod_requests, untolerated
+from api.pods import HostPort, host_ports, pod_requests, untolerated
 from api.resources import Amounts, add
 
 _HUGE_PAGES = "hugepages-"
@@ -57,21 +57,38 @@ class Fit:
         return self.short[0].refusal if self.short else self.misfit
 
 
-def look(
-    pod: Pod,
-    *,
-    node: Node | None,
-    allocatable: Mapping[str, str],
-    others: Sequence[Pod],
-    static: bool = False,
-) -> Fit:
+@dataclass
+class Taken:
+    """What other pods have of the node, with the amounts that count."""
+
+    amounts: Amounts = field(default_factory=dict)
+    ports: list[HostPort] = field(default_factory=list)
+
+    @classmethod
+    def by(cls, pods: Iterable[Pod]) -> Taken:
+        taken = cls()
+        for pod in pods:
+            taken.add(pod)
+        return taken
+
+    def add(self, pod: Pod) -> None:
+        add(self.amounts, pod_requests(pod) | {resources.PODS: 1})
+        self.ports += host_ports(pod)
+
+
+def look(pod: Pod, *, node: Node | None, there: Amounts, taken: Taken, static: bool = False) -> Fit:
     """Judge the pod, with the amounts that count.
 
-    `node`: as the API shows it, None when it has not been seen; `others`: the pods that were let in
-    before and have not ended, with the amounts that count.
+    `node`: as the API shows it, None when it has not been seen; `there`: see `counted`.
     """
-    short = tuple(_short_of(pod, _counted(node, allocatable), others))
-    return Fit(short=short, misfit=_misfit(pod, node, others, static=static))
+    short = tuple(_short_of(pod, there, taken.amounts))
+    return Fit(short=short, misfit=_misfit(pod, node, taken.ports, static=static))
+
+
+def counted(node: Node | None, allocatable: Mapping[str, str]) -> Amounts:
+    """What the agent has counted itself, and what others have declared on the Node."""
+    declared = {} if node is None else node.status.allocatable
+    return resources.amounts({**declared, **allocatable})
 
 
 def minds_labels(pod: Pod) -> bool:
@@ -80,48 +97,25 @@ def minds_labels(pod: Pod) -> bool:
     return bool(pod.spec.node_selector or (affinity is not None and affinity.node_affinity))
 
 
-def together(pods: Sequence[Pod]) -> Amounts:
-    """What they request, summed."""
-    total: Amounts = {}
-    for pod in pods:
-        add(total, pod_requests(pod))
-    return total
-
-
-def _counted(node: Node | None, allocatable: Mapping[str, str]) -> Amounts:
-    """What the agent has counted itself, and what others have declared on the Node."""
-    declared = {} if node is None else node.status.allocatable
-    return resources.amounts({**declared, **allocatable})
-
-
-def _short_of(pod: Pod, there: Amounts, others: Sequence[Pod]) -> list[Short]:
-    found = []
-    if resources.PODS in there and len(others) + 1 > there[resources.PODS]:
-        capacity = there[resources.PODS]
-        found.append(
-            Short(resource=resources.PODS, requested=1, used=len(others), capacity=capacity)
-        )
-    wanted = {name: number for name, number in pod_requests(pod).items() if number > 0}
-    used = together(others) if wanted else {}
-    first = (resources.CPU, resources.MEMORY, resources.EPHEMERAL_STORAGE)
+def _short_of(pod: Pod, there: Amounts, taken: Amounts) -> Iterator[Short]:
+    wanted = pod_requests(pod) | {resources.PODS: 1}
+    first = (resources.PODS, resources.CPU, resources.MEMORY, resources.EPHEMERAL_STORAGE)
     for name in (*first, *sorted(wanted.keys() - set(first))):
         # What the node does not count at all may be for an extender of the scheduler to count.
-        if name not in wanted or (name not in there and not name.startswith(_HUGE_PAGES)):
+        requested, used = wanted.get(name, 0), taken.get(name, 0)
+        if requested <= 0 or (name not in there and not name.startswith(_HUGE_PAGES)):
             continue
-        taken, capacity = used.get(name, 0), there.get(name, 0)
-        if wanted[name] + taken > capacity:
-            found.append(
-                Short(resource=name, requested=wanted[name], used=taken, capacity=capacity)
-            )
-    return found
+        capacity = there.get(name, 0)
+        if requested + used > capacity:
+            yield Short(resource=name, requested=requested, used=used, capacity=capacity)
 
 
-def _misfit(pod: Pod, node: Node | None, others: Sequence[Pod], *, static: bool) -> Refusal | None:
+def _misfit(
+    pod: Pod, node: Node | None, taken: Sequence[HostPort], *, static: bool
+) -> Refusal | None:
     if node is not None and not matches_required(pod.spec, node):
         return _failed("NodeAffinity", "node(s) didn't match Pod's node affinity/selector")
-    if (ports := host_ports(pod)) and any(
-        port.conflicts(taken) for port in ports for other in others for taken in host_ports(other)
-    ):
+    if any(port.conflicts(other) for port in host_ports(pod) for other in taken):
         return _failed("NodePorts", "node(s) didn't have free ports for the requested pod ports")
     if node is not None and not static:
         if untolerated(node.spec.taints, pod.spec.tolerations, "NoExecute") is not None:

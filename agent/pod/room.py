@@ -10,7 +10,9 @@ change of the node, or the end of another pod, before this agent does. It also w
 may have been let in before are known. A critical pod is not turned away for want of resources: others
 are ended for it (`preemption.py`), and it starts when they have.
 
-Concurrency: called by the tasks of workers; between looking and taking nobody else has a turn.
+Concurrency: called by the tasks of workers. Every decision goes through all who ask, without a pause, so
+that nobody else has a turn between looking and taking; each of them is looked at once, however many they
+are. What comes of it waits in their `_Request`s.
 """
 
 from __future__ import annotations
@@ -18,10 +20,11 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass
 
 from agent.effects.context import AgentContext
 from agent.pod import admission, preemption
-from agent.pod.admission import Fit, Short
+from agent.pod.admission import Fit, Short, Taken
 from agent.pod.allocation import at_first, pod_as_allocated
 from agent.pod.observed import Refusal
 from agent.pod.teardown import pod_grace
@@ -37,6 +40,18 @@ LOOK_AGAIN = 1.0
 LEAST_PATIENCE = 10.0
 """Seconds that a pod which makes room gets to end, at least; else half as long again as its grace period.
 As a kubelet, the critical pod starts then all the same."""
+
+
+@dataclass
+class _Request:
+    """A worker that asks."""
+
+    due: float
+    """When it is looked at for the second time."""
+    refusal: Refusal | None = None
+    """The answer, where it is no."""
+    victims: Sequence[PodWorker] = ()
+    """The answer is yes, once these have ended."""
 
 
 class Room:
@@ -57,8 +72,9 @@ class Room:
         self.known = False
         """Nobody turns up any more who was let in before: the API's list, or the checkpoints in its
         stead, have been gone through."""
-        self._waiting: set[PodWorker] = set()
-        self._ending_others = 0
+        self._requests: dict[PodWorker, _Request] = {}
+        self._making_room: set[PodWorker] = set()
+        """Critical pods for which others end now."""
         self.rejections: Counter[str] = Counter()
         """Pods that were turned away, whoever found the reason."""
         self.preemptions: Counter[str] = Counter()
@@ -67,21 +83,21 @@ class Room:
     async def admit(self, worker: PodWorker) -> Refusal | None:
         """Let the pod in; why the node cannot. None also for one that ends before that is decided."""
         clock = self._agent.clock
-        began = clock.monotonic()
-        self._waiting.add(worker)
+        request = _Request(due=clock.monotonic() + LOOK_AGAIN)
+        self._requests[worker] = request
         try:
-            while not (worker.admitted or worker.ends):
-                left = began + LOOK_AGAIN - clock.monotonic()
-                fit = self._look(worker)
-                if fit.refusal is None and not (self._unlabelled(worker) and left > 0):
-                    worker.admitted = True
-                elif fit.refusal is not None and left <= 0 and self._is_final(worker):
-                    return await self._turn_away(worker, fit)
-                else:
-                    await worker.rest(left if left > 0 else LOOK_AGAIN)
+            while True:
+                if not (worker.admitted or worker.ends or request.refusal):
+                    self._decide(worker)
+                if worker.admitted or worker.ends or request.refusal:
+                    break
+                left = request.due - clock.monotonic()
+                await worker.rest(left if left > 0 else LOOK_AGAIN)
         finally:
-            self._waiting.discard(worker)
-        return None
+            del self._requests[worker]
+        if request.victims:
+            await self._end(worker, request.victims)
+        return request.refusal
 
     async def reserve_cpus(self, worker: PodWorker) -> Refusal | None:
         """Give the pod the CPUs that it is to have for itself; why that is not possible.
@@ -109,13 +125,17 @@ class Room:
         return None
 
     def stir(self) -> None:
-        """Somebody has left, or is not in the way any more: who waits looks again."""
-        for worker in self._waiting:
+        """Somebody has left, or is not in the way any more: who waits may have a place."""
+        for worker in self._making_room:
             worker.wake()
+        if any(not (w.admitted or request.refusal) for w, request in self._requests.items()):
+            self._decide()
 
     def decided(self, refusal: Refusal | None) -> None:
         """Whether the node takes a pod stands now."""
-        if refusal is not None and refusal.rejected:
+        if refusal is None:
+            return
+        if refusal.rejected:
             self.rejections[refusal.reason] += 1
         self.stir()
 
@@ -133,57 +153,60 @@ class Room:
         ]
 
     def _leaving(self, uids: Set[str]) -> list[str]:
-        """The names of those that end because nobody wants them any more."""
+        """The names of those that are about to give back all that they have: nobody wants them any more, or
+        they have finished."""
         metas = [
             worker.pod.metadata
             for uid, worker in self._workers.items()
-            if uid in uids and worker.context.memory.removed
+            if uid in uids and (worker.context.memory.removed or worker.has_ended)
         ]
         return sorted(f"{meta.namespace}/{meta.name}" for meta in metas)
 
     def statistics(self) -> dict[str, float]:
         return {
-            "waiting_for_room": len(self._waiting),
+            "waiting_for_room": len(self._requests),
             "rejections": self.rejections.total(),
             "preemptions": self.preemptions.total(),
         }
 
-    def _look(self, worker: PodWorker) -> Fit:
-        agent = self._agent
-        before = [other.context.allocated_pod for other in self._before(worker)]
-        return admission.look(
-            worker.context.allocated_pod,
-            node=agent.own(),
-            allocatable=agent.node.allocatable,
-            others=[*self.others(worker.context.uid), *before],
-            static=worker.static,
-        )
+    def _decide(self, asker: PodWorker | None = None) -> None:
+        """Go through all who ask, and look at `asker` and those who are due; without it, since somebody has
+        left, at all. Nobody is turned away while one that comes first is undecided."""
+        agent, now = self._agent, self._agent.clock.monotonic()
+        node = agent.own()
+        there = admission.counted(node, agent.node.allocatable)
+        taken = Taken.by(self.others(""))
+        first = self.known
+        for worker in sorted(filter(_asks, self._workers.values()), key=_age):
+            pod, request = worker.context.allocated_pod, self._requests.get(worker)
+            if request is not None and request.refusal:
+                continue
+            late = request is not None and now >= request.due
+            if request is None or not (late or asker in (worker, None)):
+                first = False
+            else:
+                fit = admission.look(pod, node=node, there=there, taken=taken, static=worker.static)
+                if fit.refusal is None and (late or node or not admission.minds_labels(pod)):
+                    worker.admitted = True
+                elif fit.refusal is not None and late and first and not self._making_room:
+                    self._turn_away(worker, request, fit)
+                else:
+                    first = False
+                if worker.admitted or request.refusal:
+                    worker.wake()
+            if request is None or not request.refusal:
+                taken.add(pod)
 
-    def _unlabelled(self, worker: PodWorker) -> bool:
-        """Whether the node's labels matter and are not known yet."""
-        return self._agent.own() is None and admission.minds_labels(worker.pod)
+    def _turn_away(self, worker: PodWorker, request: _Request, fit: Fit) -> None:
+        if not worker.critical:
+            request.refusal = fit.refusal
+        elif fit.misfit is not None:
+            request.refusal = fit.misfit
+        else:
+            self._make_room(worker, request, fit.short)
 
-    def _is_final(self, worker: PodWorker) -> bool:
-        return self.known and not self._ending_others and not self._before(worker)
-
-    def _before(self, worker: PodWorker) -> list[PodWorker]:
-        """Who asks too and comes first: the older pod, and of two of one age the first to come."""
-        found, came_later = [], False
-        for other in self._workers.values():
-            if other is worker:
-                came_later = True
-            elif other.asking and not (other.admitted or other.ends):
-                if (_age(other), came_later) < (_age(worker), True):
-                    found.append(other)
-        return found
-
-    async def _turn_away(self, worker: PodWorker, fit: Fit) -> Refusal | None:
-        if worker.critical and fit.misfit is None:
-            return await self._make_room(worker, fit.short)
-        return fit.misfit if worker.critical else fit.refusal
-
-    async def _make_room(self, worker: PodWorker, short: Sequence[Short]) -> Refusal | None:
-        """End others, and wait for that; why that is not possible."""
+    def _make_room(self, worker: PodWorker, request: _Request, short: Sequence[Short]) -> None:
+        """Find those who have to end for a critical pod; why that is not possible."""
         candidates = {
             uid: other
             for uid, other in self._workers.items()
@@ -204,21 +227,21 @@ class Room:
         except preemption.NotEnough as error:
             message = "Unexpected error while attempting to recover from admission failure: "
             message += f"preemption: error finding a set of pods to preempt: {error}"
-            return Refusal(
+            request.refusal = Refusal(
                 reason="UnexpectedAdmissionError", field="", message=message, rejected=True
             )
+            return
         worker.admitted = True  # what becomes free is for nobody else
+        request.victims = [candidates[pod.metadata.uid] for pod in chosen]
         self.preemptions[short[0].resource] += len(chosen)
-        await self._end(worker, [candidates[pod.metadata.uid] for pod in chosen])
-        return None
+        self._making_room.add(worker)
 
     async def _end(self, worker: PodWorker, victims: Sequence[PodWorker]) -> None:
         clock = self._agent.clock
         grace = max(pod_grace(victim.pod) for victim in victims)
         deadline = clock.monotonic() + max(LEAST_PATIENCE, 1.5 * grace)
-        self._ending_others += 1
         try:
-            for victim in victims:
+            for victim in victims if not worker.ends else ():
                 log.warning("%r makes room for %r", victim, worker)
                 victim.preempt()
             while any(self._is_there(victim) for victim in victims) and not worker.ends:
@@ -228,11 +251,15 @@ class Room:
                     return
                 await worker.rest(min(left, LOOK_AGAIN))
         finally:
-            self._ending_others -= 1
+            self._making_room.discard(worker)
             self.stir()
 
     def _is_there(self, victim: PodWorker) -> bool:
         return self._workers.get(victim.context.uid) is victim and not victim.has_ended
+
+
+def _asks(worker: PodWorker) -> bool:
+    return worker.asking and not (worker.admitted or worker.ends)
 
 
 def _has_place(worker: PodWorker) -> bool:
@@ -242,5 +269,5 @@ def _has_place(worker: PodWorker) -> bool:
 
 
 def _age(worker: PodWorker) -> str:
-    """To compare. A pod from a file was there before the API was asked for any."""
+    """To sort by. A pod from a file was there before the API was asked for any."""
     return worker.pod.metadata.creation_timestamp or ""

@@ -376,7 +376,7 @@ class PodWorker:
             memory.pending = None
             return
         node = self.context.agent.node
-        used = admission.together(self._places.others(pod.metadata.uid))
+        used = admission.Taken.by(self._places.others(pod.metadata.uid)).amounts
         policy = self.context.agent.cpus.policy
         verdict = judge(pod, used=used, allocatable=node.allocatable, cpu_policy=policy)
         if verdict.answer is Answer.ADMITTED:

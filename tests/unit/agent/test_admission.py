@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from agent.containers.script import Script
-from agent.pod.admission import look
+from agent.pod.admission import Fit, Taken, counted, look
 from agent.pod.observed import Refusal
 from api.core import (
     Affinity,
@@ -78,8 +79,13 @@ def on_a_disk(kind: str) -> Affinity:
     )
 
 
+def fit(pod: Pod, *, node: ApiNode | None, others: Sequence[Pod], static: bool = False) -> Fit:
+    there = counted(node, ALLOCATABLE)
+    return look(pod, node=node, there=there, taken=Taken.by(others), static=static)
+
+
 def refusal(pod: Pod, **beside: Any) -> Refusal | None:
-    return look(pod, **beside).refusal
+    return fit(pod, **beside).refusal
 
 
 OTHERS = [named("a", asks(cpu="1500m", memory="1Gi")), named("b", opens(8080))]
@@ -130,7 +136,7 @@ TAINT = "Predicate TaintToleration failed: node(s) had taints that the pod didn'
     ],
 )
 def test_turned_away(pod: Pod, reason: str, message: str | None) -> None:
-    found = refusal(pod, node=api_node(disk="ssd"), allocatable=ALLOCATABLE, others=OTHERS)
+    found = refusal(pod, node=api_node(disk="ssd"), others=OTHERS)
     assert found is not None
     assert (found.reason, found.rejected) == (reason, True)
     assert message is None or found.told == f"Pod was rejected: {message}"
@@ -147,21 +153,19 @@ def test_turned_away(pod: Pod, reason: str, message: str | None) -> None:
     ],
 )
 def test_let_in(pod: Pod) -> None:
-    assert refusal(pod, node=api_node(disk="ssd"), allocatable=ALLOCATABLE, others=OTHERS) is None
+    assert refusal(pod, node=api_node(disk="ssd"), others=OTHERS) is None
 
 
 def test_one_pod_too_many() -> None:
     others = [*OTHERS, named("c")]
-    found = refusal(make_pod(), node=None, allocatable=ALLOCATABLE, others=others)
+    found = refusal(make_pod(), node=None, others=others)
     assert found is not None and found.reason == "OutOfpods"
     assert found.message == LACKS + "pods, requested: 1, used: 3, capacity: 3"
 
 
 def test_taints() -> None:
     def reason(pod: Pod, *taints: Taint, static: bool = False) -> str:
-        found = refusal(
-            pod, node=api_node(*taints), allocatable=ALLOCATABLE, others=(), static=static
-        )
+        found = refusal(pod, node=api_node(*taints), others=(), static=static)
         return found.told if found is not None else ""
 
     assert reason(make_pod(), FULL, DRAINED) == f"Pod was rejected: {TAINT}"
@@ -172,7 +176,7 @@ def test_taints() -> None:
 
 def test_all_that_lacks_is_counted() -> None:
     large = make_pod(asks(cpu="1", memory="4Gi"), node_selector={"disk": "hdd"})
-    found = look(large, node=api_node(), allocatable=ALLOCATABLE, others=[*OTHERS, named("c")])
+    found = fit(large, node=api_node(), others=[*OTHERS, named("c")])
     assert [(each.resource, each.missing) for each in found.short] == [
         ("pods", 1),
         ("cpu", 500),
@@ -184,7 +188,7 @@ def test_all_that_lacks_is_counted() -> None:
 
 def test_without_the_nodes_object_its_labels_are_not_judged() -> None:
     pod = make_pod(node_selector={"disk": "hdd"})
-    assert refusal(pod, node=None, allocatable=ALLOCATABLE, others=()) is None
+    assert refusal(pod, node=None, others=()) is None
 
 
 # On a node.

@@ -112,7 +112,8 @@ async def test_a_critical_pod_makes_room_and_waits_for_it(tmp_path: Path) -> Non
     node.api.put(named("late", asks(cpu="200m")))  # waits: nobody may take what becomes free
     await node.run(2)
     assert told(node, "late") == ("", "")
-    await node.run(8)
+    await node.run(1.2)
+    assert told(node, "urgent") == told(node, "late") == ("Running", ""), "at once"
     assert told(node, "large") == ("Failed", "Preempting")
     assert node.api.pod("large").status.message == MESSAGE
     assert node.recorder.messages("Preempting") == [MESSAGE]
