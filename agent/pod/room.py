@@ -106,7 +106,7 @@ class Room:
         and those that are not have ended. A kubelet gives CPUs of the latter away at once, while their
         programs still run on them ("CPU Management Policies" promises that they are exclusive).
         """
-        cpus, told = self._agent.cpus, ""
+        cpus, told, waited = self._agent.cpus, "", False
         while not worker.ends:
             try:
                 cpus.admit(worker.pod)
@@ -118,10 +118,11 @@ class Room:
                         reason=error.reason, field="", message=error.message, rejected=True
                     )
                 message = f"waits for CPUs of pods that are being ended: {', '.join(owners)}"
-                if owners and message != told:
+                if owners and waited and message != told:
                     worker.context.warn("WaitingForCPUs", message)
-                told = message
+                    told = message
             await worker.rest(LOOK_AGAIN)
+            waited = True
         return None
 
     def stir(self) -> None:
@@ -158,7 +159,11 @@ class Room:
         metas = [
             worker.pod.metadata
             for uid, worker in self._workers.items()
-            if uid in uids and (worker.context.memory.removed or worker.has_ended)
+            if uid in uids
+            and (
+                worker.context.memory.removed
+                or (worker.has_ended and worker.context.memory.sandboxes())
+            )
         ]
         return sorted(f"{meta.namespace}/{meta.name}" for meta in metas)
 

@@ -454,6 +454,22 @@ async def test_a_pod_waits_for_cpus_of_one_that_ends_because_nobody_wants_it(
     await node.kill()
 
 
+async def test_a_pod_waits_for_cpus_of_one_that_has_just_ended(tmp_path: Path) -> None:
+    """Its place is free before its CPUs are: they go back with its sandbox."""
+    node = await pinned(tmp_path)
+    node.manager.agent.node.allocatable["cpu"] = "16"  # type: ignore[index]
+    node.api.put(make_pod(asks("14"), policy="Never"))
+    await node.run(2)
+    node.api.put(named("new", asks("14")))
+    await node.run(0.3)
+    assert node.manager.statistics()["waiting_for_room"] == 1
+    node.runtime.end(node.containers("web")[0].id)
+    await node.run(3)
+    assert node.api.pod("new").status.phase == "Running"
+    assert node.recorder.messages("WaitingForCPUs") == [], "a moment is not worth a word"
+    await node.kill()
+
+
 def never_removed(node: Node) -> None:
     async def fails(id: ContainerId) -> None:
         raise EngineUnavailable("the Docker Engine did not answer in time")
