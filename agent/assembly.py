@@ -35,6 +35,7 @@ from agent.node.network import LateNetwork, NetworkFeed, PluginNetwork
 from agent.node.nodeevents import NodeEvents
 from agent.node.objects import ReferencedObjects
 from agent.node.observer import NodeObserver
+from agent.node.oomwatch import OomWatch
 from agent.node.pages import Pages
 from agent.node.pinning import Pinning
 from agent.node.podrange import PodRange
@@ -120,9 +121,6 @@ class Agent:
         self.server: AgentServer | None = None
         self._registered = asyncio.Event()
         self.manager = PodManager(self._context(engine))
-        self.oom_watch = oomwatch.OomWatch(
-            partial(oomwatch.tell, manager=self.manager, events=self.events)
-        )
         self.health = EngineHealth(parts.runtime, settings.pause_image, clock=clock)
         self.manager.on_engine = self.health.heard
         self.mirrors = MirrorPods(
@@ -201,7 +199,7 @@ class Agent:
         self.events.tell("Starting", "Starting kubelet.")
         guard.start(manager.agent.checkpoints.run(), name="checkpoints")
         guard.start(self.health.watch(), name="engine health")
-        self.oom_watch.start()
+        guard.start(self._oom_watch().run(), name="kernel log")
         # First listen, then look: what happens in between is heard.
         guard.start(manager.watch_engine(), name="engine events")
         await manager.start()
@@ -231,7 +229,6 @@ class Agent:
 
     async def close(self) -> None:
         """Let go of everything; containers and the network stay. May be called twice."""
-        self.oom_watch.close()
         if self.server is not None:
             await self.server.close()
         if self.network is not None:
@@ -338,6 +335,9 @@ class Agent:
         guard.start(self.heartbeat.report_forever(), name="node status")
         guard.start(self.observer.refresh_forever(), name="images")
         guard.start(self.housekeeper.run(), name="housekeeping")
+
+    def _oom_watch(self) -> OomWatch:
+        return OomWatch(partial(oomwatch.tell, manager=self.manager, events=self.events))
 
     def _inhibitor(self) -> Inhibitor:
         return Inhibitor(

@@ -18,7 +18,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import OrderedDict, deque
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
@@ -56,6 +56,7 @@ class Record:
     message: str
     when: str
     update: bool = False
+    annotations: Mapping[str, str] = field(default_factory=dict)
 
 
 class EventRecorder:
@@ -93,6 +94,7 @@ class EventRecorder:
         *,
         field_path: str = "",
         update: bool = False,
+        annotations: Mapping[str, str] | None = None,
     ) -> None:
         """Tell that `reason` happened to `obj` (an object or an ObjectReference). Never waits.
 
@@ -104,7 +106,7 @@ class EventRecorder:
         else:
             about = objects.reference(obj, field_path=field_path)
         when = timestamps.now_string(self._clock)
-        record = Record(about, type_, reason, _cut(message), when, update)
+        record = Record(about, type_, reason, _cut(message), when, update, annotations or {})
         if self._queued >= QUEUE:
             self._dropped += 1
             return
@@ -204,6 +206,7 @@ class EventRecorder:
             metadata=ObjectMeta(
                 name=f"{about.name}.{self._unique():x}",
                 namespace=about.namespace or "default",
+                annotations=dict(record.annotations),
             ),
             involved_object=about,
             reason=record.reason,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
@@ -46,6 +46,7 @@ class Recorder(Protocol):
         *,
         field_path: str = "",
         update: bool = False,
+        annotations: Mapping[str, str] | None = None,
     ) -> None: ...
 
 

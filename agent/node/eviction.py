@@ -241,6 +241,18 @@ def told(shortage: Shortage, usage: Sequence[tuple[str, int, int]]) -> str:
     )
 
 
+def noted(shortage: Shortage, usage: Sequence[tuple[str, int, int]]) -> dict[str, str]:
+    """The same for programs: annotations of the event, as the kubelet names them."""
+    signal = shortage.threshold.signal
+    spelled = _amount(signal)
+    guilty = [(name, spelled(used)) for name, used, requested in usage if used > requested]
+    return {
+        "starved_resource": RESOURCES[signal],
+        "offending_containers": ",".join(name for name, _ in guilty),
+        "offending_containers_usage": ",".join(used for _, used in guilty),
+    }
+
+
 def _amount(signal: Signal) -> Callable[[int], str]:
     if RESOURCES[signal] in ("memory", "ephemeral-storage"):
         return quantity.from_bytes

@@ -12,7 +12,7 @@ from __future__ import annotations
 import logging
 import math
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -278,10 +278,14 @@ class Housekeeper:
             return
         chosen = workers[ranked[0].uid]
         told = _by_container(chosen.pod, usage.get(ranked[0].uid), disks.get(ranked[0].uid))
-        message = eviction.told(
-            shortage, [(name, *told[name].get(resource, (0, 0))) for name in told]
+        amounts = [(name, *told[name].get(resource, (0, 0))) for name in told]
+        self._evict(
+            chosen,
+            eviction.told(shortage, amounts),
+            signal.value,
+            grace=self._grace(chosen.pod, shortage),
+            annotations=eviction.noted(shortage, amounts),
         )
-        self._evict(chosen, message, signal.value, grace=self._grace(chosen.pod, shortage))
 
     def _where(self, signal: Signal) -> Part:
         """Of what pods have on disks, what lies on the one that is short."""
@@ -297,10 +301,18 @@ class Housekeeper:
         wanted = 30.0 if own is None else float(own)
         return min(wanted, longest) if longest else wanted
 
-    def _evict(self, worker: PodWorker, message: str, signal: str, *, grace: float) -> None:
+    def _evict(
+        self,
+        worker: PodWorker,
+        message: str,
+        signal: str,
+        *,
+        grace: float,
+        annotations: Mapping[str, str] | None = None,
+    ) -> None:
         meta = worker.pod.metadata
         log.warning("pod %s/%s is evicted: %s", meta.namespace, meta.name, message)
-        worker.evict(message, grace)
+        worker.evict(message, grace, annotations)
         self._ends_by = {
             uid: moment for uid, moment in self._ends_by.items() if uid in self._manager.workers
         }

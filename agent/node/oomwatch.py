@@ -70,39 +70,42 @@ class OomWatch:
     def __init__(self, heard: Callable[[Kill], None], *, path: Path = KERNEL_LOG) -> None:
         self._heard = heard
         self._path = path
-        self._file = -1
+        self._done = asyncio.Event()
 
-    def start(self) -> None:
-        """Listen, where that is allowed."""
+    async def run(self) -> None:
+        """Until cancelled; returns at once where the kernel's log cannot be read."""
         try:
-            self._file = os.open(self._path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-            with suppress(OSError):  # what has no past needs no skipping of it
-                os.lseek(self._file, 0, os.SEEK_END)
-            asyncio.get_running_loop().add_reader(self._file, self._read)
+            file = os.open(self._path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         except OSError as error:
-            log.info("processes ended for want of memory are not told: %s", error)
-            self.close()
-
-    def close(self) -> None:
-        """May be called twice."""
-        file, self._file = self._file, -1
-        if file >= 0:
-            asyncio.get_running_loop().remove_reader(file)
+            log.info("the kernel's log is not read: %s", error.strerror)
+            return
+        loop = asyncio.get_running_loop()
+        try:
+            with suppress(OSError):
+                os.lseek(file, 0, os.SEEK_END)  # what was before us is not news
+            try:
+                loop.add_reader(file, self._read, file)
+            except OSError as error:  # an ordinary file: nothing is ever to be waited for
+                log.info("%s is no kernel's log: %s", self._path, error.strerror)
+                return
+            await self._done.wait()
+        finally:
+            loop.remove_reader(file)
             os.close(file)
 
-    def _read(self) -> None:
+    def _read(self, file: int) -> None:
         for _ in range(AT_ONCE):
             try:
-                data = os.read(self._file, RECORD)
+                data = os.read(file, RECORD)
             except BlockingIOError:
                 return
             except BrokenPipeError:  # it was overwritten meanwhile; the next one is there
                 continue
             except OSError as error:
-                log.warning("the kernel's log cannot be read any more: %s", error)
+                log.warning("the kernel's log is not read any more: %s", error.strerror)
                 data = b""
             if not data:
-                self.close()
+                self._done.set()
                 return
             for record in data.decode("utf-8", "replace").splitlines():
                 if (kill := parse(record)) is not None:
@@ -112,10 +115,9 @@ class OomWatch:
 def tell(kill: Kill, manager: PodManager, events: NodeEvents) -> None:
     """Tell of one end: the node of its own want, and the pod of its process."""
     if kill.everywhere:
-        events.warn(
-            "SystemOOM",
-            f"System OOM encountered, victim process: {kill.process}, pid: {kill.pid}",
-        )
+        words = f"System OOM encountered, victim process: {kill.process}, pid: {kill.pid}"
+        log.warning("%s", words)
+        events.warn("SystemOOM", words)
     worker = manager.workers.get(kill.pod)
     if worker is None:
         return

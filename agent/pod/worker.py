@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any, Protocol
@@ -225,10 +225,13 @@ class PodWorker:
         self._places.stir()
         self.wake()
 
-    def evict(self, message: str, grace: float) -> None:
-        """End the pod for good; whoever owns it makes another one, elsewhere."""
+    def evict(
+        self, message: str, grace: float, annotations: Mapping[str, str] | None = None
+    ) -> None:
+        """End the pod for good; whoever owns it makes another one, elsewhere. `annotations`: of its event."""
         self.context.memory.eviction = Eviction(message=message, grace=grace)
-        self.context.warn("Evicted", message)
+        recorder = self.context.agent.recorder
+        recorder.event(self.pod, "Warning", "Evicted", message, annotations=annotations)
         self.wake()
 
     def terminate(self, reason: str, message: str, within: float) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -196,6 +196,8 @@ class FakeRecorder:
     def __init__(self) -> None:
         self.told: list[tuple[str, str, str]] = []
         """(type, reason, message)."""
+        self.annotations: list[Mapping[str, str]] = []
+        """Of each of them."""
         self.parts: set[str] = set()
         """Parts of objects that events were about, such as `spec.containers{web}`."""
 
@@ -208,8 +210,10 @@ class FakeRecorder:
         *,
         field_path: str = "",
         update: bool = False,
+        annotations: Mapping[str, str] | None = None,
     ) -> None:
         self.told.append((type_, reason, message))
+        self.annotations.append(annotations or {})
         self.parts.add(field_path)
 
     def reasons(self) -> list[str]:

@@ -179,6 +179,11 @@ def test_what_the_pod_is_told() -> None:
         "The node was low on resource: memory. Threshold quantity: 100Mi, available: 50Mi. "
         "Container web was using 300Mi, request is 100Mi, has larger consumption of memory. "
     )
+    assert eviction.noted(shortage, [*usage, ("more", 2**20, 0)]) == {
+        "starved_resource": "memory",
+        "offending_containers": "web,more",
+        "offending_containers_usage": "300Mi,1Mi",
+    }
 
 
 # Images.

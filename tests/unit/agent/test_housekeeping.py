@@ -138,6 +138,8 @@ async def test_the_pod_that_uses_most_beyond_its_request_is_evicted(node: Node) 
         "The node was low on resource: memory. Threshold quantity: 100Mi, available: 50Mi. "
         "Container web was using 800Mi, request is 100Mi, has larger consumption of memory. "
     )
+    told = dict(zip(node.recorder.reasons(), node.recorder.annotations, strict=True))["Evicted"]
+    assert (told["starved_resource"], told["offending_containers_usage"]) == ("memory", "800Mi")
     target = conditions.find(status.conditions, "DisruptionTarget")
     assert target is not None
     assert (target.status, target.reason) == ("True", "TerminationByKubelet")

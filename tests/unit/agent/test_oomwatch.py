@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from pathlib import Path
 
@@ -11,8 +10,8 @@ import pytest
 from agent.node import oomwatch
 from agent.node.nodeevents import NodeEvents
 from agent.node.oomwatch import Kill, OomWatch, parse
-from base.clock import SystemClock
-from tests.patience import PATIENCE
+from base.tasks import TaskGuard
+from tests.patience import eventually
 from tests.unit.agent.builders import UID, make_pod
 from tests.unit.agent.fakeapi import FakeRecorder
 from tests.unit.agent.node import Node
@@ -53,27 +52,31 @@ def test_an_end_of_nobody_of_ours() -> None:
     assert kill is not None and kill.pod == ""
 
 
-async def test_records_are_heard_as_they_come(tmp_path: Path) -> None:
-    path, heard = tmp_path / "kmsg", list[Kill]()
-    os.mkfifo(path)
-    watch = OomWatch(heard.append, path=path)
-    watch.start()
-    with path.open("w") as log:
-        for record in ("6,1,2,-;noise", SYSTEM, OWN):
-            log.write(f"{record}\n SUBSYSTEM=memory\n")
-            log.flush()
-        async with asyncio.timeout(30 * PATIENCE):
-            while len(heard) < 2:
-                await SystemClock().sleep(0.01)
-    assert [kill.pid for kill in heard] == [77, 78]
-    watch.close()
-    watch.close()
+async def test_records_are_heard_as_they_come() -> None:
+    heard = list[Kill]()
+    reading, writing = os.pipe()
+    watch = OomWatch(heard.append, path=Path(f"/proc/self/fd/{reading}"))
+    async with TaskGuard("test") as guard:
+        listening = guard.start(watch.run(), name="kernel log")
+
+        async def both() -> bool:
+            return len(heard) == 2
+
+        for record in ("6,1,2,-;\xffnoise", SYSTEM, OWN):
+            os.write(writing, f"{record}\n SUBSYSTEM=memory\n".encode("latin-1"))
+        await eventually(both)
+        assert [kill.pid for kill in heard] == [77, 78]
+        os.close(writing)
+        await listening
+    os.close(reading)
 
 
-async def test_a_log_that_cannot_be_read(tmp_path: Path) -> None:
-    watch = OomWatch(lambda kill: None, path=tmp_path / "none")
-    watch.start()
-    watch.close()
+async def test_a_log_that_cannot_be_read_is_no_failure(tmp_path: Path) -> None:
+    heard, ordinary = list[Kill](), tmp_path / "log"
+    ordinary.write_text(SYSTEM)
+    for path in (tmp_path / "none", tmp_path, ordinary):
+        await OomWatch(heard.append, path=path).run()
+    assert heard == []
 
 
 async def test_the_node_tells_and_the_pod_remembers(tmp_path: Path) -> None:

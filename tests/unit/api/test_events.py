@@ -39,9 +39,12 @@ def events(memory: Any) -> list[Event]:
 async def test_an_event_as_kubectl_describe_wants_it(
     memory: Any, clock: FakeClock, recorder: EventRecorder
 ) -> None:
-    recorder.event(ABOUT, "Warning", "Failed", "it broke", field_path="spec.x")
+    recorder.event(
+        ABOUT, "Warning", "Failed", "it broke", field_path="spec.x", annotations={"a": "b"}
+    )
     await clock.run_for(0)
     (event,) = events(memory)
+    assert event.metadata.annotations == {"a": "b"}
     assert event.metadata.namespace == "n"
     assert event.metadata.name.startswith("a.")
     assert (event.type, event.reason, event.message, event.count) == (
