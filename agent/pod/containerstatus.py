@@ -105,7 +105,8 @@ def _shorten(status: ContainerStatus, pod: Pod) -> None:
     for state in (status.state, status.last_state):
         end = state.terminated
         if end is not None and len(end.message.encode()) > share:
-            end.message = end.message.encode()[:share].decode(errors="ignore")
+            message = end.message.encode()[:share].decode(errors="ignore")
+            state.terminated = msgspec.structs.replace(end, message=message)
 
 
 def _stop_signal(newest: Seen | None, known: ContainerStatus | None) -> str | None:

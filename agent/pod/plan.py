@@ -63,7 +63,7 @@ def plan(pod: Pod, observed: PodObserved) -> Plan:
     if outcome(pod, observed) is not None:
         return _allowed(plan_finished(pod, observed), observed)
     if observed.refusal is not None:
-        return Plan()
+        return Plan(wake_in=deadline_in(pod, observed))
     return _allowed(_plan_running(pod, observed), observed)
 
 

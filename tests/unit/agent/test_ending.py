@@ -254,6 +254,14 @@ async def test_a_deadline_ends_also_what_has_not_begun(tmp_path: Path) -> None:
     await node.kill()
 
 
+async def test_a_deadline_ends_also_what_is_refused(node: Node) -> None:
+    node.api.put(make_pod(container(), host_users=False, active_deadline_seconds=30))
+    await node.run(29)
+    assert status(node, "web").state.waiting.reason == "UnsupportedSecurityContext"
+    await node.run(2)
+    assert node.api.pod().status.reason == "DeadlineExceeded"
+
+
 async def test_a_deadline_may_come_nearer(node: Node) -> None:
     node.api.put(make_pod(container(), active_deadline_seconds=3600))
     await node.run(20)
