@@ -139,7 +139,9 @@ class StaticCpus(CpuManager):
         return self._given.keys()
 
     def of(self, uid: str, container: str) -> str:
-        return cpusets.written(self._given.get(uid, {}).get(container) or self.shared)
+        own = self._given.get(uid, {}).get(container)
+        # Where all others are given away, better on the system's CPUs than on somebody's own.
+        return cpusets.written(own or self.shared or self._reserved)
 
     def pinned(self, uid: str) -> Collection[str]:
         return self._given.get(uid, {}).keys()

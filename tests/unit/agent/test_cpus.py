@@ -199,6 +199,8 @@ def test_reserved_cpus_may_be_the_systems_alone(tmp_path: Path) -> None:
     cpus.admit(named("a", asks("1")))
     assert (cpus.of("a", "web"), cpus.of("any", "web")) == ("2", "3")
     assert json.loads((tmp_path / cpumanager.FILE).read_text())["defaultCpuSet"] == "3"
+    cpus.admit(named("b", asks("1")))
+    assert (cpus.of("b", "web"), cpus.of("any", "web")) == ("3", "0-1"), "never on somebody's own"
 
 
 def test_what_an_init_container_had_passes_on(tmp_path: Path) -> None:
