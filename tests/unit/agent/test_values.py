@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from agent.node.identity import _kept
+from agent.containers.script import FAKE_ENGINE
+from agent.node.identity import _kept, identity
 from agent.resources import hugepages
 from agent.resources.cgroups import Cgroups, Layout
 from agent.resources.values import (
@@ -186,6 +187,22 @@ def test_allocatable() -> None:
     assert left["ephemeral-storage"] == "89Gi"
     huge = {"memory": "8Gi", "hugepages-2Mi": "1Gi", "hugepages-1Gi": "2Gi"}
     assert allocatable(huge, {}, {}) == huge | {"memory": "5Gi"}
+
+
+def test_what_a_machine_is_declared_to_have() -> None:
+    words = ["--capacity=example.com/gpu=2", "--capacity=memory=4096Mi", "--max-pods=7"]
+    words += ["--capacity=hugepages-2Mi=1Gi", "--system-reserved=memory=1Gi"]
+    made = identity(load(words, {}), FAKE_ENGINE, name="n", address="192.0.2.1")
+    assert made.capacity.items() >= {
+        ("example.com/gpu", "2"),
+        ("memory", "4Gi"),
+        ("hugepages-2Mi", "1Gi"),
+        ("pods", "7"),
+    }
+    left = made.allocatable
+    assert (left["example.com/gpu"], left["pods"]) == ("2", "7")
+    # Without huge pages, what is reserved, and what eviction keeps free.
+    assert left["memory"] == f"{4096 - 1024 - 1024 - 100}Mi"
 
 
 def test_all_pods_together_have_what_is_not_reserved() -> None:
