@@ -24,6 +24,7 @@ from base.files import atomic_write, make_directory, remove_unfinished
 log = logging.getLogger(__name__)
 
 INTERVAL = 1.0
+SUFFIX, AHEAD = ".json", ".ahead"
 
 _decoder = msgspec.json.Decoder(Pod)
 _encoder = msgspec.json.Encoder()
@@ -37,11 +38,13 @@ class Checkpoints:
 
     A version after which the agent ends something must not be lost so: without the API, the next
     agent would start again what was being deleted, or go back to the image before. Such a version is
-    in its file before anything is done about it, without waiting for the disk: a kill leaves it
-    there, and a power cut leaves nothing that runs. For the seconds in which a file system keeps the
-    removal of a file to itself, a power cut may bring back the checkpoint of a pod that has just
-    gone: without the API it would run until the API is there. Waiting for the disk at the end of
-    every pod is too high a price for that.
+    in a file before anything is done about it, without waiting for the disk: a kill leaves it
+    there, and a power cut leaves nothing that runs. That file is one of its own, since the other may
+    just be written, with an older version; it counts until the other has as new a one.
+
+    For the seconds in which a file system keeps the removal of a file to itself, a power cut may
+    bring back the checkpoint of a pod that has just gone: without the API it would run until the API
+    is there. Waiting for the disk at the end of every pod is too high a price for that.
     """
 
     def __init__(self, directory: Path, *, clock: Clock) -> None:
@@ -61,7 +64,7 @@ class Checkpoints:
         self._noted.set()
         if at_once:
             try:
-                atomic_write(self._path(uid), _encoder.encode(pod), 0o600, durable=False)
+                atomic_write(self._ahead(uid), _encoder.encode(pod), 0o600, durable=False)
             except OSError as error:
                 log.warning("checkpoint of pod %s is not written: %s", uid, error)
 
@@ -70,7 +73,7 @@ class Checkpoints:
         self._unsaved.pop(uid, None)
         if uid == self._under_way:
             self._under_way = ""
-        self._path(uid).unlink(missing_ok=True)
+        self._unlink(uid)
 
     async def run(self) -> None:
         """Write what is noted, until cancelled."""
@@ -89,14 +92,15 @@ class Checkpoints:
     def load(self) -> list[Pod]:
         """All pods that were wanted when this agent last heard of the API. Before the first `save`."""
         remove_unfinished(self._directory)
-        pods = []
-        for path in sorted(self._directory.glob("*.json")):
-            try:
-                pods.append(_decoder.decode(path.read_bytes()))
-            except (OSError, msgspec.DecodeError) as error:
-                log.warning("checkpoint %s cannot be read and is set aside: %s", path, error)
-                path.rename(path.with_suffix(".broken"))
-        return pods
+        pods = {}
+        for suffix in (SUFFIX, AHEAD):
+            for path in sorted(self._directory.glob(f"*{suffix}")):
+                try:
+                    pods[path.stem] = _decoder.decode(path.read_bytes())
+                except (OSError, msgspec.DecodeError) as error:
+                    log.warning("checkpoint %s cannot be read and is set aside: %s", path, error)
+                    path.rename(path.with_suffix(".broken"))
+        return list(pods.values())
 
     def statistics(self) -> dict[str, float]:
         return {"checkpoints_written": self._written, "checkpoints_unsaved": len(self._unsaved)}
@@ -107,9 +111,19 @@ class Checkpoints:
             await asyncio.to_thread(atomic_write, self._path(uid), _encoder.encode(pod), 0o600)
         except OSError as error:  # a full disk must not stop pods
             log.warning("checkpoint of pod %s is not written: %s", uid, error)
+        else:
+            if uid not in self._unsaved:
+                self._ahead(uid).unlink(missing_ok=True)
         if not self._under_way:
-            self._path(uid).unlink(missing_ok=True)
+            self._unlink(uid)
         self._written += 1
 
+    def _unlink(self, uid: str) -> None:
+        self._path(uid).unlink(missing_ok=True)
+        self._ahead(uid).unlink(missing_ok=True)
+
     def _path(self, uid: str) -> Path:
-        return self._directory / f"{uid}.json"
+        return self._directory / f"{uid}{SUFFIX}"
+
+    def _ahead(self, uid: str) -> Path:
+        return self._directory / f"{uid}{AHEAD}"

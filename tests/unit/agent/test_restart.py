@@ -12,6 +12,8 @@ import pytest
 
 from agent.containers.records import ContainerId, ContainerRecord
 from agent.containers.script import Script
+from agent.pod import checkpoint
+from agent.pod.checkpoint import Checkpoints
 from agent.pod.lookup import Pods
 from api import objects
 from api.core import (
@@ -209,6 +211,37 @@ async def test_a_container_that_was_replaced_is_not_replaced_back(tmp_path: Path
     made = {each.id: each.running for each in node.containers("web") if each.id != before.id}
     assert list(made.values()) == [True]
     await node.kill()
+
+
+async def test_an_older_version_that_is_just_written_does_not_hide_the_newer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept, begun, go = Checkpoints(tmp_path, clock=FakeClock()), Event(), Event()
+    found: list[Pod] = []
+
+    def write(path: Path, data: bytes, mode: int, *, durable: bool = True) -> None:
+        if not durable or found:
+            atomic_write(path, data, mode, durable=durable)
+            return
+        begun.set()
+        assert go.wait(30)
+        atomic_write(path, data, mode)
+        found.extend(Checkpoints(tmp_path, clock=FakeClock()).load())
+
+    monkeypatch.setattr(checkpoint, "atomic_write", write)
+    kept.save(make_pod())
+    writing = asyncio.create_task(kept.flush())
+    assert await asyncio.to_thread(begun.wait, 30)
+    kept.save(make_pod(deleted=True), at_once=True)
+    go.set()
+    await writing
+    assert [pod.metadata.deletion_timestamp is None for pod in found] == [False]
+    (pod,) = Checkpoints(tmp_path, clock=FakeClock()).load()
+    assert pod.metadata.deletion_timestamp is not None
+    assert len(list(tmp_path.iterdir())) == 1, "the file that was ahead is not needed any more"
+    kept.save(make_pod(deleted=True), at_once=True)
+    kept.remove(UID)
+    assert list(tmp_path.iterdir()) == []
 
 
 async def test_nothing_is_ended_before_the_api_has_spoken(tmp_path: Path) -> None:
