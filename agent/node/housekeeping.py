@@ -10,7 +10,6 @@ that use more of the disk than they may are evicted whatever room there is.
 from __future__ import annotations
 
 import logging
-import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -313,10 +312,6 @@ class Housekeeper:
         meta = worker.pod.metadata
         log.warning("pod %s/%s is evicted: %s", meta.namespace, meta.name, message)
         worker.evict(message, grace, annotations)
-        self._ends_by = {
-            uid: moment for uid, moment in self._ends_by.items() if uid in self._manager.workers
-        }
-        self._ends_by[worker.context.uid] = self._clock.monotonic() + grace + ENDS_WITHIN
         self.evictions[signal] += 1
 
     def _running(self) -> list[PodWorker]:
@@ -330,15 +325,19 @@ class Housekeeper:
         ]
 
     def _leaving(self) -> bool:
-        """Whether a pod that was evicted still runs: what it had is not free yet. One that does not end,
-        because its shim hangs, is not waited for."""
+        """Whether a pod that was evicted, for whatever reason, still runs: what it had is not free yet. One
+        that does not end, because its shim hangs, is not waited for."""
         now = self._clock.monotonic()
-        return any(
-            worker.context.memory.eviction is not None
-            and now < self._ends_by.get(worker.context.uid, math.inf)
-            and any(record.running for record in worker.context.memory.records.values())
+        going = {
+            worker.context.uid: eviction.grace
             for worker in self._manager.workers.values()
-        )
+            if (eviction := worker.context.memory.eviction) is not None
+            and any(record.running for record in worker.context.memory.records.values())
+        }
+        self._ends_by = {
+            uid: self._ends_by.get(uid, now + grace + ENDS_WITHIN) for uid, grace in going.items()
+        }
+        return any(now < moment for moment in self._ends_by.values())
 
     async def _disks(self, *, only_limited: bool = False) -> dict[str, PodDisk]:
         """What pods use of the disk, by uid."""

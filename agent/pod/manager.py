@@ -374,6 +374,7 @@ class PodManager:
             static=crashed.static,
         )
         worker.mirror, worker.admitted = crashed.mirror, crashed.admitted
+        worker.context.memory.eviction = crashed.context.memory.eviction
         records = there.get(uid, [])
         # The one that crashed has heard of what happened since the list was made.
         worker.adopt(records, stale=[record.id for record in records])

@@ -186,8 +186,9 @@ async def test_one_at_a_time_and_the_next_only_when_the_first_is_gone(node: Node
     assert phase(node, "second") == ("Failed", "Evicted")
 
 
+@pytest.mark.parametrize("preempted", [False, True])
 async def test_a_pod_that_does_not_end_keeps_nobody_from_going(
-    node: Node, monkeypatch: pytest.MonkeyPatch
+    node: Node, monkeypatch: pytest.MonkeyPatch, preempted: bool
 ) -> None:
     machine = Machine()
     for name in ("hung", "second"):
@@ -204,9 +205,11 @@ async def test_a_pod_that_does_not_end_keeps_nobody_from_going(
     machine.used = {"hung": 800 * MIB, "second": 700 * MIB}
     machine.memory = 50 * MIB
     keep(node, machine, "memory.available<100Mi")
+    if preempted:
+        node.manager.workers["hung"].preempt()
     await node.run(31)
     assert phase(node, "second") == ("Running", ""), "the first may still end"
-    await node.run(30)
+    await node.run(60)
     assert phase(node, "second") == ("Failed", "Evicted")
     assert [r.id for r in node.containers("web") if r.running] == [hung.id]
 

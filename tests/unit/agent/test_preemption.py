@@ -208,3 +208,22 @@ async def test_the_pod_that_is_one_too_many(tmp_path: Path) -> None:
     assert told(node, "burstable") == told(node, "pod") == ("Running", "")
     assert not [words for words in node.recorder.messages("OutOfpods") if LACKS in words]
     await node.kill()
+
+
+async def test_a_worker_that_crashed_still_makes_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    node = Node(tmp_path)
+    node.runtime.scripts["web"] = Script(term_seconds=5)
+    await node.boot()
+    node.api.put(make_pod())
+    await node.run(2)
+    (worker,) = node.manager.workers.values()
+    worker.preempt()
+    await node.run(1)
+    monkeypatch.setattr(worker, "_step", lambda: 1 / 0)
+    worker.wake()
+    await node.run(20)
+    assert node.manager.statistics()["worker_crashes"] == 1
+    assert told(node, "pod") == ("Failed", "Preempting")
+    await node.kill()
