@@ -23,6 +23,10 @@ TOGETHER = 5.0
 
 async def prepare(ctx: PodContext, action: PrepareVolumes) -> None:
     """All volumes, as they should be now. May be done again and again."""
+    if ctx.volumes.follows_api(ctx.pod):
+        # What changes from here on may be too late for this time.
+        due = ctx.agent.clock.monotonic() + REFRESH
+        ctx.memory.volumes_due = due - due % TOGETHER
     shown = ctx.volumes.versions()
     try:
         await ctx.volumes.set_up(ctx.pod, ctx.place())
@@ -41,6 +45,3 @@ async def prepare(ctx: PodContext, action: PrepareVolumes) -> None:
     for name, version in ctx.volumes.versions().items():
         if shown.get(name, version) != version:
             ctx.memory.changes.note(f"volume {name} got new contents")
-    if ctx.volumes.follows_api(ctx.pod):
-        due = ctx.agent.clock.monotonic() + REFRESH
-        ctx.memory.volumes_due = due - due % TOGETHER

@@ -106,6 +106,62 @@ async def test_labels_and_amounts_are_shown_as_they_change(tmp_path: Path, alone
     await node.kill()
 
 
+LABELS = DownwardAPIVolumeSource(
+    items=[
+        DownwardAPIVolumeFile(
+            path="labels", field_ref=ObjectFieldSelector(field_path="metadata.labels")
+        )
+    ]
+)
+
+
+def relabel(node: Node) -> None:
+    pod = objects.copy(node.api.pod())
+    pod.metadata.labels = {"app": "web"}
+    node.api.put(pod)
+
+
+async def test_labels_that_change_while_volumes_are_made_ready(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    node = Node(tmp_path)
+    await node.boot()
+    node.api.put(ConfigMap(metadata=ObjectMeta(name="c", namespace="ns")))
+    asked = node.manager.agent.objects
+    read = asked.config_map
+
+    async def slow(namespace: str, name: str) -> ConfigMap | None:
+        await node.clock.sleep(2)
+        return await read(namespace, name)
+
+    monkeypatch.setattr(asked, "config_map", slow)
+    other = Volume(name="other", config_map=ConfigMapVolumeSource(name="c"))
+    node.api.put(make_pod(volumes=[Volume(name="v", downward_api=LABELS), other]))
+    await node.run(1)
+    relabel(node)
+    await node.run(8)
+    shown = node.directory / "pods" / UID / "volumes" / "v" / "labels"
+    assert shown.read_text() == 'app="web"'
+    await node.kill()
+
+
+async def test_volumes_of_a_pod_that_has_just_ended_are_not_made_ready_again(
+    tmp_path: Path,
+) -> None:
+    node = Node(tmp_path)
+    await node.boot()
+    node.api.put(make_pod(policy="Never", volumes=[Volume(name="v", downward_api=LABELS)]))
+    await node.run(1)
+    shown = node.directory / "pods" / UID / "volumes" / "v"
+    assert shown.exists()
+    node.runtime.end(node.containers("web")[0].id)
+    relabel(node)
+    await node.run(5)
+    assert node.api.pod().status.phase == "Succeeded"
+    assert not shown.exists()
+    await node.kill()
+
+
 SELINUX = replace(FAKE_ENGINE, security_options=("name=selinux",), kernel_version="6.1.0")
 LABELLED = [
     ({"empty_dir": EmptyDirVolumeSource()}, True),
