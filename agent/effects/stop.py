@@ -9,10 +9,11 @@ over with the full grace period.
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from functools import partial
 
 from agent.containers.errors import NotFound, RuntimeFailure
-from agent.containers.records import ContainerId
+from agent.containers.records import ContainerId, ContainerRecord
 from agent.effects import loglinks
 from agent.effects.context import PodContext, StepFailed, StopOrder
 from agent.pod import names
@@ -29,6 +30,7 @@ from agent.pod.observed import Hook
 from agent.pod.teardown import LEAST_GRACE
 from agent.probes.handlers import Target, Verdict
 from agent.probes.hooks import run_hook
+from agent.spec.container import hook_file, message_file
 from agent.volumes.mounts import remove_tree
 from agent.volumes.subpath import release_subpaths
 from api.core import Pod
@@ -76,6 +78,8 @@ async def pre_stop(ctx: PodContext, action: RunPreStop) -> None:
 def shorten(ctx: PodContext, grace: float) -> None:
     """A shorter grace period was asked for: it counts from now."""
     soon = ctx.agent.clock.monotonic() + max(LEAST_GRACE, grace)
+    before = ctx.memory.ends_by
+    ctx.memory.ends_by = soon if before is None else min(soon, before)
     for order in ctx.stops.values():
         if soon < order.deadline:
             order.deadline = soon
@@ -92,22 +96,36 @@ async def remove(ctx: PodContext, action: RemoveContainer) -> None:
         raise StepFailed("FailedRemoveContainer", error.message) from error
     if (record := ctx.memory.records.get(action.id)) is not None:
         loglinks.unlink(ctx.agent.node.log_root, ctx.pod, record)
+        _remove_files(ctx, record)
     ctx.memory.forget(action.id)
 
 
+def _remove_files(ctx: PodContext, record: ContainerRecord) -> None:
+    """What was kept for this start of its container alone."""
+    name = record.labels.get(names.CONTAINER_NAME, "")
+    restarts = names.label_number(record.labels, names.RESTART_COUNT)
+    for file in (message_file, hook_file):
+        with suppress(OSError):
+            file(ctx.directory, name, restarts).unlink(missing_ok=True)
+
+
 async def release(ctx: PodContext, action: ReleaseSandbox) -> None:
-    """Of a pod that has finished: the address, the volumes and, last, the pause container."""
+    """Of a pod that has finished: CPUs, address, volumes and, last, the pause container. It may have had
+    some without the others: of one that ended before it had begun."""
     ctx.agent.cpus.release(ctx.uid)
     ctx.memory.volumes_ready = False
     try:
-        for record in ctx.memory.sandboxes():
+        sandboxes = ctx.memory.sandboxes()
+        for record in sandboxes:
             await ctx.agent.network.detach(record.id)
-            release_subpaths(ctx.directory, ctx.agent.mounter)
-            await ctx.volumes.tear_down(ctx.pod, ctx.place())
+        release_subpaths(ctx.directory, ctx.agent.mounter)
+        await ctx.volumes.tear_down(ctx.pod, ctx.place())
+        for record in sandboxes:
             await ctx.agent.runtime.remove(record.id)
             ctx.memory.forget(record.id)
     except PodwrightError as error:
         raise StepFailed("FailedKillPod", error.message) from error
+    ctx.memory.released = True
 
 
 async def tear_down(ctx: PodContext, action: TearDown) -> None:

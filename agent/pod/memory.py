@@ -77,7 +77,7 @@ class PodMemory:
     """The node can make whole trees of mounts read-only."""
     volumes_ready: bool = False
     volumes_due: float | None = None
-    """When what they show is looked at again; None: not any more, or right now."""
+    """When what they show is looked at again; None: never."""
     backoff: Backoff = RESTARTS
     hurried_at: float | None = None
     """When somebody last asked to try again at once."""
@@ -90,6 +90,10 @@ class PodMemory:
     removed: bool = False
     stopping_since: float | None = None
     """Since when its containers are ended: it is deleted, or is through."""
+    ends_by: float | None = None
+    """When they have to have ended at the latest: somebody has shortened their time."""
+    released: bool = False
+    """It has finished, and has given back what it had besides its containers."""
     leaving: bool = False
     """Its containers are being removed: what is seen of them from now on says nothing."""
     torn_down: bool = False
@@ -202,6 +206,8 @@ class PodMemory:
             active_for=0.0 if self.started_at is None else now - self.started_at,
             removed=self.removed,
             stopping_for=0.0 if self.stopping_since is None else now - self.stopping_since,
+            ends_in=None if self.ends_by is None else self.ends_by - now,
+            released=self.released,
             torn_down=self.torn_down,
             deleted=self.deleted,
         )

@@ -208,6 +208,10 @@ class PodObserved:
     """The API has no such pod (any more): tear it down, tell nobody."""
     stopping_for: float = 0.0
     """Seconds since the first plan that stops the pod; 0 while it does not stop."""
+    ends_in: float | None = None
+    """Seconds that are left of a time which somebody has shortened."""
+    released: bool = False
+    """It has finished, and has given back what it had besides its containers."""
     torn_down: bool = False
     deleted: bool = False
     """Its API object is gone, or there never was one."""

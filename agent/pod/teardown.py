@@ -60,9 +60,10 @@ def plan_finished(pod: Pod, observed: PodObserved) -> Plan:
     stops = _stops(pod, observed, pod_grace(pod) if evicted is None else evicted.grace)
     if _alive(observed):
         return Plan(actions=tuple(stops))
-    if observed.sandboxes and PrepareVolumes.key not in observed.busy:
-        return Plan(actions=(ReleaseSandbox(),))
-    return Plan()
+    released = observed.released and not observed.sandboxes
+    if released or PrepareVolumes.key in observed.busy:
+        return Plan()
+    return Plan(actions=(ReleaseSandbox(),))
 
 
 def _alive(observed: PodObserved) -> bool:
@@ -71,7 +72,10 @@ def _alive(observed: PodObserved) -> bool:
 
 def _stops(pod: Pod, observed: PodObserved, grace: float) -> list[Action]:
     beside = [c.name for c in sidecars(pod)]
-    left = max(LEAST_GRACE, grace - observed.stopping_for)
+    left = grace - observed.stopping_for
+    if observed.ends_in is not None:
+        left = min(left, observed.ends_in)
+    left = max(LEAST_GRACE, left)
     hooks = _early_hooks(pod, observed, left)
     mains = [
         _stop(name, seen, grace=left)

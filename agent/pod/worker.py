@@ -160,7 +160,8 @@ class PodWorker:
     @property
     def ends(self) -> bool:
         """Whether nothing of the pod is to be made any more."""
-        return self._stopping() or is_terminal(self.pod)
+        evicted = self.context.memory.eviction is not None
+        return self._stopping() or evicted or is_terminal(self.pod)
 
     @property
     def has_ended(self) -> bool:
@@ -182,9 +183,8 @@ class PodWorker:
             if grace < pod_grace(before) or before.metadata.deletion_timestamp is None:
                 stop.shorten(self.context, grace)
         self._mind_backoff(before)
-        memory = self.context.memory
-        if memory.volumes_due is not None and shown_differently(before, pod):
-            memory.volumes_due = self.context.agent.clock.monotonic()
+        if shown_differently(before, pod):
+            self.context.memory.volumes_due = self.context.agent.clock.monotonic()
         self.context.agent.pusher.heard(pod)
         self.wake()
 
@@ -237,9 +237,9 @@ class PodWorker:
     def terminate(self, reason: str, message: str, within: float) -> None:
         """As `evict`, but for the machine's sake: within its own grace period and `within` seconds."""
         grace = min(pod_grace(self.pod), within)
-        if self._stopping():
+        if self._stopping() or self.context.memory.eviction is not None:
             stop.shorten(self.context, grace)
-        elif self.context.memory.eviction is None:
+        else:
             evicted = Eviction(message=message, grace=grace, reason=reason)
             self.context.memory.eviction = evicted
         self.wake()
@@ -452,14 +452,13 @@ class PodWorker:
         if len(self._looking):
             waits.append(LOOK_AGAIN)
         memory = self.context.memory
-        shown = memory.volumes_ready and not self._stopping()
-        if memory.volumes_due is not None and shown:
+        shown = memory.volumes_ready and memory.stopping_since is None
+        if memory.volumes_due is not None and shown and PrepareVolumes.key not in self._busy:
             left = memory.volumes_due - self.context.agent.clock.monotonic()
-            if left <= 0 and PrepareVolumes.key not in self._busy:
-                memory.volumes_due = None
+            if left <= 0:
                 self._begin(PrepareVolumes())
             else:
-                waits.append(max(left, 0.0))
+                waits.append(left)
         return max(SHORTEST_WAIT, min(waits))
 
     # Effects.

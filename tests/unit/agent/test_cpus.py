@@ -512,3 +512,34 @@ async def test_one_that_cannot_end_and_has_no_cpus_of_its_own_holds_up_nobody(
     assert (status.phase, status.reason) == ("Failed", "UnexpectedAdmissionError")
     assert node.api.pod("vast").status.reason == "OutOfcpu"
     await node.kill()
+
+
+async def test_a_pod_that_ended_before_it_began_gives_them_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    node = await pinned(tmp_path)
+
+    async def fails(spec: object) -> ContainerId:
+        raise EngineUnavailable("the Docker Engine did not answer in time")
+
+    monkeypatch.setattr(node.runtime, "create", fails)
+    node.api.put(named("own", asks("2"), active_deadline_seconds=5))
+    await node.run(3)
+    assert cpusets.written(node.cpus.shared) == "0,2-8,10-15"  # type: ignore[attr-defined]
+    await node.run(5)
+    assert node.api.pod("own").status.reason == "DeadlineExceeded"
+    assert cpusets.written(node.cpus.shared) == "0-15"  # type: ignore[attr-defined]
+    await node.kill()
+
+
+async def test_one_that_waits_for_cpus_may_be_ended(tmp_path: Path) -> None:
+    node = await deleted_by_force(tmp_path, named("old", asks("14")))
+    never_removed(node)
+    node.api.put(named("new", asks("14")))
+    await node.boot()
+    await node.run(10)
+    node.manager.workers["new"].terminate("Terminated", "the machine shuts down", 5)
+    await node.run(1)
+    status = node.api.pod("new").status
+    assert (status.phase, status.reason) == ("Failed", "Terminated")
+    await node.kill()

@@ -8,7 +8,7 @@ import pytest
 
 from agent.containers.records import Channel
 from agent.containers.script import Script
-from tests.unit.agent.builders import UID, container, make_pod
+from tests.unit.agent.builders import UID, container, make_pod, post_start
 from tests.unit.agent.node import Node
 
 FALLBACK = "FallbackToLogsOnError"
@@ -80,3 +80,13 @@ async def test_a_path_of_its_own(node: Node) -> None:
     assert mount.source == str(node.directory / "pods" / UID / "containers/web/0")
     assert not mount.read_only
     assert all(mount.target != "/dev/termination-log" for mount in spec.mounts)
+
+
+async def test_what_is_kept_for_one_start_goes_with_its_container(node: Node) -> None:
+    node.runtime.scripts["web"] = Script(run_for=1, exit_code=1)
+    node.api.put(make_pod(container(lifecycle=post_start())))
+    await node.run(3600)
+    kept = sorted((node.directory / "pods" / UID / "containers" / "web").iterdir())
+    last = max(int(path.stem) for path in kept)
+    assert last > 10
+    assert {int(path.stem) for path in kept} <= {last - 1, last}

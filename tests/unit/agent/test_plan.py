@@ -587,14 +587,15 @@ def test_a_finished_pod_gives_back_its_sandbox(
     assert (result.actions == (ReleaseSandbox(),)) is finished
 
 
-def test_a_finished_pod_without_sandbox_rests() -> None:
+def test_a_finished_pod_without_sandbox_gives_back_the_rest_once() -> None:
     observed = replace(observe({"web": [seen()]}), sandboxes=())
-    assert plan(make_pod(policy="Never"), observed) == Plan()
+    assert plan(make_pod(policy="Never"), observed) == Plan(actions=(ReleaseSandbox(),))
+    assert plan(make_pod(policy="Never"), replace(observed, released=True)) == Plan()
 
 
 @pytest.mark.parametrize("phase", ["Succeeded", "Failed"])
 def test_an_end_that_was_reported_stands(phase: str) -> None:
-    assert plan(make_pod(phase=phase), observe(up=False)) == Plan()
+    assert plan(make_pod(phase=phase), observe(up=False, released=True)) == Plan()
 
 
 def test_sidecars_end_after_the_main_containers_last_one_first() -> None:

@@ -23,7 +23,7 @@ from api.core import Pod
 from base.clock import SystemClock
 from base.settings import SettingsError
 from base.tasks import TaskGuard
-from tests.unit.agent.builders import NOW, container, make_pod
+from tests.unit.agent.builders import NOW, container, make_pod, sidecar
 from tests.unit.agent.node import Node
 from tests.unit.agent.test_node import IDENTITY
 
@@ -190,6 +190,27 @@ async def test_a_pod_that_is_being_deleted_is_not_waited_for_longer(machine: Mac
     await machine.run(2)
     ending = machine.guard.start(machine.shutdown.perform(), name="shutdown")
     await machine.run(25)
+    assert machine.names() == [] and ending.done()
+
+
+@pytest.mark.parametrize("evicted", [False, True])
+async def test_nor_are_its_sidecars_or_a_pod_that_was_evicted_gently(
+    machine: Machine, evicted: bool
+) -> None:
+    machine.runtime.scripts = {"app": Script(term_seconds=12), "side": Script(ignores_term=True)}
+    await machine.start()
+    pod = make_pod(container("app"), inits=[sidecar()], termination_grace_period_seconds=600)
+    machine.api.put(pod)
+    await machine.run(5)
+    if evicted:
+        machine.manager.workers[pod.metadata.uid].evict("short of memory", 600)
+    else:
+        machine.api.delete_gracefully("pod", "ns", stamp="2026-01-01T00:00:00Z", grace=600)
+    await machine.run(2)
+    ending = machine.guard.start(machine.shutdown.perform(), name="shutdown")
+    await machine.run(19)
+    assert "side" in machine.names()
+    await machine.run(6)
     assert machine.names() == [] and ending.done()
 
 
