@@ -38,6 +38,8 @@ def resize_errors(new: Pod, old: Pod, path: Path) -> Iterator[FieldError]:
     """Errors of resizing `old` into `new`; that the amounts make sense is checked with any pod's."""
     if MIRROR in old.metadata.annotations:
         yield forbidden("", "static pods cannot be resized")
+    if old.spec.resources is not None:
+        yield forbidden(path, "pods with pod-level resources cannot be resized")
     if not _node_can_resize(old):
         yield forbidden(path, "Pod running on node without support for resize")
     quality = pods.qos_class(new)

@@ -127,6 +127,12 @@ def test_resizing_within_its_rules(wanted: dict[str, Any], words: str) -> None:
     assert any(words in error for error in errors) if words else errors == [], errors
 
 
+def test_a_pod_with_amounts_of_its_own_is_not_resized() -> None:
+    old = pod(resources={"limits": {"cpu": "4"}})
+    _, errors = change("resize", old, wanting(requests={"cpu": "100m"}, limits={"cpu": "2"}))
+    assert errors == ["spec: Forbidden: pods with pod-level resources cannot be resized"]
+
+
 def test_a_running_pod_needs_a_node_that_can() -> None:
     old = pod()
     status = {"name": "app", "state": {"running": {}}}
