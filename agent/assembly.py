@@ -12,13 +12,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import dataclass
 from functools import partial
-from ipaddress import IPv4Address, IPv4Network
 
 from agent.containers import pause
 from agent.containers.images import Images
-from agent.containers.interface import Runtime
 from agent.containers.records import EngineInfo
 from agent.effects.context import AgentContext
 from agent.node import join, machine, oomwatch
@@ -30,7 +27,6 @@ from agent.node.heartbeat import Heartbeat
 from agent.node.housekeeping import Housekeeper, Limits
 from agent.node.identity import identity
 from agent.node.inhibitor import Inhibitor
-from agent.node.join import Access
 from agent.node.network import LateNetwork, NetworkFeed, PluginNetwork
 from agent.node.nodeevents import NodeEvents
 from agent.node.objects import ReferencedObjects
@@ -40,6 +36,7 @@ from agent.node.pages import Pages
 from agent.node.pinning import Pinning
 from agent.node.podrange import PodRange
 from agent.node.shutdown import NodeShutdown
+from agent.parts import Parts, informers, network_config, resolvers
 from agent.pod.checkpoint import Checkpoints
 from agent.pod.lookup import Pods
 from agent.pod.manager import PodManager
@@ -53,50 +50,20 @@ from agent.resources.values import node_values
 from agent.server.gate import Gate
 from agent.server.nodelogs import NodeLogs
 from agent.server.server import AgentServer
-from agent.settings import AgentSettings
-from agent.spec import dns
 from agent.spec.facts import NodeFacts
 from agent.volumes.kinds import stages
 from agent.volumes.mounts import KernelMounter
 from api import quantity
-from api.client import HttpClient
-from api.core import Node, Pod, Service
-from api.discovery import EndpointSlice
+from api.core import Node
 from api.events import EventRecorder
-from api.informer import Informer
 from base import tls
-from base.clock import Clock
 from base.errors import PermanentError, PodwrightError
-from base.tasks import TaskGuard
 from base.tls import KeyPair
 from netplugin.node import NodeNetwork
-from netplugin.records import Mode, NetworkConfig
 
 log = logging.getLogger(__name__)
 
 RETRY = 2.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class Parts:
-    """What an agent is made of."""
-
-    settings: AgentSettings
-    name: str
-    address: str
-    runtime: Runtime
-    access: Access
-    client: HttpClient
-    clock: Clock
-    guard: TaskGuard
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Informers:
-    pods: Informer[Pod]
-    nodes: Informer[Node]
-    services: Informer[Service]
-    slices: Informer[EndpointSlice]
 
 
 class Agent:
@@ -112,7 +79,7 @@ class Agent:
             systemd=engine.cgroup_driver == "systemd",
             root=settings.cgroup_root,
         )
-        self.informers = _informers(parts)
+        self.informers = informers(parts)
         self.recorder = EventRecorder(parts.client, "kubelet", parts.name, clock=clock)
         self.events = NodeEvents(self.recorder, parts.name)
         self.late_network = LateNetwork()
@@ -248,7 +215,7 @@ class Agent:
             allocatable=self.identity.allocatable,
             cluster_domain=settings.cluster_domain,
             cluster_dns=(settings.cluster_dns,),
-            resolv_conf=_resolvers(settings),
+            resolv_conf=resolvers(settings),
             seccomp_root=settings.seccomp_profile_root,
             backoff=settings.backoff(),
             runtime_handlers=settings.amounts(settings.runtime_handlers),
@@ -362,7 +329,7 @@ class Agent:
         settings, nodes = self.parts.settings, self.informers.nodes
         pod_range = PodRange(self.parts.name, settings.state_dir, nodes)
         pod_cidr = await pod_range.get()
-        config = _network_config(self.parts, pod_cidr)
+        config = network_config(self.parts, pod_cidr)
         while True:
             self.network = network = NodeNetwork(config, self.parts.clock)
             try:
@@ -496,38 +463,3 @@ class Agent:
         declared = settings.amounts(settings.capacity).keys() & {"cpu", "memory"}
         alone = settings.cgroup_root == "/" and not declared
         return PodsUsage(self.manager, version=self.layout.version, alone=alone)
-
-
-def _informers(parts: Parts) -> _Informers:
-    client, clock = parts.client, parts.clock
-    return _Informers(
-        pods=Informer(client, Pod, field_selector=f"spec.nodeName={parts.name}", clock=clock),
-        nodes=Informer(client, Node, clock=clock),
-        services=Informer(client, Service, clock=clock),
-        slices=Informer(client, EndpointSlice, clock=clock),
-    )
-
-
-def _resolvers(settings: AgentSettings) -> dns.ResolvConf:
-    try:
-        return dns.parse(settings.resolv_conf.read_text())
-    except OSError as error:
-        log.warning("%s cannot be read: %s", settings.resolv_conf, error.strerror)
-        return dns.ResolvConf()
-
-
-def _network_config(parts: Parts, pod_cidr: str) -> NetworkConfig:
-    settings = parts.settings
-    return NetworkConfig(
-        node_name=parts.name,
-        node_ip=IPv4Address(parts.address),
-        pod_cidr=IPv4Network(pod_cidr),
-        cluster_cidr=IPv4Network(settings.cluster_cidr),
-        service_cidr=IPv4Network(settings.service_cidr),
-        cluster_dns=IPv4Address(settings.cluster_dns),
-        state_dir=settings.state_dir / "network",
-        domain=settings.cluster_domain,
-        bridge=settings.bridge,
-        mode=Mode(settings.network_mode),
-        resolv_conf=settings.resolv_conf,
-    )

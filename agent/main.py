@@ -18,11 +18,12 @@ import signal
 
 import uvloop
 
-from agent.assembly import Agent, Parts
+from agent.assembly import Agent
 from agent.containers.runtime import DockerRuntime
 from agent.node import inhibitor, join
 from agent.node.join import Access, Invitation
 from agent.node.machine import default_address, default_node_name
+from agent.parts import Parts
 from agent.settings import AgentSettings
 from base import systemd
 from base.clock import Clock, SystemClock
