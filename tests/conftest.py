@@ -16,6 +16,8 @@ import hypothesis
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
+from tests.thorough import LONG
+
 ROOT = Path(__file__).resolve().parent.parent
 SUITES = ("unit", "integration", "e2e", "chaos")
 MACHINE = (
@@ -69,4 +71,4 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def long_run() -> bool:
     """True in `./podwright test --long`: fuzz, fault and soak suites take their full size."""
-    return os.environ.get("PODWRIGHT_TEST_LONG", "") == "1"
+    return LONG

@@ -32,7 +32,7 @@ from agent.containers.records import (
 )
 from agent.containers.script import Script
 
-DEADLINE = 20.0
+DEADLINE = 60.0
 ABSENT = ContainerId("0" * 64)
 
 

@@ -126,6 +126,16 @@ class Kubectl:
     def json(self, *argv: str) -> Any:
         return json.loads(self(*argv, "-o", "json"))
 
+    def logged(self, text: str, *argv: str) -> None:
+        """Wait until this is what a container has written: one that runs may have said nothing yet."""
+
+        def said() -> bool:
+            written = self("logs", *argv)
+            assert written == text, written
+            return True
+
+        wait_until(said)
+
     def apply(self, manifest: str | dict[str, Any]) -> str:
         text = manifest if isinstance(manifest, str) else json.dumps(manifest)
         return self("apply", "-f", "-", input=text)
@@ -196,7 +206,7 @@ def namespace(cluster: Cluster, core: Any, request: pytest.FixtureRequest) -> It
     words = re.sub(r"[^a-z0-9]+", "-", request.node.name.removeprefix("test_").lower()).strip("-")
     name = f"{words[:40].rstrip('-')}-{os.urandom(3).hex()}"
     core.create_namespace({"metadata": {"name": name}})
-    wait_until(lambda: _account(core, name), 30)
+    wait_until(lambda: _account(core, name))
     try:
         yield name
     finally:

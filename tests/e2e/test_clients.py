@@ -4,7 +4,6 @@ import base64
 import json
 import shutil
 import subprocess
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -48,20 +47,20 @@ def test_get_in_every_form(kubectl: Kubectl, web: str) -> None:
     assert "replicaset.apps/web-" in everything
 
 
-def test_watching_rows(kubectl: Kubectl, tmp_path: Path) -> None:
+def test_watching_rows(kubectl: Kubectl, tmp_path: Path, eventually: Eventually) -> None:
     seen = tmp_path / "watch"
+    kubectl.apply(pod("first", schedulingGates=[{"name": "example.com/wait"}]))
     with seen.open("w") as out:
         watcher = subprocess.Popen(kubectl.command("get", "pods", "-w"), stdout=out)
         try:
+            eventually(lambda: "first" in seen.read_text())  # from here on it sees everything
             kubectl.apply(pod("seen", container("exit 0"), restartPolicy="Never"))
-            deadline = time.monotonic() + 60
-            while "Completed" not in seen.read_text():
-                assert time.monotonic() < deadline, seen.read_text()
-                time.sleep(0.1)
+            eventually(lambda: "Completed" in seen.read_text(), 120)
         finally:
             watcher.terminate()
             watcher.wait()
-    states = [line.split()[2] for line in seen.read_text().splitlines()[1:]]
+    rows = [line.split() for line in seen.read_text().splitlines()]
+    states = [row[2] for row in rows if row[0] == "seen"]
     assert states[0] == "Pending"
     assert states[-1] == "Completed"
 
@@ -210,17 +209,20 @@ def test_curl_with_yaml(cluster: Cluster, kubectl: Kubectl, namespace: str, tmp_
 def test_the_official_library(core: Any, apps: Any, namespace: str, eventually: Eventually) -> None:
     import kubernetes
 
+    since = core.list_namespaced_pod(namespace).metadata.resource_version
     core.create_namespaced_pod(namespace, pod("lib", container("echo hello; sleep 1000 & wait")))
     watch = kubernetes.watch.Watch()
     phases = []
-    for event in watch.stream(core.list_namespaced_pod, namespace, timeout_seconds=60):
+    for event in watch.stream(
+        core.list_namespaced_pod, namespace, resource_version=since, timeout_seconds=120
+    ):
         phases.append(event["object"].status.phase)
         ready = [c for c in event["object"].status.conditions or [] if c.type == "Ready"]
         if ready and ready[0].status == "True":
             watch.stop()
     assert phases[0] == "Pending"
     assert phases[-1] == "Running"
-    assert core.read_namespaced_pod_log("lib", namespace) == "hello\n"
+    eventually(lambda: core.read_namespaced_pod_log("lib", namespace) == "hello\n")
     told = kubernetes.stream.stream(
         core.connect_get_namespaced_pod_exec,
         "lib",

@@ -112,7 +112,7 @@ def test_a_cron_job_and_a_job_made_from_it(kubectl: Kubectl, eventually: Eventua
         jobs = kubectl.json("get", "jobs")["items"]
         return [one for one in jobs if one["metadata"]["name"].startswith("clock-")]
 
-    (first, *_) = eventually(made, 90)
+    (first, *_) = eventually(made, 150)
     wait(kubectl, first["metadata"]["name"], "Complete")
     found = kubectl.json("get", "cronjob", "clock")["status"]
     assert found["lastScheduleTime"].endswith(":00Z")

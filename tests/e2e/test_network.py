@@ -60,24 +60,35 @@ def client(kubectl: Kubectl) -> str:
     return "client"
 
 
-def test_pod_to_pod_across_nodes_without_nat(kubectl: Kubectl, web: str, client: str) -> None:
+def test_pod_to_pod_across_nodes_without_nat(
+    kubectl: Kubectl, eventually: Eventually, web: str, client: str
+) -> None:
     me = kubectl.json("get", "pod", client)
     pods = kubectl.json("get", "pods", "-l", "app=web")["items"]
     assert len({p["spec"]["nodeName"] for p in pods}) == 3
     for server in pods:
-        host, source = who(kubectl, client, f"{server['status']['podIP']}:8080")
+        target = f"{server['status']['podIP']}:8080"
+        host, source = eventually(lambda target=target: who(kubectl, client, target))
         assert host == server["metadata"]["name"]
         assert source == me["status"]["podIP"], "the server sees the client's own address"
 
 
 def test_the_vip_spreads_over_all_endpoints(
-    kubectl: Kubectl, cluster: Cluster, web: str, client: str
+    kubectl: Kubectl, eventually: Eventually, cluster: Cluster, web: str, client: str
 ) -> None:
-    from_pod = Counter(who(kubectl, client, web)[0] for _ in range(30))
-    assert len(from_pod) == 3, from_pod
-    url = f"http://{web}/cgi-bin/who"
-    from_node = Counter(cluster.fetch("node-1", url).split()[0] for _ in range(30))
-    assert len(from_node) == 3, from_node
+    def from_pod() -> bool:
+        found = Counter(who(kubectl, client, web)[0] for _ in range(30))
+        assert len(found) == 3, found
+        return True
+
+    def from_node() -> bool:
+        url = f"http://{web}/cgi-bin/who"
+        found = Counter(cluster.fetch("node-1", url).split()[0] for _ in range(30))
+        assert len(found) == 3, found
+        return True
+
+    eventually(from_pod)
+    eventually(from_node)
 
 
 def test_readiness_takes_a_pod_out_and_puts_it_back(
@@ -143,17 +154,18 @@ def test_names(
         return set(re.findall(r"\d+\.\d+\.\d+\.\d+", answers))
 
     for name in ("web", f"web.{namespace}", f"web.{namespace}.svc.cluster.local"):
-        host, _ = who(kubectl, client, name)
-        assert host.startswith("web-"), name
-    assert lookup(f"web.{namespace}.svc.cluster.local") == {web}
-    assert lookup("kubernetes.default.svc.cluster.local") == {"10.96.0.1"}
+        eventually(lambda name=name: who(kubectl, client, name)[0].startswith("web-"))
+    eventually(lambda: lookup(f"web.{namespace}.svc.cluster.local") == {web})
+    eventually(lambda: lookup("kubernetes.default.svc.cluster.local") == {"10.96.0.1"})
     everybody = set(addresses(kubectl, "web"))
     eventually(lambda: lookup(f"each.{namespace}.svc.cluster.local") == everybody)
 
 
-def test_the_api_is_reached_from_a_pod(kubectl: Kubectl, client: str) -> None:
+def test_the_api_is_reached_from_a_pod(
+    kubectl: Kubectl, eventually: Eventually, client: str
+) -> None:
     script = "nc -w 3 $KUBERNETES_SERVICE_HOST $KUBERNETES_SERVICE_PORT </dev/null && echo open"
-    assert kubectl("exec", client, "--", "sh", "-c", script) == "open\n"
+    eventually(lambda: kubectl("exec", client, "--", "sh", "-c", script) == "open\n")
 
 
 def test_node_port_on_every_node(

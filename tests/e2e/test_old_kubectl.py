@@ -56,8 +56,8 @@ def test_create_logs_and_delete(old: Kubectl, eventually: Eventually) -> None:
     assert old.json("get", "configmap", "config")["data"] == {"a": "b"}
     old.apply(pod("talker", container("echo hello; sleep 1000 & wait")))
     old("wait", "--for=condition=Ready", "pod/talker", "--timeout=60s", timeout=70)
-    assert old("logs", "talker") == "hello\n"
-    assert "Successfully assigned" in old("describe", "pod", "talker")
+    old.logged("hello\n", "talker")
+    eventually(lambda: "Successfully assigned" in old("describe", "pod", "talker"))
     assert old("delete", "pod", "talker", "--wait") == 'pod "talker" deleted\n'
     assert old("get", "pods", "--no-headers") == ""
 
@@ -89,6 +89,6 @@ def test_port_forward(old: Kubectl, eventually: Eventually) -> None:
                 with urllib.request.urlopen(url, timeout=20) as page:
                     return bytes(page.read())
 
-            assert eventually(answer, 20).startswith(b"web ")
+            assert eventually(answer).startswith(b"web ")
         finally:
             forwarding.kill()

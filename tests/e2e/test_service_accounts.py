@@ -125,7 +125,7 @@ def test_a_pod_starts_in_a_namespace_that_is_new(kubectl: Kubectl) -> None:
     try:
         new = kubectl.inside(name)
         new.apply(pod("first", container(WAITING)))
-        new("wait", "--for=condition=Ready", "pod/first", "--timeout=20s")
+        new("wait", "--for=condition=Ready", "pod/first", "--timeout=60s", timeout=70)
     finally:
         kubectl("delete", "namespace", name, "--wait=false")
 

@@ -109,7 +109,7 @@ def test_no_second_pod_while_the_first_may_still_run(
             found = kubectl.json("get", "pod", "one-0")["metadata"]
             return "deletionTimestamp" in found
 
-        eventually(told_to_go, 120)
+        eventually(told_to_go, 180)
         found = kubectl.json("get", "pods", "-l", "app=one")["items"]
         assert [one["metadata"]["uid"] for one in found] == [before["metadata"]["uid"]]
     finally:
@@ -117,7 +117,7 @@ def test_no_second_pod_while_the_first_may_still_run(
     kubectl("wait", "--for=condition=Ready", f"node/{node}", "--timeout=90s", timeout=100)
     eventually(
         lambda: kubectl.json("get", "pod", "one-0")["metadata"]["uid"] != before["metadata"]["uid"],
-        90,
+        180,
     )
     rolled_out(kubectl, "statefulset/one")
 
@@ -141,10 +141,10 @@ def test_a_daemon_set_runs_on_every_node(kubectl: Kubectl, eventually: Eventuall
 
     kubectl.apply(daemon_set("log", "two"))
     rolled_out(kubectl, "daemonset/log")
-    assert _said(kubectl) == ["two"] * 3
+    eventually(lambda: _said(kubectl) == ["two"] * 3)
     kubectl("rollout", "undo", "daemonset/log")
     rolled_out(kubectl, "daemonset/log")
-    assert _said(kubectl) == ["one"] * 3
+    eventually(lambda: _said(kubectl) == ["one"] * 3)
 
     lost = next(one for one in pods_of(kubectl, "log") if one["spec"]["nodeName"] == NODES[1])
     kubectl("delete", "pod", lost["metadata"]["name"])

@@ -12,6 +12,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -97,9 +98,20 @@ def modules() -> Iterator[tuple[str, Path]]:
             yield ".".join(parts[:-1] if parts[-1] == "__init__" else parts), path
 
 
-def imported(tree: ast.AST) -> Iterator[str]:
+@cache
+def nodes(path: Path) -> tuple[ast.AST, ...]:
+    """All that a module consists of."""
+    return tuple(ast.walk(ast.parse(path.read_text())))
+
+
+@cache
+def imported(path: Path) -> tuple[str, ...]:
     """Every absolute name that is imported anywhere in a module, at the top or inside a function."""
-    for node in ast.walk(tree):
+    return tuple(_imported(path))
+
+
+def _imported(path: Path) -> Iterator[str]:
+    for node in nodes(path):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
@@ -107,9 +119,9 @@ def imported(tree: ast.AST) -> Iterator[str]:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
         elif (
             isinstance(node, ast.Call)
-            and ast.unparse(node.func) in ("importlib.import_module", "import_module", "__import__")
             and node.args
             and isinstance(node.args[0], ast.Constant)
+            and ast.unparse(node.func) in ("importlib.import_module", "import_module", "__import__")
         ):
             yield str(node.args[0].value)
 
@@ -123,7 +135,7 @@ def test_only_the_right_room_imports(rule: Rule) -> None:
     offenders = [
         name
         for name, path in modules()
-        if any(within(one, rule.module) for one in imported(ast.parse(path.read_text())))
+        if any(within(one, rule.module) for one in imported(path))
         and not any(within(name, package) for package in rule.allowed)
     ]
     allowed = ", ".join(rule.allowed) or "nobody"
@@ -137,7 +149,7 @@ def test_only_netplugin_runs_iptables() -> None:
         f"{name}:{node.lineno}"
         for name, path in modules()
         if not within(name, "netplugin")
-        for node in ast.walk(ast.parse(path.read_text()))
+        for node in nodes(path)
         if isinstance(node, ast.List | ast.Tuple)
         and node.elts
         and isinstance(node.elts[0], ast.Constant)

@@ -36,7 +36,7 @@ from api.core import ContainerStatus, Pod
 from base.clock import SystemClock
 from base.tasks import TaskGuard
 from tests.engine import BUSYBOX, Engine, missing, running_engine
-from tests.patience import PATIENCE
+from tests.patience import DEADLINE, PATIENCE
 from tests.unit.agent.fakeapi import FakeApi, FakeRecorder
 from tests.unit.agent.node import FakeNetwork
 
@@ -134,7 +134,7 @@ class RealNode:
         await self.guard.close()
         await self.runtime.close()
 
-    async def until(self, condition: Callable[[], object], *, seconds: float = 30.0) -> None:
+    async def until(self, condition: Callable[[], object], *, seconds: float = DEADLINE) -> None:
         """Wait for a condition, with a deadline."""
         seconds *= PATIENCE
         deadline = self.clock.monotonic() + seconds

@@ -42,7 +42,7 @@ async def allowed(node: RealNode) -> dict[str, str]:
 
 
 async def becomes(node: RealNode, expected: dict[str, str]) -> None:
-    for _ in range(int(100 * PATIENCE)):
+    for _ in range(int(600 * PATIENCE)):
         if await allowed(node) == expected:
             return
         await node.clock.sleep(0.1)

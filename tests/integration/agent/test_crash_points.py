@@ -8,7 +8,6 @@ agent again as it ends. Nothing is there twice, nothing is restarted, nothing st
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -31,9 +30,9 @@ from api.meta import ObjectMeta
 from tests.crashpoints import Crashed, CrashPoints
 from tests.integration.agent.conftest import CGROUP, RealNode
 from tests.integration.agent.test_pods import FOREVER, shell
+from tests.thorough import LONG
 from tests.unit.agent.builders import make_pod
 
-LONG = os.environ.get("PODWRIGHT_TEST_LONG", "") == "1"
 Point = tuple[str, int]
 """The name of an effect, and which of that name."""
 
@@ -104,7 +103,7 @@ async def killed_at(
     with points.watching_files():
         with suppress(Crashed):  # the API has it all the same
             begin()
-        for _ in range(1000):
+        for _ in range(6000):
             if points.dead or until():
                 break
             await asyncio.sleep(0.02)

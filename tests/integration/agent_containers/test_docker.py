@@ -25,7 +25,7 @@ from base.clock import SystemClock
 from tests.engine import BUSYBOX, Engine
 from tests.patience import eventually
 
-DEADLINE = 30.0
+DEADLINE = 60.0
 
 
 def spec(engine: Engine, name: str, *shell: str, **fields: object) -> ContainerCreate:
@@ -296,7 +296,7 @@ async def test_a_missing_engine() -> None:
 async def test_a_restart_of_the_engine_is_told(runtime: DockerRuntime, engine: Engine) -> None:
     id = await run(runtime, spec(engine, "survivor"))
     events = runtime.events()
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(3 * DEADLINE):
         assert (await anext(events)).kind is EventKind.ENGINE_BACK
         await asyncio.to_thread(engine.daemons.kill)
         while (await anext(events)).kind is not EventKind.ENGINE_LOST:

@@ -21,7 +21,7 @@ from base.clock import SystemClock
 from tests.engine import BUSYBOX, Engine
 
 CLOCK = SystemClock()
-DEADLINE = 20.0
+DEADLINE = 60.0
 V5 = "v5.channel.k8s.io"
 
 

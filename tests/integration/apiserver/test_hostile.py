@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import random
 from collections import Counter
 from collections.abc import Iterator
@@ -22,9 +21,9 @@ from tests.integration.apiserver.conftest import Api, Server
 from tests.integration.apiserver.crds import SPEC_SCHEMA, define
 from tests.integration.apiserver.fuzzbodies import Bodies
 from tests.integration.apiserver.fuzzrequests import Operation, Requests, Wire, fault, operations
+from tests.thorough import LONG
 from tests.unit.resources import examples
 
-LONG = os.environ.get("PODWRIGHT_TEST_LONG", "") == "1"
 COUNT = 100_000 if LONG else 3_000
 CLIENTS = 8
 PATIENCE = 60.0

@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import http.client
 import json
-import os
 import random
 import threading
 import time
@@ -26,8 +25,8 @@ import pytest
 
 from tests.integration.apiserver.conftest import Api, Server, config_map
 from tests.linearizability import Operation, Result, linearizable, shortest_violation
+from tests.thorough import LONG
 
-LONG = os.environ.get("PODWRIGHT_TEST_LONG", "") == "1"
 KILLS = 40 if LONG else 3
 CLIENTS = 6
 NAMES = ("a", "b", "c", "d")

@@ -118,7 +118,7 @@ def test_images_are_made_in_nodes_and_carried_between_engines(folder: Path) -> N
             "hello",
             "sh",
             "-c",
-            f"sleep 0.2; {' '.join(hello)}",
+            f"for n in $(seq 100); do {' '.join(hello)} && break; sleep 0.2; done",
         ],
         capture_output=True,
         text=True,
@@ -126,7 +126,7 @@ def test_images_are_made_in_nodes_and_carried_between_engines(folder: Path) -> N
     assert answer.stdout.startswith("Hello from "), answer.stderr
     # Its process 1 heeds TERM, which busybox httpd alone would not.
     subprocess.run(
-        ["docker", "-H", two.engine.url, "stop", "-t", "30", "hello"], check=True, timeout=10
+        ["docker", "-H", two.engine.url, "stop", "-t", "30", "hello"], check=True, timeout=25
     )
 
 

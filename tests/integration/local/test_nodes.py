@@ -75,10 +75,10 @@ def test_start_repairs_what_a_crash_left(nodes: list[Node], victim: str) -> None
     container = run_container(node.engine, "one")
     crashed = processes.daemon(f"{node.member.marker}/{victim}")
     assert crashed is not None and crashed.signal(signal.SIGKILL)
-    assert processes.gone([crashed], timeout=10)
+    assert processes.gone([crashed], timeout=60)
     node.start()
     assert node.engine.running()
-    assert processes.gone([container], timeout=10), "left behind"
+    assert processes.gone([container], timeout=60), "left behind"
     assert docker(node.engine, "ps", "-q") == ""
     docker(node.engine, "start", "one")
 
@@ -126,7 +126,7 @@ def test_nodes_reach_each_other_until_the_cable_is_cut(plan: Topology, nodes: li
     assert not reaches(one, address)
     two.heal()
     assert two.connected()
-    assert wait_for(lambda: reaches(one, address), timeout=10)
+    assert wait_for(lambda: reaches(one, address), timeout=60)
     assert not list(Path("/sys/class/net").glob("pw*"))
 
 
@@ -153,7 +153,7 @@ def test_power_is_lost_and_comes_back(nodes: list[Node], snapshot: Callable[...,
         one.heal()
 
     one.start()
-    assert wait_for(lambda: reaches(two, str(one.cable.address.ip)), timeout=10)
+    assert wait_for(lambda: reaches(two, str(one.cable.address.ip)), timeout=60)
     docker(one.engine, "start", "one")
     for node in nodes:
         node.erase()
@@ -166,11 +166,11 @@ def test_a_frozen_node_does_nothing_until_it_thaws(nodes: list[Node]) -> None:
     node.start()
     container = run_container(node.engine, "one")
     node.freeze()
-    assert all(_state(each.pid) == "T" for each in node.processes())
-    assert _state(container.pid) == "T"
+    frozen = [container.pid, *(each.pid for each in node.processes())]
+    assert wait_for(lambda: all(_state(pid) == "T" for pid in frozen), timeout=60)
     node.thaw()
-    assert _state(container.pid) != "T"
-    assert engines.answers(node.engine.socket)
+    assert wait_for(lambda: _state(container.pid) != "T", timeout=60)
+    assert wait_for(lambda: engines.answers(node.engine.socket), timeout=60)
 
 
 def test_clusters_live_side_by_side(

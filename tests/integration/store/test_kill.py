@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import random
 import signal
 import subprocess
@@ -23,9 +22,9 @@ import pytest
 from base.clock import SystemClock
 from control.store.interface import Change
 from control.store.sqlite import SqliteStore
+from tests.thorough import LONG
 from tests.unit.store.model import drain
 
-LONG = os.environ.get("PODWRIGHT_TEST_LONG", "") == "1"
 ROUNDS = 200 if LONG else 8
 STEPS = ["before-write", "before-commit", "after-commit"]
 ROOT = Path(__file__).parents[3]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 
 import pytest
@@ -11,9 +10,8 @@ from hypothesis import HealthCheck, settings
 from control.store import logwatch
 from control.store.sqlite import log, trim, writer
 from tests.integration.store.sqlite_factory import SqliteFactory
+from tests.thorough import LONG
 from tests.unit.store.model import StoreMachine
-
-LONG = os.environ.get("PODWRIGHT_TEST_LONG", "") == "1"
 
 
 @pytest.fixture(autouse=True, scope="module")

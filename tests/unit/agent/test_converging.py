@@ -9,7 +9,6 @@ on the way; at the end the node is left alone, and has to be as the pod says.
 from __future__ import annotations
 
 import asyncio
-import tempfile
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -25,6 +24,8 @@ from agent.containers.script import Script
 from agent.pod import names
 from api.core import ContainerStatus, Pod
 from base.clock import FakeClock
+from tests import memory
+from tests.thorough import examples
 from tests.unit.agent.builders import container, make_pod, sidecar
 from tests.unit.agent.node import Node
 
@@ -263,12 +264,12 @@ async def unfold(life: Life, history: list[tuple[str, Any]], directory: Path) ->
 
 
 @settings(
-    max_examples=30,
+    max_examples=examples(15, long=500),
     phases=(Phase.explicit, Phase.generate),  # shrinking runs a thousand histories
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 @given(life=lives, history=st.lists(happenings, max_size=8))
 def test_a_node_becomes_what_it_should_be(life: Life, history: list[tuple[str, Any]]) -> None:
-    with tempfile.TemporaryDirectory() as directory:
-        asyncio.run(unfold(life, history, Path(directory)))
+    with memory.folder() as directory:
+        asyncio.run(unfold(life, history, directory))

@@ -37,11 +37,12 @@ from api.core import (
     VolumeMount,
 )
 from api.meta import ObjectMeta
+from tests import memory
 from tests.crashpoints import Crashed, CrashPoints
+from tests.thorough import LONG
 from tests.unit.agent.builders import container, make_pod, sidecar
 from tests.unit.agent.node import Node
 
-LONG = os.environ.get("PODWRIGHT_TEST_LONG", "") == "1"
 STAMP = "2026-01-01T00:01:00Z"
 SCRIPTS = {"setup": Script(run_for=0.2)}
 
@@ -283,16 +284,19 @@ def steady(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("name", list(STORIES))
-async def test_killed_before_every_effect(
-    tmp_path: Path, name: str, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_killed_before_every_effect(name: str, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("CRITICAL")
+    with memory.folder() as place:
+        await kill_before_every_effect(place, name)
+
+
+async def kill_before_every_effect(place: Path, name: str) -> None:
     story = STORIES[name]
-    node, points, _ = await told(tmp_path / "whole", story, None)
+    node, points, _ = await told(place / "whole", story, None)
     await story.after(node)
     assert set(points.names) >= EVERY[name]
     for at, effect in chosen(points.names):
-        node, reached, bare = await told(tmp_path / str(at), story, at)
+        node, reached, bare = await told(place / str(at), story, at)
         try:
             await story.after(node)
             await cleaned(node, bare)

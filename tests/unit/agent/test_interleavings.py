@@ -10,8 +10,6 @@ or it was deleted, and nothing of it is left.
 from __future__ import annotations
 
 import asyncio
-import os
-import tempfile
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -24,11 +22,12 @@ from hypothesis import strategies as st
 from agent.containers.records import ContainerId, ContainerRecord
 from agent.pod import names
 from api.core import Pod
+from tests import memory
 from tests.crashpoints import Crashed, CrashPoints
+from tests.thorough import examples
 from tests.unit.agent.builders import container, make_pod, sidecar
 from tests.unit.agent.node import Node
 
-LONG = os.environ.get("PODWRIGHT_TEST_LONG", "") == "1"
 NAMES = ("POD", "side", "web")
 STATES = ("created", "running", "exited", "failed")
 FOUND = st.lists(
@@ -240,7 +239,7 @@ class Story:
 
 # Not made smaller when it fails: that would take longer than a test may.
 @settings(
-    max_examples=1000 if LONG else 60,
+    max_examples=examples(25, long=1000),
     deadline=None,
     phases=(Phase.explicit, Phase.reuse, Phase.generate),
 )
@@ -253,5 +252,5 @@ def test_the_agent_gets_there(found: list[tuple[str, int, str]], steps: list[Any
             await story.step(*step)
         await story.end()
 
-    with tempfile.TemporaryDirectory() as directory:
-        asyncio.run(told(Path(directory)))
+    with memory.folder() as directory:
+        asyncio.run(told(directory))

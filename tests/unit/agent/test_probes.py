@@ -102,7 +102,7 @@ def status(code: int, headers: str = "", body: str = "body") -> Callable[[bytes]
     return lambda request: text.encode()
 
 
-async def http(port: int | str, *, timeout: float = 5.0, **fields: object) -> Verdict:
+async def http(port: int | str, *, timeout: float = 60.0, **fields: object) -> Verdict:
     action = HTTPGetAction(**{"path": "/healthz", "port": port, **fields})  # type: ignore[arg-type]
     target = Target(container=container(), id=ContainerId("x"), ip="127.0.0.1")
     return await ask(Probe(http_get=action), target, FakeRuntime(FakeClock()), timeout=timeout)
@@ -209,7 +209,7 @@ async def test_https_asks_whoever_answers_and_checks_no_certificate() -> None:
     assert requests[0].startswith(b"GET /healthz HTTP/1.1")
     assert not verdict.passed and verdict.message.startswith('Get "http://127.0.0.1')
     async with serving(status(200)) as (port, _):
-        verdict = await http(port, scheme="HTTPS")
+        verdict = await http(port, scheme="HTTPS", timeout=1)  # waits for a greeting
     assert not verdict.passed and 'Get "https://127.0.0.1' in verdict.message
 
 
@@ -218,7 +218,7 @@ async def test_a_named_port() -> None:
         named = container(ports=[ContainerPort(name="web", container_port=port)])
         target = Target(container=named, id=ContainerId("x"), ip="127.0.0.1")
         probe = Probe(http_get=HTTPGetAction(path="/", port="web"))
-        assert (await ask(probe, target, FakeRuntime(FakeClock()), timeout=5)).passed
+        assert (await ask(probe, target, FakeRuntime(FakeClock()), timeout=60)).passed
 
 
 async def test_nobody_listens() -> None:
@@ -234,7 +234,7 @@ async def test_nobody_listens() -> None:
 
 async def test_no_answer_in_time() -> None:
     async with serving(lambda request: None) as (port, _):
-        verdict = await http(port, timeout=0.05)
+        verdict = await http(port, timeout=0.5)
     assert verdict.message == (
         f'Get "http://127.0.0.1:{port}/healthz": '
         "context deadline exceeded (Client.Timeout exceeded while awaiting headers)"
@@ -324,7 +324,7 @@ async def test_hosts_that_are_none(host: str) -> None:
     assert not (await http(80, host=host)).passed
     probe = Probe(tcp_socket=TCPSocketAction(port=80, host=host))
     target = Target(container=container(), id=ContainerId("x"), ip="127.0.0.1")
-    verdict = await ask(probe, target, FakeRuntime(FakeClock()), timeout=5)
+    verdict = await ask(probe, target, FakeRuntime(FakeClock()), timeout=60)
     assert not verdict.passed
 
 
@@ -337,7 +337,7 @@ async def test_a_large_body_is_not_read_to_its_end() -> None:
 async def tcp(port: int) -> Verdict:
     target = Target(container=container(), id=ContainerId("x"), ip="127.0.0.1")
     probe = Probe(tcp_socket=TCPSocketAction(port=port))
-    return await ask(probe, target, FakeRuntime(FakeClock()), timeout=1)
+    return await ask(probe, target, FakeRuntime(FakeClock()), timeout=60)
 
 
 async def test_tcp() -> None:
@@ -369,7 +369,7 @@ async def test_a_port_that_is_not_named_says_nothing_about_the_container() -> No
     assert verdict.message == 'couldn\'t find port: "nobody" in pod' and verdict.unknown
     probe = Probe(tcp_socket=TCPSocketAction(port="nobody"))
     target = Target(container=container(), id=ContainerId("x"), ip="127.0.0.1")
-    assert (await ask(probe, target, FakeRuntime(FakeClock()), timeout=5)).unknown
+    assert (await ask(probe, target, FakeRuntime(FakeClock()), timeout=60)).unknown
 
 
 async def inside(script: Script) -> tuple[FakeRuntime, Target, FakeClock]:
@@ -433,7 +433,7 @@ async def test_a_hook_that_connects() -> None:
     async with serving(status(200)) as (port, _):
         hook = LifecycleHandler(tcp_socket=TCPSocketAction(port=port))
         assert (await run_hook(hook, target, runtime, timeout=None, clock=clock)).passed
-    verdict = await run_hook(hook, target, runtime, timeout=5, clock=clock)
+    verdict = await run_hook(hook, target, runtime, timeout=60, clock=clock)
     assert verdict.message == f"dial tcp 127.0.0.1:{port}: connect: connection refused"
 
 
@@ -444,9 +444,9 @@ async def test_a_hook_that_asks_a_server() -> None:
     async with serving(status(204)) as (port, requests):
         ask_for = HTTPGetAction(path="/drain", port=port, http_headers=headers)
         hook = LifecycleHandler(http_get=ask_for)
-        assert (await run_hook(hook, target, runtime, timeout=5, clock=clock)).passed
+        assert (await run_hook(hook, target, runtime, timeout=60, clock=clock)).passed
     assert requests[0].startswith(b"GET /drain HTTP/1.1\r\n") and b"X-A: 1\r\n" in requests[0]
-    verdict = await run_hook(LifecycleHandler(), target, runtime, timeout=5, clock=clock)
+    verdict = await run_hook(LifecycleHandler(), target, runtime, timeout=60, clock=clock)
     assert verdict.message == "invalid handler: it names nothing to do"
 
 

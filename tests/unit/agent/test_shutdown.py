@@ -334,7 +334,7 @@ class Logind:
     async def deafen(self) -> None:
         """The program that listens dies; what was announced before is not repeated to the next one."""
         process = self.directory / "monitor"
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while not (process.exists() and process.read_text()):
                 await asyncio.sleep(0.01)
         self.pipe.write_bytes(b"")
@@ -343,7 +343,7 @@ class Logind:
         os.kill(pid, signal.SIGKILL)
 
     async def until(self, *events: str) -> None:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while self.events != list(events):
                 await asyncio.sleep(0.01)
 
@@ -357,24 +357,24 @@ async def test_the_lock_is_held_until_the_pods_have_ended(logind: Logind) -> Non
     async with TaskGuard("test") as guard:
         inhibitor = logind.inhibitor(guard)
         running = guard.start(inhibitor.run(), name="inhibitor")
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while inhibitor._lock is None:
                 await asyncio.sleep(0.01)
         lock = inhibitor._lock
         assert lock.returncode is None
         logind.announce(True)
         await logind.until("down")
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await lock.wait()
         logind.announce(False)
         await logind.until("down", "off")
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while inhibitor._lock is None:
                 await asyncio.sleep(0.01)
         again = inhibitor._lock
         assert again.returncode is None, "the next shutdown is waited for, too"
         running.cancel()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await again.wait()
     asked = (logind.directory / "inhibit").read_text().splitlines()[0]
     assert asked.startswith("--what=shutdown --mode=delay --who=podwright-agent")

@@ -89,7 +89,7 @@ class Engine:
             writer.write(b"HTTP/1.0 200 OK\r\n\r\n")
             for _ in range(self.progress):
                 writer.write(b'{"status": "Downloading"}\n')
-                await asyncio.sleep(0.05)
+                await asyncio.sleep(0.25)
             await asyncio.Event().wait()
         if path.endswith("/events"):
             if self.refuses:
@@ -144,7 +144,7 @@ async def broken(tmp_path: Path) -> AsyncIterator[tuple[Engine, DockerRuntime]]:
 async def test_events_that_break_off(broken: tuple[Engine, DockerRuntime], words: bytes) -> None:
     broken[0].events = words
     kinds = []
-    async with asyncio.timeout(5), aclosing(broken[1].events()) as events:
+    async with asyncio.timeout(60), aclosing(broken[1].events()) as events:
         async for event in events:
             kinds.append(event.kind)
             if event.kind is EventKind.ENGINE_LOST:
@@ -194,7 +194,7 @@ async def test_events_that_are_refused_are_asked_for_again(
     served.refuses = [answer] * 5
     served.events = b'{"timeNano": 7, "Action": "die", "Actor": {"ID": "a"}}\n'
     kinds = []
-    async with asyncio.timeout(30), aclosing(runtime.events()) as events:
+    async with asyncio.timeout(60), aclosing(runtime.events()) as events:
         async for event in events:
             kinds.append(event.kind)
             if event.id == "a":
@@ -219,7 +219,7 @@ async def test_an_event_stream_that_ends_at_once_is_not_asked_for_in_circles(
                 kinds.append(event.kind)
 
     listening = asyncio.ensure_future(listen())
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while not clock.pauses_left < 0:
             await asyncio.sleep(0.01)
     listening.cancel()
@@ -234,7 +234,7 @@ async def test_a_container_that_hangs_holds_up_nobody_else(
     served, runtime = broken
     served.hung.add("a")
     asking = [asyncio.ensure_future(runtime.inspect(ContainerId("a"))) for _ in range(20)]
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         record = await runtime.inspect(ContainerId("b"))
         found = {r.id: r for r in await runtime.list_containers(labels=LABELS)}
     assert record.pid == 7
@@ -254,10 +254,11 @@ async def test_a_size_that_breaks_off_or_never_comes_is_a_failure_like_any_other
     monkeypatch.setattr(engine, "SIZE_PATIENCE", 0.2)
     served, runtime = broken
     served.hung.add("a")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         for id in ("torn", "a"):
             with pytest.raises(EngineUnavailable):
                 await runtime.disk_usage(ContainerId(id))
+        monkeypatch.setattr(engine, "SIZE_PATIENCE", 60)
         assert await runtime.disk_usage(ContainerId("b")) == 0
 
 
@@ -278,9 +279,10 @@ async def test_a_probe_of_a_container_that_hangs_takes_one_place_however_often_i
         for id in served.hung:
             answer = await runtime.exec(ContainerId(id), ["true"], timeout=0.02)
             assert answer.timed_out
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         assert (await runtime.inspect(ContainerId("b"))).pid == 7
         await runtime.image("app:1")
+    await until(lambda: served.questions >= 3)
     assert served.questions == 3
 
 
@@ -291,7 +293,7 @@ async def test_an_order_goes_on_when_nobody_waits_for_it_any_more(
     served, runtime = broken
     served.gate.clear()
     orders = [asyncio.ensure_future(runtime.kill(ContainerId(name))) for name in ("x", "y", "z")]
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while runtime.statistics()["pending"] < 3:
             await asyncio.sleep(0.01)
         await asyncio.sleep(0.05)
@@ -326,12 +328,12 @@ async def test_an_engine_that_is_not_there(tmp_path: Path) -> None:
 async def test_a_pull_that_stops_in_the_middle_is_given_up(
     broken: tuple[Engine, DockerRuntime], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine, "PULL_PATIENCE", 0.2)
+    monkeypatch.setattr(engine, "PULL_PATIENCE", 1.5)
     served, runtime = broken
     served.progress = 8  # for longer than the patience
     steps: list[PullProgress] = []
     with pytest.raises(PullError, match="no progress"):
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await runtime.pull("app:1", progress=steps.append)
     assert len(steps) == 8
 
@@ -355,7 +357,7 @@ async def test_links_of_an_image_that_lead_in_a_circle(
         link.type, link.linkname = tarfile.SYMTYPE, "x/passwd"
         opened.addfile(link)
     broken[0].archive = packed.getvalue()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         assert await broken[1].read_file(ContainerId("a"), "/etc/passwd") is None
     assert broken[0].questions < 20
 
@@ -415,7 +417,7 @@ def sockets() -> int:
 
 
 async def until(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while not holds():
             await asyncio.sleep(0.01)
 

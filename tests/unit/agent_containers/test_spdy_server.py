@@ -19,7 +19,7 @@ from api import spdy
 from api.spdy import Data, Frame, GoAway, Ping, Reason, RstStream, SynReply, SynStream
 from base.clock import FakeClock
 
-DEADLINE = 5.0
+DEADLINE = 60.0
 
 
 class Client:

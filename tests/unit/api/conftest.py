@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -16,8 +15,9 @@ from api.client import Listed, PatchType, WatchEvent
 from api.meta import ObjectMeta
 from api.scheme import resource_of
 from api.struct import ApiStruct
+from tests.thorough import LONG
 
-if os.environ.get("PODWRIGHT_TEST_LONG", "") == "1":
+if LONG:
     settings.register_profile("long", max_examples=5000, deadline=None)
     settings.load_profile("long")
 

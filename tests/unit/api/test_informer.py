@@ -55,7 +55,7 @@ async def watched(memory: Any) -> AsyncIterator[Watched]:
 
 
 async def test_list_then_changes(watched: Watched) -> None:
-    await asyncio.wait_for(watched.informer.synced(), 1)
+    await asyncio.wait_for(watched.informer.synced(), 60)
     watched.client.put(config("b"))
     watched.client.put(config("a", x="1"))
     watched.client.remove("b")
@@ -154,7 +154,7 @@ async def test_a_handler_that_raises_ends_the_run(memory: Any) -> None:
     informer.subscribe(broken)
     memory.put(config("a"))
     with pytest.raises(ZeroDivisionError):
-        await asyncio.wait_for(informer.run(), 1)
+        await asyncio.wait_for(informer.run(), 60)
 
 
 async def test_late_subscribers_hear_what_is_there(watched: Watched) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import copy
 import json
-import os
 import random
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,9 +29,10 @@ from control.apiserver.registry.versions import as_stored
 from control.auth.user import in_process
 from control.settings import ControlSettings
 from control.store.memory import MemoryStore
+from tests.thorough import examples
 from tests.unit.resources.examples import tree
 
-EXAMPLES = 500 if os.environ.get("PODWRIGHT_TEST_LONG") == "1" else 20
+EXAMPLES = examples(20, long=500)
 
 CONTAINER = {
     "name": "c",

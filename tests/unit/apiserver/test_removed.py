@@ -182,7 +182,7 @@ async def test_a_body_that_cannot_be_read_keeps_nobody_from_the_answer(
     http: Any = SimpleNamespace(can_read_body=True, content_length=10, read=failing)
     user = User("jane", (AUTHENTICATED,))
     where = path("/apis/extensions/v1beta1/namespaces/ns/ingresses")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         with pytest.raises(ApiError, match="is not served since"):
             await pipeline._refuse_removed(http, where, user)
 

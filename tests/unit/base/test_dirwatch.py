@@ -11,7 +11,7 @@ import pytest
 from base import dirwatch
 from base.dirwatch import DirectoryWatch
 
-LONG = 5.0
+LONG = 60.0
 
 
 @pytest.fixture

@@ -69,8 +69,8 @@ def test_a_timeout_ends_the_program_and_its_children(runner: Runner, tmp_path: P
     pid_file = tmp_path / "pid"
     # A shell starts in milliseconds, so that its child is surely there when the time is up.
     script = f"sleep 600 & echo $! >{pid_file}; wait"
-    with pytest.raises(CommandError, match="did not end within 1 s"):
-        runner(["sh", "-c", script], timeout=1)
+    with pytest.raises(CommandError, match="did not end within 3 s"):
+        runner(["sh", "-c", script], timeout=3)
     wait_until_gone(int(pid_file.read_text()))
 
 
@@ -87,7 +87,7 @@ def test_a_command_line_can_be_pasted() -> None:
 async def test_a_cancelled_run_kills_the_program(tmp_path: Path) -> None:
     pid_file = tmp_path / "pid"
     task = asyncio.create_task(run_async(["sh", "-c", f"echo $$ >{pid_file}; exec sleep 600"]))
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not (pid_file.exists() and pid_file.read_text().endswith("\n")):
             await asyncio.sleep(0.01)
     task.cancel()
@@ -98,7 +98,7 @@ async def test_a_cancelled_run_kills_the_program(tmp_path: Path) -> None:
 
 def wait_until_gone(pid: int) -> None:
     """Returns once no such process runs; a zombie, which waits for its parent, has ended too."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     stat = Path(f"/proc/{pid}/stat")
     while True:
         try:

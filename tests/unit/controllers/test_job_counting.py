@@ -16,6 +16,7 @@ from api.core import Pod
 from base.errors import PodwrightError
 from control.controllers.workloads.jobs.verdict import is_finished
 from control.controllers.workloads.jobs.view import index_of
+from tests.thorough import examples
 from tests.unit.controllers.jobworld import JOB, Killed, World
 
 STEPS = st.sampled_from(
@@ -134,7 +135,7 @@ def check_figures(world: World) -> None:
             assert uid in {*succeeded, *failed}, f"{phase} was missed"
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(70, long=1000), deadline=None)
 @given(data=st.data(), completions=st.integers(1, 4) | st.none(), parallelism=st.integers(1, 3))
 def test_every_outcome_is_counted_once(
     data: st.DataObject, completions: int | None, parallelism: int
@@ -155,7 +156,7 @@ def test_every_outcome_is_counted_once(
     asyncio.run(run())
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(70, long=1000), deadline=None)
 @given(data=st.data(), completions=st.integers(1, 4), parallelism=st.integers(1, 3))
 def test_every_index_is_done_once(data: st.DataObject, completions: int, parallelism: int) -> None:
     async def run() -> None:

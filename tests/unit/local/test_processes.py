@@ -51,13 +51,13 @@ def test_children_carry_the_marker_but_do_not_lead(marker: str, tmp_path: Path) 
         ["sh", "-c", "sleep 60 & wait"], marker=f"{marker}/one", log=tmp_path / "log"
     )
     try:
-        found = processes.wait_for(lambda: processes.marked(marker)[1:], timeout=5)
+        found = processes.wait_for(lambda: processes.marked(marker)[1:], timeout=60)
         assert found and not found[0].leader
         family = processes.descendants([started])
         assert {started, found[0].process} == set(family)
     finally:
         processes.signal_all(processes.descendants([started]), signal.SIGKILL)
-        assert processes.gone([started], timeout=5)
+        assert processes.gone([started], timeout=60)
 
 
 def test_a_recycled_number_is_not_signalled() -> None:
@@ -72,14 +72,14 @@ def test_a_recycled_number_is_not_signalled() -> None:
 def test_a_zombie_is_gone() -> None:
     pid = os.posix_spawnp("true", ["true"], os.environ)
     each = processes.process(pid)
-    assert each is None or processes.gone([each], timeout=5)
+    assert each is None or processes.gone([each], timeout=60)
 
 
 def test_the_log_gets_output_and_is_quoted(marker: str, tmp_path: Path) -> None:
     log = tmp_path / "logs/one.log"
     program = "print('hello'); print('world')"
     started = processes.spawn([sys.executable, "-c", program], marker=marker, log=log)
-    assert processes.gone([started], timeout=10)
+    assert processes.gone([started], timeout=60)
     assert processes.last_lines(log, 1) == "world"
     assert processes.last_lines(log) == "hello\nworld"
     assert "no log" in processes.last_lines(tmp_path / "none")
@@ -101,7 +101,7 @@ def test_descriptors_arrive_under_the_numbers_asked_for(marker: str, tmp_path: P
             log=log,
             descriptors={file.fileno(): 7},
         )
-        assert processes.gone([started], timeout=10)
+        assert processes.gone([started], timeout=60)
     assert "content" in log.read_text()
 
 
@@ -111,5 +111,5 @@ def test_nothing_else_that_is_open_is_inherited(marker: str, tmp_path: Path) -> 
         os.set_inheritable(lock.fileno(), True)
         program = "import os; print('open:', sorted(os.listdir('/proc/self/fd'), key=int)[:-1])"
         started = processes.spawn([sys.executable, "-c", program], marker=marker, log=log)
-        assert processes.gone([started], timeout=10)
+        assert processes.gone([started], timeout=60)
     assert "open: ['0', '1', '2']" in log.read_text()

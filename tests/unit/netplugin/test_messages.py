@@ -192,7 +192,7 @@ def test_a_name_that_fits_no_packet_is_a_failure_and_not_silence(external: str) 
             sock.setblocking(False)
             sock.connect(("127.0.0.1", port))
             await loop.sock_sendall(sock, bytes(dnslib.DNSRecord.question(name, kind).pack()))
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(60):
                 return message.rcode(await loop.sock_recv(sock, 2000))
 
     async def body() -> list[int]:

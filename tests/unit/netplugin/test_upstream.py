@@ -83,6 +83,14 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(upstream, "DEADLINE", 0.5)
 
 
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch, impatient: None) -> None:
+    """For who is answered: whose turn it is, is not ours to say."""
+    monkeypatch.setattr(upstream, "TIMEOUT", 1.0)
+    monkeypatch.setattr(upstream, "DEADLINE", 60.0)
+
+
+@pytest.mark.usefixtures("patient")
 async def test_the_first_useful_answer_counts() -> None:
     async with resolver(lambda _: None) as mute, resolver(failing) as bad, resolver(good) as fine:
         asked = query()
@@ -92,6 +100,7 @@ async def test_the_first_useful_answer_counts() -> None:
     assert str(parsed.rr[0].rdata) == "198.51.100.7"
 
 
+@pytest.mark.usefixtures("patient")
 async def test_a_failure_of_all_is_passed_on() -> None:
     async with resolver(failing) as bad:
         answer = await asking(bad.place).ask(query(), tcp=False)
@@ -112,6 +121,7 @@ async def test_an_answer_to_another_question_is_not_believed() -> None:
             await asking(liar.place).ask(query(), tcp=False)
 
 
+@pytest.mark.usefixtures("patient")
 async def test_equal_questions_share_one_exchange() -> None:
     async with resolver(good) as fine:
         asked = asking(fine.place)

@@ -22,6 +22,7 @@ from control.scheduler.hints import Changes, Hints
 from control.scheduler.profile import Configuration
 from control.scheduler.request import request_of
 from control.scheduler.scheduler import Scheduler
+from tests.thorough import examples
 from tests.unit.controllers.test_volumes import claim
 from tests.unit.scheduler import oracle
 from tests.unit.scheduler.making import node, pod
@@ -36,7 +37,7 @@ CHANGES = st.sampled_from(["pod left", "pod came", "pod changed", "node came", "
     where=st.integers(0, 4), labels=st.dictionaries(KEYS, st.sampled_from(["east", "west"])),
     seed=st.integers(0, 9),
 )  # fmt: skip
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(120, long=2000), deadline=None)
 def test_what_can_be_placed_now_is_tried_again(
     cluster: oracle.Cluster, wanted: Pod, other: Pod, size: str, what: str, where: int,
     labels: dict[str, str], seed: int,

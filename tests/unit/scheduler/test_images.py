@@ -15,6 +15,7 @@ from control.scheduler.images import Images, in_full
 from control.scheduler.request import request_of
 from control.scheduler.scores import image_locality
 from control.scheduler.snapshot import Snapshot
+from tests.thorough import examples
 from tests.unit.scheduler import oracle
 from tests.unit.scheduler.making import by_row, node, pod
 
@@ -93,7 +94,7 @@ SIZES = st.dictionaries(
     images=st.lists(st.sampled_from(NAMES), min_size=1, max_size=3),
     init=st.lists(st.sampled_from(NAMES), max_size=2),
 )
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(80, long=1000), deadline=None)
 def test_as_the_slow_one(before: Any, nodes: Any, images: list[str], init: list[str]) -> None:
     snapshot, wanted = Snapshot(), using(*images, init=tuple(init))
     for number, sizes in enumerate(before):

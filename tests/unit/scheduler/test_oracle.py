@@ -12,6 +12,7 @@ from control.scheduler.interpod import inter_pod_affinity, preferred_neighbours
 from control.scheduler.request import request_of
 from control.scheduler.snapshot import Snapshot
 from control.scheduler.spreading import pod_topology_spread, spread_preferred
+from tests.thorough import examples
 from tests.unit.scheduler import oracle
 from tests.unit.scheduler.making import by_row, node, pod
 
@@ -135,7 +136,7 @@ def snapshot_of(cluster: oracle.Cluster, seed: int) -> Snapshot:
 
 
 @given(cluster=clusters(), wanted=pods("new"), seed=st.integers(0, 1000))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(100, long=1500), deadline=None)
 def test_who_is_refused_and_why(cluster: oracle.Cluster, wanted: Any, seed: int) -> None:
     snapshot = snapshot_of(cluster, seed)
     for check, explain in (
@@ -158,7 +159,7 @@ def test_who_is_refused_and_why(cluster: oracle.Cluster, wanted: Any, seed: int)
 
 
 @given(cluster=clusters(), wanted=pods("new"), seed=st.integers(0, 1000))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(100, long=1500), deadline=None)
 def test_preferences_rank_alike(cluster: oracle.Cluster, wanted: Any, seed: int) -> None:
     snapshot = snapshot_of(cluster, seed)
     found = preferred_neighbours(request_of(wanted), snapshot, snapshot.present)
@@ -172,7 +173,7 @@ def test_preferences_rank_alike(cluster: oracle.Cluster, wanted: Any, seed: int)
 
 
 @given(cluster=clusters(), wanted=pods("new"), seed=st.integers(0, 1000))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(100, long=1500), deadline=None)
 def test_soft_constraints_rank_alike(cluster: oracle.Cluster, wanted: Any, seed: int) -> None:
     soft = [
         one

@@ -22,6 +22,7 @@ from control.scheduler.request import request_of
 from control.scheduler.rules import Filter, Rules
 from control.scheduler.scores import SCORES
 from control.scheduler.snapshot import Snapshot
+from tests.thorough import examples
 from tests.unit.scheduler.making import node, pod
 
 ZONE = "topology.kubernetes.io/zone"
@@ -302,7 +303,7 @@ def inverted(value: float, most: float) -> float:
     skips=st.one_of(st.just(frozenset()), st.frozensets(st.sampled_from([*Filter]), max_size=3)),
     seed=st.integers(0, 1000),
 )
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=examples(100, long=1500), deadline=None)
 def test_the_whole_decision(
     cluster: tuple[list[Node], list[tuple[Pod, int]]],
     wanted: Pod,

@@ -19,6 +19,7 @@ from control.scheduler.reachable import (
     volume_restrictions,
 )
 from control.scheduler.request import request_of
+from tests.thorough import examples
 from tests.unit.controllers.test_volumes import claim, class_, volume
 from tests.unit.scheduler.making import pod
 from tests.unit.scheduler.test_storage import (
@@ -78,7 +79,7 @@ def over(there: list[Any], limits: dict[str, int], wanted: Any) -> str:
 
 
 @given(placed=st.lists(st.tuples(PODS, st.integers(0, 1)), max_size=6), limits=LIMITS, wanted=PODS)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(120, long=1500), deadline=None)
 def test_who_is_refused_and_why(placed: Any, limits: list[dict[str, int]], wanted: Any) -> None:
     objects = [one for name, driver in CLAIMS.items() for one in attached(int(name[1]), driver)]
     alone = bound("", name="alone", spec__accessModes=["ReadWriteOncePod"])

@@ -26,6 +26,7 @@ from control.scheduler.preemption import (
 )
 from control.scheduler.request import Request, request_of
 from control.scheduler.snapshot import Snapshot
+from tests.thorough import examples
 from tests.unit.scheduler.making import node, pod
 
 SHY = {
@@ -266,7 +267,7 @@ PLACED = st.lists(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(80, long=1000), deadline=None)
 @given(PLACED, st.sampled_from(["500m", "1", "2"]), st.booleans())
 def test_as_the_slow_search(nodes: list[list[tuple[int, str, bool]]], cpu: str, shy: bool) -> None:
     placed = {

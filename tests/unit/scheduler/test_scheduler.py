@@ -70,7 +70,7 @@ def _scheduler(api: Any, guard: TaskGuard, **more: Any) -> Scheduler:
 
 
 async def _until(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5.0):
+    async with asyncio.timeout(60):
         while not holds():
             await asyncio.sleep(0)
 

@@ -11,6 +11,7 @@ from control.scheduler.columns import ALL, REMEMBERED_CHANGES, Columns, Rows
 from control.scheduler.decide import decide
 from control.scheduler.request import request_of
 from control.scheduler.snapshot import PODS, Snapshot, effective_taints
+from tests.thorough import examples
 from tests.unit.scheduler.making import READY, node, pod
 
 NODES = st.sampled_from(["a", "b", "c", "d"])
@@ -74,7 +75,9 @@ class SnapshotMachine(RuleBasedStateMachine):
 
 
 TestSnapshot = SnapshotMachine.TestCase
-TestSnapshot.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+TestSnapshot.settings = settings(
+    max_examples=examples(30, long=300), stateful_step_count=30, deadline=None
+)
 
 
 def test_a_column_that_missed_many_changes_is_computed_anew() -> None:

@@ -16,10 +16,10 @@ from control.scheduler.snapshot import Snapshot
 from sim import report
 from sim.driver import Outcome, play
 from sim.reading import read
+from tests.thorough import LONG
 
 ROOT = Path(__file__).resolve().parents[3]
 TROUBLE = ROOT / "examples" / "sim" / "trouble.yaml"
-LONG = bool(os.environ.get("PODWRIGHT_TEST_LONG"))
 SEEDS = range(1, 101 if LONG else 4)
 LOSSES = """
   - {kind: LostCalls, requests: 0.05, answers: 0.05, for: 3m20s}

@@ -15,6 +15,7 @@ from control.store.interface import Change
 from sim import loop
 from sim.agents import Life
 from sim.simulation import Simulation, simulate
+from tests.thorough import examples
 from tests.unit.controllers.making import rolling
 from tests.unit.scheduler.making import node
 from tests.unit.sim.test_simulation import fresh
@@ -127,8 +128,9 @@ def test_a_rollout_whose_pods_are_ready_one_after_the_other() -> None:
     judge(found, 60)
 
 
-def test_a_rollout_of_a_thousand_whose_pods_are_ready_together() -> None:
+def test_a_large_rollout_whose_pods_are_ready_together() -> None:
     """What comes together is told together."""
-    found = loop.run(lambda: rolled_out(1000, Life(start=(1.0, 1.0), stop=(1.0, 1.0))))
-    judge(found, 1000)
-    assert len(found["ReplicaSet"]) + len(found["Deployment"]) <= 200
+    replicas = examples(400, long=1000)
+    found = loop.run(lambda: rolled_out(replicas, Life(start=(1.0, 1.0), stop=(1.0, 1.0))))
+    judge(found, replicas)
+    assert len(found["ReplicaSet"]) + len(found["Deployment"]) <= 150

@@ -51,7 +51,7 @@ class Pods:
         return await self.store.delete(key, expected=self.at.pop(key))
 
     async def settled(self) -> None:
-        await self.cache.wait_for(self.store.revision(), timeout=10)
+        await self.cache.wait_for(self.store.revision(), timeout=60)
 
 
 @asynccontextmanager
@@ -61,7 +61,7 @@ async def running(store: Store | None = None, **sizes: Any) -> AsyncIterator[Pod
     async with TaskGuard("test") as guard:
         cache = WatchCache(store, PREFIX, extract, indexed=["spec.nodeName"], **sizes)
         guard.start(cache.run(), name="watch cache")
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await cache.synced()
         yield Pods(store, cache)
         await store.close()

@@ -27,7 +27,7 @@ from control.store.interface import (
 
 KEYS = ["/a/1", "/a/2", "/a/22", "/a/é", "/b/1", "/b/\U0001f600", "/b"]
 PREFIXES = ["", "/", "/a/", "/b", "/b/", "/c/"]
-DEADLINE = 20.0
+DEADLINE = 60.0
 
 keys = st.sampled_from(KEYS)
 prefixes = st.sampled_from(PREFIXES)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 
 import pytest
@@ -11,9 +10,8 @@ from hypothesis import HealthCheck, settings
 from control.store import logwatch
 from control.store.interface import Store
 from control.store.memory import MemoryStore
+from tests.thorough import LONG
 from tests.unit.store.model import StoreMachine
-
-LONG = os.environ.get("PODWRIGHT_TEST_LONG", "") == "1"
 
 
 class InMemory:

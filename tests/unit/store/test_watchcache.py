@@ -29,7 +29,7 @@ async def everything(subscription: Subscription, pods: Pods) -> list[CachedEvent
     """All events up to now."""
     await pods.settled()
     events: list[CachedEvent] = []
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while subscription.progress < pods.store.revision():
             events += await subscription.batch()
     return events
@@ -48,7 +48,7 @@ class TestReading:
     async def test_a_write_is_read_after_waiting_for_it(self) -> None:
         async with running() as pods:
             revision = await pods.set("a")
-            await pods.cache.wait_for(revision, timeout=5)
+            await pods.cache.wait_for(revision, timeout=60)
             assert pods.cache.get(pods.key("a"))
             await pods.delete("a")
             await pods.settled()
@@ -57,7 +57,7 @@ class TestReading:
     async def test_writes_elsewhere_count_as_progress(self) -> None:
         async with running() as pods:
             revision = await pods.store.put("/registry/nodes/n", b"{}", expected=0)
-            await pods.cache.wait_for(revision, timeout=5)
+            await pods.cache.wait_for(revision, timeout=60)
             assert pods.cache.revision == revision
 
     async def test_waiting_for_the_future(self) -> None:
@@ -65,7 +65,7 @@ class TestReading:
             with pytest.raises(TimeoutError):
                 await pods.cache.wait_for(pods.store.revision() + 1, timeout=0.01)
             loop = asyncio.get_running_loop()
-            waiting = loop.create_task(pods.cache.wait_for(pods.store.revision() + 2, timeout=5))
+            waiting = loop.create_task(pods.cache.wait_for(pods.store.revision() + 2, timeout=60))
             await pods.store.put("/registry/nodes/n", b"{}", expected=0)
             await pods.store.put("/registry/nodes/m", b"{}", expected=0)
             await waiting
@@ -77,14 +77,14 @@ class TestReading:
             await asyncio.sleep(0)
             await pods.store.put("/registry/nodes/n", b"{}", expected=0)
             revision = await pods.set("a")
-            await pods.cache.wait_for(revision, timeout=5)
+            await pods.cache.wait_for(revision, timeout=60)
             with pytest.raises(TimeoutError):
                 await waiting
 
     async def test_who_waits_is_told_when_the_store_closes(self) -> None:
         async with running() as pods:
             loop = asyncio.get_running_loop()
-            waiting = loop.create_task(pods.cache.wait_for(99, timeout=5))
+            waiting = loop.create_task(pods.cache.wait_for(99, timeout=60))
             await asyncio.sleep(0)
             await pods.store.close()
             with pytest.raises(StoreClosedError):
@@ -396,7 +396,7 @@ class TestSlowWatchers:
             for i in range(10):  # a store in memory gives the loop no turn: the cache falls behind
                 await pods.set(f"{i}")
             await pods.store.compact(pods.store.revision())
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(60):
                 await pods.cache.synced()
             assert len(pods.cache.items()) == 10
             assert "compacted" in subscription.closed_reason

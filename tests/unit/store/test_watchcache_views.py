@@ -77,7 +77,7 @@ class Client:
         while most and self.subscription.progress < target:
             most -= 1
             try:
-                async with asyncio.timeout(10):
+                async with asyncio.timeout(60):
                     event = await anext(self.subscription)
             except CompactedError:
                 self.list()
