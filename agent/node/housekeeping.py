@@ -27,7 +27,7 @@ from agent.node.eviction import Candidate, History, Level, Shortage, Signal, Thr
 from agent.node.machine import Disk
 from agent.node.nodeevents import NodeEvents
 from agent.pod.manager import PodManager
-from agent.pod.teardown import LEAST_GRACE
+from agent.pod.teardown import DEFAULT_GRACE, LEAST_GRACE
 from agent.pod.worker import PodWorker
 from agent.server.interface import PodUsage, UsageSource
 from agent.volumes.outside import DoesNotAnswer
@@ -58,7 +58,7 @@ class Limits:
     thresholds: Sequence[Threshold] = ()
     transition: float = 300.0
     longest_grace: float = 0.0
-    """Of a pod that goes for a soft threshold; 0: its own."""
+    """Of a pod that goes for a soft threshold; what it says of itself may be shorter."""
     images: imagegc.Policy = field(default_factory=imagegc.Policy)
 
 
@@ -296,9 +296,8 @@ class Housekeeper:
         if shortage.hard:
             return LEAST_GRACE
         own = pod.spec.termination_grace_period_seconds
-        longest = self._limits.longest_grace
-        wanted = 30.0 if own is None else float(own)
-        return min(wanted, longest) if longest else wanted
+        wanted = DEFAULT_GRACE if own is None else float(own)
+        return min(wanted, self._limits.longest_grace)
 
     def _evict(
         self,

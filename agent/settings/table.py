@@ -329,7 +329,7 @@ SETTINGS: tuple[Setting, ...] = (
         type=settings.duration,
         default=0.0,
         group=_SHORT,
-        help="The longest grace period of a pod that goes for a soft threshold; 0: its own.",
+        help="The longest grace period of a pod that goes for a soft threshold; 0: it goes at once.",
     ),
     Setting(
         name="maximum-dead-containers-per-container",

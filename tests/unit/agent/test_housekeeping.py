@@ -229,7 +229,7 @@ async def test_critical_pods_stay_whatever_happens(node: Node) -> None:
 
 @pytest.mark.parametrize(
     ("own", "longest", "expected"),
-    [(None, 0, 30), (60, 0, 60), (60, 20, 20), (5, 20, 5), (0, 20, 0)],
+    [(None, 0, 0), (60, 0, 0), (None, 40, 30), (60, 20, 20), (5, 20, 5), (0, 20, 0)],
 )
 async def test_who_goes_for_a_soft_threshold_has_its_grace(
     node: Node, own: int | None, longest: float, expected: float
