@@ -57,8 +57,8 @@ async def create(ctx: PodContext, action: CreateSandbox) -> None:
         )
         try:
             id = await ctx.agent.runtime.create(spec)
-        except NameInUse:
-            await adopt(ctx)
+        except NameInUse as error:
+            await adopt(ctx, spec.name, error)
             return
         ctx.memory.note(created(id, spec, ImageId(""), now=ctx.agent.clock.now()))
     except PodwrightError as error:
@@ -127,13 +127,16 @@ async def attach(ctx: PodContext, action: AttachNetwork) -> None:
     write_files(ctx)
 
 
-async def adopt(ctx: PodContext) -> None:
-    """Read anew what the engine has of this pod: something was there that was not remembered."""
+async def adopt(ctx: PodContext, name: str, taken: NameInUse) -> None:
+    """Read anew what the engine has of this pod: something was there that was not remembered. Raises `taken`
+    when whoever has the name is not the pod's."""
     records = await ctx.agent.runtime.list_containers(
         labels={names.POD_UID: ctx.uid, names.NODE: ctx.agent.node.name}
     )
     for record in records:
         ctx.memory.note(record)
+    if all(record.name != name for record in records):
+        raise taken
 
 
 async def look(ctx: PodContext, id: str) -> None:

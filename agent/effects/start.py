@@ -302,8 +302,8 @@ async def _create(ctx: PodContext, container: Container, action: CreateContainer
     _message_file(ctx, container, action.restarts)
     try:
         id = await agent.runtime.create(spec)
-    except NameInUse:
-        await sandbox.adopt(ctx)
+    except NameInUse as error:
+        await sandbox.adopt(ctx, spec.name, error)
         return
     ctx.memory.note(sandbox.created(id, spec, found[1].id, now=agent.clock.now()))
     ctx.normal("Created", f"Created container: {container.name}", container=container.name)

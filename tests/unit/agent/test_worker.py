@@ -1028,3 +1028,23 @@ async def test_a_host_path_survives_its_pod(node: Node, tmp_path: Path) -> None:
     await delete(node)
     assert gone(node)
     assert (data / "precious").read_text() == "1"
+
+
+@pytest.mark.parametrize("name", ["POD", "web"])
+async def test_a_stranger_that_has_the_name_is_told_of_and_not_asked_in_circles(
+    tmp_path: Path, name: str
+) -> None:
+    node = Node(tmp_path)
+    await node.boot()
+    taken = f"k8s_{name}_pod_ns_{UID}_0"
+    stranger = await node.runtime.create(ContainerCreate(name=taken, image="app:1"))
+    node.api.put(make_pod())
+    await node.run(60)
+    tries = [did for did in node.runtime.calls if did == ("create", taken)]
+    assert 3 < len(tries) < 20
+    told = node.recorder.messages("FailedCreatePodSandBox" if name == "POD" else "Failed")
+    assert f'The container name "{taken}" is already in use' in told[0]
+    await node.runtime.remove(stranger)
+    await node.run(20)
+    assert node.names() == ["POD", "web"]
+    await node.kill()
