@@ -26,6 +26,8 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, Protocol
 
+import msgspec
+
 from agent.containers.records import ContainerId, ContainerRecord, EventKind, RuntimeEvent
 from agent.effects import resize, sandbox, start, stop, volumes
 from agent.effects.autopsy import recall
@@ -175,7 +177,7 @@ class PodWorker:
 
     def update(self, pod: Pod) -> None:
         """The API has a new version of the pod."""
-        before, self.context.pod = self.pod, pod
+        before, self.context.pod = self.pod, self._with_end(pod)
         for change in differences(before, pod):
             self.context.memory.changes.note(change)
         if pod.metadata.deletion_timestamp is not None:
@@ -187,6 +189,12 @@ class PodWorker:
             self.context.memory.volumes_due = self.context.agent.clock.monotonic()
         self.context.agent.pusher.heard(pod)
         self.wake()
+
+    def _with_end(self, pod: Pod) -> Pod:
+        """An end that was told once stands, also while the API has not heard of it yet."""
+        if not self.has_ended or is_terminal(pod):
+            return pod
+        return msgspec.structs.replace(pod, status=self.reported)
 
     def _mind_backoff(self, before: Pod | None) -> None:
         """The pod's own curve, and a wish to try again at once."""
@@ -229,6 +237,8 @@ class PodWorker:
         self, message: str, grace: float, annotations: Mapping[str, str] | None = None
     ) -> None:
         """End the pod for good; whoever owns it makes another one, elsewhere. `annotations`: of its event."""
+        if self.has_ended:
+            return
         self.context.memory.eviction = Eviction(message=message, grace=grace)
         recorder = self.context.agent.recorder
         recorder.event(self.pod, "Warning", "Evicted", message, annotations=annotations)
@@ -239,14 +249,14 @@ class PodWorker:
         grace = min(pod_grace(self.pod), within)
         if self._stopping() or self.context.memory.eviction is not None:
             stop.shorten(self.context, grace)
-        else:
+        elif not self.has_ended:
             evicted = Eviction(message=message, grace=grace, reason=reason)
             self.context.memory.eviction = evicted
         self.wake()
 
     def preempt(self) -> None:
         """As `evict`, to make room for a critical pod: within its own grace period."""
-        if self.context.memory.eviction is None:
+        if self.context.memory.eviction is None and not self.has_ended:
             self.context.memory.eviction = Eviction(
                 message=preemption.MESSAGE,
                 reason=preemption.REASON,
@@ -438,6 +448,7 @@ class PodWorker:
             shown = self.mirror if self.static else self.pod
             if shown is not None:
                 agent.pusher.submit(shown, now)
+            self.context.pod = self._with_end(self.pod)
 
     def _tell_back_off(self, before: PodStatus, now: PodStatus) -> None:
         known = _backing_off(before)

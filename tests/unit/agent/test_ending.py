@@ -379,3 +379,37 @@ async def test_the_shortest_grace_period(node: Node, grace: int) -> None:
     assert done_to(node, "kill") == [("kill", "web")]
     await node.run(1)
     assert gone(node)
+
+
+@pytest.mark.parametrize(
+    "later", ["nothing", "deadline", "eviction", "preemption", "shutdown", "prune"]
+)
+async def test_an_end_stands_also_before_the_api_has_heard_of_it(node: Node, later: str) -> None:
+    node.runtime.scripts |= {"web": Script(run_for=5)}
+    node.api.put(make_pod(policy="Never", active_deadline_seconds=60))
+    await node.run(2)
+    node.api.down = True
+    await node.run(10)
+    (worker,) = node.manager.workers.values()
+    if later == "eviction":
+        worker.evict("the node is short of memory", 2)
+    elif later == "preemption":
+        worker.preempt()
+    elif later == "shutdown":
+        worker.terminate("Terminated", "the machine shuts down", 5)
+    elif later == "prune":
+        for record in node.containers("web"):
+            await node.runtime.remove(record.id)
+    if later != "nothing":
+        await node.run(100 if later == "deadline" else 20)
+    node.api.down = False
+    await node.run(20)
+    told = node.api.pod().status
+    assert (told.phase, told.reason) == ("Succeeded", "")
+    assert [c.type for c in told.conditions if c.type == "DisruptionTarget"] == []
+    ended = status(node, "web").state.terminated
+    assert ended is not None
+    assert ended.exit_code == 0
+    assert [did for did, name in node.runtime.calls if did == "start" and "_web_" in name] == [
+        "start"
+    ]
