@@ -23,6 +23,7 @@ import pytest_asyncio
 
 from base import pki
 from base.clock import SystemClock
+from tests.leftovers import end_with_us
 from tests.patience import DEADLINE, PATIENCE
 from tests.ports import free_port
 
@@ -76,7 +77,7 @@ class Server:
                 "--listen-address=127.0.0.1", "--advertise-address=127.0.0.1",
                 *options,
             ],
-            cwd=ROOT, stdout=log, stderr=log,
+            cwd=ROOT, stdout=log, stderr=log, preexec_fn=end_with_us,
         )  # fmt: skip
         self._wait_ready()
 

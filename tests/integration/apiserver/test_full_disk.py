@@ -14,9 +14,9 @@ import pytest
 
 from agent.node import machine
 from tests.integration.apiserver.conftest import Server, config_map
+from tests.leftovers import small_disk
 
 MAPS = "/api/v1/namespaces/default/configmaps"
-NAME = "podwright-control-"
 
 
 @pytest.fixture
@@ -25,13 +25,8 @@ def disk(tmp_path: Path) -> Iterator[Path]:
     if os.geteuid() != 0:
         pytest.skip("mounting a small file system needs root")
     target = tmp_path / "state"
-    target.mkdir()
-    options = "size=8m,mode=700"
-    subprocess.run(["mount", "-t", "tmpfs", "-o", options, NAME, target], check=True)
-    try:
+    with small_disk(target, 8 << 20):
         yield target
-    finally:
-        subprocess.run(["umount", "--lazy", target], check=True)
 
 
 @pytest.fixture

@@ -19,39 +19,24 @@ from base.clock import SystemClock
 from control.store.errors import UnwritableError
 from control.store.sqlite import SqliteStore
 from control.store.sqlite import writer as writer_module
+from tests.leftovers import small_disk
 from tests.unit.store.model import drain
 
 ROOT = Path(__file__).parents[3]
 SIZE = 4 << 20
-DISK = "podwright-store-"
 
 
 async def open_store(directory: Path) -> SqliteStore:
     return await SqliteStore.open(directory, clock=SystemClock())
 
 
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
+@pytest.fixture(name="small_disk")
+def a_small_disk(tmp_path: Path) -> Iterator[Path]:
     if os.geteuid() != 0:
         pytest.skip("mounting a small file system needs root")
-    unmount_leftovers()
     target = tmp_path / "disk"
-    target.mkdir()
-    name = f"{DISK}{os.getpid()}"
-    options = f"size={SIZE},mode=700"
-    subprocess.run(["mount", "-t", "tmpfs", "-o", options, name, target], check=True)
-    try:
+    with small_disk(target, SIZE):
         yield target
-    finally:
-        subprocess.run(["umount", "--lazy", target], check=True)
-
-
-def unmount_leftovers() -> None:
-    """Of runs that were killed: a mount's name says whose it is."""
-    for line in Path("/proc/self/mounts").read_text().splitlines():
-        name, target = line.split()[:2]
-        if name.startswith(DISK) and not Path("/proc", name.removeprefix(DISK)).exists():
-            subprocess.run(["umount", "--lazy", target], check=False)
 
 
 def fill_disk(disk: Path, leave: int) -> Path:

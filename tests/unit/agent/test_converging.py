@@ -24,7 +24,7 @@ from agent.containers.script import Script
 from agent.pod import names
 from api.core import ContainerStatus, Pod
 from base.clock import FakeClock
-from tests import memory
+from tests.leftovers import memory
 from tests.thorough import examples
 from tests.unit.agent.builders import container, make_pod, sidecar
 from tests.unit.agent.node import Node
@@ -271,5 +271,5 @@ async def unfold(life: Life, history: list[tuple[str, Any]], directory: Path) ->
 )
 @given(life=lives, history=st.lists(happenings, max_size=8))
 def test_a_node_becomes_what_it_should_be(life: Life, history: list[tuple[str, Any]]) -> None:
-    with memory.folder() as directory:
+    with memory() as directory:
         asyncio.run(unfold(life, history, directory))

@@ -37,8 +37,8 @@ from api.core import (
     VolumeMount,
 )
 from api.meta import ObjectMeta
-from tests import memory
 from tests.crashpoints import Crashed, CrashPoints
+from tests.leftovers import memory
 from tests.thorough import LONG
 from tests.unit.agent.builders import container, make_pod, sidecar
 from tests.unit.agent.node import Node
@@ -286,7 +286,7 @@ def steady(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("name", list(STORIES))
 async def test_killed_before_every_effect(name: str, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("CRITICAL")
-    with memory.folder() as place:
+    with memory() as place:
         await kill_before_every_effect(place, name)
 
 

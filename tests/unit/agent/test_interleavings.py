@@ -22,8 +22,8 @@ from hypothesis import strategies as st
 from agent.containers.records import ContainerId, ContainerRecord
 from agent.pod import names
 from api.core import Pod
-from tests import memory
 from tests.crashpoints import Crashed, CrashPoints
+from tests.leftovers import memory
 from tests.thorough import examples
 from tests.unit.agent.builders import container, make_pod, sidecar
 from tests.unit.agent.node import Node
@@ -252,5 +252,5 @@ def test_the_agent_gets_there(found: list[tuple[str, int, str]], steps: list[Any
             await story.step(*step)
         await story.end()
 
-    with memory.folder() as directory:
+    with memory() as directory:
         asyncio.run(told(directory))
