@@ -28,7 +28,7 @@ from api.core import (
     PodIP,
     PodStatus,
 )
-from api.pods import all_containers, ephemeral_containers, qos_class
+from api.pods import all_containers, ephemeral_containers, is_terminal, qos_class
 
 STANDING_CONDITIONS = (
     "PodReadyToStartContainers",
@@ -103,17 +103,17 @@ def _reported_end(pod: Pod, observed: PodObserved) -> Outcome | None:
     if alive:
         return None
     end = outcome(pod, observed)
-    if end is not None:
+    if end is not None and is_terminal(pod):
         return end
-    if pod.metadata.deletion_timestamp is None:
-        return None
-    # Deleted before it ended ("Pod phase"): it ends as its containers ended, and failed if some never ran.
-    good = True
-    for container in pod.spec.containers:
+    for container in (*all_containers(pod.spec), *ephemeral_containers(pod.spec)):
         seen = observed.newest(container.name)
         if (seen is None or seen.unstarted) and f"container/{container.name}" in observed.busy:
             return None  # it may run in a moment
-        good = good and seen is not None and seen.succeeded
+    if end is not None or pod.metadata.deletion_timestamp is None:
+        return end
+    # Deleted before it ended ("Pod phase"): it ends as its containers ended, and failed if some never ran.
+    ends = [observed.newest(container.name) for container in pod.spec.containers]
+    good = all(seen is not None and seen.succeeded for seen in ends)
     return Outcome(phase="Succeeded" if good else "Failed")
 
 

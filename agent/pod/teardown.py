@@ -12,7 +12,6 @@ from agent.pod.actions import (
     Action,
     DeletePod,
     Plan,
-    PrepareVolumes,
     ReleaseSandbox,
     RunPreStop,
     StopContainer,
@@ -47,10 +46,8 @@ def plan_deletion(pod: Pod, observed: PodObserved) -> Plan:
     stops = _stops(pod, observed, pod_grace(pod))
     if _alive(observed):
         return Plan(actions=tuple(stops))
-    if any(
-        key.startswith(("container/", "sandbox", "network", "volumes")) for key in observed.busy
-    ):
-        return Plan()  # what is being made now is taken down when it is there
+    if _makes(observed):
+        return Plan()
     return Plan(actions=(TearDown(),))
 
 
@@ -61,9 +58,16 @@ def plan_finished(pod: Pod, observed: PodObserved) -> Plan:
     if _alive(observed):
         return Plan(actions=tuple(stops))
     released = observed.released and not observed.sandboxes
-    if released or PrepareVolumes.key in observed.busy:
+    if released or _makes(observed):
         return Plan()
     return Plan(actions=(ReleaseSandbox(),))
+
+
+def _makes(observed: PodObserved) -> bool:
+    """Whether something is being made now: it is taken down when it is there."""
+    return any(
+        key.startswith(("container/", "sandbox", "network", "volumes")) for key in observed.busy
+    )
 
 
 def _alive(observed: PodObserved) -> bool:

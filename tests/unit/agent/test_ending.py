@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.containers.records import ContainerId, ExecResult
+from agent.containers.records import ContainerCreate, ContainerId, ExecResult
 from agent.containers.script import Script
 from api.core import (
     Container,
@@ -413,3 +413,29 @@ async def test_an_end_stands_also_before_the_api_has_heard_of_it(node: Node, lat
     assert [did for did, name in node.runtime.calls if did == "start" and "_web_" in name] == [
         "start"
     ]
+
+
+@pytest.mark.parametrize("slow", ["start", "create"])
+async def test_a_pod_that_is_ended_while_it_begins_is_not_told_to_have_ended_too_early(
+    node: Node, monkeypatch: pytest.MonkeyPatch, slow: str
+) -> None:
+    act = getattr(node.runtime, slow)
+
+    async def answers_late(of: ContainerId | ContainerCreate) -> object:
+        found = await act(of)
+        if any(record.name.startswith("k8s_web_") for record in node.containers("web")):
+            await node.clock.sleep(5)
+        return found
+
+    monkeypatch.setattr(node.runtime, slow, answers_late)
+    node.api.put(make_pod())
+    await node.run(2)
+    (worker,) = node.manager.workers.values()
+    worker.preempt()
+    await node.run(2)
+    assert "POD" in node.names()
+    assert node.api.pod().status.phase in ("", "Pending")
+    await node.run(10)
+    assert node.names() == []
+    assert node.api.pod().status.reason == "Preempting"
+    assert done_to(node, "kill") == ([("kill", "web")] if slow == "start" else [])
