@@ -9,7 +9,6 @@ Afterwards everything is deleted, and the nodes have nothing that they did not h
 from __future__ import annotations
 
 import json
-import os
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -26,14 +25,14 @@ from tests.e2e.conftest import Kubectl
 from tests.e2e.leaks import docker, doubled, footprint
 from tests.e2e.manifests import container, deployment, pod, service, web_container
 from tests.engine import begin_dockerd, end_dockerd
+from tests.thorough import LONG
 
-LONG = os.environ.get("PODWRIGHT_TEST_LONG", "") == "1"
 COLUMNS = ("idle", "update", "delete")
 AT = [("all-at-once", COLUMNS), *((each, (each,)) for each in COLUMNS if LONG)]
 PARTITION = 30.0 if LONG else 20.0
-NOTICED = 40.0
+NOTICED = 60.0
 """Seconds until an engine that is away must be told of."""
-RESYNC = 30.0
+RESYNC = 60.0
 
 Eventually = Callable[..., Any]
 at_each = pytest.mark.parametrize("columns", [pytest.param(each, id=name) for name, each in AT])
@@ -118,10 +117,10 @@ class Scene:
         if "idle" in self.columns:
             self.eventually(self.as_before)
         if "update" in self.columns:
-            self.eventually(self.updated, 120)
+            self.eventually(self.updated, 240)
         if "delete" in self.columns:
             gone = lambda: self.leaving not in self.kubectl("get", "pods", check=False)  # noqa: E731
-            self.eventually(gone, 90)
+            self.eventually(gone, 180)
         self.eventually(lambda: not doubled(self.node, self.kubectl.namespace))
 
     def as_before(self) -> bool:
@@ -192,14 +191,14 @@ class Stage:
     def clear(self) -> None:
         """Delete everything: nothing of it stays on any node."""
         self.kubectl("delete", "deployments,services,pods", "--all", "--wait=false")
-        self.eventually(lambda: self.kubectl("get", "pods", "-o", "name") == "", 60)
+        self.eventually(lambda: self.kubectl("get", "pods", "-o", "name") == "", 120)
 
         def clean() -> bool:
             left = sorted(footprint(self.cluster) - self.bare)
             assert left == [], "\n".join(left)
             return True
 
-        self.eventually(clean, 90, interval=1.0)
+        self.eventually(clean, 180, interval=1.0)
 
 
 @pytest.fixture
@@ -297,7 +296,7 @@ def live_restore(node: Any, *, on: bool) -> None:
     daemon = processes.daemon(f"{node.engine.marker}/dockerd")
     assert daemon is not None
     daemon.signal(signal.SIGHUP)
-    end = time.monotonic() + 20
+    end = time.monotonic() + 60
     while docker(node, "info", "--format={{.LiveRestoreEnabled}}") != [str(on).lower()]:
         assert time.monotonic() < end
         time.sleep(0.1)
