@@ -1,7 +1,7 @@
 """postStart and preStop (steps 4 and 7 of the pod's walk).
 
 A hook is asked once, has no threshold and, for postStart, no time limit but the container's own
-life. It is delivered at least once: an agent that was killed while it ran runs preStop again.
+life. It is delivered at least once: an agent whose predecessor was killed while it ran runs it again.
 """
 
 from __future__ import annotations

@@ -325,6 +325,20 @@ async def test_a_hook_that_an_agent_left_undone_is_run_again(node: Node) -> None
     assert len(done_to(node, "exec")) == 2, "the node itself remembers, whatever the API has heard"
 
 
+async def test_a_hook_that_trips_a_bug_is_its_containers_matter(node: Node) -> None:
+    def odd(argv: object) -> ExecResult:
+        raise ValueError("odd")
+
+    node.runtime.scripts |= {"web": [Script(exec=odd), Script()]}
+    both = LifecycleHandler(exec=ExecAction(command=["hook"]))
+    node.api.put(make_pod(container(lifecycle=Lifecycle(post_start=both, pre_stop=both))))
+    await node.run(2)
+    assert status(node, "web").restart_count == 1 and status(node, "web").ready
+    words = "the agent failed unexpectedly: ValueError: odd"
+    assert node.recorder.messages("FailedPostStartHook") == [f"PostStartHook failed: {words}"]
+    assert node.recorder.messages("FailedPreStopHook") == [f"PreStopHook failed: {words}"]
+
+
 async def test_a_pause_of_no_length_is_none(node: Node) -> None:
     sleep = LifecycleHandler(sleep=SleepAction(seconds=0))
     node.api.put(make_pod(container(lifecycle=Lifecycle(post_start=sleep, pre_stop=sleep))))
