@@ -97,14 +97,15 @@ def _of_nothing(
 def _reported_end(pod: Pod, observed: PodObserved) -> Outcome | None:
     """How the pod ended, once none of its programs runs any more.
 
-    A job controller counts and replaces a pod by its phase: told too early, two copies would run.
+    A job controller counts and replaces a pod by its phase: told too early, two copies would run. What is
+    told already stands.
     """
+    if is_terminal(pod):
+        return outcome(pod, observed)
     alive = any(seen.alive for made in observed.containers.values() for seen in made)
     if alive:
         return None
     end = outcome(pod, observed)
-    if end is not None and is_terminal(pod):
-        return end
     for container in (*all_containers(pod.spec), *ephemeral_containers(pod.spec)):
         seen = observed.newest(container.name)
         if (seen is None or seen.unstarted) and f"container/{container.name}" in observed.busy:

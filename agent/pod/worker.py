@@ -187,7 +187,8 @@ class PodWorker:
         self._mind_backoff(before)
         if shown_differently(before, pod):
             self.context.memory.volumes_due = self.context.agent.clock.monotonic()
-        self.context.agent.pusher.heard(pod)
+        if self.has_ended or not is_terminal(pod):  # else somebody has ended it, and that stands
+            self.context.agent.pusher.heard(pod)
         self.wake()
 
     def _with_end(self, pod: Pod) -> Pod:

@@ -9,6 +9,7 @@ import pytest
 
 from agent.containers.records import ContainerCreate, ContainerId, ExecResult
 from agent.containers.script import Script
+from api import objects
 from api.core import (
     Container,
     ExecAction,
@@ -453,3 +454,23 @@ async def test_a_pod_that_is_ended_while_it_begins_is_not_told_to_have_ended_too
     assert node.names() == []
     assert node.api.pod().status.reason == "Preempting"
     assert done_to(node, "kill") == ([("kill", "web")] if slow == "start" else [])
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+async def test_who_was_ended_by_another_ends(node: Node, restarted: bool) -> None:
+    node.runtime.scripts |= {"web": Script(term_seconds=5)}
+    node.api.put(make_pod())
+    await node.run(2)
+    if restarted:
+        await node.kill()
+    pod = objects.copy(node.api.pod())
+    pod.status.phase, pod.status.reason = "Failed", "Lost"
+    node.api.put(pod)
+    if restarted:
+        await node.boot()
+    for _ in range(20):
+        await node.run(1)
+        told = node.api.pod().status
+        assert (told.phase, told.reason) == ("Failed", "Lost")
+    assert node.names() == []
+    assert done_to(node, "start", "kill") == [("start", "POD"), ("start", "web"), ("kill", "web")]
