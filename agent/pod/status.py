@@ -128,8 +128,9 @@ def _got_so_far(pod: Pod, observed: PodObserved, previous: PodStatus) -> bool:
 
 
 def _account_for(status: ContainerStatus) -> None:
-    """A container that never ran in a pod that has ended counts as failed, in the kubelet's words."""
-    if status.state.terminated is None and status.last_state.terminated is None:
+    """A container that never ran in a pod that has ended, or is not there, counts as failed, in the
+    kubelet's words."""
+    if status.state.terminated is None:
         message = "The container could not be located when the pod was terminated"
         end = ContainerStateTerminated(
             exit_code=137, reason="ContainerStatusUnknown", message=message

@@ -411,6 +411,16 @@ def test_a_container_that_never_ran_in_a_pod_that_ended_is_accounted_for() -> No
     assert done is not None and done.reason == "Completed"
 
 
+def test_a_container_that_somebody_removed_before_the_end_is_accounted_for() -> None:
+    ran = report(make_pod(), observe({"web": [seen(running=True)]}))
+    pod = make_pod(active_deadline_seconds=10, status=ran)
+    result = report(pod, observe(active_for=11))
+    end, last = one(result).state.terminated, one(result).last_state.terminated
+    assert result.phase == "Failed"
+    assert end is not None and end.reason == "ContainerStatusUnknown"
+    assert last is not None and last.started_at is not None
+
+
 def test_main_containers_of_a_pod_that_failed_before_them_still_wait() -> None:
     pod = make_pod(inits=[INIT], policy="Never")
     result = report(pod, observe({"init": [seen(INIT, exit_code=1)]}))
