@@ -24,6 +24,7 @@ from tests.integration.apiserver.crds import (
     version,
     widget,
 )
+from tests.leftovers import end_with_us
 
 pytest.importorskip("kopf")
 
@@ -55,10 +56,11 @@ def operator(server: Server, group: str, namespace: str, tmp_path: Path) -> Any:
         env={**os.environ, "KUBECONFIG": str(server.kubeconfig), "WIDGET_GROUP": group},
         stdout=log,
         stderr=log,
+        preexec_fn=end_with_us,
     )  # fmt: skip
     yield tmp_path / "operator.log"
     process.terminate()
-    process.wait(timeout=30)
+    process.wait(timeout=60)
 
 
 async def test_an_operator(api: Api, group: str, namespace: str, operator: Path) -> None:

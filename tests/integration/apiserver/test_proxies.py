@@ -18,6 +18,7 @@ from aiohttp import web
 from base import pki
 from tests.integration.apiserver.conftest import Api, Server
 from tests.integration.apiserver.nodeagent import NodeAgent
+from tests.leftovers import end_with_us
 
 PORT = 8080
 SIZE = 5 * 1024 * 1024
@@ -273,7 +274,7 @@ async def test_kubectl_proxy_and_raw(
     done = await asyncio.to_thread(server.kubectl, "get", "--raw", path)
     assert done.stdout.startswith("GET 0 ")
     command = ["kubectl", f"--kubeconfig={server.kubeconfig}", "proxy", "--port=0"]
-    proxy = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    proxy = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, preexec_fn=end_with_us)
     try:
         assert proxy.stdout is not None
         line = await asyncio.to_thread(proxy.stdout.readline)

@@ -21,6 +21,7 @@ import pytest
 
 from tests.debian import fetch_kubectl
 from tests.integration.apiserver.conftest import Server
+from tests.leftovers import end_with_us
 from tests.patience import wait_until
 
 DEBIAN = "Debian's"
@@ -76,6 +77,7 @@ class Kubectl:
             stdout=subprocess.PIPE,
             text=True,
             env={"HOME": str(self.server.directory), "PATH": "/usr/bin:/bin"},
+            preexec_fn=end_with_us,
         )  # fmt: skip
 
     def json(self, *arguments: str) -> Any:

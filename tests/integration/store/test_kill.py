@@ -22,6 +22,7 @@ import pytest
 from base.clock import SystemClock
 from control.store.interface import Change
 from control.store.sqlite import SqliteStore
+from tests.leftovers import end_with_us
 from tests.thorough import LONG
 from tests.unit.store.model import drain
 
@@ -51,6 +52,7 @@ class Account:
                 [sys.executable, "-m", "tests.integration.store.victim", json.dumps(order)],
                 stdout=stdout,
                 cwd=ROOT,
+                preexec_fn=end_with_us,
             )
         try:
             opened = json.loads(_first_line(said, process))["opened"]
