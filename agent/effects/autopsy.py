@@ -97,9 +97,15 @@ def _died(ctx: PodContext, record: ContainerRecord) -> bool:
     name = record.labels.get(names.CONTAINER_NAME, "")
     if record.labels.get(names.CONTAINER_TYPE) != names.CONTAINER or ctx.memory.leaving:
         return False
-    if ctx.memory.stopping_since is not None or ctx.pod.metadata.deletion_timestamp is not None:
+    if ctx.memory.removed or ctx.pod.metadata.deletion_timestamp is not None:
         return False
-    if record.exit_code or record.error or record.id in ctx.memory.killed_for:
+    if record.id in ctx.memory.killed_for:
+        return True
+    if (
+        record.id in ctx.memory.asked_to_end
+    ):  # with the rest of its pod, or one too many of its name
+        return False
+    if record.exit_code or record.error:
         return True
     sidecars = [c for c in ctx.pod.spec.init_containers if is_sidecar(c)]
     return any(

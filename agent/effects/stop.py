@@ -46,6 +46,7 @@ KILL_PATIENCE = 30.0
 async def stop(ctx: PodContext, action: StopContainer) -> None:
     """End one container; returns when it has ended."""
     clock, order = ctx.agent.clock, _order(ctx, action)
+    ctx.memory.asked_to_end.add(action.id)
     if action.killed_for is not None:
         ctx.memory.killed_for[action.id] = action.killed_for
     ctx.normal("Killing", action.message, container=action.container)

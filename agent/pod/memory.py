@@ -58,6 +58,8 @@ class PodMemory:
     ended_at: dict[ContainerId, float] = field(default_factory=dict)
     messages: dict[ContainerId, str] = field(default_factory=dict)
     killed_for: dict[ContainerId, KilledFor] = field(default_factory=dict)
+    asked_to_end: set[ContainerId] = field(default_factory=set)
+    """By this agent, for whatever reason."""
     complaints: dict[ContainerId, dict[KilledFor, str]] = field(default_factory=dict)
     """What the last probe or hook that failed was asked, and answered."""
     deaths: list[Death] = field(default_factory=list)
@@ -117,6 +119,7 @@ class PodMemory:
         """The container is gone."""
         self.records.pop(id, None)
         self.adopted.discard(id)
+        self.asked_to_end.discard(id)
         for memory in (
             self.ended_at,
             self.messages,

@@ -154,6 +154,21 @@ async def test_sidecars_of_a_finished_pod_share_its_grace_period(node: Node) -> 
     assert node.recorder.messages("ContainerDied") == [], "the agent ended them itself"
 
 
+async def test_a_crash_on_the_way_out_is_one(node: Node) -> None:
+    node.runtime.scripts |= {
+        "web": Script(run_for=2, exit_code=1),
+        "side": Script(term_seconds=60),
+        "other": Script(run_for=5, exit_code=9),
+    }
+    sides = [sidecar("other"), sidecar("side")]
+    node.api.put(make_pod(container(), inits=sides, policy="Never"))
+    await node.run(8)
+    assert [words.partition(" died")[0] for words in node.recorder.messages("ContainerDied")] == [
+        "Container web",
+        "Container other",
+    ]
+
+
 async def test_a_sidecar_that_crashes_during_init_holds_up_nobody(node: Node) -> None:
     node.runtime.scripts |= {
         "side": [Script(run_for=2, exit_code=1), Script(run_for=1, exit_code=1), Script()],
