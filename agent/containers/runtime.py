@@ -312,7 +312,7 @@ class DockerRuntime:
         since, there, complaint = "", True, ""
         while True:
             query = {"filters": json.dumps(EVENT_FILTERS)} | ({"since": since} if since else {})
-            began = self._clock.monotonic()
+            began, asked = self._clock.monotonic(), since
             try:
                 async with self._socket.request("GET", "/events", query=query) as body:
                     yield self._mark(EventKind.ENGINE_BACK)
@@ -327,6 +327,8 @@ class DockerRuntime:
                 if error.message != complaint:
                     log.warning("events of the container engine are not heard: %s", error.message)
                 complaint = error.message
+                if there and since == asked:
+                    since = ""  # what cannot be read would come again; who lists misses nothing
             if there:
                 yield self._mark(EventKind.ENGINE_LOST)
                 there = False

@@ -9,9 +9,10 @@ import socket
 import tarfile
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import aclosing, suppress
+from contextlib import AbstractAsyncContextManager, aclosing, suppress
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 import uvloop
@@ -205,6 +206,32 @@ async def test_events_that_are_refused_are_asked_for_again(
     assert runtime.statistics()["reconnects"] == 5
     told = [record for record in caplog.records if "are not heard" in record.getMessage()]
     assert len(told) == 1
+
+
+async def test_an_event_that_cannot_be_read_is_not_asked_for_for_ever(
+    broken: tuple[Engine, DockerRuntime], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An engine keeps its last events, and tells them to whoever asks for those since a moment."""
+    served, runtime = broken
+    monkeypatch.setattr(runtime, "_clock", Still())
+    told = [b'{"timeNano": 1, "Action": "die", "Actor": {"ID": "a"}}\n', b'"what?"\n']
+    request, heard = runtime._socket.request, []
+
+    def asked(method: str, path: str, **more: Any) -> AbstractAsyncContextManager[Any]:
+        if "since" in more.get("query", {}):
+            served.events = told[1]
+        elif path == "/events":
+            served.events = b"".join(told)
+            told[0] = told[0].replace(b'"a"', b'"b"')
+        return request(method, path, **more)
+
+    monkeypatch.setattr(runtime._socket, "request", asked)
+    async with asyncio.timeout(60), aclosing(runtime.events()) as events:
+        async for event in events:
+            heard.append(event.id)
+            if event.id == "b":
+                break
+    assert [id for id in heard if id] == ["a", "b"]
 
 
 async def test_an_event_stream_that_ends_at_once_is_not_asked_for_in_circles(
