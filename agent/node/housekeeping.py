@@ -47,8 +47,6 @@ GONE_WITHIN = 10.0
 """Seconds that the engine may take to remove containers before the disk is looked at again."""
 OWN_LIMIT = "ephemeral-storage.limit"
 """What is short when a pod used more than it may, as `/metrics` calls it."""
-MIRROR = "kubernetes.io/config.mirror"
-SOURCE = "kubernetes.io/config.source"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,7 +157,7 @@ class Housekeeper:
             uid = worker.context.uid
             if (
                 uid in disks
-                and not _critical(worker.pod)
+                and not worker.critical  # whatever it uses
                 and (why := over_limit(worker.pod, disks[uid]))
             ):
                 self._evict(worker, why, OWN_LIMIT, grace=LEAST_GRACE)
@@ -268,7 +266,7 @@ class Housekeeper:
         disks = await self._disks() if eviction.PRESSURES[signal] == "DiskPressure" else {}
         workers = {worker.context.uid: worker for worker in self._running()}
         candidates = [
-            _candidate(worker.pod, usage.get(uid), disks.get(uid), self._where(signal))
+            _candidate(worker, usage.get(uid), disks.get(uid), self._where(signal))
             for uid, worker in workers.items()
         ]
         ranked = eviction.rank(candidates, signal)
@@ -351,7 +349,10 @@ class Housekeeper:
         return found
 
 
-def _candidate(pod: Pod, usage: PodUsage | None, disk: PodDisk | None, part: Part) -> Candidate:
+def _candidate(
+    worker: PodWorker, usage: PodUsage | None, disk: PodDisk | None, part: Part
+) -> Candidate:
+    pod = worker.pod
     requests = pod_requests(pod)
     used = {}
     if usage is not None:
@@ -361,19 +362,9 @@ def _candidate(pod: Pod, usage: PodUsage | None, disk: PodDisk | None, part: Par
     return Candidate(
         uid=pod.metadata.uid,
         priority=pod.spec.priority or 0,
-        critical=_critical(pod),
+        critical=worker.critical,
         used=used,
         requested=requests,
-    )
-
-
-def _critical(pod: Pod) -> bool:
-    """Such a pod is never evicted, whatever it uses."""
-    annotations = pod.metadata.annotations
-    return (
-        MIRROR in annotations
-        or annotations.get(SOURCE, "api") != "api"
-        or (pod.spec.priority or 0) >= eviction.CRITICAL_PRIORITY
     )
 
 

@@ -217,14 +217,18 @@ async def test_a_pod_that_does_not_end_keeps_nobody_from_going(
 async def test_critical_pods_stay_whatever_happens(node: Node) -> None:
     machine = Machine()
     node.api.put(named("system", priority=2_000_000_000))
-    static = named("static")
-    static.metadata.annotations = {"kubernetes.io/config.source": "file"}
-    node.api.put(static)
+    node.manager.set_static({"static": named("static")})
+    claims = named("claims")
+    claims.metadata.annotations = {"kubernetes.io/config.source": "file"}
+    node.api.put(claims)
     await node.run(5)
-    machine.used, machine.memory = {"system": 900 * MIB, "static": 950 * MIB}, 10 * MIB
+    machine.used = {"system": 900 * MIB, "static": 950 * MIB, "claims": 200 * MIB}
+    machine.memory = 10 * MIB
     keep(node, machine, "memory.available<100Mi")
     await node.run(60)
-    assert phase(node, "system") == phase(node, "static") == ("Running", "")
+    assert phase(node, "system") == ("Running", "")
+    assert node.manager.workers["static"].reported.phase == "Running"
+    assert phase(node, "claims") == ("Failed", "Evicted"), "anybody may write that"
 
 
 @pytest.mark.parametrize(
