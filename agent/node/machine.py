@@ -109,8 +109,9 @@ def capacity(engine: EngineInfo, *, max_pods: int, overrides: dict[str, str]) ->
     return found | {name: quantity.canonical(value) for name, value in overrides.items()}
 
 
-def disk(path: Path) -> Disk | None:
-    """The file system that `path` is on; None when it cannot be asked."""
+def disk(path: Path, *, given_up: bool = False) -> Disk | None:
+    """The file system that `path` is on; None when it cannot be asked. `given_up`: find out also whether
+    the kernel has made it read-only itself, which takes reading all mounts of the node."""
     while not path.exists() and path != path.parent:
         path = path.parent
     try:
@@ -122,7 +123,7 @@ def disk(path: Path) -> Disk | None:
         available=usage.free,
         inodes=facts.f_files,
         inodes_free=facts.f_favail,
-        read_only=bool(facts.f_flag & os.ST_RDONLY) or _given_up(path),
+        read_only=bool(facts.f_flag & os.ST_RDONLY) or (given_up and _given_up(path)),
     )
 
 

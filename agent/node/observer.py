@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from agent.containers.errors import RuntimeFailure
@@ -97,8 +98,13 @@ class NodeObserver:
 
     def unwritable(self) -> str:
         """Which of the node's file systems takes no writes, and why."""
+        seen = set()
         for path in (self._state_dir, Path(self._engine.root_dir)):
-            disk = machine.disk(path)
+            with suppress(OSError):
+                if (device := path.stat().st_dev) in seen:
+                    continue
+                seen.add(device)
+            disk = machine.disk(path, given_up=True)
             if disk is not None and disk.unwritable:
                 return f"the file system of {path} {disk.unwritable}"
         return ""

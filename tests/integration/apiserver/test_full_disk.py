@@ -143,10 +143,10 @@ async def test_a_disk_that_becomes_read_only_under_a_running_server(faulty: Path
     async with aiohttp.ClientSession(connector=connector(server)) as session:
         async with session.post(server.url + MAPS, json=config_map("first")) as answer:
             assert answer.status == 201
-        found = machine.disk(faulty)
+        found = machine.disk(faulty, given_up=True)
         assert found is not None and found.unwritable == ""
         error_of(faulty).write_text("on demand")
-        found = machine.disk(faulty)
+        found = machine.disk(faulty, given_up=True)
         assert found is not None and found.unwritable == "is mounted read-only", (
             "what an agent sees"
         )

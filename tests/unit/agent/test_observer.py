@@ -26,7 +26,7 @@ class Disks:
     def __init__(self, **disks: Disk) -> None:
         self.disks = disks
 
-    def __call__(self, path: Path) -> Disk | None:
+    def __call__(self, path: Path, *, given_up: bool = False) -> Disk | None:
         return self.disks.get(path.name)
 
 
@@ -86,3 +86,32 @@ def test_either_file_system_that_takes_no_writes_is_told(
     assert found.unwritable().startswith(f"the file system of {path} ")
     assert words in found.unwritable()
     assert found.observe().unwritable == found.unwritable()
+
+
+def test_the_mounts_are_read_for_whether_a_disk_takes_writes_and_for_nothing_else(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """There are hundreds of them on a node with many pods, and it looks every ten seconds."""
+    clock = FakeClock()
+    runtime, asked = FakeRuntime(clock), []
+
+    def given_up(path: Path) -> bool:
+        asked.append(path)
+        return len(asked) > 1
+
+    monkeypatch.setattr(machine, "_given_up", given_up)
+    found = NodeObserver(
+        IDENTITY,
+        replace(FAKE_ENGINE, root_dir=str(tmp_path)),
+        health=EngineHealth(runtime, "pause:1", clock=clock),
+        network=LateNetwork(),
+        usage=Machine(),
+        runtime=runtime,
+        state_dir=tmp_path,
+        clock=clock,
+    )
+    found.levels()
+    found.image_disk()
+    assert asked == []
+    assert found.unwritable() == "" and asked == [tmp_path], "one file system is looked at once"
+    assert found.unwritable() == f"the file system of {tmp_path} is mounted read-only"
