@@ -18,7 +18,7 @@ from api.core import Pod, Taint
 from api.pods import qos_class, tolerates
 
 CRITICAL_PRIORITY = 2_000_000_000
-"""Priority of `system-cluster-critical`: such pods are never evicted for a shortage."""
+"""Priority of `system-cluster-critical`: the node cannot do without pods of that or a higher one."""
 
 
 class Signal(StrEnum):

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-CRITICAL_PRIORITY = 2_000_000_000
+from agent.node.eviction import CRITICAL_PRIORITY
 
 
 @dataclass(frozen=True, order=True)
