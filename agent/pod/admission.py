@@ -72,7 +72,7 @@ class Taken:
         return taken
 
     def add(self, pod: Pod) -> None:
-        add(self.amounts, pod_requests(pod) | {resources.PODS: 1})
+        add(self.amounts, share(pod))
         self.ports += host_ports(pod)
 
 
@@ -91,6 +91,11 @@ def counted(node: Node | None, allocatable: Mapping[str, str]) -> Amounts:
     return resources.amounts({**declared, **allocatable})
 
 
+def share(pod: Pod) -> Amounts:
+    """What a pod takes of a node, its place among the pods included, and what its end gives back."""
+    return pod_requests(pod) | {resources.PODS: 1}
+
+
 def minds_labels(pod: Pod) -> bool:
     """Whether it matters to the pod what labels its node has."""
     affinity = pod.spec.affinity
@@ -98,7 +103,7 @@ def minds_labels(pod: Pod) -> bool:
 
 
 def _short_of(pod: Pod, there: Amounts, taken: Amounts) -> Iterator[Short]:
-    wanted = pod_requests(pod) | {resources.PODS: 1}
+    wanted = share(pod)
     first = (resources.PODS, resources.CPU, resources.MEMORY, resources.EPHEMERAL_STORAGE)
     for name in (*first, *sorted(wanted.keys() - set(first))):
         # What the node does not count at all may be for an extender of the scheduler to count.

@@ -12,9 +12,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from agent.node.eviction import CRITICAL_PRIORITY
+from agent.pod.admission import share
 from api import resources
 from api.core import Pod
-from api.pods import pod_requests, qos_class
+from api.pods import qos_class
 from base.errors import PodwrightError
 
 REASON = "Preempting"
@@ -74,13 +75,13 @@ def _closest(pods: Iterable[Pod], missing: Missing) -> list[Pod]:
 
 def _distance(pod: Pod, missing: Missing) -> float:
     """How much would still be missing: every resource counts alike, whatever its unit."""
-    given = _given(pod)
+    given = share(pod)
     shares = [max(0, wanted - given.get(name, 0)) / wanted for name, wanted in missing.items()]
     return sum(share**2 for share in shares)
 
 
 def _size(pod: Pod) -> tuple[int, int]:
-    given = _given(pod)
+    given = share(pod)
     return given.get(resources.MEMORY, 0), given.get(resources.CPU, 0)
 
 
@@ -88,14 +89,9 @@ def _without(missing: Mapping[str, int], pods: Iterable[Pod]) -> Missing:
     """What is missing once these are gone."""
     left = dict(missing)
     for pod in pods:
-        given = _given(pod)
+        given = share(pod)
         left = {name: much - given.get(name, 0) for name, much in left.items()}
     return {name: much for name, much in left.items() if much > 0}
-
-
-def _given(pod: Pod) -> dict[str, int]:
-    """What its end gives back."""
-    return pod_requests(pod) | {resources.PODS: 1}
 
 
 def _spelled(missing: Missing) -> str:
