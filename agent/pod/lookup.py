@@ -105,11 +105,12 @@ class Pods:
         return found
 
     def log_files(self) -> set[str]:
-        """Where the engine keeps the logs of this node's containers, with those of earlier rotations."""
+        """Where the engine keeps the logs of this node's containers, with those of earlier rotations. May be
+        called by a thread, while pods come and go."""
         return {
             str(file)
-            for worker in self._manager.workers.values()
-            for record in worker.context.memory.records.values()
+            for worker in list(self._manager.workers.values())
+            for record in list(worker.context.memory.records.values())
             if record.log_path
             for file in Path(record.log_path).parent.glob(f"{Path(record.log_path).name}*")
         }
