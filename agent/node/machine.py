@@ -145,20 +145,19 @@ def _given_up(path: Path, mounts: Path = Path("/proc/self/mountinfo")) -> bool:
 
 def available_memory() -> int:
     """Bytes that programs could get without swapping."""
-    for line in Path("/proc/meminfo").read_text().splitlines():
-        if line.startswith("MemAvailable:"):
-            return int(line.split()[1]) * 1024
-    return 0
+    return _memory_figures().get("MemAvailable", 0)
 
 
 def swap() -> tuple[int, int]:
     """Bytes of swap, and how many of them are free."""
-    found = {"SwapTotal": 0, "SwapFree": 0}
-    for line in Path("/proc/meminfo").read_text().splitlines():
-        name, _, rest = line.partition(":")
-        if name in found:
-            found[name] = int(rest.split()[0]) * 1024
-    return found["SwapTotal"], found["SwapFree"]
+    found = _memory_figures()
+    return found.get("SwapTotal", 0), found.get("SwapFree", 0)
+
+
+def _memory_figures() -> dict[str, int]:
+    """What /proc/meminfo counts in bytes (proc_meminfo(5))."""
+    lines = (line.partition(":") for line in Path("/proc/meminfo").read_text().splitlines())
+    return {name: int(rest.split()[0]) * 1024 for name, _, rest in lines if rest.endswith("kB")}
 
 
 def booted() -> datetime | None:

@@ -13,13 +13,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from agent.pod.observed import Refusal
+from agent.resources import hugepages
 from api import resources
 from api.core import Node, Pod
 from api.nodes import matches_required
 from api.pods import HostPort, host_ports, pod_requests, untolerated
 from api.resources import Amounts, add
-
-_HUGE_PAGES = "hugepages-"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,7 +107,7 @@ def _short_of(pod: Pod, there: Amounts, taken: Amounts) -> Iterator[Short]:
     for name in (*first, *sorted(wanted.keys() - set(first))):
         # What the node does not count at all may be for an extender of the scheduler to count.
         requested, used = wanted.get(name, 0), taken.get(name, 0)
-        if requested <= 0 or (name not in there and not name.startswith(_HUGE_PAGES)):
+        if requested <= 0 or (name not in there and not name.startswith(hugepages.PREFIX)):
             continue
         capacity = there.get(name, 0)
         if requested + used > capacity:
