@@ -1,8 +1,9 @@
 """Pods on disk, so that an agent can start while the control plane is away (step 4).
 
 One file per pod: the object as the API gave it, with its status (the address and the readiness that
-were last told). ConfigMaps and Secrets are only named in it, never contained; their contents are
-never written. Files are 0600 all the same, since environments hold what people put there.
+were last told); of a pod that has ended the status says how, whether the API has heard of that or not.
+ConfigMaps and Secrets are only named in it, never contained; their contents are never written. Files
+are 0600 all the same, since environments hold what people put there.
 
 A checkpoint is a hint about what was wanted, never about what is: the truth about containers is
 Docker's. A file that cannot be read is set aside with a warning, and its pod's containers wait for
@@ -37,10 +38,11 @@ class Checkpoints:
     disk twice, and a pod's start must not. What a kill loses is asked of the API again.
 
     A version after which the agent ends something must not be lost so: without the API, the next
-    agent would start again what was being deleted, or go back to the image before. Such a version is
-    in a file before anything is done about it, without waiting for the disk: a kill leaves it
-    there, and a power cut leaves nothing that runs. That file is one of its own, since the other may
-    just be written, with an older version; it counts until the other has as new a one.
+    agent would start again what was being deleted, or go back to the image before; nor must the end of
+    a pod, or the next agent would run it again once its containers are collected. Such a version is in
+    a file before anything is done about it, without waiting for the disk: a kill leaves it there, and a
+    power cut leaves nothing that runs. That file is one of its own, since the other may just be
+    written, with an older version; it counts until the other has as new a one.
 
     For the seconds in which a file system keeps the removal of a file to itself, a power cut may
     bring back the checkpoint of a pod that has just gone: without the API it would run until the API

@@ -116,7 +116,7 @@ class PodManager:
         """The API does not answer: what was wanted last is wanted."""
         while self._remembered:
             _, pod = self._remembered.popitem()
-            self._add(pod)
+            self._add(pod, remembered=True)
         self.room.known = True
         self.room.stir()
 
@@ -133,15 +133,17 @@ class PodManager:
         uid = new.metadata.uid
         if uid in self._finished:
             return
-        self._remembered.pop(uid, None)
-        worker = self.workers.get(uid)
-        decides = worker is not None and _wish(worker.pod) != _wish(new)
-        self.agent.checkpoints.save(new, at_once=decides)
-        if worker is not None:
-            worker.update(new)
-            self._weigh(new)
-        else:
+        known, decides = self._remembered.pop(uid, None), False
+        if known is not None and is_terminal(known) and not is_terminal(new):
+            self._add(known, remembered=True)  # the API has not heard of its end
+        if (worker := self.workers.get(uid)) is None:
             self._add(new)
+        else:
+            before = _wish(worker.pod)
+            worker.update(new)
+            decides = _wish(worker.pod) != before
+            self._weigh(worker.pod)
+        self.agent.checkpoints.save(self.workers[uid].pod, at_once=decides)
 
     def set_static(self, pods: Mapping[str, Pod]) -> None:
         """These, by uid, and no other static pods are to run."""
@@ -319,7 +321,9 @@ class PodManager:
             worker.reflect(self._mirrors.get(uid))
         self.on_mirror(old, new)
 
-    def _add(self, pod: Pod, *, orphan: bool = False, static: bool = False) -> None:
+    def _add(
+        self, pod: Pod, *, orphan: bool = False, static: bool = False, remembered: bool = False
+    ) -> None:
         uid = pod.metadata.uid
         worker = PodWorker(
             pod,
@@ -327,6 +331,7 @@ class PodManager:
             places=self.room,
             orphan=orphan,
             static=static,
+            remembered=remembered,
         )
         worker.mirror = self._mirrors.get(uid)
         records, missed = self._unclaimed.pop(uid, []), self._missed.pop(uid, set())
@@ -374,6 +379,7 @@ class PodManager:
             static=crashed.static,
         )
         worker.mirror, worker.admitted = crashed.mirror, crashed.admitted
+        worker.unheard = crashed.unheard
         worker.context.memory.eviction = crashed.context.memory.eviction
         records = there.get(uid, [])
         # The one that crashed has heard of what happened since the list was made.

@@ -159,8 +159,10 @@ class Eviction:
 
     message: str
     reason: str = "Evicted"
+    disrupts: bool = True
+    """The condition DisruptionTarget tells of it: not when the pod itself has set its end."""
     condition: str = ""
-    """What the condition DisruptionTarget says, where that is not the message."""
+    """What that condition says, where it is not the message."""
     grace: float
     """Seconds that its containers get to end."""
 

@@ -181,7 +181,7 @@ def _conditions(
         ("PodScheduled", True, "", ""),
     ]
     made += [(kind, True, reason, words) for kind, reason, words in _resizing(pod, observed)]
-    if observed.eviction is not None:
+    if observed.eviction is not None and observed.eviction.disrupts:
         words = observed.eviction.condition or observed.eviction.message
         made.append(("DisruptionTarget", True, "TerminationByKubelet", words))
     return [

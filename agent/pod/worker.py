@@ -29,8 +29,7 @@ from typing import Any, Protocol
 import msgspec
 
 from agent.containers.records import ContainerId, ContainerRecord, EventKind, RuntimeEvent
-from agent.effects import resize, sandbox, start, stop, volumes
-from agent.effects.autopsy import recall
+from agent.effects import autopsy, eviction, resize, sandbox, start, stop, volumes
 from agent.effects.context import AgentContext, PodContext, StepFailed
 from agent.effects.looking import Looking
 from agent.effects.probing import Probing
@@ -108,6 +107,7 @@ class PodWorker:
         places: Places,
         orphan: bool = False,
         static: bool = False,
+        remembered: bool = False,
     ) -> None:
         memory = PodMemory(agent.clock)
         memory.begin(pod)
@@ -134,6 +134,9 @@ class PodWorker:
         """Whether the node takes it is not decided yet."""
         self.reported: PodStatus = pod.status
         """The status last computed."""
+        self.unheard = remembered and is_terminal(pod)
+        """The pod has ended by its checkpoint, and what the API knows of that is not known: it is told by
+        its next version."""
         name = f"pod {pod.metadata.namespace}/{pod.metadata.name}"
         self._name = name
         self._alarm = Alarm(name, clock=agent.clock, guard=agent.guard)
@@ -187,9 +190,19 @@ class PodWorker:
         self._mind_backoff(before)
         if shown_differently(before, pod):
             self.context.memory.volumes_due = self.context.agent.clock.monotonic()
-        if self.has_ended or not is_terminal(pod):  # else somebody has ended it, and that stands
-            self.context.agent.pusher.heard(pod)
+        self._mind_end(pod)
         self.wake()
+
+    def _mind_end(self, pod: Pod) -> None:
+        """Have the API told again what it does not say."""
+        pusher, unheard = self.context.agent.pusher, self.unheard
+        self.unheard = False
+        if unheard and is_terminal(pod):
+            self.reported = pod.status
+        elif unheard:
+            pusher.submit(pod, self.reported)
+        elif self.has_ended or not is_terminal(pod):  # else somebody has ended it, and that stands
+            pusher.heard(pod)
 
     def _with_end(self, pod: Pod) -> Pod:
         """An end that was told once stands, also while the API has not heard of it yet."""
@@ -240,7 +253,7 @@ class PodWorker:
         """End the pod for good; whoever owns it makes another one, elsewhere. `annotations`: of its event."""
         if self.has_ended:
             return
-        self.context.memory.eviction = Eviction(message=message, grace=grace)
+        self._end_for(Eviction(message=message, grace=grace))
         recorder = self.context.agent.recorder
         recorder.event(self.pod, "Warning", "Evicted", message, annotations=annotations)
         self.wake()
@@ -251,21 +264,25 @@ class PodWorker:
         if self._stopping() or self.context.memory.eviction is not None:
             stop.shorten(self.context, grace)
         elif not self.has_ended:
-            evicted = Eviction(message=message, grace=grace, reason=reason)
-            self.context.memory.eviction = evicted
+            self._end_for(Eviction(message=message, grace=grace, reason=reason))
         self.wake()
 
     def preempt(self) -> None:
         """As `evict`, to make room for a critical pod: within its own grace period."""
         if self.context.memory.eviction is None and not self.has_ended:
-            self.context.memory.eviction = Eviction(
-                message=preemption.MESSAGE,
-                reason=preemption.REASON,
-                condition=preemption.CONDITION,
-                grace=pod_grace(self.pod),
+            self._end_for(
+                Eviction(
+                    message=preemption.MESSAGE,
+                    reason=preemption.REASON,
+                    condition=preemption.CONDITION,
+                    grace=pod_grace(self.pod),
+                )
             )
             self.context.warn(preemption.REASON, preemption.MESSAGE)
         self.wake()
+
+    def _end_for(self, why: Eviction) -> None:
+        eviction.decide(self.context, why, kept=not (self.static or self._stopping()))
 
     def adopt(self, records: Sequence[ContainerRecord], *, stale: Iterable[ContainerId]) -> None:
         """Containers that were there before this agent; something has happened to some of them since."""
@@ -329,7 +346,8 @@ class PodWorker:
     async def run(self) -> None:
         """Work until nothing of the pod is left."""
         agent, memory = self.context.agent, self.context.memory
-        recall(self.context)
+        autopsy.recall(self.context)
+        eviction.recall(self.context)
         self._mind_backoff(None)
         memory.refusal = (
             self.turned_away
@@ -425,8 +443,11 @@ class PodWorker:
         if self._stopping():
             return True
         end = outcome(self.pod, observed)
-        if end is not None and end.reason == DEADLINE_EXCEEDED and not is_terminal(self.pod):
+        if end is not None and end.reason == DEADLINE_EXCEEDED and not self.ends:
             self.context.normal(end.reason, end.message)
+            grace = pod_grace(self.pod)
+            why = Eviction(message=end.message, reason=end.reason, disrupts=False, grace=grace)
+            self._end_for(why)
         return end is not None
 
     def _tell(self, observed: PodObserved) -> None:
@@ -447,9 +468,11 @@ class PodWorker:
             if self.has_ended and not ended:
                 self._places.stir()
             shown = self.mirror if self.static else self.pod
-            if shown is not None:
+            if shown is not None and not self.unheard:
                 agent.pusher.submit(shown, now)
             self.context.pod = self._with_end(self.pod)
+            if self.has_ended and not (ended or self.static or self._stopping()):
+                agent.checkpoints.save(self.pod, at_once=True)
 
     def _tell_back_off(self, before: PodStatus, now: PodStatus) -> None:
         known = _backing_off(before)

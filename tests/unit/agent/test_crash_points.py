@@ -37,6 +37,7 @@ from api.core import (
     VolumeMount,
 )
 from api.meta import ObjectMeta
+from api.pods import condition
 from tests.crashpoints import Crashed, CrashPoints
 from tests.leftovers import memory
 from tests.thorough import LONG
@@ -206,6 +207,22 @@ async def succeeded(node: Node) -> None:
     assert set(starts(node).values()) == {1}, starts(node)
 
 
+def evict(node: Node) -> None:
+    node.manager.workers["pod-uid"].evict("the node is short of memory", 5)
+
+
+async def evicted_or_untouched(node: Node) -> None:
+    assert set(starts(node).values()) == {1}, "nothing of it comes back"
+    status = node.api.pod().status
+    if status.phase == "Running":
+        assert node.names() == FULL
+        assert not any(verb == "kill" for verb, _ in node.runtime.calls)
+    else:
+        assert (status.phase, status.reason) == ("Failed", "Evicted")
+        assert condition(node.api.pod(), "DisruptionTarget") is not None
+        assert node.containers() == []
+
+
 def resize(node: Node) -> None:
     pod = objects.copy(node.api.pod())
     pod.spec.containers[0].resources = ResourceRequirements(limits={"cpu": "2"})
@@ -225,6 +242,7 @@ STORIES = {
     "update": Story(settled, start_next, end, after=updated),
     "restart": Story(settled, crash, after=restarted_once),
     "finish": Story(settled_job, finish, after=succeeded),
+    "evict": Story(settled, evict, after=evicted_or_untouched),
     "resize": Story(settled_small, resize, after=resized),
 }
 EVERY = {
@@ -235,6 +253,7 @@ EVERY = {
     "update": {"runtime.create", "runtime.remove", "network.attach", "network.detach"},
     "restart": {"runtime.create", "runtime.start"},
     "finish": {"network.detach", "runtime.remove"},
+    "evict": {"open", "os.rename", "runtime.exec", "runtime.kill", "api.patch"},
     "resize": {"runtime.update"},
 }
 """Kinds of effects that a story must have, or it proves less than it says."""
