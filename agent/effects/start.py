@@ -397,7 +397,8 @@ def _mounts(
             sub_path = expand(mount.sub_path_expr, variables)
         fixed = mount.name in volumes.read_only | volumes.sealed
         if sub_path:
-            source = _subpath(ctx, container, source, sub_path, position, fixed=fixed)
+            make = not fixed or mount.name in volumes.live
+            source = _subpath(ctx, container, source, sub_path, position, make=make)
         deep = readonly.wanted(mount, possible=ctx.agent.node.engine.recursive_read_only)
         if deep:
             place = readonly.place(ctx.directory, mount, container.name, position)
@@ -430,14 +431,14 @@ def _subpath(
     sub_path: str,
     position: int,
     *,
-    fixed: bool,
+    make: bool,
 ) -> Path:
     mount = container.volume_mounts[position]
     target = ctx.directory / SUBPATHS_DIRECTORY / mount.name / container.name / str(position)
     # A container that starts again sees the present content, as the mount of a name would.
     ctx.agent.mounter.unmount(target)
     try:
-        return bind_subpath(source, sub_path, target, mounter=ctx.agent.mounter, read_only=fixed)
+        return bind_subpath(source, sub_path, target, mounter=ctx.agent.mounter, make=make)
     except VolumeError as error:
         words = f'volumeMount "{mount.name}" of container "{container.name}"'
         raise ConfigError(f"failed to prepare subPath for {words}: {error.message}") from error

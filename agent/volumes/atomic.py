@@ -140,6 +140,8 @@ def _link(directory: Path, files: Mapping[str, File]) -> None:
     for top in {PurePosixPath(name).parts[0] for name in files}:
         link = directory / top
         if not link.is_symlink():
+            if link.is_dir():  # made for a subPath, when there was no such file
+                shutil.rmtree(link)
             link.symlink_to(f"{DATA}/{top}")
 
 

@@ -174,7 +174,7 @@ class PodVolumes:
         self.read_only: set[str] = set()
         self.sealed: set[str] = set()
         self.labelled: set[str] = set()
-        self._live: set[str] = set()
+        self.live: set[str] = set()
         self._immutable: dict[tuple[type, str], Any] = {}
 
     async def set_up(self, pod: Pod, place: Place) -> None:
@@ -201,7 +201,7 @@ class PodVolumes:
                 raise result
             self.paths[volume.name] = result
             if kind.live:
-                self._live.add(volume.name)
+                self.live.add(volume.name)
             context = self._context(pod, volume, place)
             if kind.read_only or context.claimed_read_only:
                 self.read_only.add(volume.name)
@@ -212,7 +212,7 @@ class PodVolumes:
 
     def versions(self) -> dict[str, str]:
         """Which contents the volumes show that follow the API: another word means other contents."""
-        return {name: atomic.version(self.paths[name]) for name in self._live}
+        return {name: atomic.version(self.paths[name]) for name in self.live}
 
     async def tear_down(self, pod: Pod, place: Place) -> None:
         """Unmount and remove everything."""
@@ -224,7 +224,7 @@ class PodVolumes:
                 continue
             await kind.tear_down(self._context(pod, volume, place))
         self.paths.clear()
-        self._live.clear()
+        self.live.clear()
         self._immutable.clear()
         self._tokens.clear()
 

@@ -4,6 +4,10 @@ Whoever can write to a volume can put a symbolic link where a subPath points, an
 mount any file of the node. So the path is resolved here, must stay inside the volume, is then
 opened component by component without following links, and what was opened (not its name, which
 could have been replaced meanwhile) is bind-mounted to a place of ours. See CVE-2017-1002101.
+
+What is missing is made, an empty directory, as a kubelet does for every kind of volume: also for a key that
+a ConfigMap does not have. Only what the subPath itself names is made, never what a link leads to: the
+contents of such a volume are exchanged, and a directory in the place of the former set would hide the key.
 """
 
 from __future__ import annotations
@@ -22,12 +26,12 @@ READ_ONLY_DIRECTORY = "volume-read-only"
 
 
 def bind_subpath(
-    volume: Path, sub_path: str, target: Path, *, mounter: Mounter, read_only: bool
+    volume: Path, sub_path: str, target: Path, *, mounter: Mounter, make: bool
 ) -> Path:
     """Mount the part of `volume` at `target`.
 
-    A directory that is missing is made, but not in a `read_only` volume, and may be used by whoever
-    may use the volume. Raises VolumeError.
+    A directory that is missing is made, with `make`, and may be used by whoever may use the volume.
+    Raises VolumeError.
     """
     check_writable(sub_path)
     parts = PurePosixPath(sub_path).parts
@@ -37,7 +41,8 @@ def bind_subpath(
         return target
     try:
         resolved = _resolve(volume, sub_path)
-        handle = _open_inside(volume, resolved, create=not read_only)
+        missing = _missing(volume, sub_path) if make else 0
+        handle = _open_inside(volume, resolved, create=missing)
         try:
             make_place(target, is_directory=_is_directory(handle))
             mounter.bind(f"/proc/{os.getpid()}/fd/{handle}", target)
@@ -57,7 +62,7 @@ def read_inside(volume: Path, sub_path: str, *, limit: int) -> bytes | None:
     if path.is_absolute() or ".." in path.parts or not path.parts:
         raise VolumeError(f'path "{sub_path}" must be relative, without ".."')
     try:
-        handle = _open_inside(volume, path, create=False)
+        handle = _open_inside(volume, path)
     except VolumeError:
         return None
     try:
@@ -91,16 +96,24 @@ def _resolve(volume: Path, sub_path: str) -> PurePosixPath:
     return PurePosixPath(resolved.relative_to(root))
 
 
-def _open_inside(volume: Path, inside: PurePosixPath, *, create: bool) -> int:
+def _missing(volume: Path, sub_path: str) -> int:
+    """How many of the last parts are not there, not even as a link."""
+    parts = PurePosixPath(sub_path).parts
+    there = (n for n in range(len(parts), 0, -1) if os.path.lexists(volume.joinpath(*parts[:n])))
+    return len(parts) - next(there, 0)
+
+
+def _open_inside(volume: Path, inside: PurePosixPath, *, create: int = 0) -> int:
+    """Open without following links, and make so many of the last parts, if they are not there."""
     flags = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
     handle = os.open(volume, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     mode = stat.S_IMODE(os.fstat(handle).st_mode)
     try:
-        for part in inside.parts:
+        for left, part in zip(range(len(inside.parts), 0, -1), inside.parts, strict=True):
             try:
                 following = os.open(part, flags, dir_fd=handle)
             except FileNotFoundError:
-                if not create:
+                if left > create:
                     raise VolumeError(f'subPath "{inside}" does not exist') from None
                 following = _make_directory(part, mode, handle)
             os.close(handle)

@@ -155,7 +155,7 @@ def test_a_subpath_shows_what_was_opened(workspace: Path) -> None:
     volume.mkdir()
     atomic.write(volume, {"key": File(content=b"old", mode=0o644)}, group=None, now=NOW)
     target = pod / "volume-subpaths" / "v" / "web" / "0"
-    bind_subpath(volume, "key", target, mounter=mounter, read_only=True)
+    bind_subpath(volume, "key", target, mounter=mounter, make=False)
     assert target.read_text() == "old"
     atomic.write(volume, {"key": File(content=b"new", mode=0o644)}, group=None, now=NOW)
     assert target.read_text() == "old"
@@ -181,7 +181,7 @@ def test_a_link_put_in_the_way_is_not_followed(
     monkeypatch.setattr(os, "open", swap)
     mounter = KernelMounter()
     with pytest.raises(VolumeError, match="changed while it was mounted"):
-        bind_subpath(volume, "a", workspace / "t", mounter=mounter, read_only=True)
+        bind_subpath(volume, "a", workspace / "t", mounter=mounter, make=False)
     assert mounter.below(workspace) == []
 
 

@@ -220,6 +220,7 @@ async def test_volumes(node: RealNode, workspace: Path) -> None:
     mounts = [
         VolumeMount(name="config", mount_path="/config"),
         VolumeMount(name="config", mount_path="/one", sub_path="a"),
+        VolumeMount(name="config", mount_path="/none", sub_path="missing"),
         VolumeMount(name="secret", mount_path="/secret"),
         VolumeMount(name="memory", mount_path="/memory"),
         VolumeMount(name="host", mount_path="/host"),
@@ -245,6 +246,7 @@ async def test_volumes(node: RealNode, workspace: Path) -> None:
     await node.until(node.ready)
     assert await node.exec("cat /config/a /one /secret/pw") == "11hunter2"
     assert "Read-only" in await node.exec("echo x > /config/new 2>&1")
+    assert await node.exec("ls -A /none; touch /none/x 2>/dev/null || echo sealed") == "sealed\n"
     assert (await node.exec("stat -Lc %a /secret/pw")).strip() == "400"
     assert "No space left" in await node.exec("dd if=/dev/zero of=/memory/x bs=1M count=2 2>&1")
     await node.exec("echo from-the-pod > /part/file")

@@ -28,6 +28,8 @@ from api.core import (
     ProjectedVolumeSource,
     ResourceFieldSelector,
     ResourceRequirements,
+    Secret,
+    SecretVolumeSource,
     Volume,
     VolumeProjection,
 )
@@ -221,4 +223,51 @@ async def test_parts_that_keep_a_container_waiting(tmp_path: Path, mount: Into, 
     assert waiting is not None
     assert (waiting.reason, waiting.message) == ("CreateContainerConfigError", words)
     assert node.recorder.messages("Failed")[0] == f"Error: {words}"
+    await node.kill()
+
+
+MISSING = [
+    {"config_map": ConfigMapVolumeSource(name="c")},
+    {"config_map": ConfigMapVolumeSource(name="nobody", optional=True)},
+    {"secret": SecretVolumeSource(secret_name="s")},
+    {"secret": SecretVolumeSource(secret_name="nobody", optional=True)},
+    {"projected": ProjectedVolumeSource(sources=[])},
+    {"downward_api": LABELS},
+    {"empty_dir": EmptyDirVolumeSource()},
+]
+
+
+@pytest.mark.parametrize("source", MISSING)
+async def test_a_part_that_is_missing_is_an_empty_directory(
+    tmp_path: Path, source: dict[str, Any]
+) -> None:
+    node = Node(tmp_path)
+    node.api.put(ConfigMap(metadata=ObjectMeta(name="c", namespace="ns"), data={"k": "v"}))
+    node.api.put(Secret(metadata=ObjectMeta(name="s", namespace="ns"), data={"k": b"v"}))
+    await node.boot()
+    spec = container(volume_mounts=[Into(name="v", mount_path="/v", sub_path="missing/part")])
+    node.api.put(make_pod(spec, volumes=[Volume(name="v", **source)]))
+    await node.run(2)
+    assert node.names() == ["POD", "web"]
+    place = Path(mounted(node, "/v").source)
+    assert place.is_dir() and not list(place.iterdir())
+    made = node.directory / "pods" / UID / "volumes/v/missing/part"
+    assert made.is_dir() and not list(made.iterdir())
+    await node.kill()
+
+
+async def test_nothing_is_made_in_a_volume_that_is_claimed_to_be_read(tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    node = Node(tmp_path)
+    node.api.put(bound())
+    node.api.put(volume(local=LocalVolumeSource(path=str(folder))))
+    await node.boot()
+    spec = container(volume_mounts=[Into(name="v", mount_path="/v", sub_path="missing")])
+    source = PersistentVolumeClaimVolumeSource(claim_name="data", read_only=True)
+    node.api.put(make_pod(spec, volumes=[Volume(name="v", persistent_volume_claim=source)]))
+    await node.run(2)
+    waiting = web(node).state.waiting
+    assert waiting is not None and waiting.message.endswith('subPath "missing" does not exist')
+    assert not list(folder.iterdir())
     await node.kill()

@@ -625,7 +625,7 @@ def test_no_way_out_of_a_volume(tmp_path: Path, sub_path: str, words: str) -> No
     volume.mkdir()
     (volume / "way-out").symlink_to("/etc")
     with pytest.raises(VolumeError, match=words):
-        bind_subpath(volume, sub_path, tmp_path / "t", mounter=mounter, read_only=True)
+        bind_subpath(volume, sub_path, tmp_path / "t", mounter=mounter, make=False)
     assert mounter.mounted == {}
 
 
@@ -633,7 +633,7 @@ def test_a_subpath_that_is_missing_is_made(tmp_path: Path) -> None:
     volume, mounter = tmp_path / "volume", FakeMounter()
     volume.mkdir()
     target = tmp_path / "t" / UID
-    bind_subpath(volume, "a/b", target, mounter=mounter, read_only=False)
+    bind_subpath(volume, "a/b", target, mounter=mounter, make=True)
     assert (volume / "a" / "b").is_dir() and target.is_dir()
     assert mounter.mounted[str(target)].startswith("/proc/")
 
@@ -645,7 +645,7 @@ def test_who_may_use_a_volume_may_use_its_parts(tmp_path: Path) -> None:
     volume.chmod(0o2777)
     mask = os.umask(0o077)
     try:
-        bind_subpath(volume, "a/b", tmp_path / "t", mounter=FakeMounter(), read_only=False)
+        bind_subpath(volume, "a/b", tmp_path / "t", mounter=FakeMounter(), make=True)
     finally:
         os.umask(mask)
     for made in (volume / "a", volume / "a" / "b"):
@@ -657,7 +657,7 @@ def test_a_part_that_was_there_keeps_its_mode(tmp_path: Path) -> None:
     (volume / "a").mkdir(parents=True)
     volume.chmod(0o777)
     (volume / "a").chmod(0o700)
-    bind_subpath(volume, "a/b", tmp_path / "t", mounter=FakeMounter(), read_only=False)
+    bind_subpath(volume, "a/b", tmp_path / "t", mounter=FakeMounter(), make=True)
     assert stat.S_IMODE((volume / "a").stat().st_mode) == 0o700
     assert stat.S_IMODE((volume / "a" / "b").stat().st_mode) == 0o777
 
@@ -674,7 +674,7 @@ def test_two_containers_that_make_the_same_part(
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "mkdir", too_late)
-        handle = _open_inside(volume, PurePosixPath("a"), create=True)
+        handle = _open_inside(volume, PurePosixPath("a"), create=1)
     os.close(handle)
     assert (volume / "a").is_dir()
 
@@ -693,17 +693,62 @@ def test_parts_that_cannot_be(tmp_path: Path, sub_path: str, words: str) -> None
     (volume / "file").touch()
     (volume / "loop").symlink_to("loop")
     with pytest.raises(VolumeError, match=f'subPath "{sub_path}.*": {words}'):
-        bind_subpath(volume, sub_path, tmp_path / "t", mounter=FakeMounter(), read_only=False)
+        bind_subpath(volume, sub_path, tmp_path / "t", mounter=FakeMounter(), make=True)
     with pytest.raises(VolumeError, match="Not a directory"):
-        bind_subpath(volume / "file", "a", tmp_path / "t", mounter=FakeMounter(), read_only=True)
+        bind_subpath(volume / "file", "a", tmp_path / "t", mounter=FakeMounter(), make=False)
 
 
 def test_links_inside_the_volume_are_fine(tmp_path: Path) -> None:
     volume, mounter = tmp_path / "volume", FakeMounter()
     volume.mkdir()
     atomic.write(volume, files(a="1"), group=None, now=NOW)
-    target = bind_subpath(volume, "a", tmp_path / "t", mounter=mounter, read_only=True)
+    target = bind_subpath(volume, "a", tmp_path / "t", mounter=mounter, make=False)
     assert target.is_file()
+
+
+def part_of(volume: Path, sub_path: str, target: Path) -> Path:
+    return bind_subpath(volume, sub_path, target, mounter=FakeMounter(), make=True)
+
+
+@pytest.mark.parametrize("sub_path", ["b", "b/c"])
+def test_a_key_that_comes_later_takes_the_place_of_the_directory(
+    tmp_path: Path, sub_path: str
+) -> None:
+    volume = tmp_path / "volume"
+    volume.mkdir()
+    atomic.write(volume, files(a="1"), group=None, now=NOW)
+    assert part_of(volume, sub_path, tmp_path / "t").is_dir()
+    assert (volume / sub_path).is_dir()
+    assert not atomic.write(volume, files(a="1"), group=None, now=NOW), "nothing new is shown"
+    assert atomic.write(volume, files(a="1", b="2"), group=None, now=NOW)
+    assert contents(volume) == {"a": b"1", "b": b"2"}
+    if sub_path == "b":
+        assert part_of(volume, "b", tmp_path / "next").is_file()
+
+
+def test_a_directory_that_is_made_within_a_set_goes_with_it(tmp_path: Path) -> None:
+    volume = tmp_path / "volume"
+    volume.mkdir()
+    atomic.write(volume, {"d/a": File(content=b"1", mode=0o644)}, group=None, now=NOW)
+    part_of(volume, "d/b", tmp_path / "t")
+    assert (volume / "d" / "b").is_dir()
+    atomic.write(volume, {"d/b": File(content=b"2", mode=0o644)}, group=None, now=NOW)
+    assert contents(volume) == {"d/b": b"2"}
+
+
+def test_what_a_link_leads_to_is_not_made(tmp_path: Path) -> None:
+    """The set of files is exchanged right then: a directory must not take the place of the key."""
+    volume = tmp_path / "volume"
+    volume.mkdir()
+    atomic.write(volume, files(a="1"), group=None, now=NOW)
+    former = (volume / "..data").readlink()
+    (volume / "..data").unlink()
+    (volume / "..data").symlink_to("..gone")
+    (volume / "dangling").symlink_to("nowhere")
+    for sub_path in ("a", "a/b", "..data/a", "dangling", "dangling/a"):
+        with pytest.raises(VolumeError, match="does not exist"):
+            part_of(volume, sub_path, tmp_path / "t")
+    assert {path.name for path in volume.iterdir()} == {"..data", "a", "dangling", str(former)}
 
 
 def test_nothing_is_removed_while_something_is_mounted(tmp_path: Path) -> None:
@@ -734,7 +779,7 @@ async def test_what_takes_its_time_does_not_hold_up_the_loop() -> None:
 async def test_a_path_that_no_file_system_can_hold(tmp_path: Path, bad: str) -> None:
     mounter = FakeMounter()
     with pytest.raises(VolumeError, match="null byte"):
-        bind_subpath(tmp_path, bad, tmp_path / "target", mounter=mounter, read_only=False)
+        bind_subpath(tmp_path, bad, tmp_path / "target", mounter=mounter, make=True)
     with pytest.raises(VolumeError, match="null byte"):
         atomic.write(tmp_path, {bad: File(content=b"", mode=0o644)}, group=None, now=NOW)
     world = World(tmp_path)
