@@ -106,6 +106,7 @@ class Agent:
             health=self.health,
             network=self.late_network,
             usage=self._usage(),
+            alone=self._alone,
             runtime=parts.runtime,
             state_dir=settings.state_dir,
             clock=clock,
@@ -458,8 +459,12 @@ class Agent:
             clock=self.parts.clock,
         )
 
-    def _usage(self) -> PodsUsage:
+    @property
+    def _alone(self) -> bool:
+        """Whether the machine is this node, and not one of several that share it."""
         settings = self.parts.settings
         declared = settings.amounts(settings.capacity).keys() & {"cpu", "memory"}
-        alone = settings.cgroup_root == "/" and not declared
-        return PodsUsage(self.manager, version=self.layout.version, alone=alone)
+        return settings.cgroup_root == "/" and not declared
+
+    def _usage(self) -> PodsUsage:
+        return PodsUsage(self.manager, version=self.layout.version, alone=self._alone)

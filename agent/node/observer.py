@@ -39,10 +39,13 @@ class NodeObserver:
         health: EngineHealth,
         network: LateNetwork,
         usage: UsageSource,
+        alone: bool,
         runtime: Runtime,
         state_dir: Path,
         clock: Clock,
     ) -> None:
+        """`alone`: the machine is this node, and `usage` tells of all of it."""
+        self._alone = alone
         self._memory = quantity.value(identity.capacity["memory"])
         self._declared = self._memory < engine.memory // 1024 * 1024
         self._engine = engine
@@ -91,10 +94,15 @@ class NodeObserver:
         return found
 
     def available_memory(self) -> int:
-        """Bytes that pods could get; on a shared machine what is left of the declared capacity."""
-        if not self._declared:
+        """Bytes that pods could get: the capacity without the working set, as the cgroups count it
+        ("Node-pressure Eviction"), so without what the kernel could free only by swapping or writing.
+        Without a memory controller the kernel's own guess; on a shared machine, too, unless the node's
+        capacity was declared: then what is left of that.
+        """
+        used = self._usage.node().working_set if self._alone or self._declared else 0
+        if not (used or self._declared):
             return machine.available_memory()
-        return self._memory - self._usage.node().working_set
+        return max(0, self._memory - used)
 
     def unwritable(self) -> str:
         """Which of the node's file systems takes no writes, and why."""

@@ -15,6 +15,7 @@ from agent.node.eviction import Level, Signal
 from agent.node.machine import Disk
 from agent.node.network import LateNetwork
 from agent.node.observer import NodeObserver
+from agent.server.interface import Usage
 from base.clock import FakeClock
 from tests.unit.agent.test_housekeeping import MIB, Machine
 from tests.unit.agent.test_node import IDENTITY
@@ -30,10 +31,29 @@ class Disks:
         return self.disks.get(path.name)
 
 
-def observer(monkeypatch: pytest.MonkeyPatch, **disks: Disk) -> NodeObserver:
+class Used(Machine):
+    """What cgroups count of the node."""
+
+    def __init__(self, working_set: int) -> None:
+        super().__init__()
+        self.working_set = working_set
+
+    def node(self) -> Usage:
+        return Usage(cpu_nanoseconds=0, memory=2 * self.working_set, working_set=self.working_set)
+
+
+def observer(
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    used: int = 0,
+    alone: bool = True,
+    memory: int = 4096 * MIB,
+    **disks: Disk,
+) -> NodeObserver:
+    """Of a machine with so much memory, and a node of 4 GiB."""
     clock = FakeClock()
     runtime = FakeRuntime(clock)
-    engine = replace(FAKE_ENGINE, root_dir="/var/lib/engine")
+    engine = replace(FAKE_ENGINE, root_dir="/var/lib/engine", memory=memory)
     monkeypatch.setattr(machine, "disk", Disks(**disks))
     monkeypatch.setattr(machine, "processes", lambda: (400, 1000))
     monkeypatch.setattr(machine, "available_memory", lambda: 5 * MIB)
@@ -42,7 +62,8 @@ def observer(monkeypatch: pytest.MonkeyPatch, **disks: Disk) -> NodeObserver:
         engine,
         health=EngineHealth(runtime, "pause:1", clock=clock),
         network=LateNetwork(),
-        usage=Machine(),
+        usage=Used(used),
+        alone=alone,
         runtime=runtime,
         state_dir=Path("/state"),
         clock=clock,
@@ -61,6 +82,25 @@ def test_the_levels_of_a_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     assert levels[Signal.IMAGE_INODES] == Level(available=0, capacity=0)
     assert found.images_apart() and found.unwritable() == ""
     assert found.observe().unwritable == ""
+
+
+@pytest.mark.parametrize(
+    ("used", "alone", "memory", "expected"),
+    [
+        (96 * MIB, True, 4096 * MIB, 4000 * MIB),
+        (5000 * MIB, True, 4096 * MIB, 0),
+        (0, True, 4096 * MIB, 5 * MIB),  # nobody counts
+        (96 * MIB, False, 4096 * MIB, 5 * MIB),  # pods are not all that runs there
+        (96 * MIB, False, 9999 * MIB, 4000 * MIB),  # its capacity was declared
+        (0, False, 9999 * MIB, 4096 * MIB),
+    ],
+)
+def test_memory_is_what_the_working_set_leaves_of_the_capacity(
+    monkeypatch: pytest.MonkeyPatch, used: int, alone: bool, memory: int, expected: int
+) -> None:
+    found = observer(monkeypatch, used=used, alone=alone, memory=memory)
+    assert found.available_memory() == expected
+    assert found.levels()[Signal.MEMORY] == Level(available=expected, capacity=4096 * MIB)
 
 
 def test_one_file_system_for_all(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -106,6 +146,7 @@ def test_the_mounts_are_read_for_whether_a_disk_takes_writes_and_for_nothing_els
         health=EngineHealth(runtime, "pause:1", clock=clock),
         network=LateNetwork(),
         usage=Machine(),
+        alone=True,
         runtime=runtime,
         state_dir=tmp_path,
         clock=clock,
