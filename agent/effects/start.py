@@ -205,6 +205,9 @@ async def post_start(ctx: PodContext, action: RunPostStart) -> None:
     ctx.memory.hooks[action.id] = Hook.DONE if verdict.passed else Hook.FAILED
     if verdict.passed:
         _remember_hook(ctx, action)
+        if verdict.warning:
+            message = f"PostStartHook was {verdict.message}"
+            ctx.normal("PostStartHookAnswered", message, container=container.name)
     else:
         ctx.memory.complaints[action.id] = {KilledFor.POST_START: verdict.message}
         message = f"PostStartHook failed: {verdict.message}"

@@ -213,6 +213,9 @@ async def _pre_stop(ctx: PodContext, action: StopContainer | RunPreStop, order: 
     if not verdict.passed:
         message = f"PreStopHook failed: {verdict.message}"
         ctx.warn("FailedPreStopHook", message, container=container.name)
+    elif verdict.warning:
+        message = f"PreStopHook was {verdict.message}"
+        ctx.normal("PreStopHookAnswered", message, container=container.name)
     order.deadline = max(order.deadline, clock.monotonic() + LEAST_GRACE)
 
 

@@ -2,6 +2,7 @@
 
 A hook is asked once, has no threshold and, for postStart, no time limit but the container's own
 life. It is delivered at least once: an agent whose predecessor was killed while it ran runs it again.
+A request that was answered has been delivered, whatever the answer's status.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import logging
 
 from agent.containers.interface import Runtime
-from agent.probes.handlers import Target, Verdict, ask_exec, ask_http, ask_tcp
+from agent.probes.handlers import Target, Verdict, ask_exec, ask_tcp, call_http
 from api.core import LifecycleHandler
 from base.clock import Clock
 
@@ -51,7 +52,7 @@ async def _run(
         words = f"Exec lifecycle hook ({_go_list(handler.exec.command)}) failed"
         return Verdict(passed=False, message=f"{words}: {verdict.message}")
     if handler.http_get is not None:
-        return await ask_http(handler.http_get, target, timeout=_within(timeout, HTTP_TIMEOUT))
+        return await call_http(handler.http_get, target, timeout=_within(timeout, HTTP_TIMEOUT))
     if handler.tcp_socket is not None:  # the kubelet takes it, and cannot run it
         return await ask_tcp(handler.tcp_socket, target, timeout=_within(timeout, TCP_TIMEOUT))
     if handler.sleep is not None:

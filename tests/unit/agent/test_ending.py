@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from api import objects
 from api.core import (
     Container,
     ExecAction,
+    HTTPGetAction,
     Lifecycle,
     LifecycleHandler,
     Pod,
@@ -21,6 +23,8 @@ from api.core import (
 )
 from tests.unit.agent.builders import container, make_pod, probe, sidecar
 from tests.unit.agent.node import Node
+from tests.unit.agent.test_probes import serving
+from tests.unit.agent.test_probes import status as answer
 
 STUBBORN = Script(ignores_term=True)
 
@@ -364,6 +368,27 @@ async def test_a_pause_of_no_length_is_none(node: Node) -> None:
     await node.run(0.5)
     assert gone(node)
     assert node.recorder.messages("FailedPreStopHook") == []
+
+
+async def test_what_a_hook_was_answered_is_told_and_ends_nothing(node: Node) -> None:
+    async with serving(answer(404, body="")) as (port, _):
+        ask = HTTPGetAction(host="127.0.0.1", path="/hook", port=port)
+        hook = LifecycleHandler(http_get=ask)
+        node.api.put(make_pod(container(lifecycle=Lifecycle(post_start=hook, pre_stop=hook))))
+        async with asyncio.timeout(60):
+            while not node.recorder.messages("PostStartHookAnswered"):
+                await asyncio.sleep(0.01)
+                await node.run(1)
+        assert status(node, "web").restart_count == 0 and status(node, "web").ready
+        await delete(node, grace=3600)
+        async with asyncio.timeout(60):
+            while not gone(node):
+                await asyncio.sleep(0.01)
+                await node.run(1)
+    words = f"answered with statuscode: 404 (GET http://127.0.0.1:{port}/hook)"
+    assert node.recorder.messages("PostStartHookAnswered") == [f"PostStartHook was {words}"]
+    assert node.recorder.messages("PreStopHookAnswered") == [f"PreStopHook was {words}"]
+    assert not any(reason.startswith("Failed") for reason in node.recorder.reasons())
 
 
 async def test_a_failed_pre_stop_hook_is_told_of_and_stops_nothing(node: Node) -> None:

@@ -450,6 +450,32 @@ async def test_a_hook_that_asks_a_server() -> None:
     assert verdict.message == "invalid handler: it names nothing to do"
 
 
+@pytest.mark.parametrize("code", [200, 302, 399, 400, 404, 500, 503])
+async def test_a_hook_that_was_answered_has_passed(code: int) -> None:
+    """A probe asks how a program is; a hook only tells it something."""
+    runtime, target, clock = await inside(Script())
+    async with serving(status(code, body="not here\n")) as (port, _):
+        hook = LifecycleHandler(http_get=HTTPGetAction(path="/drain", port=port))
+        verdict = await run_hook(hook, target, runtime, timeout=60, clock=clock)
+    url = f"http://127.0.0.1:{port}/drain"
+    told = f"answered with statuscode: {code} (GET {url} answered: not here)"
+    refused = code >= 400
+    message = told if refused else ""
+    assert verdict == Verdict(passed=True, message=message, warning=refused)
+
+
+async def test_a_hook_that_reaches_nobody_has_failed() -> None:
+    runtime, target, clock = await inside(Script())
+    async with serving(status(200)) as (port, _):
+        pass
+    hook = LifecycleHandler(http_get=HTTPGetAction(path="/drain", port=port))
+    verdict = await run_hook(hook, target, runtime, timeout=60, clock=clock)
+    words = f'Get "http://127.0.0.1:{port}/drain": dial tcp 127.0.0.1:{port}: connect:'
+    assert verdict == Verdict(passed=False, message=f"{words} connection refused")
+    nobody = LifecycleHandler(http_get=HTTPGetAction(port="nobody"))
+    assert not (await run_hook(nobody, target, runtime, timeout=60, clock=clock)).passed
+
+
 @pytest.mark.parametrize("answer", [b"HTTP/1.1\r\n\r\n", b"HTTP/1.1 ok\r\n\r\n", b"\r\n\r\n"])
 async def test_whatever_a_server_answers_a_hook_is_the_answer_of_one_pod(answer: bytes) -> None:
     runtime, target, clock = await inside(Script())
