@@ -124,7 +124,9 @@ class AgentServer:
             await self._runner.cleanup()
 
     def application(self) -> web.Application:
-        app = web.Application(middlewares=[self._count, _answer_errors, self._let_in])
+        app = web.Application(
+            middlewares=[self._count, _answer_errors, self._let_in, self._only_that_pod]
+        )
         app.add_routes(
             [
                 web.get("/healthz", self._healthz),
@@ -136,12 +138,18 @@ class AgentServer:
                 *(web.get(path, self._page) for path in self._pages if path != "/metrics"),
                 web.get("/containerLogs/{namespace}/{pod}/{container}", self._logs),
                 *(
-                    web.route(method, f"/{what}/{{namespace}}/{{pod}}/{{container}}", handler)
-                    for what, handler in (("exec", self._exec), ("attach", self._attach))
+                    web.route(method, path, handler)
+                    for what, last, handler in (
+                        ("exec", "/{container}", self._exec),
+                        ("attach", "/{container}", self._attach),
+                        ("portForward", "", self._port_forward),
+                    )
+                    for path in (
+                        f"/{what}/{{namespace}}/{{pod}}{last}",
+                        f"/{what}/{{namespace}}/{{pod}}/{{uid}}{last}",
+                    )
                     for method in ("GET", "POST")
                 ),
-                web.get("/portForward/{namespace}/{pod}", self._port_forward),
-                web.post("/portForward/{namespace}/{pod}", self._port_forward),
                 web.post("/checkpoint/{namespace}/{pod}/{container}", self._checkpoint),
                 web.get("/deaths/{namespace}/{pod}", self._list_deaths),
                 web.get("/dial/{namespace}/{pod}/{port}", self._dial),
@@ -281,6 +289,16 @@ class AgentServer:
     async def _let_in(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         certificate = request.get_extra_info("peercert")
         await self._gate.admit(certificate, request.headers, request.method, request.path)
+        return await handler(request)
+
+    @web.middleware
+    async def _only_that_pod(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """A path with a uid means no other pod of the same name."""
+        if uid := request.match_info.get("uid"):
+            named = request.match_info["namespace"], request.match_info["pod"]
+            metas = [pod.metadata for pod in self._pods.pods()]
+            if not any((m.namespace, m.name) == named and m.uid == uid for m in metas):
+                raise interface.pod_missing(*named)
         return await handler(request)
 
     @web.middleware

@@ -56,7 +56,7 @@ class Pods:
 
     def pods(self) -> Sequence[Pod]:
         spec = PodSpec(containers=[Container(name="app", image="app:1")])
-        return [Pod(metadata=ObjectMeta(name="web", namespace="default"), spec=spec)]
+        return [Pod(metadata=ObjectMeta(name="web", namespace="default", uid="uid"), spec=spec)]
 
     def running(self) -> Sequence[Pod]:
         return self.pods()
@@ -353,6 +353,32 @@ async def test_attach(client: Client) -> None:
         b"\x02two\n",
         b'\x03{"metadata": {}, "status": "Success"}',
     ]
+
+
+async def test_paths_that_name_the_uid_too(client: Client) -> None:
+    async with client.socket(
+        "/exec/default/web/uid/app?command=echo&command=hi&output=1", "v5.channel.k8s.io"
+    ) as socket:
+        assert [message.data async for message in socket][1] == b"\x01echo hi"
+    async with client.socket("/attach/default/web/uid/app?output=1", "v5.channel.k8s.io") as socket:
+        assert [message.data async for message in socket][1] == b"\x01one\n"
+    refused = await client.refusal("/portForward/default/web/uid", Upgrade="websocket")
+    assert refused[0] == 400 and '"ports" is required' in refused[2]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/exec/default/web/another/app?command=a&output=1",
+        "/attach/default/web/another/app?output=1",
+        "/portForward/default/web/another?ports=80",
+        "/exec/other/web/uid/app?command=a&output=1",
+        "/exec/default/other/uid/app?command=a&output=1",
+    ],
+)
+async def test_a_namesake_with_another_uid_is_not_meant(client: Client, path: str) -> None:
+    refused = await client.refusal(path, Connection="Upgrade", Upgrade="websocket")
+    assert refused[:2] == (404, "NotFound") and "does not exist on this node" in refused[2]
 
 
 def test_rates_need_two_readings() -> None:
