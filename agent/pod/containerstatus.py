@@ -22,7 +22,6 @@ from agent.pod.observed import (
     told,
     wanted_restart,
 )
-from agent.pod.outcome import outcome
 from agent.pod.plan import initialized, restart_in
 from agent.volumes import readonly
 from api import timestamps
@@ -60,15 +59,15 @@ class Sort(enum.Enum):
 
 
 def container_status(
-    pod: Pod, container: Container, observed: PodObserved, sort: Sort
+    pod: Pod, observed: PodObserved, container: Container, sort: Sort, *, over: bool
 ) -> ContainerStatus:
-    """The status of one container of the spec."""
+    """The status of one container of the spec. `over`: the pod has finished."""
     newest = observed.newest(container.name)
     known = told(pod, container.name)
-    if newest is None and known is not None and _is_over(pod, container, observed, sort):
-        if known.state.terminated is not None:
+    if newest is None and known is not None and known.state.terminated is not None:
+        if over or _was_passed(pod, container, observed, sort):
             return known  # what is left of it is what was told
-    state, last = _states(pod, container, observed, sort)
+    state, last = _states(pod, container, observed, sort, over=over)
     running = state.running is not None and newest is not None
     if known is not None and last.terminated is None and state.terminated is None:
         # Somebody removed the one before: how it ended, and how often, is not forgotten.
@@ -129,10 +128,8 @@ def _user(seen: Seen, known: ContainerStatus | None) -> ContainerUser | None:
     return ContainerUser(linux=linux)
 
 
-def _is_over(pod: Pod, container: Container, observed: PodObserved, sort: Sort) -> bool:
-    """Whether a container that ended does not run again, so that it need not be there any more."""
-    if outcome(pod, observed) is not None:
-        return True
+def _was_passed(pod: Pod, container: Container, observed: PodObserved, sort: Sort) -> bool:
+    """Whether it is an init container that does not run again, and need not be there any more."""
     return sort is Sort.INIT and not is_sidecar(container) and initialized(pod, observed)
 
 
@@ -205,7 +202,7 @@ def _end_reason(seen: Seen) -> str:
 
 
 def _states(
-    pod: Pod, container: Container, observed: PodObserved, sort: Sort
+    pod: Pod, container: Container, observed: PodObserved, sort: Sort, *, over: bool
 ) -> tuple[ContainerState, ContainerState]:
     """The present state and the last one."""
     made = observed.containers.get(container.name, ())
@@ -220,7 +217,7 @@ def _states(
             return ContainerState(waiting=waiting), last
         return ContainerState(running=_running(newest, told(pod, container.name))), last
     ended = ContainerState(terminated=terminated(newest))
-    waiting_again = _waiting_again(pod, container, newest, observed, sort)
+    waiting_again = None if over else _waiting_again(pod, container, newest, observed, sort)
     if waiting_again is None:
         return ended, last
     return ContainerState(waiting=waiting_again), ended
@@ -258,9 +255,7 @@ def _waiting_again(
     pod: Pod, container: Container, seen: Seen, observed: PodObserved, sort: Sort
 ) -> ContainerStateWaiting | None:
     """Why a container that ended waits to run again; None when it shows how it ended."""
-    if sort is Sort.EPHEMERAL:
-        return None
-    if outcome(pod, observed) is not None or pod.metadata.deletion_timestamp is not None:
+    if sort is Sort.EPHEMERAL or pod.metadata.deletion_timestamp is not None:
         return None
     if sort is Sort.INIT and not is_sidecar(container) and seen.succeeded:
         return None

@@ -1,7 +1,7 @@
 """Whether a pod has finished for good, and how (steps 4 and 7 of the pod's walk). Pure.
 
 Plan and status must agree on this in every case: a plan that starts what the status calls finished
-would run a job twice.
+would run a job twice. So it is worked out once for both.
 """
 
 from __future__ import annotations

@@ -50,17 +50,17 @@ from agent.pod.observed import (
     told,
     wanted_restart,
 )
-from agent.pod.outcome import deadline_in, outcome
+from agent.pod.outcome import Outcome, deadline_in
 from agent.pod.teardown import LEAST_GRACE, plan_deletion, plan_finished, pod_grace
 from api.core import Container, Pod, Probe
 from api.pods import all_containers, ephemeral_containers
 
 
-def plan(pod: Pod, observed: PodObserved) -> Plan:
-    """Everything that can be done for the pod now."""
+def plan(pod: Pod, observed: PodObserved, *, end: Outcome | None) -> Plan:
+    """Everything that can be done for the pod now. `end`: how it finished."""
     if pod.metadata.deletion_timestamp is not None or observed.removed:
         return _allowed(plan_deletion(pod, observed), observed)
-    if outcome(pod, observed) is not None:
+    if end is not None:
         return _allowed(plan_finished(pod, observed), observed)
     if observed.refusal is not None:
         return Plan(wake_in=deadline_in(pod, observed))

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
+from functools import partial
 
 import msgspec
 
 from agent.pod.allocation import changes, is_resizable
 from agent.pod.containerstatus import Sort, container_status
 from agent.pod.observed import PodObserved
-from agent.pod.outcome import Outcome, outcome
+from agent.pod.outcome import Outcome
 from agent.pod.plan import initialized
 from api import timestamps
 from api.core import (
@@ -44,15 +45,20 @@ OWN_CONDITIONS = (*STANDING_CONDITIONS, *PASSING_CONDITIONS, "DisruptionTarget")
 
 
 def status(
-    pod: Pod, observed: PodObserved, *, previous: PodStatus, host_ip: str, now: datetime
+    pod: Pod,
+    observed: PodObserved,
+    *,
+    end: Outcome | None,
+    previous: PodStatus,
+    host_ip: str,
+    now: datetime,
 ) -> PodStatus:
-    """The status to report."""
-    inits = [container_status(pod, c, observed, Sort.INIT) for c in pod.spec.init_containers]
-    mains = [container_status(pod, c, observed, Sort.MAIN) for c in pod.spec.containers]
-    added = [
-        container_status(pod, c, observed, Sort.EPHEMERAL) for c in ephemeral_containers(pod.spec)
-    ]
-    end = _reported_end(pod, observed)
+    """The status to report. `end`: how the pod finished, also while some of it still runs."""
+    tell = partial(container_status, pod, observed, over=end is not None)
+    inits = [tell(container, Sort.INIT) for container in pod.spec.init_containers]
+    mains = [tell(container, Sort.MAIN) for container in pod.spec.containers]
+    added = [tell(container, Sort.EPHEMERAL) for container in ephemeral_containers(pod.spec)]
+    end = _reported_end(pod, observed, end)
     if end is not None and _got_so_far(pod, observed, previous):
         for told in mains:
             _account_for(told)
@@ -94,18 +100,17 @@ def _of_nothing(
     return said.init_container_statuses, said.container_statuses, said.ephemeral_container_statuses
 
 
-def _reported_end(pod: Pod, observed: PodObserved) -> Outcome | None:
+def _reported_end(pod: Pod, observed: PodObserved, end: Outcome | None) -> Outcome | None:
     """How the pod ended, once none of its programs runs any more.
 
     A job controller counts and replaces a pod by its phase: told too early, two copies would run. What is
     told already stands.
     """
     if is_terminal(pod):
-        return outcome(pod, observed)
+        return end
     alive = any(seen.alive for made in observed.containers.values() for seen in made)
     if alive:
         return None
-    end = outcome(pod, observed)
     for container in (*all_containers(pod.spec), *ephemeral_containers(pod.spec)):
         seen = observed.newest(container.name)
         if (seen is None or seen.unstarted) and f"container/{container.name}" in observed.busy:

@@ -41,7 +41,7 @@ from agent.pod.allocation import Answer, judge, wants_more_or_less
 from agent.pod.forensics import differences
 from agent.pod.memory import PodMemory
 from agent.pod.observed import Eviction, PodObserved, Refusal
-from agent.pod.outcome import DEADLINE_EXCEEDED, outcome
+from agent.pod.outcome import DEADLINE_EXCEEDED, Outcome, outcome
 from agent.pod.plan import plan
 from agent.pod.status import status
 from agent.pod.teardown import pod_grace
@@ -390,10 +390,11 @@ class PodWorker:
             return LOOK_AGAIN
         self._allocate()
         observed = self._observe()
-        if memory.stopping_since is None and self._ends(observed):
-            memory.stopping_since = self.context.agent.clock.monotonic()
-        decision = plan(self.pod, observed)
-        self._tell(observed)
+        end = outcome(self.pod, observed)
+        if memory.stopping_since is None and (self._stopping() or end is not None):
+            self._begin_to_stop(end)
+        decision = plan(self.pod, observed, end=end)
+        self._tell(observed, end)
         self._probing.sync(observed)
         if decision.done:
             return -1.0
@@ -438,19 +439,16 @@ class PodWorker:
         for bell in self.context.post_starts.values():
             bell.ring()
 
-    def _ends(self, observed: PodObserved) -> bool:
-        """Whether the last of the pod has begun; its containers share one grace period from here."""
-        if self._stopping():
-            return True
-        end = outcome(self.pod, observed)
+    def _begin_to_stop(self, end: Outcome | None) -> None:
+        """The last of the pod begins: its containers share one grace period from here."""
+        self.context.memory.stopping_since = self.context.agent.clock.monotonic()
         if end is not None and end.reason == DEADLINE_EXCEEDED and not self.ends:
             self.context.normal(end.reason, end.message)
             grace = pod_grace(self.pod)
             why = Eviction(message=end.message, reason=end.reason, disrupts=False, grace=grace)
             self._end_for(why)
-        return end is not None
 
-    def _tell(self, observed: PodObserved) -> None:
+    def _tell(self, observed: PodObserved, end: Outcome | None) -> None:
         """Derive the status and pass it on. Frozen while the last of the pod is taken away."""
         if observed.removed or self.context.memory.leaving:
             return
@@ -458,6 +456,7 @@ class PodWorker:
         now = status(
             self.pod,
             observed,
+            end=end,
             previous=self.reported,
             host_ip=agent.node.host_ip,
             now=agent.clock.now(),

@@ -16,7 +16,10 @@ from agent.containers.records import (
     ProcessUser,
 )
 from agent.pod import names
+from agent.pod import plan as planning
+from agent.pod.actions import Plan
 from agent.pod.observed import Failure, Hook, KilledFor, PodObserved, Probed, Seen
+from agent.pod.outcome import outcome
 from agent.volumes.base import Objects
 from agent.volumes.kinds import stages
 from agent.volumes.mounts import Mounter
@@ -186,6 +189,11 @@ def observe(
             "ip": "10.244.1.7",
         }
     return PodObserved(containers=containers or {}, **{**ready, **facts})
+
+
+def plan(pod: Pod, observed: PodObserved) -> Plan:
+    """As the worker asks for it."""
+    return planning.plan(pod, observed, end=outcome(pod, observed))
 
 
 def with_images(observed: PodObserved, **images: int) -> PodObserved:

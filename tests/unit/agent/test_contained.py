@@ -70,10 +70,10 @@ async def test_a_pod_whose_start_trips_a_bug_does_not_hold_up_another(
 ) -> None:
     real = worker.plan
 
-    def plan(pod: Any, observed: Any) -> Any:
+    def plan(pod: Any, observed: Any, **more: Any) -> Any:
         if pod.metadata.name == "odd":
             raise LookupError("nobody thought of this")
-        return real(pod, observed)
+        return real(pod, observed, **more)
 
     monkeypatch.setattr(worker, "plan", plan)
     odd = make_pod()

@@ -8,7 +8,6 @@ from agent.containers.script import FAKE_ENGINE, Script
 from agent.pod.actions import CreateContainer, EnsureImage, StartContainer, StopContainer
 from agent.pod.containerstatus import Sort, container_status
 from agent.pod.observed import PodObserved
-from agent.pod.plan import plan
 from agent.spec.refusals import refusal, refusal_of_added
 from api.core import (
     ContainerState,
@@ -20,7 +19,7 @@ from api.core import (
     SecurityContext,
 )
 from api.pods import ephemeral_containers
-from tests.unit.agent.builders import container, failure, make_pod, observe, seen, with_images
+from tests.unit.agent.builders import container, failure, make_pod, observe, plan, seen, with_images
 from tests.unit.agent.node import Node
 
 WEB = container()
@@ -86,7 +85,7 @@ def test_a_pod_that_is_through_does_not_wait_for_it() -> None:
 
 def test_its_status() -> None:
     def status(observed: PodObserved) -> ContainerStatus:
-        return container_status(debugged(), SHELL, observed, Sort.EPHEMERAL)
+        return container_status(debugged(), observed, SHELL, Sort.EPHEMERAL, over=False)
 
     running = status(observe({"sh": [seen(SHELL, running=True)]}))
     assert running.state.running is not None

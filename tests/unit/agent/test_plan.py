@@ -24,7 +24,7 @@ from agent.pod.actions import (
     TearDown,
 )
 from agent.pod.observed import Hook, KilledFor, PodObserved, Probed, Refusal, Seen
-from agent.pod.plan import due, plan
+from agent.pod.plan import due
 from agent.spec.facts import DeadLimits
 from api.core import Container, ExecAction, Lifecycle, LifecycleHandler, Pod
 from tests.unit.agent.builders import (
@@ -33,6 +33,7 @@ from tests.unit.agent.builders import (
     failure,
     make_pod,
     observe,
+    plan,
     post_start,
     probe,
     sandbox,

@@ -11,10 +11,10 @@ from agent.containers.script import Script
 from agent.pod.backoff import ANNOTATION, RESTARTS, RETRY_ANNOTATION, Backoff, curve
 from agent.pod.observed import KilledFor, wanted_restart
 from agent.pod.outcome import outcome
-from agent.pod.plan import due, plan
+from agent.pod.plan import due
 from api import objects
 from api.core import Container, ContainerRestartRule, ContainerRestartRuleOnExitCodes
-from tests.unit.agent.builders import container, make_pod, observe, seen, sidecar
+from tests.unit.agent.builders import container, make_pod, observe, plan, seen, sidecar
 from tests.unit.agent.node import Node
 
 

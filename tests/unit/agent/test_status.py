@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
 from agent.containers.records import ContainerState as EngineState
 from agent.containers.records import InForce, ProcessUser
 from agent.pod.observed import Hook, KilledFor, PodObserved, Probed, Refusal, Seen
+from agent.pod.outcome import outcome
 from agent.pod.status import STANDING_CONDITIONS, status
 from api import timestamps
 from api.core import (
@@ -34,8 +35,20 @@ from tests.unit.agent.builders import (
 )
 
 
-def report(pod: Pod, observed: PodObserved, previous: PodStatus | None = None) -> PodStatus:
-    return status(pod, observed, previous=previous or PodStatus(), host_ip="192.0.2.1", now=NOW)
+def report(
+    pod: Pod,
+    observed: PodObserved,
+    previous: PodStatus | None = None,
+    now: datetime = NOW,
+) -> PodStatus:
+    return status(
+        pod,
+        observed,
+        end=outcome(pod, observed),
+        previous=previous or PodStatus(),
+        host_ip="192.0.2.1",
+        now=now,
+    )
 
 
 def one(result: PodStatus, name: str = "web") -> ContainerStatus:
@@ -599,13 +612,7 @@ def test_a_transition_time_moves_only_with_its_condition() -> None:
 def test_telling_it_again_changes_nothing() -> None:
     observed = observe({"web": [seen(running=True)]})
     first = report(make_pod(), observed)
-    later = status(
-        make_pod(),
-        observed,
-        previous=first,
-        host_ip="192.0.2.1",
-        now=NOW + timedelta(minutes=5),
-    )
+    later = report(make_pod(), observed, first, NOW + timedelta(minutes=5))
     assert later == first
 
 
