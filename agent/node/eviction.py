@@ -74,22 +74,14 @@ def read_amount(text: str) -> Amount:
 
 @dataclass(frozen=True, kw_only=True)
 class Threshold:
-    """Below this the node is short: `amount`, or `fraction` of the capacity."""
+    """When the node is short of something: below `least`."""
 
     signal: Signal
-    amount: int = 0
-    fraction: float = 0.0
+    least: Amount = Amount()
     grace: float | None = None
     """Seconds that it must have been met; None for a hard threshold."""
     reclaim: Amount = Amount()
     """How much beyond the threshold is to be free before the shortage counts as over."""
-
-    def least(self, capacity: int) -> int:
-        """The amount that must be available."""
-        return Amount(self.amount, self.fraction).of(capacity)
-
-    def __str__(self) -> str:
-        return f"{self.fraction:.0%}" if self.fraction else quantity.from_bytes(self.amount)
 
 
 _WORDS = re.compile(r"([a-zA-Z.]+)<(\S+)")
@@ -109,15 +101,15 @@ def threshold(text: str) -> Threshold:
     if value in ("0%", "100%"):  # as documented, this is how one is switched off: it is never met
         return Threshold(signal=signal)
     try:
-        amount = read_amount(value)
+        least = read_amount(value)
     except ValueError as error:
         expected = (
             "a percentage from 0% to 100%" if value.endswith("%") else "an amount such as 100Mi"
         )
         raise ValueError(f"expected {expected}, found {value!r}") from error
-    if amount.number <= 0 and amount.fraction <= 0:
+    if least.number <= 0 and least.fraction <= 0:
         raise ValueError(f"expected an amount above 0, found {value!r}")
-    return Threshold(signal=signal, amount=amount.number, fraction=amount.fraction)
+    return Threshold(signal=signal, least=least)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -168,7 +160,7 @@ class Shortage:
     @property
     def message(self) -> str:
         """The beginning of what the pod is told."""
-        least = self.threshold.least(self.level.capacity)
+        least = self.threshold.least.of(self.level.capacity)
         spelled = _amount(self.threshold.signal)
         return (
             f"The node was low on resource: {RESOURCES[self.threshold.signal]}. "
@@ -195,7 +187,7 @@ def look(
         if level is None or level.capacity <= 0:
             continue
         more = one.reclaim.of(level.capacity) if one in history.short else 0
-        least = one.least(level.capacity) + more
+        least = one.least.of(level.capacity) + more
         if level.available >= least:
             continue
         short.add(one)

@@ -66,7 +66,7 @@ def _kept(settings: AgentSettings, capacity: Mapping[str, str]) -> dict[str, int
     for resource, signal in _KEPT.items():
         if resource in capacity:
             whole = quantity.value(capacity[resource])
-            least = (one.least(whole) for one in hard if one.signal is signal)
+            least = (one.least.of(whole) for one in hard if one.signal is signal)
             found[resource] = max(least, default=0)
     return found
 

@@ -15,7 +15,7 @@ from api.core import EmptyDirVolumeSource, ResourceRequirements, Volume
 from tests.unit.agent.builders import container, make_pod
 
 MEMORY = eviction.threshold("memory.available<100")
-SOFT = Threshold(signal=Signal.MEMORY, amount=200, grace=30.0)
+SOFT = Threshold(signal=Signal.MEMORY, least=Amount(200), grace=30.0)
 DISK = eviction.threshold("nodefs.available<10%")
 
 
@@ -34,7 +34,7 @@ def memory(available: int) -> dict[Signal, Level]:
 )
 def test_thresholds_are_read(text: str, signal: Signal, least: int) -> None:
     read = eviction.threshold(text)
-    assert (read.signal, read.least(1000)) == (signal, least)
+    assert (read.signal, read.least.of(1000)) == (signal, least)
 
 
 @pytest.mark.parametrize(
@@ -83,7 +83,7 @@ def test_a_soft_threshold_that_was_not_met_in_between_begins_anew() -> None:
 
 @pytest.mark.parametrize("reclaim", [Amount(50), Amount(fraction=0.05)])
 def test_what_is_to_be_reclaimed_keeps_a_shortage_going(reclaim: Amount) -> None:
-    wanting = Threshold(signal=Signal.MEMORY, amount=100, reclaim=reclaim)
+    wanting = Threshold(signal=Signal.MEMORY, least=Amount(100), reclaim=reclaim)
     _, short = eviction.look([wanting], memory(120), History(), 0.0)
     assert short == []
     history, short = eviction.look([wanting], memory(90), History(), 0.0)

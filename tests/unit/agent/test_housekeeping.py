@@ -243,7 +243,7 @@ async def test_who_goes_for_a_soft_threshold_has_its_grace(
     await node.run(5)
     machine.used, machine.memory = {"web": 900 * MIB}, 150 * MIB
     keeper = keep(node, machine, longest_grace=longest)
-    soft = eviction.Threshold(signal=Signal.MEMORY, amount=200 * MIB, grace=25.0)
+    soft = eviction.Threshold(signal=Signal.MEMORY, least=eviction.Amount(200 * MIB), grace=25.0)
     keeper._limits = replace(keeper._limits, thresholds=[soft])
     await node.run(31)
     assert machine.pressures == {"MemoryPressure"}, "at once, as the scheduler should know"

@@ -21,6 +21,7 @@ from agent.containers.script import FAKE_ENGINE
 from agent.node import engine as engine_module
 from agent.node import join, keys, machine, podrange
 from agent.node.engine import EngineHealth, EngineState
+from agent.node.eviction import Amount
 from agent.node.heartbeat import Heartbeat
 from agent.node.identity import identity, limitations
 from agent.node.network import host_ports, peers, range_problem
@@ -713,17 +714,17 @@ def test_settings_of_shortages() -> None:
     words += ["--eviction-soft=nodefs.available<20%=1m30s", "--config=/dev/null"]
     words += ["--eviction-minimum-reclaim=nodefs.available=5%"]
     off, hard, soft = load(words, {}).thresholds()
-    assert off.least(1000) == 0
-    assert (hard.grace, hard.least(1000), hard.reclaim.of(1000)) == (None, 100, 50)
-    assert (soft.grace, soft.least(1000), soft.reclaim.of(1000)) == (90.0, 200, 50)
-    usual = {str(one.signal): str(one) for one in load(["--config=/dev/null"], {}).thresholds()}
+    assert off.least.of(1000) == 0
+    assert (hard.grace, hard.least.of(1000), hard.reclaim.of(1000)) == (None, 100, 50)
+    assert (soft.grace, soft.least.of(1000), soft.reclaim.of(1000)) == (90.0, 200, 50)
+    usual = {str(one.signal): one.least for one in load(["--config=/dev/null"], {}).thresholds()}
     assert usual == {
-        "memory.available": "100Mi",
-        "nodefs.available": "10%",
-        "nodefs.inodesFree": "5%",
-        "imagefs.available": "15%",
-        "imagefs.inodesFree": "5%",
-        "pid.available": "5%",
+        "memory.available": Amount(100 * 1024**2),
+        "nodefs.available": Amount(fraction=0.1),
+        "nodefs.inodesFree": Amount(fraction=0.05),
+        "imagefs.available": Amount(fraction=0.15),
+        "imagefs.inodesFree": Amount(fraction=0.05),
+        "pid.available": Amount(fraction=0.05),
     }
 
 
