@@ -24,6 +24,7 @@ from pathlib import Path
 from agent.node.nodeevents import NodeEvents
 from agent.pod import names
 from agent.pod.manager import PodManager
+from agent.resources.cgroups import pod_uid
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +32,6 @@ KERNEL_LOG = Path("/dev/kmsg")
 RECORD = 8192
 AT_ONCE = 100
 _KILL = re.compile(r"oom-kill:.*task_memcg=(?P<cgroup>.*),task=(?P<task>.*),pid=(?P<pid>\d+),uid=")
-_POD = re.compile(r"pod([0-9a-f]{8}(?:[-_][0-9a-f]{4}){3}[-_][0-9a-f]{12})")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,8 +47,7 @@ class Kill:
     @property
     def pod(self) -> str:
         """The uid of the pod that it was of; empty when it was of none."""
-        found = _POD.search(self.cgroup)
-        return found[1].replace("_", "-") if found is not None else ""
+        return pod_uid(self.cgroup)
 
 
 def parse(record: str) -> Kill | None:

@@ -21,6 +21,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import logging
+import re
 import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -48,6 +49,8 @@ APPEARANCE = 10.0
 THREADS = 4
 """For calls to systemd, which answers one at a time; while it hangs, they are all that waits for it."""
 QOS_DIRECTORIES = {"Guaranteed": "", "Burstable": "burstable", "BestEffort": "besteffort"}
+# What lies above the cgroup of all pods may be called anything.
+_POD = re.compile(r".*kubepods.*?[/-]pod([^/]{2,}?)(?:\.slice)?(?:/|$)")
 
 
 class CgroupError(PermanentError):
@@ -159,7 +162,7 @@ class Cgroups:
         for tree in self._trees():
             base = tree / self._relative(())
             for pattern in ("*pod*", "*/*pod*"):
-                found |= {uid for path in base.glob(pattern) if (uid := _uid(path.name))}
+                found |= {uid for path in base.glob(pattern) if (uid := pod_uid(str(path)))}
         return found
 
     def remove_strays(self, uids: Iterable[str]) -> None:
@@ -315,13 +318,10 @@ def _escaped(part: str) -> str:
     return part.replace("-", "_")
 
 
-def _uid(directory: str) -> str:
-    name = (
-        directory.removesuffix(".slice").rpartition("-")[2] if ".slice" in directory else directory
-    )
-    if not name.startswith("pod") or len(name) < 5:
-        return ""
-    return name.removeprefix("pod").replace("_", "-")
+def pod_uid(cgroup: str) -> str:
+    """The uid of the pod that a cgroup is of, or lies in; empty when there is none."""
+    found = _POD.match(cgroup)
+    return "" if found is None else found[1].replace("_", "-")
 
 
 def properties(values: CpuMemory, version: int, pids: int = 0) -> dict[str, Value]:

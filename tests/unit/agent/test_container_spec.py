@@ -19,7 +19,7 @@ from agent.containers.records import (
 )
 from agent.containers.script import FAKE_ENGINE
 from agent.pod import names
-from agent.resources.cgroups import Cgroups, Layout
+from agent.resources.cgroups import Cgroups, Layout, pod_uid
 from agent.resources.values import CpuMemory
 from agent.spec.container import (
     Made,
@@ -330,3 +330,24 @@ def test_cgroups_of_version_2(tmp_path: Path) -> None:
     assert (pod / "abc" / "memory.oom.group").read_text() == "1"
     assert (tmp_path / "x/kubepods/burstable/cgroup.subtree_control").read_text() == "+pids"
     assert cgroups.pod_uids() == {"u-12"}
+
+
+@pytest.mark.parametrize(
+    ("cgroup", "uid"),
+    [
+        ("/podwright/n1/kubepods/podu-1", "u-1"),
+        (
+            "/kubepods/besteffort/pod0123456789abcdef0123456789abcdef/docker-id",
+            "0123456789abcdef" * 2,
+        ),
+        ("/kubepods.slice/kubepods-podu_1.slice/docker-id.scope", "u-1"),
+        ("/a.slice/a-kubepods.slice/a-kubepods-burstable-podu_1.slice", "u-1"),
+        ("/kubepods/burstable", ""),
+        ("/kubepods.slice/kubepods-besteffort.slice", ""),
+        ("/podwright/n1/agent", ""),
+        ("/machine.slice/podman-7.scope", ""),
+        ("", ""),
+    ],
+)
+def test_whose_cgroup_it_is(cgroup: str, uid: str) -> None:
+    assert pod_uid(cgroup) == uid
