@@ -22,9 +22,7 @@ MAX_LINES = 80
 
 async def termination_message(ctx: PodContext, record: ContainerRecord) -> str:
     """The message of a container that ended; empty when it left none."""
-    name = record.labels.get(names.CONTAINER_NAME, "")
-    restarts = names.label_number(record.labels, names.RESTART_COUNT)
-    text = _read(message_file(ctx.directory, name, restarts))
+    text = _read(message_file(ctx.directory, *names.start_of(record)))
     policy = record.labels.get(names.MESSAGE_POLICY, "")
     if text or policy != "FallbackToLogsOnError" or record.exit_code == 0:
         return text

@@ -102,8 +102,7 @@ def _uid(root: Path, link: Path) -> str:
 
 
 def _file(root: Path, pod: Pod, record: ContainerRecord) -> Path:
-    restarts = names.label_number(record.labels, names.RESTART_COUNT)
-    container = record.labels[names.CONTAINER_NAME]
+    container, restarts = names.start_of(record)
     return _pod_directory(root, pod) / container / f"{restarts}{_SUFFIX}"
 
 

@@ -232,8 +232,7 @@ def resume_hooks(ctx: PodContext) -> None:
 
 
 def _hook_file(ctx: PodContext, record: ContainerRecord) -> Path:
-    name = record.labels.get(names.CONTAINER_NAME, "")
-    return hook_file(ctx.directory, name, names.label_number(record.labels, names.RESTART_COUNT))
+    return hook_file(ctx.directory, *names.start_of(record))
 
 
 def _remember_hook(ctx: PodContext, action: RunPostStart) -> None:

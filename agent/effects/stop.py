@@ -103,11 +103,9 @@ async def remove(ctx: PodContext, action: RemoveContainer) -> None:
 
 def _remove_files(ctx: PodContext, record: ContainerRecord) -> None:
     """What was kept for this start of its container alone."""
-    name = record.labels.get(names.CONTAINER_NAME, "")
-    restarts = names.label_number(record.labels, names.RESTART_COUNT)
     for file in (message_file, hook_file):
         with suppress(OSError):
-            file(ctx.directory, name, restarts).unlink(missing_ok=True)
+            file(ctx.directory, *names.start_of(record)).unlink(missing_ok=True)
 
 
 async def release(ctx: PodContext, action: ReleaseSandbox) -> None:

@@ -53,10 +53,11 @@ class Scene:
 def death(scene: Scene) -> Death:
     """What is told of it."""
     record = scene.record
+    container, restarts = names.start_of(record)
     return Death(
-        container=record.labels.get(names.CONTAINER_NAME, ""),
+        container=container,
         container_id=record.id,
-        restart_count=names.label_number(record.labels, names.RESTART_COUNT),
+        restart_count=restarts,
         exit_code=record.exit_code,
         signal=signals.told(record.exit_code),
         out_of_memory=_out_of_memory(record),

@@ -117,6 +117,12 @@ def identify(record: ContainerRecord) -> Identity | None:
     )
 
 
+def start_of(record: ContainerRecord) -> tuple[str, int]:
+    """Which start of which container it is: its name, and how often that had started before."""
+    labels = record.labels
+    return labels.get(CONTAINER_NAME, ""), label_number(labels, RESTART_COUNT)
+
+
 def label_number(labels: Mapping[str, str], label: str) -> int:
     """A label that holds a number; 0 when it is missing or was tampered with."""
     return _number(labels.get(label, ""))

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
+from agent.pod import names
 from agent.pod.actions import (
     Action,
     AttachNetwork,
@@ -36,7 +37,6 @@ from agent.pod.actions import (
 )
 from agent.pod.allocation import as_allocated, changes, is_resizable, needs_restart
 from agent.pod.backoff import Backoff
-from agent.pod.names import SANDBOX_NAME
 from agent.pod.observed import (
     Hook,
     KilledFor,
@@ -121,7 +121,7 @@ def _sandbox(pod: Pod, observed: PodObserved, draft: _Draft) -> bool:
         if seen.alive and (lost or sandbox is None or seen.sandbox_id != sandbox.id)
     ]
     for seen in strays:
-        name = seen.record.labels.get("io.kubernetes.container.name", "")
+        name = seen.record.labels.get(names.CONTAINER_NAME, "")
         message = f"Stopping container {name}: its pod sandbox is gone"
         gone = KilledFor.SANDBOX
         draft.actions.append(_stop(pod, name, seen, message=message, killed_for=gone))
@@ -129,7 +129,7 @@ def _sandbox(pod: Pod, observed: PodObserved, draft: _Draft) -> bool:
         return False
     if not lost:  # whatever it was that made another one beside them
         older = observed.sandboxes[1:]
-        draft.actions.extend(RemoveContainer(id=s.id, container=SANDBOX_NAME) for s in older)
+        draft.actions.extend(RemoveContainer(id=s.id, container=names.SANDBOX_NAME) for s in older)
     if lost:
         dead = tuple(s.id for s in observed.sandboxes)
         attempt = 0 if sandbox is None else _attempt(sandbox.name) + 1
