@@ -33,6 +33,7 @@ from api.core import (
     PodSpec,
     PodStatus,
     Probe,
+    ResourceRequirements,
 )
 from api.meta import ObjectMeta
 from base.clock import Clock
@@ -86,6 +87,27 @@ def make_pod(
         ),
         status=status or PodStatus(phase=phase),
     )
+
+
+def named(name: str, *containers: Container, **more: Any) -> Pod:
+    """One of several: it is called so, and that is its uid."""
+    made = make_pod(*containers, **more)
+    made.metadata.name = made.metadata.uid = name
+    return made
+
+
+def asks(**amounts: str) -> Container:
+    """With requests: `asks(cpu="1", ephemeral_storage="1Gi", example__dongle="1")`."""
+    spelled = {
+        name.replace("__", ".com/").replace("_", "-"): text for name, text in amounts.items()
+    }
+    return container(resources=ResourceRequirements(requests=spelled))
+
+
+def guaranteed(cpu: str, memory: str, name: str = "web", **fields: Any) -> Container:
+    amounts = {"cpu": cpu, "memory": memory}
+    resources = ResourceRequirements(requests=amounts, limits=amounts)
+    return container(name, resources=resources, **fields)
 
 
 def pod_volumes(

@@ -141,6 +141,11 @@ class Node:
         """Names of the containers that run, `POD` for sandboxes."""
         return sorted(r.labels[names.CONTAINER_NAME] for r in self.containers())
 
+    def told(self, pod: str) -> tuple[str, str]:
+        """Phase and reason of a pod, as the API has them."""
+        status = self.api.pod(pod).status
+        return status.phase, status.reason
+
     def _context(self) -> AgentContext:
         facts = NodeFacts(
             name="node",

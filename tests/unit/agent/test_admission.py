@@ -22,7 +22,6 @@ from api.core import (
     NodeSpec,
     NodeStatus,
     Pod,
-    ResourceRequirements,
     Taint,
     Toleration,
 )
@@ -30,7 +29,7 @@ from api.core import (
     Node as ApiNode,
 )
 from api.meta import ObjectMeta
-from tests.unit.agent.builders import container, make_pod
+from tests.unit.agent.builders import asks, container, make_pod, named
 from tests.unit.agent.node import Node
 from tests.unit.agent.test_node import IDENTITY
 
@@ -39,20 +38,8 @@ DRAINED = Taint(key="example.com/drained", effect="NoExecute")
 FULL = Taint(key="example.com/full", effect="NoSchedule")
 
 
-def asks(**amounts: str) -> Container:
-    named = {name.replace("__", "/").replace("_", "-"): text for name, text in amounts.items()}
-    named = {name.replace("example/", "example.com/"): text for name, text in named.items()}
-    return container(resources=ResourceRequirements(requests=named))
-
-
 def opens(port: int, ip: str = "") -> Container:
     return container(ports=[ContainerPort(container_port=80, host_port=port, host_ip=ip)])
-
-
-def named(uid: str, *containers: Container, **more: Any) -> Pod:
-    made = make_pod(*containers, **more)
-    made.metadata.uid = made.metadata.name = uid
-    return made
 
 
 def api_node(*taints: Taint, **labels: str) -> ApiNode:
@@ -194,18 +181,13 @@ def test_without_the_nodes_object_its_labels_are_not_judged() -> None:
 # On a node.
 
 
-def told(node: Node, uid: str) -> tuple[str, str]:
-    status = node.api.pod(uid).status
-    return status.phase, status.reason
-
-
 async def test_of_two_that_come_together_one_is_let_in(tmp_path: Path) -> None:
     node = Node(tmp_path)
     node.api.put(named("one", asks(cpu="1500m")))
     node.api.put(named("two", asks(cpu="1500m")))
     await node.boot()
     await node.run(5)
-    assert sorted([told(node, "one"), told(node, "two")]) == [
+    assert sorted([node.told("one"), node.told("two")]) == [
         ("Failed", "OutOfcpu"),
         ("Running", ""),
     ]
@@ -223,8 +205,8 @@ async def test_one_that_was_refused_takes_no_room(tmp_path: Path) -> None:
     await node.run(5)
     node.api.put(named("small", asks(cpu="2")))
     await node.run(5)
-    assert told(node, "large") == ("Failed", "OutOfcpu")
-    assert told(node, "small") == ("Running", "")
+    assert node.told("large") == ("Failed", "OutOfcpu")
+    assert node.told("small") == ("Running", "")
     await node.kill()
 
 
@@ -237,8 +219,8 @@ async def test_the_room_of_one_that_has_ended_is_free(tmp_path: Path) -> None:
     await node.run(0.5)
     node.runtime.end(node.containers("web")[0].id)
     await node.run(5)
-    assert told(node, "job") == ("Succeeded", "")
-    assert told(node, "next") == ("Running", ""), "its scheduler saw the end before the agent did"
+    assert node.told("job") == ("Succeeded", "")
+    assert node.told("next") == ("Running", ""), "its scheduler saw the end before the agent did"
     await node.kill()
 
 
@@ -255,8 +237,8 @@ async def test_an_agent_that_is_started_anew_refuses_none_that_it_had_let_in(
     node.api.put(named("a-new-one", asks(cpu="1")))
     await node.boot()
     await node.run(5)
-    assert told(node, "old") == ("Running", "")
-    assert told(node, "a-new-one") == ("Failed", "OutOfcpu")
+    assert node.told("old") == ("Running", "")
+    assert node.told("a-new-one") == ("Failed", "OutOfcpu")
     await node.kill()
 
 
@@ -268,10 +250,10 @@ async def test_labels_that_the_agent_sees_a_moment_later(tmp_path: Path) -> None
     await node.run(0.5)
     node.own = api_node(disk="ssd")
     await node.run(2)
-    assert told(node, "picky") == ("Running", "")
+    assert node.told("picky") == ("Running", "")
     node.api.put(named("other", container(), node_selector={"disk": "hdd"}))
     await node.run(3)
-    assert told(node, "other") == ("Failed", "NodeAffinity")
+    assert node.told("other") == ("Failed", "NodeAffinity")
     assert node.api.pod("other").status.message == f"Pod was rejected: {AFFINITY}"
     await node.kill()
 
@@ -285,9 +267,9 @@ async def test_the_oldest_is_decided_on_first(tmp_path: Path) -> None:
         node.api.put(pod)
     await node.boot()
     await node.run(1)
-    assert [told(node, uid)[0] for uid in ("first", "middle")] == ["Running", "Running"]
+    assert [node.told(uid)[0] for uid in ("first", "middle")] == ["Running", "Running"]
     await node.run(2)
-    assert told(node, "last") == ("Failed", "OutOfcpu")
+    assert node.told("last") == ("Failed", "OutOfcpu")
     assert sorted(node.names()) == ["POD", "POD", "web", "web"]
     await node.kill()
 
@@ -301,8 +283,8 @@ async def test_one_that_is_refused_keeps_nothing_free_for_itself(tmp_path: Path)
     node.api.put(huge)
     await node.boot()
     await node.run(1.1)
-    assert told(node, "huge") == ("Failed", "OutOfcpu")
-    assert told(node, "small") == ("Running", ""), "at once, and not with its own second look"
+    assert node.told("huge") == ("Failed", "OutOfcpu")
+    assert node.told("small") == ("Running", ""), "at once, and not with its own second look"
     await node.kill()
 
 
@@ -316,7 +298,7 @@ async def test_room_that_comes_free_is_taken_at_once(tmp_path: Path) -> None:
     assert node.manager.statistics()["waiting_for_room"] == 1
     node.runtime.end(node.containers("web")[0].id)
     await node.run(0.2)
-    assert told(node, "next") == ("Running", "")
+    assert node.told("next") == ("Running", "")
     assert node.manager.statistics()["waiting_for_room"] == 0
     await node.kill()
 
@@ -331,11 +313,11 @@ async def test_a_pod_that_ends_counts_until_nothing_of_it_runs(tmp_path: Path) -
     await node.run(1)
     node.api.put(named("early", asks(cpu="1")))
     await node.run(3)
-    assert told(node, "early") == ("Failed", "OutOfcpu")
+    assert node.told("early") == ("Failed", "OutOfcpu")
     await node.run(30)
     node.api.put(named("late", asks(cpu="2")))
     await node.run(1)
-    assert told(node, "late") == ("Running", "")
+    assert node.told("late") == ("Running", "")
     await node.kill()
 
 
@@ -352,7 +334,7 @@ async def test_nobody_is_thrown_out_for_what_changes_later(tmp_path: Path) -> No
     node.allocatable = {"cpu": "500m", "memory": "1Gi"}
     await node.boot()
     await node.run(5)
-    assert told(node, "picky") == ("Running", "")
+    assert node.told("picky") == ("Running", "")
     assert len(node.runtime.calls) == 4, "nothing was stopped, and nothing made anew"
     await node.kill()
 
@@ -371,8 +353,8 @@ async def test_a_worker_that_crashed_gives_no_place_away(
     node.api.put(named("other", asks(cpu="1")))
     await node.run(60)
     assert node.manager.statistics()["worker_crashes"] == 1
-    assert told(node, "unlucky") == ("Running", "")
-    assert told(node, "other") == ("Failed", "OutOfcpu")
+    assert node.told("unlucky") == ("Running", "")
+    assert node.told("other") == ("Failed", "OutOfcpu")
     await node.kill()
 
 
@@ -394,11 +376,11 @@ async def test_labels_that_are_not_known_yet_are_waited_for(tmp_path: Path) -> N
     node.api.put(named("plain", asks(cpu="1")))
     await node.boot()
     await node.run(0.5)
-    assert told(node, "plain") == ("Running", "")
-    assert told(node, "picky") == ("", "")
+    assert node.told("plain") == ("Running", "")
+    assert node.told("picky") == ("", "")
     node.own = api_node(disk="hdd")
     await node.run(3)
-    assert told(node, "picky") == ("Failed", "NodeAffinity")
+    assert node.told("picky") == ("Failed", "NodeAffinity")
     await node.kill()
 
 

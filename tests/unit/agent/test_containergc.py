@@ -14,7 +14,7 @@ from agent.node.nodeevents import NodeEvents
 from agent.pod.lookup import Pods
 from agent.spec.facts import DeadLimits
 from api.errors import ApiError
-from tests.unit.agent.builders import container, make_pod
+from tests.unit.agent.builders import container, make_pod, named
 from tests.unit.agent.node import Node
 from tests.unit.agent.test_housekeeping import Machine
 
@@ -79,12 +79,8 @@ async def node_with(tmp_path: Path, limits: DeadLimits) -> tuple[Node, Housekeep
 async def test_a_node_keeps_so_many_and_what_goes_on_keeps_its_own(tmp_path: Path) -> None:
     node, keeper = await node_with(tmp_path, DeadLimits(in_all=1))
     for number in range(3):
-        pod = make_pod(container("done"), policy="Never")
-        pod.metadata.name = pod.metadata.uid = f"done-{number}"
-        node.api.put(pod)
-    crashing = make_pod(container("crash"), container("web"))
-    crashing.metadata.name = crashing.metadata.uid = "crashing"
-    node.api.put(crashing)
+        node.api.put(named(f"done-{number}", container("done"), policy="Never"))
+    node.api.put(named("crashing", container("crash"), container("web")))
     await node.run(130)
     assert node.containers("done") == []
     assert len(node.containers("crash")) >= 1

@@ -22,7 +22,7 @@ from api import conditions
 from api.core import Container, Pod, ResourceRequirements
 from base.errors import PermanentError
 from base.settings import SettingsError
-from tests.unit.agent.builders import container, make_pod
+from tests.unit.agent.builders import container, guaranteed, make_pod, named
 from tests.unit.agent.node import Node
 
 SETS = [("", []), ("0", [0]), ("0-2,7", [0, 1, 2, 7]), ("3,1", [1, 3]), ("0-1,1-2\n", [0, 1, 2])]
@@ -110,16 +110,7 @@ def test_the_topology_is_read(tmp_path: Path) -> None:
 
 
 def asks(cpu: str, name: str = "web", **fields: Any) -> Container:
-    amounts = {"cpu": cpu, "memory": "10Mi"}
-    return container(
-        name, resources=ResourceRequirements(requests=amounts, limits=amounts), **fields
-    )
-
-
-def named(uid: str, *containers: Container, **more: Any) -> Pod:
-    made = make_pod(*containers, **more)
-    made.metadata.uid = made.metadata.name = uid
-    return made
+    return guaranteed(cpu, "10Mi", name, **fields)
 
 
 TWO = {"cpu": "2", "memory": "1Gi"}

@@ -21,7 +21,7 @@ from agent.pod import names
 from agent.server.interface import Counters, PodUsage, Usage
 from api import conditions
 from api.core import EmptyDirVolumeSource, Pod, ResourceRequirements, Toleration, Volume
-from tests.unit.agent.builders import container, make_pod
+from tests.unit.agent.builders import asks, container, make_pod, named
 from tests.unit.agent.node import Node
 
 MIB = 2**20
@@ -106,24 +106,14 @@ def keep(node: Node, machine: Machine, *thresholds: str, **more: float) -> House
     return made
 
 
-def named(name: str, **spec: object) -> Pod:
-    made = make_pod(
-        container(resources=ResourceRequirements(requests={"memory": "100Mi"})),
-        **spec,  # type: ignore[arg-type]
-    )
-    made.metadata.name = made.metadata.uid = name
-    return made
-
-
-def phase(node: Node, name: str) -> tuple[str, str]:
-    status = node.api.pod(name).status
-    return status.phase, status.reason
+def asking(name: str, **spec: object) -> Pod:
+    return named(name, asks(memory="100Mi"), **spec)
 
 
 async def test_the_pod_that_uses_most_beyond_its_request_is_evicted(node: Node) -> None:
     machine = Machine()
     for name in ("modest", "glutton"):
-        node.api.put(named(name))
+        node.api.put(asking(name))
     await node.run(5)
     machine.used = {"modest": 90 * MIB, "glutton": 800 * MIB}
     machine.memory = 50 * MIB
@@ -131,8 +121,8 @@ async def test_the_pod_that_uses_most_beyond_its_request_is_evicted(node: Node) 
 
     await node.run(11)
 
-    assert phase(node, "glutton") == ("Failed", "Evicted")
-    assert phase(node, "modest") == ("Running", "")
+    assert node.told("glutton") == ("Failed", "Evicted")
+    assert node.told("modest") == ("Running", "")
     status = node.api.pod("glutton").status
     assert status.message == (
         "The node was low on resource: memory. Threshold quantity: 100Mi, available: 50Mi. "
@@ -151,19 +141,19 @@ async def test_the_pod_that_uses_most_beyond_its_request_is_evicted(node: Node) 
     machine.memory = 500 * MIB
     await node.run(320)
     assert machine.pressures == frozenset()
-    assert phase(node, "modest") == ("Running", "")
+    assert node.told("modest") == ("Running", "")
 
 
 async def test_of_processes_the_pod_goes_that_has_most(node: Node) -> None:
     machine = Machine()
     for name in ("a", "b"):
-        node.api.put(named(name))
+        node.api.put(asking(name))
     await node.run(5)
     machine.used, machine.processes, machine.pids = {"a": 9, "b": 1}, {"a": 2, "b": 900}, 10
     keeper = keep(node, machine, "pid.available<5%")
     await node.run(11)
-    assert phase(node, "b") == ("Failed", "Evicted")
-    assert phase(node, "a") == ("Running", "")
+    assert node.told("b") == ("Failed", "Evicted")
+    assert node.told("a") == ("Running", "")
     assert node.api.pod("b").status.message == (
         "The node was low on resource: pids. Threshold quantity: 50, available: 10. "
     )
@@ -174,16 +164,16 @@ async def test_one_at_a_time_and_the_next_only_when_the_first_is_gone(node: Node
     machine = Machine()
     node.runtime.scripts["web"] = Script(term_seconds=25.0)
     for name in ("first", "second"):
-        node.api.put(named(name))
+        node.api.put(asking(name))
     await node.run(5)
     machine.used = {"first": 800 * MIB, "second": 700 * MIB}
     machine.memory = 50 * MIB
     keep(node, machine, "memory.available<100Mi")
 
     await node.run(13)
-    assert [phase(node, name)[0] for name in ("first", "second")] == ["Failed", "Running"]
+    assert [node.told(name)[0] for name in ("first", "second")] == ["Failed", "Running"]
     await node.run(10)
-    assert phase(node, "second") == ("Failed", "Evicted")
+    assert node.told("second") == ("Failed", "Evicted")
 
 
 @pytest.mark.parametrize("preempted", [False, True])
@@ -192,7 +182,7 @@ async def test_a_pod_that_does_not_end_keeps_nobody_from_going(
 ) -> None:
     machine = Machine()
     for name in ("hung", "second"):
-        node.api.put(named(name))
+        node.api.put(asking(name))
     await node.run(5)
     (hung,) = [r for r in node.containers("web") if r.labels[names.POD_UID] == "hung"]
     kill = node.runtime.kill
@@ -208,17 +198,17 @@ async def test_a_pod_that_does_not_end_keeps_nobody_from_going(
     if preempted:
         node.manager.workers["hung"].preempt()
     await node.run(31)
-    assert phase(node, "second") == ("Running", ""), "the first may still end"
+    assert node.told("second") == ("Running", ""), "the first may still end"
     await node.run(60)
-    assert phase(node, "second") == ("Failed", "Evicted")
+    assert node.told("second") == ("Failed", "Evicted")
     assert [r.id for r in node.containers("web") if r.running] == [hung.id]
 
 
 async def test_critical_pods_stay_whatever_happens(node: Node) -> None:
     machine = Machine()
-    node.api.put(named("system", priority=2_000_000_000))
-    node.manager.set_static({"static": named("static")})
-    claims = named("claims")
+    node.api.put(asking("system", priority=2_000_000_000))
+    node.manager.set_static({"static": asking("static")})
+    claims = asking("claims")
     claims.metadata.annotations = {"kubernetes.io/config.source": "file"}
     node.api.put(claims)
     await node.run(5)
@@ -226,9 +216,9 @@ async def test_critical_pods_stay_whatever_happens(node: Node) -> None:
     machine.memory = 10 * MIB
     keep(node, machine, "memory.available<100Mi")
     await node.run(60)
-    assert phase(node, "system") == ("Running", "")
+    assert node.told("system") == ("Running", "")
     assert node.manager.workers["static"].reported.phase == "Running"
-    assert phase(node, "claims") == ("Failed", "Evicted"), "anybody may write that"
+    assert node.told("claims") == ("Failed", "Evicted"), "anybody may write that"
 
 
 @pytest.mark.parametrize(
@@ -239,7 +229,7 @@ async def test_who_goes_for_a_soft_threshold_has_its_grace(
     node: Node, own: int | None, longest: float, expected: float
 ) -> None:
     machine = Machine()
-    node.api.put(named("web", termination_grace_period_seconds=own))
+    node.api.put(asking("web", termination_grace_period_seconds=own))
     await node.run(5)
     machine.used, machine.memory = {"web": 900 * MIB}, 150 * MIB
     keeper = keep(node, machine, longest_grace=longest)
@@ -247,16 +237,16 @@ async def test_who_goes_for_a_soft_threshold_has_its_grace(
     keeper._limits = replace(keeper._limits, thresholds=[soft])
     await node.run(31)
     assert machine.pressures == {"MemoryPressure"}, "at once, as the scheduler should know"
-    assert phase(node, "web") == ("Running", "")
+    assert node.told("web") == ("Running", "")
     await node.run(10)
     evicted = node.manager.workers["web"].context.memory.eviction
     assert evicted is not None and evicted.grace == expected
-    assert phase(node, "web") == ("Failed", "Evicted")
+    assert node.told("web") == ("Failed", "Evicted")
 
 
 async def test_a_short_disk_loses_unused_images_before_pods(node: Node) -> None:
     machine = Machine()
-    node.api.put(named("web"))
+    node.api.put(asking("web"))
     await node.run(5)
     keep(node, machine, "nodefs.available<10%")
 
@@ -269,7 +259,7 @@ async def test_a_short_disk_loses_unused_images_before_pods(node: Node) -> None:
 
     left = {tag for image in await node.runtime.list_images() for tag in image.tags}
     assert left == {"app:1", "pause:1"}, "what is in use stays"
-    assert phase(node, "web") == ("Running", "")
+    assert node.told("web") == ("Running", "")
     assert machine.pressures == {"DiskPressure"}
 
 
@@ -277,12 +267,10 @@ async def test_a_short_disk_loses_what_finished_pods_left_before_pods(node: Node
     """Their containers, and the images that only they used; those of pods that go on stay."""
     machine = Machine()
     node.runtime.scripts["job"] = Script(run_for=1)
-    node.api.put(named("web"))
-    job = make_pod(container("job", image="spare:1"), policy="Never")
-    job.metadata.name = job.metadata.uid = "job"
-    node.api.put(job)
+    node.api.put(asking("web"))
+    node.api.put(named("job", container("job", image="spare:1"), policy="Never"))
     await node.run(5)
-    assert phase(node, "job")[0] == "Succeeded"
+    assert node.told("job")[0] == "Succeeded"
     assert len(node.containers("job")) == 1
     keeper = keep(node, machine)
     await keeper.remove_images(everything=True)
@@ -298,7 +286,7 @@ async def test_a_short_disk_loses_what_finished_pods_left_before_pods(node: Node
 
     assert node.containers("job") == []
     assert await node.runtime.image("spare:1") is None
-    assert phase(node, "web") == ("Running", "")
+    assert node.told("web") == ("Running", "")
     assert node.recorder.messages("EvictionThresholdMet") == [
         "Attempting to reclaim ephemeral-storage"
     ]
@@ -321,9 +309,7 @@ async def test_an_engine_with_a_file_system_of_its_own(
     scratch = Volume(name="scratch", empty_dir=EmptyDirVolumeSource())
     node.runtime.scripts["fat"] = Script(disk_usage=200_000)
     for name, program in (("layers", "fat"), ("volumes", "web")):
-        pod = make_pod(container(program), volumes=[scratch])
-        pod.metadata.name = pod.metadata.uid = name
-        node.api.put(pod)
+        node.api.put(named(name, container(program), volumes=[scratch]))
     await node.run(5)
     folder = node.directory / "pods" / "volumes" / "volumes" / "scratch"
     (folder / "dump").write_bytes(b"x" * 50_000)
@@ -331,8 +317,8 @@ async def test_an_engine_with_a_file_system_of_its_own(
     machine.levels = lambda: {signal: level}  # type: ignore[method-assign]
     keep(node, machine, f"{signal}<10%")
     await node.run(12)
-    assert phase(node, gone) == ("Failed", "Evicted")
-    assert phase(node, kept) == ("Running", "")
+    assert node.told(gone) == ("Failed", "Evicted")
+    assert node.told(kept) == ("Running", "")
     spare = await node.runtime.image("spare:1")
     assert (spare is not None) == (apart and signal is Signal.NODE_DISK)
 
@@ -342,10 +328,8 @@ async def test_containers_that_cannot_be_removed_do_not_keep_pods_from_going(
 ) -> None:
     machine = Machine()
     node.runtime.scripts["job"] = Script(run_for=1)
-    node.api.put(named("web"))
-    job = make_pod(container("job"), policy="Never")
-    job.metadata.name = job.metadata.uid = "job"
-    node.api.put(job)
+    node.api.put(asking("web"))
+    node.api.put(named("job", container("job"), policy="Never"))
     await node.run(5)
 
     async def refuse(id: str) -> None:
@@ -355,7 +339,7 @@ async def test_containers_that_cannot_be_removed_do_not_keep_pods_from_going(
     machine.image_disk = lambda: Disk(total=1000, available=50, inodes=0, inodes_free=0)  # type: ignore[method-assign]
     keep(node, machine, "nodefs.available<10%")
     await node.run(30)
-    assert phase(node, "web") == ("Failed", "Evicted")
+    assert node.told("web") == ("Failed", "Evicted")
 
 
 async def test_images_that_are_not_enough_are_told_of(node: Node) -> None:
@@ -364,7 +348,7 @@ async def test_images_that_are_not_enough_are_told_of(node: Node) -> None:
     machine.image_disk = lambda: Disk(  # type: ignore[method-assign]
         total=20 * 2**30, available=2**30, inodes=0, inodes_free=0
     )
-    node.api.put(named("web"))
+    node.api.put(asking("web"))
     await node.run(5)
     await keeper.remove_images()
     (first,) = node.recorder.messages("FreeDiskSpaceFailed")
@@ -445,20 +429,20 @@ async def test_an_image_is_held_while_its_pod_looks_for_it(
 async def test_who_fills_its_volume_goes_whatever_room_there_is(node: Node) -> None:
     machine = Machine()
     scratch = Volume(name="scratch", empty_dir=EmptyDirVolumeSource(size_limit="10Ki"))
-    node.api.put(named("writer", volumes=[scratch]))
-    node.api.put(named("critical", volumes=[scratch], priority=eviction.CRITICAL_PRIORITY))
+    node.api.put(asking("writer", volumes=[scratch]))
+    node.api.put(asking("critical", volumes=[scratch], priority=eviction.CRITICAL_PRIORITY))
     await node.run(5)
     keep(node, machine)
     await node.run(15)
-    assert phase(node, "writer") == ("Running", "")
+    assert node.told("writer") == ("Running", "")
 
     for name in ("writer", "critical"):
         folder = node.directory / "pods" / name / "volumes" / "scratch"
         (folder / "dump").write_bytes(b"x" * 20_000)
     await node.run(15)
 
-    assert phase(node, "critical") == ("Running", ""), "such a pod is never evicted"
-    assert phase(node, "writer") == ("Failed", "Evicted")
+    assert node.told("critical") == ("Running", ""), "such a pod is never evicted"
+    assert node.told("writer") == ("Failed", "Evicted")
     assert (
         'EmptyDir volume "scratch" exceeds the limit "10Ki"'
         in node.api.pod("writer").status.message
@@ -467,35 +451,35 @@ async def test_who_fills_its_volume_goes_whatever_room_there_is(node: Node) -> N
 
 async def test_a_node_under_pressure_takes_no_new_pods(node: Node) -> None:
     machine = Machine()
-    node.api.put(named("early"))
+    node.api.put(asking("early"))
     await node.run(5)
     machine.broken = "the file system of /var is mounted read-only"
     keep(node, machine)
     await node.run(11)
     assert machine.pressures == {"DiskPressure"}
 
-    node.api.put(named("late"))
-    node.api.put(named("critical", priority=eviction.CRITICAL_PRIORITY))
+    node.api.put(asking("late"))
+    node.api.put(asking("critical", priority=eviction.CRITICAL_PRIORITY))
     await node.run(5)
-    assert phase(node, "late") == ("Failed", "Evicted")
+    assert node.told("late") == ("Failed", "Evicted")
     words = "The node had condition: [DiskPressure]. "
     assert node.api.pod("late").status.message == f"Pod was rejected: {words}"
     assert words in node.recorder.messages("Evicted")
-    assert phase(node, "critical") == ("Running", "")
-    assert phase(node, "early") == ("Running", ""), "an eviction would not help"
+    assert node.told("critical") == ("Running", "")
+    assert node.told("early") == ("Running", ""), "an eviction would not help"
     await node.kill()
     await node.boot()
     node.manager.pressures = frozenset({"DiskPressure"})
     await node.run(5)
-    assert phase(node, "early") == ("Running", ""), "what runs is not new to a new agent"
-    assert phase(node, "late") == ("Failed", "Evicted")
+    assert node.told("early") == ("Running", ""), "what runs is not new to a new agent"
+    assert node.told("late") == ("Failed", "Evicted")
 
     machine.broken = ""
     keep(node, machine)
     await node.run(11)
-    node.api.put(named("later"))
+    node.api.put(asking("later"))
     await node.run(5)
-    assert phase(node, "later") == ("Running", "")
+    assert node.told("later") == ("Running", "")
 
 
 TOLERANT = Toleration(key="node.kubernetes.io/memory-pressure", operator="Exists")

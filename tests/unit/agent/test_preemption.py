@@ -9,19 +9,14 @@ from msgspec.structs import replace
 
 from agent.containers.script import Script
 from agent.pod.preemption import CONDITION, MESSAGE, NotEnough, is_critical, outranks, victims
-from api.core import Container, ContainerPort, Pod, PodCondition, ResourceRequirements
+from api.core import ContainerPort, Pod, PodCondition
 from api.pods import condition
-from tests.unit.agent.builders import container, make_pod
+from tests.unit.agent.builders import asks, guaranteed, make_pod, named
 from tests.unit.agent.node import Node
-from tests.unit.agent.test_admission import LACKS, asks, named, told
+from tests.unit.agent.test_admission import LACKS
 
 CRITICAL = 2_000_000_000
 MIB = 1024**2
-
-
-def guaranteed(cpu: str, memory: str) -> Container:
-    amounts = {"cpu": cpu, "memory": memory}
-    return container(resources=ResourceRequirements(requests=amounts, limits=amounts))
 
 
 TINY = named("tiny")
@@ -103,22 +98,22 @@ async def test_a_critical_pod_makes_room_and_waits_for_it(tmp_path: Path) -> Non
     await node.run(2)
     node.api.put(named("urgent", asks(cpu="800m"), priority=CRITICAL))
     await node.run(3)
-    assert told(node, "urgent") == ("", ""), "nothing of it runs beside the one that ends"
+    assert node.told("urgent") == ("", ""), "nothing of it runs beside the one that ends"
     found = target(node, "large")
     assert found is not None
     assert (found.status, found.reason) == ("True", "TerminationByKubelet")
     assert found.message == CONDITION
-    assert told(node, "large") == ("Running", ""), "it gets its grace period"
+    assert node.told("large") == ("Running", ""), "it gets its grace period"
     node.api.put(named("late", asks(cpu="200m")))  # waits: nobody may take what becomes free
     await node.run(2)
-    assert told(node, "late") == ("", "")
+    assert node.told("late") == ("", "")
     await node.run(1.2)
-    assert told(node, "urgent") == told(node, "late") == ("Running", ""), "at once"
-    assert told(node, "large") == ("Failed", "Preempting")
+    assert node.told("urgent") == node.told("late") == ("Running", ""), "at once"
+    assert node.told("large") == ("Failed", "Preempting")
     assert node.api.pod("large").status.message == MESSAGE
     assert node.recorder.messages("Preempting") == [MESSAGE]
     for uid in ("small", "other", "urgent", "late"):
-        assert told(node, uid) == ("Running", ""), uid
+        assert node.told(uid) == ("Running", ""), uid
     assert node.manager.room.preemptions == {"cpu": 1}
     await node.kill()
 
@@ -140,8 +135,8 @@ async def test_nobody_is_ended_in_vain(tmp_path: Path) -> None:
         "preemption: error finding a set of pods to preempt: "
         "no set of running pods found to reclaim resources: [(res: cpu, q: 100), ]"
     )
-    assert told(node, "clash") == ("Failed", "NodePorts")
-    assert told(node, "plain") == told(node, "first") == ("Running", "")
+    assert node.told("clash") == ("Failed", "NodePorts")
+    assert node.told("plain") == node.told("first") == ("Running", "")
     await node.kill()
 
 
@@ -152,8 +147,8 @@ async def test_others_of_a_high_priority_are_turned_away(tmp_path: Path) -> None
     await node.run(2)
     node.api.put(named("high", asks(cpu="1"), priority=CRITICAL - 1))
     await node.run(5)
-    assert told(node, "high") == ("Failed", "OutOfcpu"), "that is for the scheduler to do"
-    assert told(node, "low") == ("Running", "")
+    assert node.told("high") == ("Failed", "OutOfcpu"), "that is for the scheduler to do"
+    assert node.told("low") == ("Running", "")
     await node.kill()
 
 
@@ -184,14 +179,14 @@ async def test_a_pod_that_hangs_does_not_keep_a_critical_one_out(tmp_path: Path)
     await node.run(2)
     node.api.put(named("urgent", asks(cpu="1"), priority=CRITICAL))
     await node.run(100)
-    assert told(node, "urgent") == ("", "")
+    assert node.told("urgent") == ("", "")
     node.api.remove(Pod, "urgent", "ns")
     await node.run(1)
     assert set(node.manager.workers) == {"hangs"}, "whoever does not want it any more need not wait"
     node.api.put(named("urgent2", asks(cpu="1"), priority=CRITICAL))
     await node.run(700)
-    assert told(node, "urgent2") == ("Running", "")
-    assert told(node, "hangs") == ("Failed", "Preempting")
+    assert node.told("urgent2") == ("Running", "")
+    assert node.told("hangs") == ("Failed", "Preempting")
     await node.kill()
 
 
@@ -204,8 +199,8 @@ async def test_the_pod_that_is_one_too_many(tmp_path: Path) -> None:
     await node.run(2)
     node.api.put(make_pod(priority=CRITICAL))
     await node.run(5)
-    assert told(node, "best-effort") == ("Failed", "Preempting")
-    assert told(node, "burstable") == told(node, "pod") == ("Running", "")
+    assert node.told("best-effort") == ("Failed", "Preempting")
+    assert node.told("burstable") == node.told("pod") == ("Running", "")
     assert not [words for words in node.recorder.messages("OutOfpods") if LACKS in words]
     await node.kill()
 
@@ -225,5 +220,5 @@ async def test_a_worker_that_crashed_still_makes_room(
     worker.wake()
     await node.run(20)
     assert node.manager.statistics()["worker_crashes"] == 1
-    assert told(node, "pod") == ("Failed", "Preempting")
+    assert node.told("pod") == ("Failed", "Preempting")
     await node.kill()

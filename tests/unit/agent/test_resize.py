@@ -16,7 +16,7 @@ from agent.pod.allocation import Answer, judge, loosest
 from agent.resources.values import CpuMemory
 from api import conditions, objects
 from api.core import ContainerResizePolicy, Pod, ResourceRequirements
-from tests.unit.agent.builders import container, make_pod
+from tests.unit.agent.builders import container, make_pod, named
 from tests.unit.agent.node import Node
 
 ALLOCATABLE = {"cpu": "2", "memory": "4Gi"}
@@ -30,9 +30,7 @@ def amounts(cpu: str, memory: str = "64Mi", limit: str = "") -> ResourceRequirem
 
 
 async def running(node: Node, name: str, cpu: str, **more: Any) -> None:
-    pod = make_pod(container(resources=amounts(cpu), **more))
-    pod.metadata.name = pod.metadata.uid = name
-    node.api.put(pod)
+    node.api.put(named(name, container(resources=amounts(cpu), **more)))
     await node.run(5)
     assert node.api.pod(name).status.phase == "Running"
 
