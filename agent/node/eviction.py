@@ -16,9 +16,7 @@ from enum import StrEnum
 from api import quantity
 from api.core import Pod, Taint
 from api.pods import qos_class, tolerates
-
-CRITICAL_PRIORITY = 2_000_000_000
-"""Priority of `system-cluster-critical`: the node cannot do without pods of that or a higher one."""
+from api.priorities import CRITICAL_PRIORITY
 
 
 class Signal(StrEnum):

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from agent.node.eviction import CRITICAL_PRIORITY
+from api.priorities import CRITICAL_PRIORITY
 
 
 @dataclass(frozen=True, order=True)

@@ -25,6 +25,7 @@ from api.codec.decode import WARN, decode_body
 from api.core import Pod, PodSpec, PodStatus, Toleration, VolumeProjection
 from api.errors import ApiError
 from api.poddefaults import default_pod_only, default_pod_spec
+from api.priorities import SYSTEM_PRIORITIES
 from base.clock import Clock
 from base.dirwatch import DirectoryWatch
 from base.errors import PermanentError
@@ -38,8 +39,6 @@ CONFIG_SOURCE = "kubernetes.io/config.source"
 FILE = "file"
 LOOK_EVERY = 20.0
 
-_PRIORITIES = {"system-node-critical": 2_000_001_000, "system-cluster-critical": 2_000_000_000}
-"""Of the classes that every cluster has: others cannot be asked for without a server."""
 _OBJECTS = ("secret", "config_map", "persistent_volume_claim", "ephemeral")
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?", re.ASCII)
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", re.ASCII)
@@ -74,8 +73,8 @@ def static_pod(body: bytes, *, path: Path, node: str, now: datetime) -> Pod:
         CONFIG_SEEN: timestamps.format(now),
     }
     pod.spec.node_name = node
-    if pod.spec.priority is None:  # what the server will put into its mirror
-        pod.spec.priority = _PRIORITIES.get(pod.spec.priority_class_name)
+    if pod.spec.priority is None:  # as the server will in its mirror; it alone knows other classes
+        pod.spec.priority = SYSTEM_PRIORITIES.get(pod.spec.priority_class_name)
     default_pod_spec(pod.spec)
     default_pod_only(pod.spec)
     # It belongs to the node, whatever the node's state: no taint drives it away.

@@ -11,11 +11,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from agent.node.eviction import CRITICAL_PRIORITY
 from agent.pod.admission import share
 from api import resources
 from api.core import Pod
 from api.pods import qos_class
+from api.priorities import CRITICAL_PRIORITY
 from base.errors import PodwrightError
 
 REASON = "Preempting"

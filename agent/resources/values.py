@@ -13,6 +13,7 @@ from agent.resources import hugepages
 from api import quantity
 from api.core import Container, Pod, ResourceRequirements
 from api.pods import all_containers, is_restartable_init, pod_limits, pod_requests, qos_class
+from api.priorities import NODE_CRITICAL
 
 PERIOD = 100_000
 """Microseconds of one CPU accounting period."""
@@ -24,8 +25,6 @@ OOM_GUARANTEED = -997
 OOM_BEST_EFFORT = 1000
 OOM_SANDBOX = -998
 """The pause container goes last: with it the pod's network goes."""
-NODE_CRITICAL = "system-node-critical"
-"""Pods of this priority class go as late as the Guaranteed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,6 +95,7 @@ def oom_score(pod: Pod, container: Container, *, node_memory: int, lowest: int) 
     `lowest` is the least score that this agent may set: without CAP_SYS_RESOURCE it is 0.
     """
     qos = qos_class(pod)
+    # Pods that their node needs go as late as those.
     if qos == "Guaranteed" or pod.spec.priority_class_name == NODE_CRITICAL:
         score = OOM_GUARANTEED
     elif qos == "BestEffort":

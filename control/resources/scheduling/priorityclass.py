@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from api.core import PreemptionPolicy
 from api.fielderrors import FieldError, Path, forbidden
+from api.priorities import CLUSTER_CRITICAL, NODE_CRITICAL, SYSTEM_PRIORITIES
 from api.scheduling import PriorityClass
 from api.scheme import resource_of
 from control.resources.checks import check_enum, check_immutable
@@ -28,13 +29,13 @@ class SystemClass:
 
 SYSTEM_CLASSES = (
     SystemClass(
-        "system-cluster-critical",
-        2 * HIGHEST,
+        CLUSTER_CRITICAL,
+        SYSTEM_PRIORITIES[CLUSTER_CRITICAL],
         "For pods that the cluster needs, on whichever node they run.",
     ),
     SystemClass(
-        "system-node-critical",
-        2 * HIGHEST + 1000,
+        NODE_CRITICAL,
+        SYSTEM_PRIORITIES[NODE_CRITICAL],
         "For pods that their node needs, and that can run nowhere else.",
     ),
 )

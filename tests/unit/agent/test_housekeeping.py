@@ -21,6 +21,7 @@ from agent.pod import names
 from agent.server.interface import Counters, PodUsage, Usage
 from api import conditions
 from api.core import EmptyDirVolumeSource, Pod, ResourceRequirements, Toleration, Volume
+from api.priorities import CRITICAL_PRIORITY
 from tests.unit.agent.builders import asks, container, make_pod, named
 from tests.unit.agent.node import Node
 
@@ -206,7 +207,7 @@ async def test_a_pod_that_does_not_end_keeps_nobody_from_going(
 
 async def test_critical_pods_stay_whatever_happens(node: Node) -> None:
     machine = Machine()
-    node.api.put(asking("system", priority=2_000_000_000))
+    node.api.put(asking("system", priority=CRITICAL_PRIORITY))
     node.manager.set_static({"static": asking("static")})
     claims = asking("claims")
     claims.metadata.annotations = {"kubernetes.io/config.source": "file"}
@@ -430,7 +431,7 @@ async def test_who_fills_its_volume_goes_whatever_room_there_is(node: Node) -> N
     machine = Machine()
     scratch = Volume(name="scratch", empty_dir=EmptyDirVolumeSource(size_limit="10Ki"))
     node.api.put(asking("writer", volumes=[scratch]))
-    node.api.put(asking("critical", volumes=[scratch], priority=eviction.CRITICAL_PRIORITY))
+    node.api.put(asking("critical", volumes=[scratch], priority=CRITICAL_PRIORITY))
     await node.run(5)
     keep(node, machine)
     await node.run(15)
@@ -459,7 +460,7 @@ async def test_a_node_under_pressure_takes_no_new_pods(node: Node) -> None:
     assert machine.pressures == {"DiskPressure"}
 
     node.api.put(asking("late"))
-    node.api.put(asking("critical", priority=eviction.CRITICAL_PRIORITY))
+    node.api.put(asking("critical", priority=CRITICAL_PRIORITY))
     await node.run(5)
     assert node.told("late") == ("Failed", "Evicted")
     words = "The node had condition: [DiskPressure]. "
@@ -491,7 +492,7 @@ ADMITTED = [
     (make_pod(container(resources=ASKS)), {"MemoryPressure"}, True),
     (make_pod(container(resources=ASKS)), {"DiskPressure"}, False),
     (make_pod(container(resources=ASKS)), {"PIDPressure", "MemoryPressure"}, False),
-    (make_pod(container(), priority=eviction.CRITICAL_PRIORITY), {"PIDPressure"}, True),
+    (make_pod(container(), priority=CRITICAL_PRIORITY), {"PIDPressure"}, True),
 ]
 
 
