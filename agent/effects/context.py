@@ -162,3 +162,9 @@ class PodContext:
 
     def warn(self, reason: str, message: str, *, container: str = "") -> None:
         self.tell("Warning", reason, message, container=container)
+
+    def confess(self, what: str, error: Exception) -> str:
+        """Tell of a bug as an event of the pod; returns the message."""
+        message = f"the agent failed unexpectedly at {what}: {type(error).__name__}: {error}"
+        self.warn("AgentError", message)
+        return message

@@ -353,7 +353,7 @@ class PodManager:
         crashes = 0
         while (error := await _end_of(worker)) is not None:
             crashes += 1
-            worker.confess("its worker", error)
+            worker.context.confess("its worker", error)
             await worker.abandon()
             await self.agent.clock.sleep(retry_delay(crashes, longest=MAX_CRASH_DELAY))
             worker = await self._replace(uid, worker)

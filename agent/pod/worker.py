@@ -19,23 +19,22 @@ effect makes that effect fail; one in the loop ends the worker, and the manager 
 
 from __future__ import annotations
 
-import asyncio
-import logging
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any, Protocol
+from typing import Protocol
 
 import msgspec
 
 from agent.containers.records import ContainerId, ContainerRecord, EventKind, RuntimeEvent
-from agent.effects import autopsy, eviction, resize, sandbox, start, stop, volumes
-from agent.effects.context import AgentContext, PodContext, StepFailed
+from agent.effects import autopsy, eviction, start, stop
+from agent.effects.context import AgentContext, PodContext
 from agent.effects.looking import Looking
+from agent.effects.performing import Performing
 from agent.effects.probing import Probing
 from agent.node.containergc import Dead
 from agent.pod import actions, admission, backoff, names, preemption
-from agent.pod.actions import Action, Plan, PrepareVolumes
+from agent.pod.actions import Plan, PrepareVolumes
 from agent.pod.alarm import Alarm
 from agent.pod.allocation import Answer, judge, wants_more_or_less
 from agent.pod.forensics import differences
@@ -50,30 +49,6 @@ from agent.spec.refusals import refusal
 from agent.volumes.registry import PodVolumes, shown_differently
 from api.core import Pod, PodStatus
 from api.pods import all_containers, is_terminal
-from base.errors import PodwrightError
-
-log = logging.getLogger(__name__)
-
-Effect = Callable[[PodContext, Any], Awaitable[None]]
-
-_EFFECTS: dict[type[Any], Effect] = {
-    actions.CreateSandbox: sandbox.create,
-    actions.StartSandbox: sandbox.start,
-    actions.AttachNetwork: sandbox.attach,
-    actions.PrepareVolumes: volumes.prepare,
-    actions.EnsureImage: start.ensure_image,
-    actions.CreateContainer: start.create,
-    actions.StartContainer: start.start,
-    actions.RunPostStart: start.post_start,
-    actions.ResizeContainer: resize.resize,
-    actions.RunPreStop: stop.pre_stop,
-    actions.StopContainer: stop.stop,
-    actions.RemoveContainer: stop.remove,
-    actions.ReleaseSandbox: stop.release,
-    actions.TearDown: stop.tear_down,
-    actions.DeletePod: stop.delete,
-}
-
 
 LOOK_AGAIN = 1.0
 """Seconds until a container is looked at again for which the engine did not answer, and CPUs that were not
@@ -140,13 +115,13 @@ class PodWorker:
         name = f"pod {pod.metadata.namespace}/{pod.metadata.name}"
         self._name = name
         self._alarm = Alarm(name, clock=agent.clock, guard=agent.guard)
-        self._busy: dict[str, asyncio.Task[None]] = {}
+        self._performing = Performing(self.context, name, wake=self.wake)
         self._looking = Looking(self.context, name)
         self._probing = Probing(self.context, wake=self.wake)
         self._steps = 0
 
     def __repr__(self) -> str:
-        return f"PodWorker({self._name}, busy={sorted(self._busy)})"
+        return f"PodWorker({self._name}, busy={sorted(self._performing)})"
 
     @property
     def pod(self) -> Pod:
@@ -301,7 +276,7 @@ class PodWorker:
             # Our own doing, most of the time: the effect reads the record itself.
             name = event.labels.get(names.CONTAINER_NAME, "")
             ours = "sandbox" if name == names.SANDBOX_NAME else f"container/{name}"
-            if ours in self._busy:
+            if ours in self._performing:
                 return
             if known is not None and (known.running or event.kind is EventKind.CREATED):
                 return
@@ -333,8 +308,8 @@ class PodWorker:
     def discard(self, dead: Dead) -> None:
         """Remove one of them."""
         action = actions.RemoveContainer(id=dead.id, container=dead.container)
-        if action.key not in self._busy:
-            self._begin(action)
+        if action.key not in self._performing:
+            self._performing.begin(action)
 
     def retry(self, key: str) -> None:
         """What made this action fail has changed: do not wait."""
@@ -378,7 +353,7 @@ class PodWorker:
         await self._alarm.wait(seconds)
 
     def statistics(self) -> dict[str, float]:
-        return {"busy": len(self._busy), "steps": self._steps, "probes": len(self._probing)}
+        return {"busy": len(self._performing), "steps": self._steps, "probes": len(self._probing)}
 
     def _step(self) -> float:
         """Tell and act once; returns the seconds until it should happen again, -1 for never."""
@@ -399,7 +374,7 @@ class PodWorker:
         if decision.done:
             return -1.0
         for action in decision.actions:
-            self._begin(action)
+            self._performing.begin(action)
         return self._next_wake(decision)
 
     def _allocate(self) -> None:
@@ -426,7 +401,7 @@ class PodWorker:
 
     def _observe(self) -> PodObserved:
         host_ip = self.context.agent.node.host_ip
-        observed = self.context.memory.observe(self.pod, host_ip=host_ip, busy=self._busy)
+        observed = self.context.memory.observe(self.pod, host_ip=host_ip, busy=self._performing)
         return replace(observed, dead_limits=self.context.agent.node.dead_limits)
 
     def _stopping(self) -> bool:
@@ -487,55 +462,19 @@ class PodWorker:
             waits.append(LOOK_AGAIN)
         memory = self.context.memory
         shown = memory.volumes_ready and memory.stopping_since is None
-        if memory.volumes_due is not None and shown and PrepareVolumes.key not in self._busy:
+        if memory.volumes_due is not None and shown and PrepareVolumes.key not in self._performing:
             left = memory.volumes_due - self.context.agent.clock.monotonic()
             if left <= 0:
-                self._begin(PrepareVolumes())
+                self._performing.begin(PrepareVolumes())
             else:
                 waits.append(left)
         return max(SHORTEST_WAIT, min(waits))
-
-    # Effects.
-
-    def _begin(self, action: Action) -> None:
-        key = action.key
-        name = f"{self._name} {key}"
-        self._busy[key] = self.context.agent.guard.start(self._perform(action), name=name)
-
-    async def _perform(self, action: Action) -> None:
-        memory, key = self.context.memory, action.key
-        try:
-            await _EFFECTS[type(action)](self.context, action)
-        except StepFailed as error:
-            log.info("%s: %s failed: %s", self._name, key, error)
-            memory.fail(key, error.reason, error.message, error.retry_in)
-        except (PodwrightError, OSError) as error:
-            log.warning("%s: %s failed: %s", self._name, key, error)
-            memory.fail(key, "CreateContainerError", str(error), None)
-        except Exception as error:  # one pod that trips a bug must not stop all others
-            log.exception("%s: %s failed unexpectedly", self._name, key)
-            memory.fail(key, "AgentError", self.confess(key, error), None)
-        else:
-            memory.succeed(key)
-        finally:
-            del self._busy[key]
-            self.wake()
-
-    def confess(self, what: str, error: Exception) -> str:
-        """Tell of a bug as an event of the pod; returns the message."""
-        message = f"the agent failed unexpectedly at {what}: {type(error).__name__}: {error}"
-        self.context.warn("AgentError", message)
-        return message
 
     async def abandon(self) -> None:
         """Let go of the pod as it is: another worker takes over, as after a restart of the agent."""
         self.asking = False
         self._probing.stop()
-        effects = list(self._busy.values())
-        for effect in effects:
-            effect.cancel()
-        if effects:
-            await asyncio.wait(effects)
+        await self._performing.abandon()
 
 
 def _backing_off(status: PodStatus) -> set[str]:

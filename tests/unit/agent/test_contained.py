@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from agent.effects import performing
 from agent.pod import actions, worker
 from agent.probes import runner
 from api.core import ExecAction, Pod, Probe
@@ -35,7 +36,7 @@ async def test_a_bug_in_an_effect_is_a_failure_with_a_back_off(
     node: Node, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     create = actions.CreateContainer
-    monkeypatch.setitem(worker._EFFECTS, create, failing(2, worker._EFFECTS[create]))
+    monkeypatch.setitem(performing._EFFECTS, create, failing(2, performing._EFFECTS[create]))
     node.api.put(make_pod())
     await node.run(0.5)
     assert node.names() == ["POD"]
