@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from agent.containers.records import ContainerId, ContainerRecord, ImageId, ImageRecord
 from agent.pod import names
@@ -29,6 +29,7 @@ from agent.pod.observed import (
     Refusal,
     Seen,
 )
+from agent.spec.facts import DeadLimits
 from agent.spec.fieldref import needs_ip
 from api import timestamps
 from api.core import Pod, ResourceRequirements
@@ -77,6 +78,8 @@ class PodMemory:
     """Images whose files volumes show."""
     recursive_read_only: bool = False
     """The node can make whole trees of mounts read-only."""
+    dead_limits: DeadLimits = field(default_factory=DeadLimits)
+    """How many containers that ended the node keeps."""
     volumes_ready: bool = False
     volumes_due: float | None = None
     """When what they show is looked at again; None: never."""
@@ -202,6 +205,7 @@ class PodMemory:
             },
             backoff=self.backoff,
             recursive_read_only=self.recursive_read_only,
+            dead_limits=self.dead_limits,
             refusal=self.refusal,
             eviction=self.eviction,
             allocated=dict(self.allocated),
@@ -223,6 +227,8 @@ class PodMemory:
             if _is_sandbox(record):
                 continue
             name = record.labels.get(names.CONTAINER_NAME, "")
+            spec = specs.get(name)
+            image = spec.image if spec is not None and names.is_made_from(record, spec) else ""
             seen = Seen(
                 record=record,
                 ended_ago=max(0.0, now - self.ended_at.get(record.id, now)),
@@ -233,9 +239,8 @@ class PodMemory:
                 probed=self.probed.get(record.id, Probed()),
                 post_start=self.hooks.get(record.id, Hook.NONE),
                 pre_stop=self.pre_stops.get(record.id, Hook.NONE),
+                image=image,
             )
-            if name in specs and seen.matches(specs[name]):
-                seen = replace(seen, image=specs[name].image)
             made[name].append(seen)
         for several in made.values():
             several.sort(key=lambda seen: _age(seen.record), reverse=True)

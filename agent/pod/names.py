@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 import msgspec
 
@@ -86,8 +87,18 @@ def container_hash(container: Container) -> str:
     whole spec restarts every container of a node whenever a release adds a field. The leading
     number is the version of this rule.
     """
-    subset = msgspec.json.encode([1, container.name, container.image])
-    return hashlib.sha256(subset).hexdigest()[:16]
+    return _hash(container.name, container.image)
+
+
+@lru_cache(maxsize=1024)  # every step of every pod compares it
+def _hash(name: str, image: str) -> str:
+    return hashlib.sha256(msgspec.json.encode([1, name, image])).hexdigest()[:16]
+
+
+def is_made_from(record: ContainerRecord, container: Container) -> bool:
+    """Whether it was made from this spec (an unlabelled one is left alone)."""
+    made_from = record.labels.get(CONTAINER_HASH)
+    return made_from is None or made_from == container_hash(container)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -131,9 +131,8 @@ class Seen:
         return max(0.0, (finished - started).total_seconds())
 
     def matches(self, container: Container) -> bool:
-        """Whether it was made from this spec (an unlabelled one is left alone)."""
-        made_from = self.record.labels.get(names.CONTAINER_HASH)
-        return made_from is None or made_from == names.container_hash(container)
+        """Whether it was made from this spec."""
+        return names.is_made_from(self.record, container)
 
 
 @dataclass(frozen=True, kw_only=True)

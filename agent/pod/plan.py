@@ -17,7 +17,7 @@ is started once.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from agent.pod import names
 from agent.pod.actions import (
@@ -73,15 +73,17 @@ class _Draft:
 
     actions: list[Action] = field(default_factory=list)
     waits: list[float] = field(default_factory=list)
+    done: bool = False
 
     def plan(self) -> Plan:
-        return Plan(actions=tuple(self.actions), wake_in=min(self.waits, default=None))
+        wake_in = min(self.waits, default=None)
+        return Plan(actions=tuple(self.actions), wake_in=wake_in, done=self.done)
 
 
 def _allowed(plan: Plan, observed: PodObserved) -> Plan:
     """Leave out what is under way, and what failed and has to rest; of one key take the first: two
     containers of a name may live when somebody started the older one again."""
-    draft = _Draft(waits=[] if plan.wake_in is None else [plan.wake_in])
+    draft = _Draft(waits=[] if plan.wake_in is None else [plan.wake_in], done=plan.done)
     taken = set(observed.busy)
     for action in plan.actions:
         failure = observed.failures.get(action.key)
@@ -92,7 +94,7 @@ def _allowed(plan: Plan, observed: PodObserved) -> Plan:
             draft.waits.append(failure.retry_in)
             continue
         draft.actions.append(action)
-    return replace(draft.plan(), done=plan.done)
+    return draft.plan()
 
 
 def _plan_running(pod: Pod, observed: PodObserved) -> Plan:

@@ -20,7 +20,6 @@ effect makes that effect fail; one in the loop ends the worker, and the manager 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from typing import Protocol
 
@@ -88,6 +87,7 @@ class PodWorker:
         memory.begin(pod)
         memory.removed = orphan
         memory.recursive_read_only = agent.node.engine.recursive_read_only
+        memory.dead_limits = agent.node.dead_limits
         shown = PodVolumes(
             agent.node.pod_directory(pod.metadata.uid),
             objects=agent.objects,
@@ -401,8 +401,7 @@ class PodWorker:
 
     def _observe(self) -> PodObserved:
         host_ip = self.context.agent.node.host_ip
-        observed = self.context.memory.observe(self.pod, host_ip=host_ip, busy=self._performing)
-        return replace(observed, dead_limits=self.context.agent.node.dead_limits)
+        return self.context.memory.observe(self.pod, host_ip=host_ip, busy=self._performing)
 
     def _stopping(self) -> bool:
         return self.pod.metadata.deletion_timestamp is not None or self.context.memory.removed
