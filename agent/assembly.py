@@ -47,6 +47,7 @@ from agent.probes.turns import ExecTurns
 from agent.resources import cpumanager, cpusets
 from agent.resources.cgroups import Cgroups, Layout
 from agent.resources.values import node_values
+from agent.server import healthz
 from agent.server.gate import Gate
 from agent.server.nodelogs import NodeLogs
 from agent.server.server import AgentServer
@@ -189,6 +190,9 @@ class Agent:
             guard.start(self._inhibitor().run(), name="inhibitor lock")
         guard.start(self._bring_up_network(), name="network")
         guard.start(self._serve(), name="server")
+        if port := settings.healthz_port:
+            host = settings.healthz_bind_address
+            guard.start(healthz.serve(host=host, port=port, clock=parts.clock), name="healthz")
         patience = parts.settings.api_patience
         await asyncio.wait((listed, registered), timeout=patience)
         if not listed.done():

@@ -25,6 +25,7 @@ from agent.containers.interface import Runtime, Stream
 from agent.containers.logs import InvalidLogOptions
 from agent.server import (
     handshake,
+    healthz,
     interface,
     portforward,
     rawdial,
@@ -129,8 +130,7 @@ class AgentServer:
         )
         app.add_routes(
             [
-                web.get("/healthz", self._healthz),
-                web.get("/healthz/{check:ping|log|syncloop}", self._healthz),
+                *healthz.routes(),
                 *(web.get(path, self._list_pods) for path in ("/pods", "/pods/")),
                 *(web.get(path, self._list_running) for path in ("/runningpods", "/runningpods/")),
                 web.get("/stats/summary", self._summary),
@@ -160,9 +160,6 @@ class AgentServer:
                 [web.get(path, node_logs.serve) for path in ("/logs", "/logs/{path:.*}")]
             )
         return app
-
-    async def _healthz(self, request: web.Request) -> web.Response:
-        return web.Response(text="ok")
 
     async def _list_pods(self, request: web.Request) -> web.Response:
         return _pod_list(self._pods.pods())

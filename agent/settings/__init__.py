@@ -54,6 +54,8 @@ class AgentSettings:
     run_dir: Path
     listen_address: str = "0.0.0.0"
     port: int = 10250
+    healthz_bind_address: str = "127.0.0.1"
+    healthz_port: int = 10248
     capacity: tuple[str, ...] = ()
     system_reserved: tuple[str, ...] = ()
     kube_reserved: tuple[str, ...] = ()

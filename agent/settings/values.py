@@ -81,6 +81,11 @@ def any_number(text: str) -> int:
     return number
 
 
+def port_if_any(text: str) -> int:
+    """a port number from 1 to 65535, or 0"""
+    return 0 if text == "0" else settings.port(text)
+
+
 def several(text: str) -> int:
     """a whole number above 1"""
     if (number := int(text)) < 2:

@@ -29,6 +29,8 @@ def configuration(settings: AgentSettings, cgroup_driver: str) -> dict[str, Any]
         "apiVersion": "kubelet.config.k8s.io/v1beta1",
         "address": settings.listen_address,
         "port": settings.port,
+        "healthzBindAddress": settings.healthz_bind_address,
+        "healthzPort": settings.healthz_port,
         "authentication": {
             "anonymous": {"enabled": False},
             "webhook": {"enabled": True, "cacheTTL": go_duration(gate.KNOWN_SECONDS)},

@@ -300,6 +300,7 @@ def test_configz() -> None:
     words += ["--container-log-max-size=512Ki", "--container-log-max-files=3"]
     words += ["--shutdown-grace-period-by-pod-priority=1000=1m"]
     words += ["--register-with-taints=own=1:NoSchedule", "--node-status-max-images=7"]
+    words += ["--healthz-port=0"]
     settings = load(words, {})
     found = json.loads(configz.render(settings, cgroup_driver="systemd"))["kubeletconfig"]
     assert (found["kind"], found["maxPods"], found["cgroupDriver"]) == (
@@ -309,6 +310,8 @@ def test_configz() -> None:
     )
     assert found["registerWithTaints"] == [{"key": "own", "value": "1", "effect": "NoSchedule"}]
     assert (found["registerNode"], found["nodeStatusMaxImages"]) == (True, 7)
+    assert (found["healthzBindAddress"], found["healthzPort"]) == ("127.0.0.1", 0)
+    assert load([], {}).healthz_port == 10248
     assert found["evictionHard"] == {"memory.available": "5%"}
     assert found["evictionSoft"] == {"nodefs.available": "20%"}
     assert found["evictionSoftGracePeriod"] == {"nodefs.available": "1m30s"}
