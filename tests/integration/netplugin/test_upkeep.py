@@ -105,17 +105,47 @@ async def test_rules_are_spelled_as_the_kernel_spells_them(lab: Lab, tmp_path: P
         await cluster.close()
 
 
-async def test_our_own_changes_alarm_nobody(lab: Lab, tmp_path: Path) -> None:
+class Ears:
+    """How much a node has heard of the changes of its firewall."""
+
+    def __init__(self, node: NodeNetwork, namespace: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        assert node._firewall.monitor is not None
+        self._node = node
+        self._monitor = node._firewall.monitor
+        self._read = self._monitor.read
+        self._announced = is_nft(namespace)
+        self._newest = 0
+        monkeypatch.setattr(self._monitor, "read", self._note)
+
+    async def settled(self) -> None:
+        """Wait until all changes were announced to the node, and an alarm has had its look."""
+        if self._announced:
+            generation = self._monitor.generation()
+            await until(lambda: self._newest >= generation)
+        await until(lambda: not self._node._wake.is_set())
+
+    def _note(self) -> int | None:
+        generation = self._read()
+        self._newest = max(self._newest, generation or 0)
+        return generation
+
+
+async def test_our_own_changes_alarm_nobody(
+    lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("netplugin.node.UPKEEP", 10 * DEADLINE)  # no other look than for an alarm
     cluster = Cluster(lab, tmp_path)
     node = await cluster.add_node()
+    ears = Ears(node, cluster.namespaces[0], monkeypatch)
     try:
         pod = await cluster.add_pod(node, "web-0")
+        await cluster.publish([service()], [endpoints([pod])])
+        await ears.settled()
         before = node.statistics()["rules_thread_jobs"]
         for number in range(3):
-            await cluster.publish([service(vip=f"10.96.1.{number}")], [endpoints([pod])])
-            await asyncio.sleep(0.3)  # an announcement takes less
-        await asyncio.sleep(0.6)
-        assert node.statistics()["rules_thread_jobs"] == before + 3
+            await cluster.publish([service(vip=f"10.96.1.{number + 2}")], [endpoints([pod])])
+            await ears.settled()
+            assert node.statistics()["rules_thread_jobs"] == before + number + 1
     finally:
         await cluster.close()
 
