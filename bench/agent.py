@@ -126,9 +126,11 @@ async def starts(
     assert agent is not None
     await start_pods(client, watched, ["warm-up"])
     await delete_pods(client, watched, ["warm-up"])
-    for count in counts:
+    for place, count in enumerate(counts):
         before = cpu_seconds(agent.pid)
-        ours, floor, whole, whole_floor = await all_at_once(client, watched, by_hand, count, 1)
+        ours, floor, whole, whole_floor = await all_at_once(
+            client, watched, by_hand, count, 1, name=f"start-{place}"
+        )
         spent = (cpu_seconds(agent.pid) - before) / count
         show(f"{count} at once, p50", median(ours), median(floor))
         show(f"{count} at once, until all are ready", whole[0], whole_floor[0])

@@ -162,7 +162,13 @@ async def one_at_a_time(
 
 
 async def all_at_once(
-    client: HttpClient, watched: Watched, by_hand: ByHand, count: int, rounds: int
+    client: HttpClient,
+    watched: Watched,
+    by_hand: ByHand,
+    count: int,
+    rounds: int,
+    *,
+    name: str = "all",
 ) -> tuple[list[float], list[float], list[float], list[float]]:
     """Seconds of each pod and pair, and of each whole round."""
     ours: list[float] = []
@@ -183,7 +189,7 @@ async def all_at_once(
         return each, max(each)
 
     for turn in range(rounds):
-        names = [f"all-{count}-{turn}-{number}" for number in range(count)]
+        names = [f"{name}-{turn}-{number}" for number in range(count)]
         took = await start_pods(client, watched, names)
         ours += took
         whole.append(max(took))
