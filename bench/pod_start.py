@@ -36,7 +36,7 @@ from local.host.images import BUSYBOX_IMAGE
 COMMAND = ["sh", "-c", "trap 'exit 0' TERM; sleep 100000 & wait"]
 NAMESPACE = "default"
 DEADLINE = 120.0
-ENGINE_THREADS = 8  # as many calls at a time as the agent makes
+ENGINE_THREADS = 8
 
 
 class Watched:

@@ -1,9 +1,9 @@
 """Short questions and orders to the Docker Engine (step 4 of the pod's walk), each in its turn.
 
 Concurrency: one event loop, no threads. Changes share `workers` places, and a call that finds them all
-taken waits its turn (`turns`). An engine may answer for all containers but one: about each there is one
-question at a time, and questions have places of their own, so that those without an answer hold up
-neither others nor changes.
+taken waits its turn (`turns`); when some take long, `SPARE` more may be under way. An engine may answer for
+all containers but one: about each there is one question at a time, and questions have places of their own,
+so that those without an answer hold up neither others nor changes.
 
 Invariants:
 - A place is free when the engine has answered, not when whoever asked has given up: a call that was
@@ -38,6 +38,8 @@ T = TypeVar("T")
 
 CALL_TIMEOUT = 120.0
 """Seconds for one short call, its turn included: what kubelets allow a runtime."""
+SPARE = 6
+"""Changes that may be under way beyond the places, when some take long."""
 LOOKERS = 16
 """Questions about single containers at a time."""
 
@@ -52,7 +54,7 @@ class EngineCalls:
         self.socket = EngineSocket(address, self._version_prefix)
         """For what lasts: streams, waits and pulls have no turns."""
         self._bare = EngineSocket(address, _no_prefix)
-        self._turns = Turns(workers)
+        self._turns = Turns(workers, most=workers + SPARE)
         self._lookers = Turns(LOOKERS)
         self._looks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._guard = TaskGuard("engine")

@@ -18,6 +18,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import os
 import posixpath
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing, suppress
@@ -65,7 +66,9 @@ from base.clock import Clock
 log = logging.getLogger(__name__)
 
 DEFAULT_URL = "unix:///var/run/docker.sock"
-WORKERS = 8
+WORKERS = min(16, (os.cpu_count() or 1) + 2)
+"""Changes at a time. With more the engine starts no more pods a second, and each of them later
+(docs/performance.md); with fewer processors stand idle while it waits for disks and locks of the kernel."""
 LINKS = 8
 """Links that are followed to a file of an image, one after the other."""
 LIST_PATIENCE = 10.0

@@ -8,14 +8,14 @@ import random
 
 import pytest
 
-from agent.containers.turns import Rank, Turns
+from agent.containers.turns import SLOW, Rank, Turns
 
 
 class Crowd:
     """Callers that hold their place until they are told to leave."""
 
-    def __init__(self, places: int) -> None:
-        self.turns = Turns(places)
+    def __init__(self, places: int, *, most: int = 0, slow: float = SLOW) -> None:
+        self.turns = Turns(places, most=most, slow=slow)
         self.inside: list[str] = []
         self.most = 0
         self._leave: dict[str, asyncio.Event] = {}
@@ -139,4 +139,31 @@ async def test_giving_up_in_the_moment_in_which_a_place_gets_free() -> None:
     with pytest.raises(asyncio.CancelledError):
         await crowd.tasks["second"]
     await crowd.tasks["first"]
-    assert repr(crowd.turns) == "Turns(free=1, waiting=0)"
+    assert repr(crowd.turns) == "Turns(running=0, slow=0, waiting=0)"
+
+
+async def test_who_takes_long_holds_nobody_up() -> None:
+    """Until as many are slow as there is room for; who is quick meanwhile makes room as ever."""
+    crowd = Crowd(1, most=3, slow=0.001)
+    for name in "abcde":
+        await crowd.come(name, Rank.BEGIN)
+    async with asyncio.timeout(60):
+        while crowd.inside != ["a", "b", "c"] or "slow=3" not in repr(crowd.turns):
+            await asyncio.sleep(0.001)
+    assert len(crowd.turns) == 2
+    await crowd.leave("b")
+    assert crowd.inside == ["a", "c", "d"]
+    async with asyncio.timeout(60):
+        while "slow=3" not in repr(crowd.turns):
+            await asyncio.sleep(0.001)
+    assert crowd.inside == ["a", "c", "d"]
+    for name in "acde":
+        await crowd.leave(name)
+    assert repr(crowd.turns) == "Turns(running=0, slow=0, waiting=0)"
+
+
+async def test_of_those_that_do_not_take_long_there_are_never_more_than_places() -> None:
+    crowd = Crowd(2, most=5)
+    for name in "abcde":
+        await crowd.come(name, Rank.BEGIN)
+    assert crowd.inside == ["a", "b"]
