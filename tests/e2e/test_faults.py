@@ -5,9 +5,8 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
-
-import pytest
 
 from local.cluster import Cluster
 from tests.e2e.conftest import Kubectl
@@ -30,50 +29,48 @@ def containers_of(cluster: Cluster, kubectl: Kubectl, selector: str) -> dict[str
     }
 
 
-@pytest.fixture
-def load(cluster: Cluster) -> Iterator[Callable[[str], list[str]]]:
-    """Start asking a VIP from a node, again and again; the answer lists what failed, live."""
+@contextmanager
+def asking(cluster: Cluster, vip: str) -> Iterator[list[str]]:
+    """Ask a VIP from a node, again and again. The list has all answers once this is over."""
     stop = threading.Event()
-    threads: list[threading.Thread] = []
+    answers: list[str] = []
 
-    def begin(vip: str) -> list[str]:
-        failures: list[str] = []
+    def ask() -> None:
+        while not stop.is_set():
+            try:
+                answers.append(cluster.fetch("node-1", f"http://{vip}/cgi-bin/who"))
+            except OSError as error:
+                answers.append(repr(error))
 
-        def ask() -> None:
-            while not stop.is_set():
-                try:
-                    told = cluster.fetch("node-1", f"http://{vip}/cgi-bin/who")
-                except OSError as error:
-                    told = repr(error)
-                if not told.startswith("web-"):
-                    failures.append(told)
-
-        thread = threading.Thread(target=ask, daemon=True)
-        threads.append(thread)
-        thread.start()
-        return failures
-
-    yield begin
-    stop.set()
-    for thread in threads:
+    thread = threading.Thread(target=ask, daemon=True)
+    thread.start()
+    try:
+        yield answers
+    finally:
+        stop.set()
         thread.join(timeout=60)
+        assert not thread.is_alive()
 
 
 def test_a_rolling_update_fails_no_request(
-    kubectl: Kubectl, eventually: Eventually, load: Callable[[str], list[str]]
+    kubectl: Kubectl, eventually: Eventually, cluster: Cluster
 ) -> None:
     # Rules need a moment to leave every node: the usual preStop sleep covers it.
-    web = web_container(lifecycle={"preStop": {"exec": {"command": ["sleep", "3"]}}})
+    web = web_container(lifecycle={"preStop": {"exec": {"command": ["sleep", "8"]}}})
     kubectl.apply(deployment("web", 3, web, terminationGracePeriodSeconds=20))
     kubectl.apply(service("web"))
     rolled_out(kubectl, "web")
     eventually(lambda: len(addresses(kubectl, "web")) == 3)
-    failures = load(kubectl.json("get", "service", "web")["spec"]["clusterIP"])
-    for version in ("2", "3"):
-        kubectl("set", "env", "deployment/web", f"VERSION={version}")
-        rolled_out(kubectl, "web")
-    time.sleep(1)  # the last request of the old pods' ends
-    assert failures == []
+    vip = kubectl.json("get", "service", "web")["spec"]["clusterIP"]
+    eventually(lambda: cluster.fetch("node-1", f"http://{vip}/cgi-bin/who").startswith("web-"))
+    with asking(cluster, vip) as answers:
+        for version in ("2", "3"):
+            kubectl("set", "env", "deployment/web", f"VERSION={version}")
+            rolled_out(kubectl, "web")
+        # Their ends are the moments that matter.
+        eventually(lambda: len(kubectl.json("get", "pods", "-l", "app=web")["items"]) == 3)
+    assert answers
+    assert [answer for answer in answers if not answer.startswith("web-")] == []
 
 
 def test_a_killed_agent_changes_nothing(
