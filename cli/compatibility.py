@@ -41,7 +41,6 @@ _MISSING = """\
 
 | request | answer |
 |---|---|
-| `pods/NAME/resize` of a pod that has started | 422, in Kubernetes' words |
 | a CustomResourceDefinition with `x-kubernetes-validations` (CEL) | 422 that names the rule |
 | a ValidatingAdmissionPolicy (CEL) | 403 that says how to store it without effect |
 | a webhook with `matchConditions` (CEL) | 422 that names them |

@@ -55,8 +55,14 @@ def resize_errors(new: Pod, old: Pod, path: Path) -> Iterator[FieldError]:
 def _list_errors(
     before: list[Container], after: list[Container], path: Path, name: str
 ) -> Iterator[FieldError]:
-    if [one.name for one in before] != [one.name for one in after]:
-        yield forbidden(path.child(name), "containers may not be added, removed, renamed or moved")
+    if len(before) != len(after):
+        yield forbidden(path, f"{name} may not be added or removed on resize")
+        return
+    moved = [place for place in range(len(after)) if before[place].name != after[place].name]
+    for place in moved:
+        where = path.child(name).index(place).child("name")
+        yield forbidden(where, f"{name} may not be renamed or reordered on resize")
+    if moved:
         return
     for number, (theirs, mine) in enumerate(zip(before, after, strict=True)):
         where = path.child(name).index(number)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from api.codec import decode
@@ -125,6 +126,28 @@ def test_amounts_change_and_nothing_else_does() -> None:
 def test_resizing_within_its_rules(wanted: dict[str, Any], words: str) -> None:
     _, errors = change("resize", pod(), wanting(**wanted))
     assert any(words in error for error in errors) if words else errors == [], errors
+
+
+RENAMED = "Forbidden: containers may not be renamed or reordered on resize"
+
+
+@pytest.mark.parametrize(
+    ("names", "errors"),
+    [
+        (("app", "log"), []),
+        (("log", "app"), [f"spec.containers[{n}].name: {RENAMED}" for n in (0, 1)]),
+        (("app", "new"), [f"spec.containers[1].name: {RENAMED}"]),
+        (("app",), ["spec: Forbidden: containers may not be added or removed on resize"]),
+    ],
+)
+def test_the_containers_of_a_pod_stay_where_they_are(names: list[str], errors: list[str]) -> None:
+    spec = pod().spec.containers[0]
+    both = [decode.to_tree(msgspec.structs.replace(spec, name=name)) for name in ("app", "log")]
+
+    def edit(tree: dict[str, Any]) -> None:
+        tree["spec"]["containers"] = [{**both[0], "name": name} for name in names]
+
+    assert change("resize", pod(containers=both), edit)[1] == errors
 
 
 def test_a_pod_with_amounts_of_its_own_is_not_resized() -> None:
