@@ -26,12 +26,16 @@ _TOO_DEEP = f"nested deeper than {MAX_DEPTH} levels"
 
 
 class Repeating(dict[str, Any]):
-    """An object in which some keys were written more than once; `lines`: where, if it was YAML."""
+    """An object in which some keys were written more than once; `lines`: where, if it was YAML.
 
-    __slots__ = ("_lines", "repeated")
+    `written`: its keys as they stand in the text, each as often as it came.
+    """
+
+    __slots__ = ("_lines", "repeated", "written")
 
     def __init__(self, pairs: list[tuple[str, Any]], lines: Sequence[int] = ()) -> None:
         super().__init__(pairs)
+        self.written = [key for key, _ in pairs]
         seen: set[str] = set()
         self.repeated: list[str] = []
         self._lines: dict[str, int] = {}
@@ -45,11 +49,18 @@ class Repeating(dict[str, Any]):
     def findings(self, path: str) -> Iterator[str]:
         """What Kubernetes says of each: of JSON the place in the object, of YAML the line."""
         for key in self.repeated:
-            line = self._lines.get(key)
-            if line is not None:
-                yield f'yaml: line {line}: key "{key}" already set in map'
-            else:
-                yield f'duplicate field "{f"{path}.{key}".removeprefix(".")}"'
+            yield self.finding(path, key)
+
+    def finding(self, path: str, key: str) -> str:
+        """The same of one key."""
+        line = self._lines.get(key)
+        if line is not None:
+            return f'yaml: line {line}: key "{key}" already set in map'
+        return f'duplicate field "{f"{path}.{key}".removeprefix(".")}"'
+
+    @property
+    def is_yaml(self) -> bool:
+        return bool(self._lines)
 
 
 class Spelled(float):

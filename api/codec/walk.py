@@ -15,7 +15,8 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from collections.abc import Callable, Iterable
+from collections import Counter
+from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -86,10 +87,9 @@ class Walker:
 
     def _struct(self, tree: dict[str, Any], type_: type[ApiStruct], where: _Where) -> Any:
         shape = struct_shape(type_)
-        self._repeated(tree, where)
         values: dict[str, Any] = {}
-        for name, value in tree.items():
-            field = shape.fields.get(name)
+        for name in self._keys(tree, where, shape.fields):
+            field, value = shape.fields.get(name), tree[name]
             if field is None:
                 self._unknown(where.child("", name).path)
             elif value is not None:
@@ -114,11 +114,10 @@ class Walker:
                     for position, element in enumerate(value)
                 ]
             case Kind.MAP if isinstance(value, dict):
-                self._repeated(value, where)
                 item = shape.element
                 return {
-                    name: self._value(element, item, where.key(name))
-                    for name, element in value.items()
+                    name: self._value(value[name], item, where.key(name))
+                    for name in self._keys(value, where, value)
                 }
         if shape.leaf is Leaf.JSON_SCHEMA and isinstance(value, dict):
             self._schema(value, where)
@@ -138,9 +137,31 @@ class Walker:
             self._unknown(path)
         self._find(repeated(tree, where.path))
 
-    def _repeated(self, tree: dict[str, Any], where: _Where) -> None:
-        if isinstance(tree, Repeating):
+    def _keys(self, tree: dict[str, Any], where: _Where, known: Container[str]) -> Iterable[str]:
+        """Every key once, in the order in which Go's decoder finds fault with them.
+
+        That is the order of the text, a repeated key told where it comes again; an unknown one is
+        told to be unknown, and no more. Of YAML, keys are told before anything is decoded.
+        """
+        if not isinstance(tree, Repeating):
+            return tree
+        if tree.is_yaml:
             self._find(tree.findings(where.path))
+            return tree
+        return self._repeated(tree, where, known)
+
+    def _repeated(self, tree: Repeating, where: _Where, known: Container[str]) -> Iterable[str]:
+        times = Counter(tree.written)
+        came: Counter[str] = Counter()
+        for key in tree.written:
+            came[key] += 1
+            if key in known:
+                if came[key] == 2:
+                    self._find([tree.finding(where.path, key)])
+                if came[key] == times[key]:  # its value is the last one
+                    yield key
+            elif came[key] == 1:
+                yield key
 
     def _unknown(self, path: str) -> None:
         if len(self.unknown) < MAX_FINDINGS:

@@ -109,6 +109,20 @@ def test_duplicate_fields() -> None:
     assert decode_object(body.encode(), JSON, CONFIG, "Ignore").obj == found.obj
 
 
+def test_faults_are_told_in_the_order_of_the_text() -> None:
+    body = (
+        '{"spec":{"nope":1,"nodeName":"a","hostname":"a","more":2,"nodeName":"b","nope":3,'
+        '"containers":[{"bogus":1,"image":"i","image":"j","name":"c"}]}}'
+    )
+    assert refused(body) == (
+        'strict decoding error: unknown field "spec.nope", unknown field "spec.more", '
+        'duplicate field "spec.nodeName", unknown field "spec.containers[0].bogus", '
+        'duplicate field "spec.containers[0].image"'
+    )
+    found = decode_object(body.encode(), JSON, POD, "Ignore").obj
+    assert (found.spec.node_name, found.spec.containers[0].image) == ("b", "j")
+
+
 @pytest.mark.parametrize(
     ("body", "words"),
     [
