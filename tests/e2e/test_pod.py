@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from local.cluster import Cluster
 from tests.e2e.conftest import Kubectl, KubectlError
 from tests.e2e.manifests import BUSYBOX, container, pod
 
@@ -385,7 +386,7 @@ def test_top_shows_who_is_busy(kubectl: Kubectl, eventually: Eventually) -> None
     assert missing == ""
 
 
-def test_the_pages_of_a_node(kubectl: Kubectl, eventually: Eventually) -> None:
+def test_the_pages_of_a_node(kubectl: Kubectl, eventually: Eventually, cluster: Cluster) -> None:
     probe = {"exec": {"command": ["true"]}, "periodSeconds": 1}
     limits = {"cpu": "500m", "memory": "64Mi"}
     kubectl.apply(
@@ -425,6 +426,7 @@ def test_the_pages_of_a_node(kubectl: Kubectl, eventually: Eventually) -> None:
     assert {"kubelet", "pods"} <= {one["name"] for one in summary["node"]["systemContainers"]}
     assert summary["node"]["fs"]["capacityBytes"] > 0
     assert json.loads(page("configz"))["kubeletconfig"]["kind"] == "KubeletConfiguration"
+    assert cluster.fetch(node, "http://127.0.0.1:10248/healthz") == "ok", "without TLS, on the node"
     for which in ("pods", "runningpods/"):
         assert "seen" in [one["metadata"]["name"] for one in json.loads(page(which))["items"]]
     started = 'operation_type="start_container"'
