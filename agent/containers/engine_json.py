@@ -40,6 +40,7 @@ from agent.containers.records import (
     ImageRecord,
     InForce,
     Mount,
+    Propagation,
     PullProgress,
     RegistryAuth,
     RuntimeEvent,
@@ -180,8 +181,17 @@ def _mount(mount: Mount) -> Json:
         "Source": mount.source,
         "Target": mount.target,
         "ReadOnly": mount.read_only,
-        "BindOptions": {"Propagation": mount.propagation.value},
+        "BindOptions": {"Propagation": _propagation(mount)},
     }
+
+
+def _propagation(mount: Mount) -> str:
+    """Empty for the engine's own default, which is private.
+
+    Asked for by name, it refuses a source above its own root (`/`, or `/var`): the mounts of its
+    containers would stay pinned there. By default it gives such a source, and no other, `rslave`.
+    """
+    return "" if mount.propagation is Propagation.PRIVATE else mount.propagation.value
 
 
 def _as_bind(mount: Mount) -> bool:
@@ -191,7 +201,8 @@ def _as_bind(mount: Mount) -> bool:
 
 def _bind(mount: Mount) -> str:
     access = "ro" if mount.read_only else "rw"
-    return f"{mount.source}:{mount.target}:{access},Z,{mount.propagation.value}"
+    options = [access, "Z", _propagation(mount)]
+    return f"{mount.source}:{mount.target}:{','.join(filter(None, options))}"
 
 
 def container_record(inspected: Json) -> ContainerRecord:

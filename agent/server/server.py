@@ -56,6 +56,8 @@ from base.clock import Clock
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 DEFAULT_PORT = 10250
+_MAX_URL = 128 * 1024
+"""The words of a command stand in it: all that the API server reads of one must fit."""
 CLOSE_SECONDS = 2.0
 """Time that running streams get to end when the server closes."""
 
@@ -115,6 +117,8 @@ class AgentServer:
             # Else a follower who left would be noticed only at the container's next line.
             handler_cancellation=True,
             shutdown_timeout=CLOSE_SECONDS,
+            max_line_size=_MAX_URL,
+            max_field_size=_MAX_URL,
         )
         await self._runner.setup()
         await web.TCPSite(self._runner, host, port, ssl_context=tls).start()

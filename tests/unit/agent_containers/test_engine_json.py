@@ -131,7 +131,19 @@ def test_resources_and_namespaces_pass_unchanged() -> None:
             "BindOptions": {"Propagation": "rslave"},
         }
     ]
-    assert host["Binds"] == ["/pods/1/v:/v:rw,Z,rprivate", "/pods/1/w:/w:ro,Z,rprivate"]
+    assert host["Binds"] == ["/pods/1/v:/v:rw,Z", "/pods/1/w:/w:ro,Z"]
+
+
+def test_private_propagation_is_left_to_the_engine() -> None:
+    """Asked for by name, an engine refuses the root of its node (`kubectl debug node`)."""
+    mounts = (
+        Mount(source="/", target="/host"),
+        Mount(source="/", target="/b", propagation=Propagation.BIDIRECTIONAL),
+    )
+    host = engine_json.container_config(ContainerCreate(name="c", image="i", mounts=mounts))[
+        "HostConfig"
+    ]
+    assert [m["BindOptions"]["Propagation"] for m in host["Mounts"]] == ["", "rshared"]
 
 
 def test_a_path_with_colons_goes_without_a_label() -> None:

@@ -322,6 +322,15 @@ async def test_exec(client: Client, protocol: str) -> None:
     assert len(messages) == 3
 
 
+async def test_a_command_may_be_long(client: Client) -> None:
+    """`kubectl exec` writes every word of it into the address."""
+    word = "a" * 60_000
+    path = f"/exec/default/web/app?command=echo&command={word}&output=1"
+    async with client.socket(path, "v5.channel.k8s.io") as socket:
+        messages = [message.data async for message in socket]
+    assert b"\x01echo " + word.encode() in messages
+
+
 async def test_exec_for_browsers(client: Client) -> None:
     path = "/exec/default/web/app?command=hi&stdout=true"
     async with client.socket(path, "base64.channel.k8s.io") as socket:
