@@ -210,11 +210,10 @@ def _states(
     before = next((seen for seen in made[1:] if seen.ended), None)
     last = ContainerState() if before is None else ContainerState(terminated=terminated(before))
     if newest is None or newest.unstarted:
-        return ContainerState(waiting=_waiting(pod, container, observed, sort)), last
+        return ContainerState(waiting=_waiting(pod, container, observed)), last
     if newest.alive:
         if newest.post_start in (Hook.PENDING, Hook.RUNNING):
-            waiting = ContainerStateWaiting(reason="ContainerCreating")
-            return ContainerState(waiting=waiting), last
+            return ContainerState(waiting=_not_yet(pod)), last
         return ContainerState(running=_running(newest, told(pod, container.name))), last
     ended = ContainerState(terminated=terminated(newest))
     waiting_again = None if over else _waiting_again(pod, container, newest, observed, sort)
@@ -231,24 +230,20 @@ def _running(seen: Seen, known: ContainerStatus | None) -> ContainerStateRunning
     return ContainerStateRunning(started_at=None if started is None else timestamps.format(started))
 
 
-def _waiting(
-    pod: Pod, container: Container, observed: PodObserved, sort: Sort
-) -> ContainerStateWaiting:
+def _waiting(pod: Pod, container: Container, observed: PodObserved) -> ContainerStateWaiting:
     """Why a container has not started yet."""
     if observed.refusal is not None:
         return ContainerStateWaiting(
             reason=observed.refusal.reason, message=observed.refusal.message
         )
-    if (failed := _failure(container, observed)) is not None:
-        return failed
-    held_up = pod.spec.init_containers and not initialized(pod, observed)
-    if held_up and sort is not Sort.EPHEMERAL:
-        first = pod.spec.init_containers[0].name
-        if not (sort is Sort.INIT and container.name == first):
-            return ContainerStateWaiting(reason="PodInitializing")
-        if observed.reachable:
-            return ContainerStateWaiting(reason="PodInitializing")
-    return ContainerStateWaiting(reason="ContainerCreating")
+    return _failure(container, observed) or _not_yet(pod)
+
+
+def _not_yet(pod: Pod) -> ContainerStateWaiting:
+    """What a container waits for when nothing is wrong: Kubernetes decides by the pod alone, and so the
+    first init container and those after the last one say PodInitializing, too."""
+    reason = "PodInitializing" if pod.spec.init_containers else "ContainerCreating"
+    return ContainerStateWaiting(reason=reason)
 
 
 def _waiting_again(

@@ -472,7 +472,7 @@ INIT_TABLE = [
     # what is there, state of init, state of web, phase, Initialized
     ({}, "PodInitializing", "PodInitializing", "Pending", "False"),
     ({"init": [seen(INIT, running=True)]}, "running", "PodInitializing", "Pending", "False"),
-    ({"init": [seen(INIT)]}, "Completed", "ContainerCreating", "Pending", "True"),
+    ({"init": [seen(INIT)]}, "Completed", "PodInitializing", "Pending", "True"),
     (
         {"init": [seen(INIT, exit_code=1, restarts=3)]},
         "CrashLoopBackOff",
@@ -521,6 +521,18 @@ def test_a_pod_that_never_restarts_fails_with_its_init_container() -> None:
     result = report(pod, observe({"init": [seen(INIT, exit_code=1)]}))
     assert (result.phase, shown(result, "init")) == ("Failed", "Error")
     assert said(result)["Initialized"] == "False"
+
+
+def test_nothing_of_a_pod_with_init_containers_is_ever_said_to_be_creating() -> None:
+    """Clients of such a pod take any other word for a failure."""
+    pod = make_pod(inits=[INIT, container("second")])
+    early = report(pod, observe(up=False))
+    names = ("init", "second", "web")
+    assert [waiting(early, name) for name in names] == ["PodInitializing"] * 3
+    created = report(pod, observe({"init": [seen(INIT, unstarted=True)]}))
+    assert waiting(created, "init") == "PodInitializing"
+    made = {"init": [seen(INIT)], "web": [seen(running=True, hook=Hook.RUNNING)]}
+    assert waiting(report(make_pod(inits=[INIT]), observe(made))) == "PodInitializing"
 
 
 def test_the_second_init_container_waits() -> None:
