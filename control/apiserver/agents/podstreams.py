@@ -17,7 +17,7 @@ from api import errors
 from api.core import Pod, PodAttachOptions, PodExecOptions, PodPortForwardOptions
 from api.struct import ApiStruct
 from control.admission.chain import Operation
-from control.apiserver.agents import logoptions
+from control.apiserver.agents import logoptions, logsockets
 from control.apiserver.agents.agents import Agents, body_of
 from control.apiserver.agents.location import Agent, choose_container
 from control.apiserver.agents.tunnel import tunnel
@@ -48,10 +48,11 @@ class PodStreams:
         self._agents = agents
 
     async def log(self, request: ApiRequest, kind: Kind[Any]) -> web.StreamResponse:
-        """What a container printed, as plain text, followed if asked."""
+        """What a container printed, as plain text or WebSocket messages, followed if asked."""
         pod = await self._pod(request, kind)
         container = choose_container(pod, request.query.text("container"))
         agent = self._agents.of(pod)
+        protocol = logsockets.negotiate(request.http)
         options = {
             name: request.query.text(name) for name in _LOG_OPTIONS if request.query.has(name)
         }
@@ -68,6 +69,8 @@ class PodStreams:
                     code=answer.status,
                     content_type=answer.headers.get("Content-Type", "application/json"),
                 )
+            if protocol is not None:
+                return await logsockets.send(request.http, answer, protocol)
             return await _stream(request, answer)
 
     async def exec(self, request: ApiRequest, kind: Kind[Any]) -> web.StreamResponse:

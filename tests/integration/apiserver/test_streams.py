@@ -36,7 +36,10 @@ class Agent:
         await response.prepare(request)
         await response.write(b"first\n")
         if "follow" in request.query:
-            await self.more.wait()
+            try:
+                await self.more.wait()
+            finally:
+                self.ended.set()
             await response.write(b"second\n")
         await response.write_eof()
         return response
@@ -126,6 +129,67 @@ async def test_logs_are_followed_as_they_come(api: Api, agent: tuple[Agent, int]
         agent[0].more.set()
         assert await answer.content.readline() == b"second\n"
         assert await answer.content.readline() == b""
+
+
+async def pieces(socket: aiohttp.ClientWebSocketResponse) -> list[bytes | str]:
+    """What a WebSocket brings until it is closed in order; the first message is empty."""
+    found: list[bytes | str] = []
+    while (message := await socket.receive(timeout=DEADLINE)).type in (
+        WSMsgType.BINARY,
+        WSMsgType.TEXT,
+    ):
+        found.append(message.data)
+    assert (message.type, socket.close_code) == (WSMsgType.CLOSE, 1000)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("offered", "chosen", "log"),
+    [
+        (("binary.k8s.io",), "binary.k8s.io", [b"", b"first\n"]),
+        (("no.such", "base64.binary.k8s.io"), "base64.binary.k8s.io", ["", "Zmlyc3QK"]),
+        ((), None, [b"", b"first\n"]),
+    ],
+)
+async def test_logs_over_websocket(
+    api: Api, pod: str, offered: tuple[str, ...], chosen: str | None, log: list[bytes | str]
+) -> None:
+    url = f"{api.url}{pod}/log?container=app"
+    async with api.session.ws_connect(url, protocols=offered) as socket:
+        assert socket.protocol == chosen
+        assert await pieces(socket) == log
+
+
+async def test_logs_are_followed_over_websocket(
+    api: Api, agent: tuple[Agent, int], pod: str
+) -> None:
+    url = f"{api.url}{pod}/log?container=app&follow=true"
+    async with api.session.ws_connect(url, protocols=["binary.k8s.io"]) as socket:
+        assert await socket.receive_bytes(timeout=DEADLINE) == b""
+        assert await socket.receive_bytes(timeout=DEADLINE) == b"first\n"
+        agent[0].more.set()
+        assert await pieces(socket) == [b"second\n"]
+
+
+async def test_a_client_that_goes_ends_its_log(
+    api: Api, agent: tuple[Agent, int], pod: str
+) -> None:
+    url = f"{api.url}{pod}/log?container=app&follow=true"
+    async with api.session.ws_connect(url, protocols=["binary.k8s.io"]) as socket:
+        assert await socket.receive_bytes(timeout=DEADLINE) == b""
+    async with asyncio.timeout(DEADLINE):
+        await agent[0].ended.wait()
+
+
+@pytest.mark.parametrize(
+    ("container", "offered"), [("silent", ["binary.k8s.io"]), ("app", ["v4.channel.k8s.io"])]
+)
+async def test_a_log_that_is_refused_is_no_websocket(
+    api: Api, pod: str, container: str, offered: list[str]
+) -> None:
+    with pytest.raises(aiohttp.WSServerHandshakeError) as caught:
+        await api.session.ws_connect(f"{api.url}{pod}/log?container={container}", protocols=offered)
+    assert caught.value.status == 400
 
 
 async def test_the_agents_refusal_is_the_answer(api: Api, pod: str) -> None:
