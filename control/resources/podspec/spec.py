@@ -12,7 +12,15 @@ from api.core import (
     PreemptionPolicy,
     RestartPolicy,
 )
-from api.fielderrors import FieldError, Path, forbidden, invalid, not_supported, required
+from api.fielderrors import (
+    FieldError,
+    Path,
+    forbidden,
+    invalid,
+    not_supported,
+    required,
+    too_long,
+)
 from control.resources.checks import (
     check_enum,
     check_labels,
@@ -41,6 +49,7 @@ MAX_NAMESERVERS = 3
 MAX_SEARCHES = 32
 MAX_SEARCH_CHARACTERS = 2048
 MAX_DEADLINE = 2**31 - 1
+MAX_HOSTNAME = 64
 
 
 def pod_spec_errors(
@@ -184,9 +193,24 @@ def _lifetime_errors(spec: PodSpec, path: Path) -> Iterator[FieldError]:
             )
 
 
+def _hostname_override_errors(spec: PodSpec, path: Path) -> Iterator[FieldError]:
+    """What PodSpec's documentation says of the field (KEP-4762)."""
+    name = spec.hostname_override
+    if name is None:
+        return
+    if len(name) > MAX_HOSTNAME:
+        yield too_long(path, MAX_HOSTNAME)
+    yield from check_text(path, name, validation.dns1123_subdomain, needed=False)
+    if spec.set_hostname_as_fqdn:
+        yield forbidden(path, "may not be set when `setHostnameAsFQDN` is true")
+    if spec.host_network:
+        yield forbidden(path, "may not be set when `hostNetwork` is true")
+
+
 def _identity_errors(spec: PodSpec, path: Path) -> Iterator[FieldError]:
     for name, value in (("hostname", spec.hostname), ("subdomain", spec.subdomain)):
         yield from check_text(path.child(name), value, validation.dns1123_label, needed=False)
+    yield from _hostname_override_errors(spec, path.child("hostnameOverride"))
     for name, value in (
         ("serviceAccountName", spec.service_account_name),
         ("priorityClassName", spec.priority_class_name),

@@ -33,6 +33,7 @@ GOOD: list[tuple[str, Change]] = [
     ),
     ("no init containers", {"spec.initContainers": []}),
     ("host network", {"spec.hostNetwork": True, f"{C0}.ports[0].hostPort": 80}),
+    ("a name of its own", {"spec.hostnameOverride": "a.b", "spec.setHostnameAsFQDN": False}),
     ("same port, two protocols", {f"{C0}.ports[1].containerPort": 80}),
     ("empty variable", {f"{C0}.env[0].value": ""}),
     ("variable names are free", {f"{C0}.env[0].name": "a.b-c d"}),
@@ -173,6 +174,18 @@ BROKEN: list[tuple[Change, str, str]] = [
     ({f"{C0}.ports[0].name": "80"}, f"{C0}.ports[0].name", "at least one letter"),
     ({f"{C0}.ports[0].protocol": "tcp"}, f"{C0}.ports[0].protocol", 'Unsupported value: "tcp"'),
     ({f"{C0}.ports[0].hostIP": "home"}, f"{C0}.ports[0].hostIP", "must be a valid IP address"),
+    ({"spec.hostnameOverride": "Not-RFC1123"}, "spec.hostnameOverride", "RFC 1123 subdomain"),
+    ({"spec.hostnameOverride": "a" * 65}, "spec.hostnameOverride", "may not be more than 64"),
+    (
+        {"spec.hostnameOverride": "a", "spec.setHostnameAsFQDN": True},
+        "spec.hostnameOverride",
+        "Forbidden: may not be set when `setHostnameAsFQDN` is true",
+    ),
+    (
+        {"spec.hostnameOverride": "a", "spec.hostNetwork": True},
+        "spec.hostnameOverride",
+        "Forbidden: may not be set when `hostNetwork` is true",
+    ),
     (
         {"spec.hostNetwork": True},
         f"{C0}.ports[0].hostPort",
