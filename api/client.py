@@ -315,7 +315,8 @@ class HttpClient:
         return session
 
     def _url(self, path: str, query: Mapping[str, str]) -> URL:
-        return URL(self.server + quote(path), encoded=True).with_query(query)
+        url = URL(self.server + quote(path), encoded=True)
+        return url.with_query(query) if query else url
 
     def _headers(self) -> dict[str, str]:
         headers = {"User-Agent": self._user_agent, "Accept": "application/json"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
@@ -108,7 +109,7 @@ class PodContext:
     def uid(self) -> str:
         return self.pod.metadata.uid
 
-    @property
+    @cached_property
     def directory(self) -> Path:
         return self.agent.node.pod_directory(self.uid)
 

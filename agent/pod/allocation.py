@@ -123,11 +123,11 @@ def changes(pod: Pod, container: Container, in_force: InForce | None) -> frozens
         return frozenset()
     wanted = container_values(container, pod.spec.resources)
     found = set()
-    # Of CPUs of its own a container has all: no quota is set there.
-    unbounded = in_force.cpu_quota == 0 and whole_cpus(pod, container) > 0
-    if in_force.cpu_shares != wanted.cpu_shares or (
-        in_force.cpu_quota != wanted.cpu_quota and not unbounded
-    ):
+    quota = in_force.cpu_quota != wanted.cpu_quota
+    if quota and in_force.cpu_quota == 0:
+        # Of CPUs of its own a container has all: no quota is set there.
+        quota = whole_cpus(pod, container) == 0
+    if quota or in_force.cpu_shares != wanted.cpu_shares:
         found.add(resources.CPU)
     if in_force.memory != wanted.memory:
         found.add(resources.MEMORY)
