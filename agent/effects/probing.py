@@ -1,7 +1,7 @@
 """Which probes of a pod run now, and what their verdicts mean for it (step 5 of the pod's walk).
 
-A startup probe runs until it passed; the others only then. While a pod is being ended its readiness
-is still asked (traffic may still come), its liveness is not.
+A startup probe runs until it passed; the others only then. While a pod, or one of its containers, is
+being ended its readiness is still asked (traffic may still come), its liveness is not.
 """
 
 from __future__ import annotations
@@ -77,10 +77,11 @@ class Probing:
         self._probes.stop()
 
     def _wanted(self, container: Container, seen: Seen, observed: PodObserved) -> dict[Key, Wanted]:
-        if seen.post_start not in (Hook.NONE, Hook.DONE) or seen.killed_for is not None:
+        if seen.post_start not in (Hook.NONE, Hook.DONE):
             return {}
         started = container_started(container, seen)
-        ending = observed.stopping_for > 0 or self._context.pod.metadata.deletion_timestamp
+        deleted = self._context.pod.metadata.deletion_timestamp is not None
+        ending = deleted or observed.stopping_for > 0 or seen.killed_for is not None
         target = Target(container=container, id=seen.id, ip=observed.ip)
         now = self._context.agent.clock.now()
         begun = seen.record.started_at

@@ -39,10 +39,12 @@ async def resize(ctx: PodContext, action: ResizeContainer) -> None:
         raise _failed(ctx, container.name, words)
     try:
         between = loosest(after, [*now, wanted])
+        ctx.memory.cgroup = None  # what fails below leaves it at anything
         await cgroups.aside(partial(cgroups.ensure_pod, ctx.uid, quality, between))
         await ctx.agent.runtime.update(action.id, wanted)
         await sandbox.look(ctx, action.id)
         await cgroups.aside(partial(cgroups.ensure_pod, ctx.uid, quality, after))
+        ctx.memory.cgroup = after
     except (RuntimeFailure, CgroupError, SystemdError) as error:
         raise _failed(ctx, container.name, error.message) from error
     amounts = ", ".join(

@@ -22,8 +22,11 @@ from agent.containers.records import (
 from agent.effects.context import PodContext, StepFailed
 from agent.pod import names
 from agent.pod.actions import AttachNetwork, CreateSandbox, StartSandbox
+from agent.pod.allocation import loosest
 from agent.resources import hugepages
-from agent.resources.values import pod_values
+from agent.resources.cgroups import CgroupError
+from agent.resources.systemd import SystemdError
+from agent.resources.values import CpuMemory, pod_values
 from agent.spec import dns
 from agent.spec.container import HOSTS_FILE, RESOLV_FILE, sandbox_create
 from agent.spec.runtimes import NoSuchRuntime, engine_runtime
@@ -65,12 +68,44 @@ async def create(ctx: PodContext, action: CreateSandbox) -> None:
         raise failed(ctx, error) from error
 
 
-def _cgroup(ctx: PodContext) -> str:
-    cgroups, quality = ctx.agent.cgroups, str(qos_class(ctx.pod))
+async def fit_cgroup(ctx: PodContext) -> None:
+    """Have the pod's cgroup hold a container that is started with other amounts than the one before it.
+
+    The kernel takes no quota above that of the pod. While other containers still have more than they were
+    admitted with, there is room for that, too.
+    """
+    after = _allowed(ctx)
+    if ctx.memory.cgroup == after:
+        return
+    now = [
+        record.in_force
+        for record in ctx.memory.records.values()
+        if record.running
+        and record.in_force is not None
+        and record.labels.get(names.CONTAINER_TYPE) == names.CONTAINER
+    ]
+    values, quality = loosest(after, now), str(qos_class(ctx.pod))
+    try:
+        cgroups = ctx.agent.cgroups
+        await cgroups.aside(partial(cgroups.ensure_pod, ctx.uid, quality, values))
+    except (CgroupError, SystemdError) as error:
+        raise StepFailed("RunContainerError", error.message) from error
+    ctx.memory.cgroup = values
+
+
+def _allowed(ctx: PodContext) -> CpuMemory:
+    """What the pod as a whole was admitted with."""
     values = pod_values(ctx.allocated_pod)
     if ctx.agent.cpus.pinned(ctx.uid):
         values = replace(values, cpu_quota=0)  # it would throttle who has CPUs of its own
+    return values
+
+
+def _cgroup(ctx: PodContext) -> str:
+    cgroups, quality = ctx.agent.cgroups, str(qos_class(ctx.pod))
+    values = _allowed(ctx)
     parent = cgroups.ensure_pod(ctx.uid, quality, values)
+    ctx.memory.cgroup = values
     pages = hugepages.limits(ctx.agent.node.allocatable, pod_limits(ctx.allocated_pod))
     cgroups.limit_huge_pages(ctx.uid, quality, pages)
     return parent

@@ -171,6 +171,7 @@ async def create(ctx: PodContext, action: CreateContainer) -> None:
 async def start(ctx: PodContext, action: StartContainer) -> None:
     """Start the container."""
     container = ctx.container(action.container)
+    await sandbox.fit_cgroup(ctx)
     hook = container.lifecycle is not None and container.lifecycle.post_start is not None
     ctx.memory.hooks[action.id] = Hook.PENDING if hook else Hook.NONE
     try:

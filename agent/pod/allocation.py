@@ -14,7 +14,8 @@ from dataclasses import dataclass
 
 import msgspec
 
-from agent.containers.records import InForce
+from agent.containers.records import ContainerRecord, InForce
+from agent.pod import names
 from agent.resources.cpumanager import whole_cpus
 from agent.resources.values import CpuMemory, container_values
 from api import resources
@@ -117,8 +118,9 @@ def judge(
     return Verdict(answer=Answer.ADMITTED)
 
 
-def changes(pod: Pod, container: Container, in_force: InForce | None) -> frozenset[str]:
+def changes(pod: Pod, container: Container, record: ContainerRecord) -> frozenset[str]:
     """Which of `cpu` and `memory` of a container that runs are not what they should be."""
+    in_force = record.in_force
     if in_force is None:
         return frozenset()
     wanted = container_values(container, pod.spec.resources)
@@ -129,9 +131,20 @@ def changes(pod: Pod, container: Container, in_force: InForce | None) -> frozens
         quota = whole_cpus(pod, container) == 0
     if quota or in_force.cpu_shares != wanted.cpu_shares:
         found.add(resources.CPU)
-    if in_force.memory != wanted.memory:
+    if in_force.memory != wanted.memory or _starts_anew_for_its_request(container, record):
         found.add(resources.MEMORY)
     return frozenset(found)
+
+
+def _starts_anew_for_its_request(container: Container, record: ContainerRecord) -> bool:
+    """Whether it was made for another request of memory, and wants to be started anew for each. For any
+    other there is nothing to do: the kernel knows no requests of memory."""
+    made_for = record.labels.get(names.REQUESTED_MEMORY)
+    return (
+        made_for is not None
+        and made_for != names.requested_memory(container)
+        and needs_restart(container, frozenset({resources.MEMORY}))
+    )
 
 
 def needs_restart(container: Container, changed: frozenset[str]) -> bool:

@@ -14,6 +14,7 @@ from agent.pod import names, signals
 from agent.pod.allocation import changes
 from agent.pod.observed import (
     Hook,
+    KilledFor,
     PodObserved,
     Seen,
     container_ready,
@@ -144,7 +145,7 @@ def _in_force(
     have, when it does not run: an agent that is started anew must know that, too."""
     adjusted = msgspec.structs.replace(container, resources=admitted)
     runs = seen is not None and seen.alive
-    if not (runs and seen is not None and changes(pod, adjusted, seen.record.in_force)):
+    if not (runs and seen is not None and changes(pod, adjusted, seen.record)):
         return ResourceRequirements(requests=dict(admitted.requests), limits=dict(admitted.limits))
     return known.resources if known is not None else None
 
@@ -257,7 +258,7 @@ def _waiting_again(
     if not wanted_restart(pod, container, seen):
         return None
     if restart_in(seen, observed.backoff) <= 0:
-        return _failure(container, observed)
+        return _failure(container, observed) or _being_replaced(seen)
     delay = observed.backoff.delay(seen.backoff_level, ran_for=seen.ran_for)
     meta = pod.metadata
     return ContainerStateWaiting(
@@ -267,6 +268,14 @@ def _waiting_again(
             f"pod={meta.name}_{meta.namespace}({meta.uid})"
         ),
     )
+
+
+def _being_replaced(seen: Seen) -> ContainerStateWaiting | None:
+    """Of a container that was ended to be started anew at once. Its end is not the present state: by the
+    restart policy it might be final, and then the API lets nothing come after it."""
+    if seen.killed_for in (None, KilledFor.SANDBOX):
+        return None
+    return ContainerStateWaiting(reason="ContainerCreating")
 
 
 def _failure(container: Container, observed: PodObserved) -> ContainerStateWaiting | None:

@@ -29,6 +29,7 @@ from agent.pod.observed import (
     Refusal,
     Seen,
 )
+from agent.resources.values import CpuMemory
 from agent.spec.facts import DeadLimits
 from agent.spec.fieldref import needs_ip
 from api import timestamps
@@ -89,6 +90,8 @@ class PodMemory:
     refusal: Refusal | None = None
     eviction: Eviction | None = None
     allocated: dict[str, ResourceRequirements] = field(default_factory=dict)
+    cgroup: CpuMemory | None = None
+    """What this agent has made the pod's cgroup allow."""
     pending: Verdict | None = None
     pending_since: float = 0.0
     started_at: float | None = None

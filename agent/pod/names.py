@@ -1,9 +1,9 @@
 """Names and labels of containers: what lets a restarted agent recognise its own (step 4). Pure.
 
 They are those of Docker-based kubelets, because log collectors and monitoring already understand
-them. Four are ours: the node, so that an agent never touches what another one made, the restart
-back-off's level, the digest under which the image came, and the runtime of a sandbox, which its
-containers share.
+them. Five are ours: the node, so that an agent never touches what another one made, the restart
+back-off's level, the digest under which the image came, the memory that was requested, and the runtime
+of a sandbox, which its containers share.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from functools import lru_cache
 import msgspec
 
 from agent.containers.records import ContainerId, ContainerRecord
+from api import resources
 from api.core import Container, Pod
 
 POD_NAME = "io.kubernetes.pod.name"
@@ -32,6 +33,7 @@ SANDBOX_ID = "io.kubernetes.sandbox.id"
 NODE = "io.podwright.node"
 IMAGE_ID = "io.podwright.container.image"
 BACKOFF_LEVEL = "io.podwright.container.backoff"
+REQUESTED_MEMORY = "io.podwright.container.requestedmemory"
 RUNTIME = "io.podwright.sandbox.runtime"
 
 SANDBOX = "podsandbox"
@@ -77,7 +79,13 @@ def container_labels(
         SANDBOX_ID: sandbox,
         BACKOFF_LEVEL: str(backoff_level),
         IMAGE_ID: image_id,
+        REQUESTED_MEMORY: requested_memory(container),
     }
+
+
+def requested_memory(container: Container) -> str:
+    """The bytes it asks for. They are on its label because no limit of the engine tells them."""
+    return str(resources.amount(resources.MEMORY, container.resources.requests.get("memory", "0")))
 
 
 def container_hash(container: Container) -> str:

@@ -313,7 +313,7 @@ def _to_resize(pod: Pod, container: Container, seen: Seen, observed: PodObserved
     """Which amounts of a container that runs are not those that it was admitted with."""
     if container.name not in observed.allocated or not is_resizable(pod, container):
         return frozenset()
-    return changes(pod, as_allocated(container, observed.allocated), seen.record.in_force)
+    return changes(pod, as_allocated(container, observed.allocated), seen.record)
 
 
 def _kill_reason(pod: Pod, container: Container, seen: Seen) -> KilledFor | None:

@@ -205,7 +205,7 @@ def _resizing(pod: Pod, observed: PodObserved) -> Iterator[tuple[str, str, str]]
         if seen is None or not seen.alive or container is None:
             continue
         adjusted = msgspec.structs.replace(container, resources=admitted)
-        if is_resizable(pod, container) and changes(pod, adjusted, seen.record.in_force):
+        if is_resizable(pod, container) and changes(pod, adjusted, seen.record):
             failure = observed.failures.get(f"container/{name}")
             yield (
                 "PodResizeInProgress",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -128,6 +128,28 @@ async def test_a_sidecar_that_is_ended_already_hears_of_it_once(node: Node) -> N
     assert gone(node)
     assert len(done_to(node, "exec")) == before
     assert node.recorder.messages("AgentError") == []
+
+
+async def test_readiness_is_still_asked_of_a_container_that_is_being_ended(node: Node) -> None:
+    """Its liveness is not: that it has failed is why it ends."""
+    asked: list[str] = []
+
+    def answers(argv: Sequence[str]) -> ExecResult:
+        asked.append(argv[0])
+        return ExecResult(exit_code=1 if argv[0] == "alive" else 0, output=b"")
+
+    alive, traffic = (
+        Probe(exec=ExecAction(command=[name]), period_seconds=1, failure_threshold=1)
+        for name in ("alive", "traffic")
+    )
+    node.runtime.scripts["web"] = Script(exec=answers, term_seconds=10)
+    spec = container(liveness_probe=alive, readiness_probe=traffic)
+    node.api.put(make_pod(spec, policy="Never"))
+    await node.run(2)
+    assert node.recorder.messages("Killing") == ["Container web failed liveness probe"]
+    asked.clear()
+    await node.run(5)
+    assert set(asked) == {"traffic"}
 
 
 async def test_the_grace_period_is_the_pods(node: Node) -> None:

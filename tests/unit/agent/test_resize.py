@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.containers.records import InForce
+from agent.containers.records import ContainerId, InForce
 from agent.containers.script import Script
 from agent.pod.allocation import Answer, judge, loosest
 from agent.resources.values import CpuMemory
@@ -112,6 +112,46 @@ async def test_a_container_that_wants_it_is_started_anew(node: Node) -> None:
     found = in_force(node, "web")
     assert found is not None
     assert found.memory == 128 * 2**20
+
+
+async def test_the_pods_cgroup_holds_what_is_started_anew_with_more(node: Node) -> None:
+    """The kernel takes no quota of a container above that of its pod."""
+    policy = [ContainerResizePolicy(resource_name="cpu", restart_policy="RestartContainer")]
+    await running(node, "web", "100m", resize_policy=policy)
+    folder = node.manager.agent.cgroups.directory("web", "Guaranteed", "cpu")
+    assert (folder / "cpu.cfs_quota_us").read_text().strip() == "10000"
+    quotas = []
+    start = node.runtime.start
+
+    async def noted(id: ContainerId) -> None:
+        quotas.append((folder / "cpu.cfs_quota_us").read_text().strip())
+        await start(id)
+
+    node.runtime.start = noted  # type: ignore[method-assign]
+    for cpu in ("500m", "200m"):
+        await resize(node, "web", cpu)
+        await node.run(20)
+    assert told(node, "web") == ("200m", "200m", 2)
+    assert quotas == ["50000", "20000"]
+
+
+async def test_another_request_alone_starts_it_anew_only_where_it_asks_for_that(node: Node) -> None:
+    policy = [ContainerResizePolicy(resource_name="memory", restart_policy="RestartContainer")]
+    for name, more in (("anew", {"resize_policy": policy}), ("stays", {})):
+        wants = ResourceRequirements(requests={"memory": "32Mi"}, limits={"memory": "64Mi"})
+        node.api.put(named(name, container(resources=wants, **more)))
+    await node.run(5)
+    for name in ("anew", "stays"):
+        pod = objects.copy(node.api.pod(name))
+        pod.spec.containers[0].resources.requests["memory"] = "48Mi"
+        pod.metadata.generation += 1
+        node.api.put(pod)
+    await node.run(5)
+    for name, restarts in (("anew", 1), ("stays", 0)):
+        (status,) = node.api.pod(name).status.container_statuses
+        assert status.resources is not None
+        assert (status.resources.requests, status.restart_count) == ({"memory": "48Mi"}, restarts)
+        assert said(node, name, "PodResizeInProgress") == ""
 
 
 async def test_a_deferred_resize_does_not_slip_in_with_a_restart(node: Node) -> None:

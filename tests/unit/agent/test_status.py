@@ -222,6 +222,17 @@ def test_between_an_end_and_an_immediate_restart_the_end_is_shown() -> None:
     assert state.last_state.terminated is None
 
 
+@pytest.mark.parametrize("killed_for", [KilledFor.CHANGED, KilledFor.RESIZED, KilledFor.LIVENESS])
+def test_what_was_ended_to_be_started_anew_at_once_is_not_over(killed_for: KilledFor) -> None:
+    """Where the end counts as final the API would take no news of the container any more."""
+    ended = seen(exit_code=0, killed_for=killed_for)
+    pod = report(make_pod(policy="OnFailure"), observe({"web": [ended]}))
+    state = one(pod)
+    assert state.state.waiting is not None and state.state.waiting.reason == "ContainerCreating"
+    assert state.last_state.terminated is not None and state.last_state.terminated.exit_code == 0
+    assert pod.phase == "Running"
+
+
 def test_the_last_state_after_a_restart() -> None:
     made = [seen(running=True, restarts=1), seen(exit_code=7)]
     state = one(report(make_pod(), observe({"web": made})))
