@@ -6,6 +6,9 @@ and an event names the field. Where Kubernetes documents that such a pod is reje
 (`Rule.rejects`), so that whoever owns it makes another one. Everything that is
 checked is in the one table `REFUSALS`, from which docs/compatibility.md is generated; what the
 agent honours only on some machines says so in `needs`.
+
+`seLinuxOptions` are none of them: a label confines nothing where there is no SELinux, and
+Kubernetes runs such a pod on such a node (container runtimes leave the label out).
 """
 
 from __future__ import annotations
@@ -60,10 +63,6 @@ def _apparmor_missing(context: SecurityContext | PodSecurityContext, terms: Term
     return profile is not None and profile.type != "Unconfined" and not terms.engine.apparmor
 
 
-def _selinux_missing(context: SecurityContext | PodSecurityContext, terms: Terms) -> bool:
-    return context.se_linux_options is not None and not terms.engine.selinux
-
-
 def _seccomp_missing(context: SecurityContext | PodSecurityContext, terms: Terms) -> bool:
     profile = context.seccomp_profile
     if profile is None or profile.type == "Unconfined":
@@ -87,7 +86,6 @@ def _another_os(pod: Pod, terms: Terms) -> str:
 _CONTAINER = "spec.containers[*].securityContext"
 _POD = "spec.securityContext"
 _APPARMOR = "an engine with AppArmor"
-_SELINUX = "an engine with SELinux"
 _SECCOMP = "an engine with seccomp, for RuntimeDefault with a profile of its own"
 
 REFUSALS: tuple[Rule, ...] = (
@@ -111,12 +109,6 @@ REFUSALS: tuple[Rule, ...] = (
         rejects=_no_apparmor,
     ),
     Rule(
-        field=f"{_CONTAINER}.seLinuxOptions",
-        why="the container engine of this node has no SELinux",
-        needs=_SELINUX,
-        context=_selinux_missing,
-    ),
-    Rule(
         field=f"{_CONTAINER}.seccompProfile",
         why="the container engine of this node would not confine it",
         needs=_SECCOMP,
@@ -134,12 +126,6 @@ REFUSALS: tuple[Rule, ...] = (
         pod=lambda p, t: _apparmor_missing(_pod_context(p), t),
         reason="AppArmor",
         rejects=_no_apparmor,
-    ),
-    Rule(
-        field=f"{_POD}.seLinuxOptions",
-        why="the container engine of this node has no SELinux",
-        needs=_SELINUX,
-        pod=lambda p, t: _selinux_missing(_pod_context(p), t),
     ),
     Rule(
         field=f"{_POD}.seccompProfile",

@@ -473,12 +473,12 @@ def test_a_pod_that_runs_gets_more_and_less(kubectl: Kubectl, eventually: Eventu
 
 def test_what_is_not_honoured_is_refused_and_said(kubectl: Kubectl, eventually: Eventually) -> None:
     weak = pod("confined", {"name": "main", "image": BUSYBOX, "command": ["sleep", "1000"]})
-    weak["spec"]["securityContext"] = {"seLinuxOptions": {"level": "s0:c1,c2"}}
+    weak["spec"]["hostUsers"] = False
     kubectl.apply(weak)
 
     def refused() -> bool:
         told = kubectl("get", "events", "--field-selector=involvedObject.name=confined")
-        return "seLinuxOptions" in told
+        return "spec.hostUsers" in told
 
     eventually(refused)
     assert status(kubectl, "confined")["phase"] in ("Pending", "Failed")

@@ -255,6 +255,17 @@ def test_selinux_labels_where_the_host_has_it() -> None:
     assert "label=type:svirt_t" in sandbox_options(pod)
 
 
+def test_selinux_labels_mean_nothing_elsewhere() -> None:
+    own = {"se_linux_options": SELinuxOptions(type="svirt_t")}
+    assert translate(own, own, engine=FAKE_ENGINE).options == ()
+    context = SecurityContext(**own)  # type: ignore[arg-type]
+    pod = make_pod(
+        container(security_context=context),
+        security_context=PodSecurityContext(**own),  # type: ignore[arg-type]
+    )
+    assert refusal(pod, FAKE_ENGINE) is None
+
+
 def test_seccomp_profiles_of_the_node(tmp_path: Path) -> None:
     profile = SeccompProfile(type="Localhost", localhost_profile="profiles/a.json")
     own, shared = container(), PodSecurityContext(seccomp_profile=profile)
@@ -309,13 +320,6 @@ def test_the_rest() -> None:
 REFUSED = [
     # container's context, pod's context, other fields of the spec, the field that is named
     ({"proc_mount": "Unmasked"}, {}, {}, "spec.containers[0].securityContext.procMount"),
-    (
-        {"se_linux_options": SELinuxOptions(type="x")},
-        {},
-        {},
-        "spec.containers[0].securityContext.seLinuxOptions",
-    ),
-    ({}, {"se_linux_options": SELinuxOptions()}, {}, "spec.securityContext.seLinuxOptions"),
     (
         {"windows_options": WindowsSecurityContextOptions()},
         {},
