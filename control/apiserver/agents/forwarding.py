@@ -1,10 +1,11 @@
 """A client's HTTP request repeated on another connection, and the answer given back.
 
 For `proxy` of pods, services and nodes, after step 5 of a pod's walk. Bodies pass piece by piece in both
-directions, whatever their size, and are not decompressed. What proves who the client is (its
+directions, whatever their size, and are not decompressed, but for HTML. What proves who the client is (its
 Authorization header, impersonation) ends here: it was for the API server, and the other side is whoever
-made the pod. A Location that points to the other side is turned to point back through the proxy. An
-upgrade (WebSocket and others) becomes a tunnel.
+made the pod. A Location that points to the other side is turned to point back through the proxy, and so
+are the links of a page of HTML (`control/apiserver/agents/links.py`). An upgrade (WebSocket and others)
+becomes a tunnel.
 
 Concurrency: one connection per request, closed with it; each side waits for the other.
 """
@@ -13,7 +14,8 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Awaitable, Callable
+import zlib
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, cast
 from urllib.parse import urlsplit, urlunsplit
@@ -25,6 +27,7 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
 from api import errors
+from control.apiserver.agents.links import READABLE, Links, Readable
 from control.apiserver.agents.tunnel import tunnel
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
@@ -187,22 +190,59 @@ async def _give_back(
 ) -> web.StreamResponse:
     headers = response_headers(answer.headers, destination, prefix)
     headers["Audit-Id"] = audit_id
+    rewritten = has_links(answer.status, answer.headers)
+    if rewritten:
+        headers.popall("Content-Encoding", None)
     response = web.StreamResponse(status=answer.status, reason=answer.reason, headers=headers)
     length = answer.headers.get("Content-Length", "")
-    if length.isdigit():
+    if length.isdigit() and not rewritten:
         response.content_length = int(length)
     await response.prepare(http)
     if http.method != "HEAD":
         try:
-            async for piece in answer.content.iter_any():
-                await response.write(piece)
-        except aiohttp.ClientError:
+            async for piece in _pieces(answer, destination, prefix, rewritten=rewritten):
+                if piece:
+                    await response.write(piece)
+        except (aiohttp.ClientError, zlib.error):
             # An answer that breaks off must not look complete.
             if http.transport is not None:
                 http.transport.abort()
             return response
     await response.write_eof()
     return response
+
+
+async def _pieces(
+    answer: aiohttp.ClientResponse, destination: Destination, prefix: str, *, rewritten: bool
+) -> AsyncIterator[bytes]:
+    if not rewritten:
+        async for piece in answer.content.iter_any():
+            yield piece
+        return
+    links = Links(lambda url: link(url, destination, prefix))
+    readable = Readable(_encoding(answer.headers))
+    async for piece in answer.content.iter_any():
+        for plain in readable.pieces(piece):
+            yield links.feed(plain)
+    yield links.close()
+
+
+def has_links(status: int, headers: CIMultiDictProxy[str] | CIMultiDict[str]) -> bool:
+    """Whether the answer is a page of HTML that can be read here, and a whole one. Pure."""
+    media_type = headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    return media_type == "text/html" and status != 206 and _encoding(headers) in READABLE
+
+
+def _encoding(headers: CIMultiDictProxy[str] | CIMultiDict[str]) -> str:
+    return ", ".join(headers.getall("Content-Encoding", [])).strip().lower()
+
+
+def link(url: str, destination: Destination, prefix: str) -> str:
+    """As `through_proxy`, for what stands in a page: there a bare `#top` or nonsense may be. Pure."""
+    try:
+        return through_proxy(url, destination, prefix) if url else url
+    except ValueError:
+        return url
 
 
 def with_query(path: str, raw_query: str) -> str:

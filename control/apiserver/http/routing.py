@@ -89,6 +89,8 @@ def _resolve_in(resources: Mapping[str, Resource], rest: list[str], watch: bool)
 def verb(method: str, target: Target, *, watch: bool) -> str:
     """The API's verb, or "" when the resource has no such method."""
     if target.name:
+        if method == "OPTIONS" and target.subresource == "proxy":
+            return "options"  # for whoever is behind the proxy, like every other
         if watch and method == "GET" and not target.subresource:
             return "watch"
         found = _VERBS_OF_ONE.get(method, "")

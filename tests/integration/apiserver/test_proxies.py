@@ -41,6 +41,7 @@ class App:
                 web.get("/redirect", self.redirect),
                 web.get("/socket", self.socket),
                 web.get("/forever", self.forever),
+                web.get("/page", self.page),
                 web.get("/missing", self.missing),
                 web.route("*", "/{rest:.*}", self.echo),
             ]
@@ -57,6 +58,12 @@ class App:
 
     async def redirect(self, request: web.Request) -> web.Response:
         raise web.HTTPFound("/there?a=b")
+
+    async def page(self, request: web.Request) -> web.Response:
+        made = web.Response(text='<a href="/next">next</a>', content_type="text/html")
+        if "Accept-Encoding" in request.headers:
+            made.enable_compression(web.ContentCoding.gzip)
+        return made
 
     async def missing(self, request: web.Request) -> web.Response:
         return web.Response(status=404, text="the app has no such page")
@@ -140,9 +147,9 @@ async def service(api: Api, namespace: str, pod: str) -> str:
     return f"{base}/web"
 
 
-@pytest.mark.parametrize("method", ["GET", "POST", "PUT", "PATCH", "DELETE"])
+@pytest.mark.parametrize("method", ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"])
 async def test_every_method_reaches_the_pod(api: Api, app: App, pod: str, method: str) -> None:
-    body = b"x" * 100 if method != "GET" else b""
+    body = b"x" * 100 if method not in ("GET", "OPTIONS") else b""
     code, answer = await api.request(method, f"{pod}/proxy/a%20b//c?q=1&q=2", body or None)
     assert (code, answer.split()[:2]) == (200, [method, str(len(body))])
     assert app.asked == "/a%20b//c?q=1&q=2"
@@ -183,6 +190,21 @@ async def test_redirects_and_errors_of_the_app(api: Api, app: App, pod: str) -> 
     async with api.session.get(api.url + f"{pod}/proxy?x=1", allow_redirects=False) as answer:
         assert (answer.status, answer.headers["Location"]) == (301, f"{pod}/proxy/?x=1")
     assert await api.get(f"{pod}/proxy/missing") == (404, "the app has no such page")
+
+
+@pytest.mark.parametrize("headers", [{}, {"Accept-Encoding": "gzip"}])
+async def test_links_of_a_page_lead_back_through_the_proxy(
+    api: Api, app: App, pod: str, service: str, headers: dict[str, str]
+) -> None:
+    for way in (pod, f"{service}:80", f"{service.removesuffix('web')}http:web:http"):
+        url = api.url + f"{way}/proxy/page"
+        async with api.session.get(
+            url, headers=headers, skip_auto_headers=("Accept-Encoding",)
+        ) as answer:
+            assert (answer.status, answer.content_type) == (200, "text/html")
+            assert await answer.text() == f'<a href="{way}/proxy/next">next</a>'
+        async with api.session.head(url, headers=headers) as answer:
+            assert (answer.status, await answer.read()) == (200, b"")
 
 
 async def test_websockets_pass(api: Api, app: App, pod: str) -> None:
