@@ -10,6 +10,9 @@ does not ask a hundred containers at once. For others the second comes up to a t
 so that what was started together is not asked together for ever. From then on the distance is the
 period exactly, however long the answers take: moments are counted from the first, not from the last
 answer, which would drift. A question that comes due while the one before is unanswered is left out.
+
+A container whose startup or liveness probe has failed is going to be restarted for it: as in Kubernetes
+that probe does not ask it again, however long its end takes.
 """
 
 from __future__ import annotations
@@ -121,6 +124,8 @@ class PodProbes:
             due -= times.period * SPREAD * self._jitter()
         while True:
             counted = self._count(key, one, counted, await self._ask(key, one, times), times)
+            if counted.verdict is False and key[1] is not Kind.READINESS:
+                return
             now = self._clock.monotonic()
             due = next_due(due, now, times.period)
             await self._clock.sleep(due - now)

@@ -527,7 +527,12 @@ class Watch:
         self.complaints = 0
 
     async def start(
-        self, probe: Probe, *, started_ago: float = 0.0, adopted: bool = False
+        self,
+        probe: Probe,
+        *,
+        kind: Kind = Kind.LIVENESS,
+        started_ago: float = 0.0,
+        adopted: bool = False,
     ) -> Callable[[float], Awaitable[None]]:
         def check(argv: object) -> ExecResult:
             self.asked.append(self.clock.monotonic())
@@ -548,7 +553,7 @@ class Watch:
         self.wanted = Wanted(
             probe=probe, target=self.target, started_ago=started_ago, adopted=adopted
         )
-        self.probes.sync({(self.target.id, Kind.LIVENESS): self.wanted})
+        self.probes.sync({(self.target.id, kind): self.wanted})
         return self.clock.run_for
 
     def _complained(self) -> None:
@@ -580,7 +585,7 @@ async def test_when_a_probe_asks(
 
 async def test_only_turns_are_told() -> None:
     watch = Watch()
-    run = await watch.start(exec_probe(period_seconds=1))
+    run = await watch.start(exec_probe(period_seconds=1), kind=Kind.READINESS)
     await run(10)
     assert [t.passed for t in watch.turned] == [True]
     watch.healthy = False
@@ -590,6 +595,19 @@ async def test_only_turns_are_told() -> None:
     watch.healthy = True
     await run(1)
     assert [t.passed for t in watch.turned] == [True, False, True]
+    await watch.guard.close()
+
+
+@pytest.mark.parametrize("kind", [Kind.LIVENESS, Kind.STARTUP])
+async def test_a_container_that_is_ended_for_its_answers_is_asked_no_more(kind: Kind) -> None:
+    watch = Watch()
+    watch.healthy = False
+    run = await watch.start(exec_probe(period_seconds=1, failure_threshold=2), kind=kind)
+    await run(5)
+    watch.probes.sync({(watch.target.id, kind): watch.wanted})
+    await run(5)
+    assert (len(watch.asked), watch.complaints) == (2, 2)
+    assert [t.passed for t in watch.turned] == [False]
     await watch.guard.close()
 
 
