@@ -319,7 +319,7 @@ def _runtime_of(ctx: PodContext, id: ContainerId) -> str:
 
 
 async def _known(ctx: PodContext, container: Container, image: ImageRecord) -> Known:
-    """What its security context refers to: accounts of the image, a file of the node."""
+    """What its security context refers to, and groups of its volumes."""
     profile = localhost_profile(ctx.pod, container)
     accounts = None
     if needs_accounts(ctx.pod, container, image):
@@ -327,6 +327,7 @@ async def _known(ctx: PodContext, container: Container, image: ImageRecord) -> K
     return Known(
         accounts=accounts,
         seccomp=None if profile is None else read_profile(ctx.agent.node.seccomp_root, profile),
+        groups=tuple(ctx.volumes.groups.values()),
     )
 
 

@@ -42,6 +42,8 @@ class Known:
     """Those of its image, where they are needed."""
     seccomp: str | None = None
     """Its profile of the type Localhost."""
+    groups: tuple[int, ...] = ()
+    """Those of the pod's volumes."""
 
 
 def security(
@@ -60,7 +62,7 @@ def security(
     if _first(own.run_as_non_root, shared.run_as_non_root):
         _verify_non_root(pod, container, image, user, known.accounts)
     capabilities = own.capabilities
-    who, further = _user(user, group, image), _groups(shared)
+    who, further = _user(user, group, image), (*_groups(shared), *map(str, known.groups))
     account = None if known.accounts is None else known.accounts.find(who or image.user)
     if account is not None:
         if shared.supplemental_groups_policy == "Strict":

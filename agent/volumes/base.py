@@ -176,3 +176,5 @@ class VolumeType:
     """Follows API objects: is set up again from time to time."""
     labelled: Callable[[VolumeContext], bool] = lambda context: False
     """Where there is SELinux, its files get the label of the pod's containers: they are nobody else's."""
+    group: Callable[[VolumeContext], int | None] = lambda context: None
+    """The group that its files are for; every container of the pod gets it."""

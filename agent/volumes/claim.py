@@ -22,6 +22,9 @@ from api.objects import controller_of
 from base.errors import TemporaryError
 from base.files import atomic_write
 
+GROUP = "pv.beta.kubernetes.io/gid"
+"""Annotation of a volume: "automatically applied to any Pod that uses" it ("Access control")."""
+
 _decoder = msgspec.json.Decoder(PersistentVolume)
 _encoder = msgspec.json.Encoder()
 
@@ -41,6 +44,12 @@ async def ephemeral(context: VolumeContext) -> Path:
 def labelled(context: VolumeContext) -> bool:
     volume = _remembered(context)
     return volume is not None and context.persistent.labelled(volume)
+
+
+def group(context: VolumeContext) -> int | None:
+    volume = _remembered(context)
+    said = "" if volume is None else volume.metadata.annotations.get(GROUP, "")
+    return int(said) if said.isascii() and said.isdecimal() else None
 
 
 async def tear_down(context: VolumeContext) -> None:

@@ -63,6 +63,7 @@ TYPES: tuple[VolumeType, ...] = (
         set_up=claim.set_up,
         tear_down=claim.tear_down,
         labelled=claim.labelled,
+        group=claim.group,
     ),
     VolumeType(
         field="ephemeral",
@@ -70,6 +71,7 @@ TYPES: tuple[VolumeType, ...] = (
         set_up=claim.ephemeral,
         tear_down=claim.tear_down,
         labelled=claim.labelled,
+        group=claim.group,
     ),
     VolumeType(
         field="config_map",
@@ -175,6 +177,7 @@ class PodVolumes:
         self.sealed: set[str] = set()
         self.labelled: set[str] = set()
         self.live: set[str] = set()
+        self.groups: dict[str, int] = {}
         self._immutable: dict[tuple[type, str], Any] = {}
 
     async def set_up(self, pod: Pod, place: Place) -> None:
@@ -209,6 +212,8 @@ class PodVolumes:
                 self.labelled.add(volume.name)
             if kind.sealed:
                 self.sealed.add(volume.name)
+            if (group := kind.group(context)) is not None:
+                self.groups[volume.name] = group
 
     def versions(self) -> dict[str, str]:
         """Which contents the volumes show that follow the API: another word means other contents."""

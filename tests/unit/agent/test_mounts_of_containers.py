@@ -25,6 +25,7 @@ from api.core import (
     LocalVolumeSource,
     ObjectFieldSelector,
     PersistentVolumeClaimVolumeSource,
+    PodSecurityContext,
     ProjectedVolumeSource,
     ResourceFieldSelector,
     ResourceRequirements,
@@ -190,6 +191,27 @@ async def test_what_is_the_pods_alone_gets_its_label(
     assert mounted(node, "/v").relabel is (expected and selinux)
     assert mounted(node, "/etc/hosts").relabel is selinux
     assert not mounted(node, "/deep").relabel, "nobody can write labels there"
+    await node.kill()
+
+
+@pytest.mark.parametrize(("said", "groups"), [("777", ("5", "777")), ("staff", ("5",))])
+async def test_the_group_of_a_persistent_volume_is_the_pods(
+    tmp_path: Path, said: str, groups: tuple[str, ...]
+) -> None:
+    node = Node(tmp_path)
+    made = volume(local=LocalVolumeSource(path=str(tmp_path)))
+    made.metadata.annotations["pv.beta.kubernetes.io/gid"] = said
+    node.api.put(bound())
+    node.api.put(made)
+    await node.boot()
+    claimed = PersistentVolumeClaimVolumeSource(claim_name="data")
+    spec = container(volume_mounts=[Into(name="v", mount_path="/v")])
+    context = PodSecurityContext(supplemental_groups=[5])
+    source = Volume(name="v", persistent_volume_claim=claimed)
+    node.api.put(make_pod(spec, volumes=[source], security_context=context))
+    await node.run(2)
+    created = next(c for c in node.runtime.specs.values() if c.name.startswith("k8s_web_"))
+    assert created.group_add == groups
     await node.kill()
 
 
