@@ -1,7 +1,8 @@
 """DefaultTolerationSeconds: how long a pod stays bound to a node that is gone (step 1 of the walk).
 
 A pod that does not say tolerates `not-ready` and `unreachable` for five minutes, so that a node
-that reboots keeps its pods, and one that burns down does not.
+that reboots keeps its pods, and one that burns down does not. Whoever updates a pod with a list of his
+own does not mean to take them away: they are put back, as tolerations can only be added.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ class DefaultTolerationSeconds(Plugin):
         self._seconds = seconds
 
     def handles(self, resource: Resource, operation: Operation, subresource: str) -> bool:
-        return resource.type is Pod and operation is Operation.CREATE and not subresource
+        written = operation in (Operation.CREATE, Operation.UPDATE)
+        return resource.type is Pod and written and not subresource
 
     async def admit(self, request: Attributes) -> None:
         pod: Pod = request.object

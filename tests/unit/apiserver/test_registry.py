@@ -161,6 +161,19 @@ async def test_a_pod_gets_tolerations(client: LocalClient) -> None:
     assert made.spec.tolerations == every
 
 
+async def test_an_update_that_names_other_tolerations_adds_them(client: LocalClient) -> None:
+    made = await client.create(pod("p"))
+    defaults = made.spec.tolerations
+    other = Toleration(key="a", operator="Equal", value="b", effect="NoSchedule")
+    made.spec.tolerations = [other]
+    made = await client.update(made)
+    assert made.spec.tolerations == [other, *defaults]
+    assert made.metadata.generation == 2
+    made.spec.tolerations = []
+    with pytest.raises(ApiError, match="existing toleration can not be modified"):
+        await client.update(made)
+
+
 async def test_graceful_deletion_counts_from_the_first_request(
     client: LocalClient, clock: FakeClock
 ) -> None:
