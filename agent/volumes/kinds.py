@@ -60,7 +60,8 @@ def _ready(path: Path, group: int | None, policy: str | None) -> None:
             why = "is not a directory" if path.exists() else "does not exist"
             raise VolumeError(f'path "{path}" {why}')
         if group is not None:
-            own_tree(path, group, policy)
+            # Its owner may have named a link to the folder, and a walk begins at no link.
+            own_tree(path.resolve(), group, policy)
     except OSError as error:
         raise VolumeError(f'path "{path}": {error.strerror}') from error
 

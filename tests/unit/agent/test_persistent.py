@@ -167,6 +167,17 @@ async def test_a_local_volume_belongs_to_the_group(world: World, tmp_path: Path)
     assert stat.S_IMODE((disk / "file").stat().st_mode) == 0o600
 
 
+async def test_a_local_volume_may_be_a_link_to_its_folder(world: World, tmp_path: Path) -> None:
+    disk, link = tmp_path / "disk", tmp_path / "link"
+    disk.mkdir(mode=0o700)
+    (disk / "file").touch(mode=0o600)
+    link.symlink_to(disk)
+    world.objects.volumes["pv"] = volume(local=LocalVolumeSource(path=str(link)))
+    await world.set_up(pod={"security_context": PodSecurityContext(fs_group=os.getgid())})
+    assert stat.S_IMODE(disk.stat().st_mode) == 0o2770
+    assert stat.S_IMODE((disk / "file").stat().st_mode) == 0o660
+
+
 async def test_a_program_keeps_the_modes_that_it_gave(world: World, tmp_path: Path) -> None:
     disk = tmp_path / "disk"
     disk.mkdir()
