@@ -51,6 +51,8 @@ def default_pod_only(spec: PodSpec) -> None:
     """
     if spec.enable_service_links is None:
         spec.enable_service_links = True
+    if (spec.termination_grace_period_seconds or 0) < 0:
+        spec.termination_grace_period_seconds = 1  # a warning tells it
     for container in (*spec.init_containers, *spec.containers):
         own = container.resources
         if own.limits:

@@ -24,7 +24,6 @@ from api.fielderrors import (
 from control.resources.checks import (
     check_enum,
     check_labels,
-    check_non_negative,
     check_text,
     check_unique,
     is_negative,
@@ -175,9 +174,6 @@ def _dns_config_errors(config: PodDNSConfig, path: Path) -> Iterator[FieldError]
 
 
 def _lifetime_errors(spec: PodSpec, path: Path) -> Iterator[FieldError]:
-    yield from check_non_negative(
-        path.child("terminationGracePeriodSeconds"), spec.termination_grace_period_seconds
-    )
     deadline = spec.active_deadline_seconds
     if deadline is not None and not 1 <= deadline <= MAX_DEADLINE:
         yield invalid(

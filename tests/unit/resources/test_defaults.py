@@ -26,6 +26,7 @@ POD: list[tuple[Change, str, Any]] = [
     ({}, "spec.enableServiceLinks", True),
     ({"spec.enableServiceLinks": False}, "spec.enableServiceLinks", False),
     ({"spec.terminationGracePeriodSeconds": 0}, "spec.terminationGracePeriodSeconds", 0),
+    ({"spec.terminationGracePeriodSeconds": -1}, "spec.terminationGracePeriodSeconds", 1),
     ({"spec.serviceAccount": "robot"}, "spec.serviceAccountName", "robot"),
     ({"spec.serviceAccountName": "robot"}, "spec.serviceAccount", "robot"),
     ({}, "status.phase", "Pending"),
