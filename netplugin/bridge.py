@@ -41,6 +41,12 @@ def ensure(netlink: Netlink, config: NetworkConfig) -> Link:
     return netlink.link(config.bridge)
 
 
+def route_loopback(name: str, wanted: bool) -> None:
+    """Whether answers to the node's loopback address may come in by the bridge: those of pods that
+    have a port of it. What is no answer is refused always (`netplugin.forwarding`)."""
+    _switch(name, "route_localnet", wanted)
+
+
 def remove(netlink: Netlink, config: NetworkConfig) -> None:
     """Take the bridge away, and with it its addresses and routes."""
     bridge = netlink.find(config.bridge)
@@ -62,9 +68,13 @@ def _send_no_redirects(name: str) -> None:
     # Packets between pods of a node come and go by the same link, which makes the kernel tell the
     # sender of a shorter way. Pods ignore that; but those messages use up the sender's allowance of
     # ICMP errors, and then the "port unreachable" of a service without endpoints is not sent.
-    switch = Path(f"/proc/sys/net/ipv4/conf/{name}/send_redirects")
-    if switch.read_text().strip() != "0":
-        switch.write_text("0")
+    _switch(name, "send_redirects", False)
+
+
+def _switch(name: str, setting: str, wanted: bool) -> None:
+    path, value = Path(f"/proc/sys/net/ipv4/conf/{name}/{setting}"), str(int(wanted))
+    if path.read_text().strip() != value:
+        path.write_text(value)
 
 
 def _addresses(config: NetworkConfig) -> set[IPv4Interface]:

@@ -9,6 +9,8 @@ address, and what is refused (step 4 and 6 of the pod's walk). Pure.
   underlay, which would not know a pod's address: there it does.
 - Marked packets (from outside through a VIP or node port, or a pod reaching itself) are masqueraded
   whatever their way.
+- INPUT: nobody but the node itself speaks to or as its loopback, also while the bridge lets answers to
+  it in (`netplugin.hostports`); without that the kernel drops it by itself.
 """
 
 from __future__ import annotations
@@ -99,6 +101,8 @@ def _forward(config: NetworkConfig) -> Rules:
 def _input(config: NetworkConfig) -> Rules:
     to_dns = f"-d {config.cluster_dns}/32 -i {config.bridge}"
     return (
+        f"-s 127.0.0.0/8 -i {config.bridge} -j DROP",
+        f"-d 127.0.0.0/8 -i {config.bridge} -m conntrack ! --ctstate RELATED,ESTABLISHED -j DROP",
         f"{_NEW} -j {REFUSE.name}",
         f"{to_dns} -p udp -m udp --dport 53 -j ACCEPT",
         f"{to_dns} -p tcp -m tcp --dport 53 -j ACCEPT",

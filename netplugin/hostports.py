@@ -2,6 +2,10 @@
 
 The chain is visited before node ports, for packets to addresses of the node other than loopback. A
 pod that reaches itself over the node's address is masqueraded, like one that uses its VIP.
+
+A port on loopback is for the node's own programs, and has a chain that only their packets come to.
+They are masqueraded, too, for the pod could not answer 127.0.0.1; the answers are let in by the
+bridge as long as there is such a port (`netplugin.bridge.route_loopback`).
 """
 
 from __future__ import annotations
@@ -12,11 +16,13 @@ from collections.abc import Iterable
 from netplugin.ipam import Allocation
 from netplugin.proxy.rules import HOSTPORTS, MARK_MASQUERADE
 from netplugin.records import HostPort
-from netplugin.rules.ruleset import ChainId, Rules, Ruleset, comment
+from netplugin.rules.ruleset import ChainId, Jump, Rules, Ruleset, comment
 from netplugin.rules.tree import Ports, arrange
 
 _PROTOCOLS = ("tcp", "udp", "sctp")
 _ANY = ("", "0.0.0.0", "::")
+_ON_LOOPBACK = ChainId("nat", "PW-LOOPBACK-PORTS")
+_LOOPBACK = "127.0.0.0/8"
 
 
 def build(allocations: Iterable[Allocation]) -> Ruleset:
@@ -24,9 +30,14 @@ def build(allocations: Iterable[Allocation]) -> Ruleset:
     entries: dict[str, defaultdict[int, list[str]]] = {
         protocol: defaultdict(list) for protocol in _PROTOCOLS
     }
+    on_loopback: list[str] = []
     for allocation in sorted(allocations, key=lambda allocation: allocation.ip):
         for port in allocation.host_ports:
-            if port.protocol.lower() in _PROTOCOLS:
+            if port.protocol.lower() not in _PROTOCOLS:
+                continue
+            if port.on_loopback:
+                on_loopback += _rules(allocation, port)
+            else:
                 entries[port.protocol.lower()][port.host_port] += _rules(allocation, port)
     chains: dict[ChainId, Rules] = {}
     ways = []
@@ -37,7 +48,11 @@ def build(allocations: Iterable[Allocation]) -> Ruleset:
             chains |= arrange(root, "HOSTPORTS", frozen, Ports(protocol))
             ways.append(f"-p {protocol} -j {root.name}")
     chains[ChainId("nat", HOSTPORTS)] = tuple(ways)
-    return Ruleset(chains)
+    if not on_loopback:
+        return Ruleset(chains)
+    chains[_ON_LOOPBACK] = tuple(on_loopback)
+    jump = Jump("nat", "OUTPUT", _ON_LOOPBACK.name, f"-d {_LOOPBACK}")
+    return Ruleset(chains, frozenset({jump}))
 
 
 def _rules(allocation: Allocation, port: HostPort) -> list[str]:
@@ -46,7 +61,8 @@ def _rules(allocation: Allocation, port: HostPort) -> list[str]:
     tag = comment(allocation.pod or allocation.sandbox)
     where = f"-p {protocol} -m {protocol} --dport {port.host_port} {tag}"
     target = f"{allocation.address}:{port.container_port}"
+    source = _LOOPBACK if port.on_loopback else f"{allocation.address}/32"
     return [
-        f"-s {allocation.address}/32 {only}{where} -j {MARK_MASQUERADE}",
+        f"-s {source} {only}{where} -j {MARK_MASQUERADE}",
         f"{only}{where} -j DNAT --to-destination {target}",
     ]

@@ -82,13 +82,16 @@ class NodeLinks:
             label=pod,
         )
         attach.attach(self._netlink, cable)
+        self._route_loopback()
         self._attached += 1
         return self._attachment(allocation)
 
     def detach(self, sandbox: str) -> bool:
         """Remove cable and address; False when there were none."""
         cut = attach.detach(self._netlink, sandbox)
-        return self._ipam.release(sandbox) or cut
+        released = self._ipam.release(sandbox)
+        self._route_loopback()
+        return released or cut
 
     def attachment(self, sandbox: str) -> Attachment | None:
         """The place a sandbox has, without looking at the kernel."""
@@ -181,6 +184,12 @@ class NodeLinks:
     def _ensure_bridge(self) -> None:
         found = bridge.ensure(self._netlink, self._config)
         self._bridge, self._mtu = found.index, found.mtu
+        self._route_loopback()
+
+    def _route_loopback(self) -> None:
+        held = self._ipam.allocations()
+        wanted = any(port.on_loopback for a in held for port in a.host_ports)
+        bridge.route_loopback(self._config.bridge, wanted)
 
     def _cables(self) -> frozenset[str]:
         return frozenset(attach.veth_name(a.sandbox) for a in self._ipam.allocations())

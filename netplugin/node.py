@@ -113,9 +113,6 @@ class NodeNetwork:
         """Ensure a sandbox's place in the network. `netns`: a pid in it, or a path; `pod`:
         `namespace/name`, for people."""
         ports = tuple(host_ports)
-        for port in ports:
-            if port.host_ip.startswith("127."):
-                log.warning("%s: hostPort %d on loopback does not work", pod, port.host_port)
         attachment = await self._link_worker.run(
             lambda: self._links.attach(sandbox_id, netns, pod=pod, host_ports=ports)
         )

@@ -81,7 +81,11 @@ class HostPort(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     container_port: int
     protocol: str = "TCP"
     host_ip: str = ""
-    """Only for packets to this address; empty: any address of the node."""
+    """Only for packets to this address; empty: any address of the node but loopback."""
+
+    @property
+    def on_loopback(self) -> bool:
+        return self.host_ip.startswith("127.")
 
 
 @dataclass(frozen=True, kw_only=True)

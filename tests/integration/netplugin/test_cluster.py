@@ -271,6 +271,37 @@ async def test_host_ports_lead_to_their_pod_until_it_is_gone(cluster: Cluster) -
     assert refusal(outside, "192.0.2.11", 8000) < AT_ONCE
 
 
+async def test_a_host_port_on_loopback_is_for_the_node_alone(cluster: Cluster) -> None:
+    node = await cluster.add_node()
+    host = cluster.namespaces[0]
+    where = {"host_ip": "127.0.0.1", "host_port": 8000, "container_port": 8080}
+    ports = [HostPort(protocol=p, **where) for p in ("TCP", "UDP")]  # type: ignore[arg-type]
+    other = HostPort(host_ip="192.0.2.11", host_port=8000, container_port=8080)
+    pod = await cluster.add_pod(node, "web", host_ports=ports)
+    near = await cluster.add_pod(node, "near", host_ports=[other])
+    for udp in (False, True):
+        assert ask(host, "127.0.0.1", 8000, udp=udp).startswith("web ")
+        assert ask(host, "127.0.0.1", 8000, udp=udp, source=("192.0.2.11", 0)).startswith("web ")
+    assert ask(host, "192.0.2.11", 8000).startswith("near ")
+    # What listens on loopback beside it stays the node's own, whatever a pod makes of its routes.
+    cluster.lab.serve(host, "private", port=81, address="127.0.0.1")
+    for curious in (pod, near):
+        rule = ("ip", "rule", "add", "pref")
+        run(curious.namespace, *rule, "1", "table", "local")
+        run(curious.namespace, *rule, "0", "to", "127.0.0.1", "table", "99")
+        run(curious.namespace, "ip", "rule", "del", "pref", "0", "table", "local")
+        way = ("127.0.0.1", "via", "10.244.1.1", "dev", "eth0", "onlink", "table", "99")
+        run(curious.namespace, "ip", "route", "add", *way)
+        run(curious.namespace, "sysctl", "-qw", "net.ipv4.conf.eth0.route_localnet=1")
+        with pytest.raises(OSError):
+            ask(curious.namespace, "127.0.0.1", 81, timeout=2)
+    await node.detach("sandbox-web")
+    with pytest.raises(ConnectionRefusedError):
+        ask(host, "127.0.0.1", 8000)
+    switch = run(host, "cat", f"/proc/sys/net/ipv4/conf/{node.config.bridge}/route_localnet")
+    assert switch.strip() == "0"
+
+
 async def test_host_ports_of_pods_that_end_at_once_are_all_gone(cluster: Cluster) -> None:
     """A rule that stays would lead to whichever pod gets the address next."""
     node = await cluster.add_node()
