@@ -1,10 +1,10 @@
 """Validation of a container's environment: variables, their sources, facts about the pod."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from api import quantity, validation
-from api.core import EnvFromSource, EnvVar, FileKeySelector, ResourceFieldSelector
-from api.fielderrors import FieldError, Path, invalid, not_supported, required
+from api.core import EnvFromSource, EnvVar, FileKeySelector, ResourceFieldSelector, Volume
+from api.fielderrors import FieldError, Path, invalid, not_found, not_supported, required
 from control.resources.checks import check_one_source, check_text
 
 FIELD_PATHS = (
@@ -26,6 +26,23 @@ RESOURCE_FIELDS = tuple(
 _HUGE_PAGES = ("limits.hugepages-", "requests.hugepages-")
 _CPU_DIVISORS = ("1m", "1")
 _BYTE_DIVISORS = ("1", "1k", "1M", "1G", "1T", "1P", "1E", "1Ki", "1Mi", "1Gi", "1Ti", "1Pi", "1Ei")
+
+
+def file_volume_errors(
+    variables: Iterable[EnvVar], volumes: Mapping[str, Volume], path: Path
+) -> Iterator[FieldError]:
+    """Files of variables lie in volumes of the pod that its containers write to: emptyDir (KEP-3721)."""
+    for number, variable in enumerate(variables):
+        source = variable.value_from
+        if source is None or source.file_key_ref is None or not source.file_key_ref.volume_name:
+            continue
+        name = source.file_key_ref.volume_name
+        where = path.child("env").index(number).child("valueFrom", "fileKeyRef", "volumeName")
+        volume = volumes.get(name)
+        if volume is None:
+            yield not_found(where, name)
+        elif volume.empty_dir is None:
+            yield invalid(where, name, "referenced volume must be of type emptyDir")
 
 
 def environment_errors(

@@ -33,6 +33,7 @@ from control.resources.podspec.containers import (
     host_network_errors,
     host_port_conflicts,
 )
+from control.resources.podspec.environment import file_volume_errors
 from control.resources.podspec.placement import placement_errors
 from control.resources.podspec.probes import (
     app_container_errors,
@@ -123,6 +124,11 @@ def _container_list_errors(spec: PodSpec, path: Path, *, in_template: bool) -> I
         yield from init_container_errors(container, where, grace)
     for where, debugger in debug:
         yield from container_errors(debugger, where, volumes)
+    by_name = {volume.name: volume for volume in spec.volumes}
+    for where, container in chain(init, app):
+        yield from file_volume_errors(container.env, by_name, where)
+    for where, debugger in debug:
+        yield from file_volume_errors(debugger.env, by_name, where)
     yield from host_port_conflicts(app)
     if spec.host_network:
         yield from host_network_errors(app, in_template=in_template)

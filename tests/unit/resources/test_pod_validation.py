@@ -149,6 +149,19 @@ BROKEN: list[tuple[Change, str, str]] = [
         f"{C0}.env[0].valueFrom.fileKeyRef.key",
         "Invalid value",
     ),
+    (
+        {f"{C0}.env[0]": {"name": "a", "valueFrom": {"fileKeyRef": FILE | {"volumeName": "no"}}}},
+        f"{C0}.env[0].valueFrom.fileKeyRef.volumeName",
+        'Not found: "no"',
+    ),
+    (
+        {
+            "spec.volumes": [{"name": "data", "hostPath": {"path": "/tmp"}}],
+            f"{INIT}.env": [{"name": "a", "valueFrom": {"fileKeyRef": FILE}}],
+        },
+        f"{INIT}.env[0].valueFrom.fileKeyRef.volumeName",
+        'Invalid value: "data": referenced volume must be of type emptyDir',
+    ),
     # init containers
     (
         {f"{INIT}.livenessProbe": {"exec": {"command": ["ls"]}}},
