@@ -10,8 +10,10 @@ from __future__ import annotations
 import os
 import socket
 import struct
+from datetime import datetime, timedelta
 from pathlib import Path
 
+from agent.node.machine import booted
 from agent.server.interface import Usage
 
 PROC = Path("/proc")
@@ -55,12 +57,14 @@ class Daemons:
 
     def _used(self, pids: list[int]) -> Usage:
         cpu = memory = faults = major = 0
+        began = []
         for pid in pids:
             words = self._stat(pid)
             if len(words) > 21:
                 faults, major = faults + int(words[7]), major + int(words[9])
                 cpu += (int(words[11]) + int(words[12])) * _TICK
                 memory += int(words[21]) * _PAGE
+                began.append(int(words[19]))
         return Usage(
             cpu_nanoseconds=cpu,
             memory=memory,
@@ -68,7 +72,13 @@ class Daemons:
             rss=memory,
             page_faults=faults,
             major_page_faults=major,
+            since=self._at(min(began)) if began else None,
         )
+
+    def _at(self, ticks: int) -> datetime | None:
+        """Processes tell in ticks since the boot when they began."""
+        boot = booted(self._proc)
+        return None if boot is None else boot + timedelta(seconds=ticks * _TICK / 10**9)
 
     def _stat(self, pid: int) -> list[str]:
         """The fields of /proc/PID/stat after the name, which may contain anything."""

@@ -160,9 +160,13 @@ def _memory_figures() -> dict[str, int]:
     return {name: int(rest.split()[0]) * 1024 for name, _, rest in lines if rest.endswith("kB")}
 
 
-def booted() -> datetime | None:
+def booted(proc: Path = Path("/proc")) -> datetime | None:
     """When the kernel started, by its own account."""
-    for line in Path("/proc/stat").read_text().splitlines():
+    try:
+        lines = (proc / "stat").read_text().splitlines()
+    except OSError:
+        return None
+    for line in lines:
         if line.startswith("btime "):
             return datetime.fromtimestamp(int(line.split()[1]), UTC)
     return None

@@ -66,6 +66,7 @@ class Pages:
             swap=swap,
             swap_free=swap_free,
             interfaces=self.usage.interfaces(),
+            pods_since=self.usage.since(),
             started=machine.booted(),
             available_memory=self.observer.available_memory(),
             processes=running,

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
@@ -58,9 +59,18 @@ class PodsUsage:
         return found
 
     def interfaces(self) -> Sequence[Interface]:
-        """The machine's own links, where it is not shared."""
-        pid = os.getpid()
-        return cgroupfiles.interfaces(pid, without=cgroupfiles.VIRTUAL) if self._alone else ()
+        """The node's own links, where it shares neither the machine nor its network."""
+        if not self._alone and not cgroupfiles.has_own_network():
+            return ()
+        return cgroupfiles.interfaces(os.getpid(), without=cgroupfiles.VIRTUAL)
+
+    def since(self) -> datetime | None:
+        """When the cgroup of all pods was made."""
+        try:
+            made = self._directory("", "", "", "memory").stat().st_mtime
+        except OSError:
+            return None
+        return datetime.fromtimestamp(made, UTC)
 
     def _all(self) -> Usage:
         return self._read("", "", "")

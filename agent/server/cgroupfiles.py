@@ -81,6 +81,14 @@ def interfaces(pid: int, *, without: tuple[str, ...] = ("lo",)) -> list[Interfac
     return found
 
 
+def has_own_network() -> bool:
+    """Whether this process is not in the machine's network namespace: then nobody else counts there."""
+    try:
+        return Path("/proc/self/ns/net").readlink() != Path("/proc/1/ns/net").readlink()
+    except OSError:
+        return False
+
+
 def _unified(folder: Path) -> Counters:
     cpu, stat = fields(folder / "cpu.stat"), fields(folder / "memory.stat")
     events = fields(folder / "memory.events")

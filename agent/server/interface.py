@@ -60,6 +60,8 @@ class Usage:
     major_page_faults: int = 0
     limit: int = 0
     """Bytes of memory that it may use; 0: no limit."""
+    since: datetime | None = None
+    """When it began; told of what stands beside the pods, and of all pods together."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -194,7 +196,9 @@ class Machine:
     """Bytes of swap, and how many of them are free."""
     swap_free: int = 0
     interfaces: Sequence[Interface] = ()
-    """Empty where several nodes share a machine."""
+    """Empty where several nodes share a machine and its network."""
+    pods_since: datetime | None = None
+    """When the cgroup of all pods was made."""
     daemons: Mapping[str, Usage] = field(default_factory=dict)
     """What stands beside the pods: `kubelet` is this agent, `runtime` the engine."""
 

@@ -116,10 +116,18 @@ def summary(
         told |= _machine(stamp, machine)
         told["memory"]["availableBytes"] = machine.available_memory
         told["systemContainers"] = [
-            *({"name": key.partition("/")[2], **usage(key, one)} for key, one in daemons.items()),
-            {"name": "pods", "cpu": told["cpu"], "memory": told["memory"]},
+            *(
+                _whole(key.partition("/")[2], one.since, usage(key, one))
+                for key, one in daemons.items()
+            ),
+            _whole("pods", machine.pods_since, {key: told[key] for key in ("cpu", "memory")}),
         ]
     return {"node": told, "pods": [pod(p) for p in pods]}
+
+
+def _whole(name: str, since: datetime | None, used: dict[str, Any]) -> dict[str, Any]:
+    began = {} if since is None else {"startTime": timestamps.format(since)}
+    return {"name": name, **began, **used}
 
 
 def _machine(stamp: str, machine: Machine) -> dict[str, Any]:

@@ -15,6 +15,7 @@ _FAMILIES = (
     ("container_cpu_usage_seconds_total", "counter", "CPU time used by the container, in seconds"),
     ("container_memory_working_set_bytes", "gauge", "Working set of the container, in bytes"),
     ("container_swap_usage_bytes", "gauge", "Swap used by the container, in bytes"),
+    ("container_swap_limit_bytes", "gauge", "Swap that the container may use, in bytes"),
     ("container_start_time_seconds", "gauge", "Start of the container, in seconds since 1970"),
     ("node_cpu_usage_seconds_total", "counter", "CPU time used by the node's pods, in seconds"),
     ("node_memory_working_set_bytes", "gauge", "Working set of the node's pods, in bytes"),
@@ -49,6 +50,8 @@ def render(node: Usage, pods: Sequence[PodUsage], now: datetime, *, swap: int = 
             facts = pod.facts.get(name)
             if facts is not None:
                 page.add("container_swap_usage_bytes", facts.counters.swap, own, at=at)
+                # What it has and what is left to it, which is nothing: pods get no swap.
+                page.add("container_swap_limit_bytes", facts.counters.swap, own, at=at)
             if facts is not None and facts.started is not None:
                 began = facts.started.timestamp()
                 page.add("container_start_time_seconds", began, own, at=at)

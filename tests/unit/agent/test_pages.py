@@ -146,6 +146,7 @@ def test_resource() -> None:
     assert found["node_swap_usage_bytes"] == [({}, 77)]
     assert found["pod_swap_usage_bytes"] == [(whose, 4096)]
     assert found["container_swap_usage_bytes"] == [({"container": "app"} | whose, 4096)]
+    assert found["container_swap_limit_bytes"] == [({"container": "app"} | whose, 4096)]
     assert found["resource_scrape_error"] == [({}, 0)]
     assert types(page)["container_cpu_usage_seconds_total"] == "counter"
     assert f"node_memory_working_set_bytes {20 * MIB} {STAMP}" in page.decode()
@@ -339,7 +340,8 @@ def test_the_summary() -> None:
             swap=1000,
             swap_free=400,
             interfaces=POD.interfaces,
-            daemons={"kubelet": USED},
+            daemons={"kubelet": replace(USED, since=NOW)},
+            pods_since=NOW,
         )
         return summary("n1", node, [POD], rates=rates, now=NOW, at=at, machine=machine)
 
@@ -352,7 +354,8 @@ def test_the_summary() -> None:
     assert node["runtime"]["containerFs"] == node["runtime"]["imageFs"]
     assert (node["swap"]["swapUsageBytes"], node["swap"]["swapAvailableBytes"]) == (600, 400)
     assert (node["network"]["name"], node["network"]["txBytes"]) == ("eth0", 50)
-    assert [one["name"] for one in node["systemContainers"]] == ["kubelet", "pods"]
+    systems = [(one["name"], one["startTime"]) for one in node["systemContainers"]]
+    assert systems == [("kubelet", "2026-01-02T03:04:05Z"), ("pods", "2026-01-02T03:04:05Z")]
     assert pod["memory"] == {
         "time": "2026-01-02T03:04:05Z",
         "usageBytes": 30 * MIB,
@@ -523,7 +526,9 @@ def test_interfaces_of_a_process() -> None:
     assert "lo" in everything
 
 
-async def test_the_machine_is_the_node_where_it_is_not_shared(tmp_path: Path) -> None:
+async def test_the_machine_is_the_node_where_it_is_not_shared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     node = Node(tmp_path)
     await node.boot()
     memory = node.manager.agent.cgroups.machine("memory")
@@ -535,14 +540,19 @@ async def test_the_machine_is_the_node_where_it_is_not_shared(tmp_path: Path) ->
     assert [one.cgroup for one in alone.wholes()] == ["/", "/test/kubepods"]
     assert [one.usage.memory for one in alone.wholes()] == [900, 90]
     assert [one.cgroup for one in shared.wholes()] == ["/test/kubepods"]
+    monkeypatch.setattr(cgroupfiles, "has_own_network", lambda: False)
     assert shared.interfaces() == (), "the links are others', too"
+    monkeypatch.setattr(cgroupfiles, "has_own_network", lambda: True)
+    assert [*shared.interfaces()] == [*alone.interfaces()], "a network namespace is one node's"
+    since = shared.since()
+    assert since is not None and since.tzinfo is UTC
     names = [one.name for one in alone.interfaces()]
     assert not any(name.startswith(("lo", "veth", "docker")) for name in names)
     await node.kill()
 
 
 def process(proc: Path, pid: int, name: str, parent: int, ticks: int) -> None:
-    words = ["S", str(parent), *["0"] * 9, str(ticks), "0", *["0"] * 8, "3"]
+    words = ["S", str(parent), *["0"] * 9, str(ticks), "0", *["0"] * 6, "700", "0", "3"]
     write(proc / str(pid), comm=f"{name}\n", stat=f"{pid} ({name} x) {' '.join(words)} 0 0")
 
 
@@ -551,8 +561,11 @@ def test_the_engine_is_found_with_its_containerd(tmp_path: Path) -> None:
     process(tmp_path, 10, "dockerd", 1, 100)
     process(tmp_path, 11, "containerd", 10, 50)
     process(tmp_path, 12, "containerd", 1, 1000)
+    write(tmp_path, stat="cpu 1 2 3\nbtime 1000000000\n")
     daemons = Daemons(str(tmp_path / "no.sock"), proc=tmp_path)
     used = daemons.usage()
+    after = 700 / os.sysconf("SC_CLK_TCK")
+    assert used["runtime"].since == datetime.fromtimestamp(1_000_000_000 + after, UTC)
     tick = 10**9 // os.sysconf("SC_CLK_TCK")
     assert used["kubelet"].cpu_nanoseconds == 5 * tick
     assert used["runtime"].cpu_nanoseconds == 150 * tick
