@@ -1,10 +1,10 @@
 """How long a container that ended waits before it runs again (step 4 of the pod's walk). Pure.
 
 The first restart is immediate, the next waits 10 s, then 20, 40, 80, 160 and 300 s at most; a run
-of ten minutes clears the slate. A node may have another curve by its settings, and a pod by the
-annotation `podwright.io/restart-back-off: first=1s,longest=30s,reset=2m`. The level is carried in a
-label of each container, so that an agent which was restarted goes on where it was, with nothing to
-remember but what Docker remembers.
+of ten minutes clears the slate, and so does another image. A node may have another curve by its
+settings, and a pod by the annotation `podwright.io/restart-back-off: first=1s,longest=30s,reset=2m`.
+The level is carried in a label of each container, so that an agent which was restarted goes on where
+it was, with nothing to remember but what Docker remembers.
 """
 
 from __future__ import annotations

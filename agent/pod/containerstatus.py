@@ -257,8 +257,8 @@ def _waiting_again(
         return None
     if not wanted_restart(pod, container, seen):
         return None
-    if restart_in(seen, observed.backoff) <= 0:
-        return _failure(container, observed) or _being_replaced(seen)
+    if restart_in(container, seen, observed.backoff) <= 0:
+        return _failure(container, observed) or _being_replaced(pod, seen)
     delay = observed.backoff.delay(seen.backoff_level, ran_for=seen.ran_for)
     meta = pod.metadata
     return ContainerStateWaiting(
@@ -270,12 +270,12 @@ def _waiting_again(
     )
 
 
-def _being_replaced(seen: Seen) -> ContainerStateWaiting | None:
+def _being_replaced(pod: Pod, seen: Seen) -> ContainerStateWaiting | None:
     """Of a container that was ended to be started anew at once. Its end is not the present state: by the
     restart policy it might be final, and then the API lets nothing come after it."""
     if seen.killed_for in (None, KilledFor.SANDBOX):
         return None
-    return ContainerStateWaiting(reason="ContainerCreating")
+    return _not_yet(pod)
 
 
 def _failure(container: Container, observed: PodObserved) -> ContainerStateWaiting | None:

@@ -226,8 +226,8 @@ def _advance(pod: Pod, container: Container, observed: PodObserved, draft: _Draf
     restarts, level = 0, 0
     if newest is not None:
         restarts = newest.restarts + 1
-        level = observed.backoff.next_level(newest.backoff_level, ran_for=newest.ran_for)
-        wait = restart_in(newest, observed.backoff)
+        level = _next_level(container, newest, observed.backoff)
+        wait = restart_in(container, newest, observed.backoff)
         if wait > 0:
             draft.waits.append(wait)
             return
@@ -246,9 +246,18 @@ def _advance(pod: Pod, container: Container, observed: PodObserved, draft: _Draf
         )
 
 
-def restart_in(seen: Seen, backoff: Backoff) -> float:
+def _next_level(container: Container, seen: Seen, backoff: Backoff) -> int:
+    """The level of the container that follows. Another image is another program: its curve begins anew."""
+    if seen.matches(container):
+        return backoff.next_level(seen.backoff_level, ran_for=seen.ran_for)
+    return 0 if seen.killed_for is KilledFor.CHANGED else 1
+
+
+def restart_in(container: Container, seen: Seen, backoff: Backoff) -> float:
     """Seconds until a container that ended may follow itself."""
     if seen.hurried or seen.killed_for in (KilledFor.CHANGED, KilledFor.RESIZED):
+        return 0.0
+    if not seen.matches(container):
         return 0.0
     return backoff.delay(seen.backoff_level, ran_for=seen.ran_for) - seen.ended_ago
 

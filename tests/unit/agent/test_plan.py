@@ -226,6 +226,18 @@ def test_a_healthy_run_restarts_at_once_and_resets_the_level() -> None:
     assert (made.restarts, made.backoff_level) == (31, 1)
 
 
+@pytest.mark.parametrize(("killed_for", "level"), [(None, 1), (KilledFor.CHANGED, 0)])
+def test_another_image_does_not_wait_for_the_crashes_of_the_last_one(
+    killed_for: KilledFor | None, level: int
+) -> None:
+    crashed = seen(exit_code=1, restarts=30, level=9, killed_for=killed_for)
+    pod = make_pod(container(image="app:2"))
+    assert only(plan(pod, observe({"web": [crashed]})), EnsureImage) is not None
+    made = only(plan(pod, with_images(observe({"web": [crashed]}), web=31)), CreateContainer)
+    assert isinstance(made, CreateContainer)
+    assert (made.restarts, made.backoff_level) == (31, level)
+
+
 def test_a_start_that_failed_counts_as_a_crash() -> None:
     broken = seen(error="exec: no such file", exit_code=127, restarts=2, ended_ago=1)
     assert plan(make_pod(), observe({"web": [broken]})).wake_in == 19

@@ -476,6 +476,13 @@ def test_a_crash_during_deletion_is_no_crash_loop() -> None:
     assert one(report(pod, observe(there)), "a").state.terminated is not None
 
 
+def test_no_crash_loop_is_told_of_an_image_that_has_not_run_yet() -> None:
+    crashed = seen(exit_code=1, restarts=4)
+    pod = make_pod(container(image="app:2"))
+    assert one(report(pod, observe({"web": [crashed]}))).state.terminated is not None
+    assert waiting(report(make_pod(), observe({"web": [crashed]}))) == "CrashLoopBackOff"
+
+
 # Init containers.
 
 INIT = container("init")
