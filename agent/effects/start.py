@@ -41,6 +41,7 @@ from agent.pod.actions import (
 )
 from agent.pod.alarm import Alarm
 from agent.pod.containerstatus import RUNTIME
+from agent.pod.memory import Ensured
 from agent.pod.observed import Hook, KilledFor
 from agent.probes.handlers import Target, Verdict
 from agent.probes.hooks import run_hook
@@ -104,7 +105,9 @@ async def ensure_image(ctx: PodContext, action: EnsureImage) -> None:
         raise StepFailed(problem.reason.value, problem.message, retry_in=wait) from problem
     except RuntimeFailure as error:
         raise StepFailed("ImageInspectError", error.message) from error
-    ctx.memory.images[container.name] = (action.restarts, image)
+    ctx.memory.images[container.name] = Ensured(
+        reference=container.image, image=image, restarts=action.restarts
+    )
 
 
 def missing_images(ctx: PodContext) -> Iterator[tuple[str, str]]:
@@ -267,7 +270,7 @@ async def _while_it_runs(
 async def _create(ctx: PodContext, container: Container, action: CreateContainer) -> None:
     agent, pod = ctx.agent, ctx.pod
     found = ctx.memory.images.get(container.name)
-    if found is None:
+    if found is None or found.reference != container.image:
         raise ImageNotFound(f"No such image: {container.image}")
     variables = env.environment(
         pod,
@@ -284,7 +287,7 @@ async def _create(ctx: PodContext, container: Container, action: CreateContainer
         partial(_mounts, ctx, container, action.restarts, variables),
     )
     made = Made(
-        image=found[1],
+        image=found.image,
         environment=variables,
         mounts=mounts,
         devices=_devices(ctx, container),
@@ -293,7 +296,7 @@ async def _create(ctx: PodContext, container: Container, action: CreateContainer
         restarts=action.restarts,
         backoff_level=action.backoff_level,
         target=_target(ctx, container),
-        known=await _known(ctx, container, found[1]),
+        known=await _known(ctx, container, found.image),
         runtime=_runtime_of(ctx, action.sandbox),
         cpus=agent.cpus.of(ctx.uid, container.name),
         pinned=container.name in agent.cpus.pinned(ctx.uid),
@@ -308,7 +311,7 @@ async def _create(ctx: PodContext, container: Container, action: CreateContainer
     except NameInUse as error:
         await sandbox.adopt(ctx, spec.name, error)
         return
-    ctx.memory.note(sandbox.created(id, spec, found[1].id, now=agent.clock.now()))
+    ctx.memory.note(sandbox.created(id, spec, found.image.id, now=agent.clock.now()))
     ctx.normal("Created", f"Created container: {container.name}", container=container.name)
 
 

@@ -200,7 +200,7 @@ class PodManager:
             if is_terminal(worker.pod):
                 continue
             memory = worker.context.memory
-            wanted.update(image.id for _, image in memory.images.values())
+            wanted.update(found.image.id for found in memory.images.values())
             wanted.update(memory.volume_images.values())
         return wanted
 

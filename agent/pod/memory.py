@@ -49,6 +49,16 @@ class Failed:
     count: int
 
 
+@dataclass(frozen=True, kw_only=True)
+class Ensured:
+    """An image that was made sure of for the next start of a container."""
+
+    reference: str
+    """As the pod spelled it then."""
+    image: ImageRecord
+    restarts: int
+
+
 @dataclass
 class PodMemory:
     """The mutable knowledge of one worker."""
@@ -71,7 +81,7 @@ class PodMemory:
     probed: dict[ContainerId, Probed] = field(default_factory=dict)
     hooks: dict[ContainerId, Hook] = field(default_factory=dict)
     pre_stops: dict[ContainerId, Hook] = field(default_factory=dict)
-    images: dict[str, tuple[int, ImageRecord]] = field(default_factory=dict)
+    images: dict[str, Ensured] = field(default_factory=dict)
     failures: dict[str, Failed] = field(default_factory=dict)
     addresses: dict[ContainerId, str] = field(default_factory=dict)
     """Sandbox → its address, once it is attached."""
@@ -193,7 +203,7 @@ class PodMemory:
             network_ready=bool(address),
             containers=self._containers(pod, now),
             volumes_ready=self.volumes_ready,
-            images={name: restarts for name, (restarts, _) in self.images.items()},
+            images=self._images(pod),
             needs_ip=frozenset(
                 c.name
                 for c in (*all_containers(pod.spec), *ephemeral_containers(pod.spec))
@@ -221,6 +231,14 @@ class PodMemory:
             torn_down=self.torn_down,
             deleted=self.deleted,
         )
+
+    def _images(self, pod: Pod) -> dict[str, int]:
+        """Those that the pod still means; somebody may have changed it since."""
+        return {
+            container.name: found.restarts
+            for container in (*all_containers(pod.spec), *ephemeral_containers(pod.spec))
+            if (found := self.images.get(container.name)) and found.reference == container.image
+        }
 
     def _containers(self, pod: Pod, now: float) -> dict[str, list[Seen]]:
         specs = {c.name: c for c in (*all_containers(pod.spec), *ephemeral_containers(pod.spec))}

@@ -337,6 +337,36 @@ async def test_pull_secrets_that_are_missing_are_told_of(node: Node) -> None:
     ]
 
 
+async def test_an_image_that_was_changed_before_its_first_start(node: Node) -> None:
+    """What was made sure of for the one before is not run in its name."""
+    image = node.runtime.add_image("app:2")
+    variables = [from_config_map()]
+    node.api.put(make_pod(container(env=variables)))
+    await node.run()
+    assert web(node).state.waiting.reason == "CreateContainerConfigError"
+    node.api.put(make_pod(container(image="app:2", env=variables)))
+    await node.run()
+    node.api.put(ConfigMap(metadata=ObjectMeta(name="settings", namespace="ns"), data={"k": "v"}))
+    await node.run(20)
+    assert web(node).state.running is not None
+    assert (web(node).image, web(node).restart_count) == ("app:2", 0)
+    assert web(node).image_id == image.id
+
+
+async def test_another_image_ends_a_crash_loop(node: Node) -> None:
+    node.runtime.add_image("app:2")
+    node.runtime.scripts["web"] = Script(run_for=1, exit_code=1)
+    node.api.put(make_pod())
+    await node.run(120)
+    assert web(node).state.waiting.reason == "CrashLoopBackOff"
+    restarts = web(node).restart_count
+    node.api.put(make_pod(container(image="app:2")))
+    await node.run(0.5)
+    assert web(node).restart_count == restarts + 1 and web(node).state.running is not None
+    await node.run(2)
+    assert "back-off 10s" in web(node).state.waiting.message
+
+
 async def test_never_pull(node: Node) -> None:
     node.api.put(make_pod(container(image="nope:1", image_pull_policy="Never")))
     await node.run()
