@@ -43,16 +43,24 @@ class Changes:
     def __init__(self, *, blind: bool) -> None:
         self._blind = blind
         self._names: set[str] = set()
+        self._gone: set[str] = set()
         self._all = False
         self._bell = asyncio.Event()
 
-    def tell(self, name: str | None) -> None:
-        """`name` has changed; None: anything may have, or the directory is gone."""
+    def tell(self, name: str | None, *, gone: bool = False) -> None:
+        """`name` has changed, or is gone; None: anything may have, or the directory is gone."""
         if name is None:
             self._all = True
         else:
             self._names.add(name)
+        if name is not None and gone:
+            self._gone.add(name)
         self._bell.set()
+
+    def taken_away(self) -> frozenset[str]:
+        """Which names were removed since this was last asked, whether or not one like it is there again."""
+        gone, self._gone = frozenset(self._gone), set()
+        return gone
 
     async def wait(self, seconds: float) -> frozenset[str] | None:
         """The names that changed since the last wait, at once or when there are some; empty when
@@ -148,9 +156,10 @@ class DirectoryWatch:
                 for changes in watchers:
                     changes.tell(None)
             return
-        gone = mask & (_DELETE_SELF | _MOVE_SELF | _UNMOUNT | _IGNORED)
+        over = mask & (_DELETE_SELF | _MOVE_SELF | _UNMOUNT | _IGNORED)
+        gone = bool(mask & (_DELETE | _MOVED_FROM))
         for changes in self._watchers.get(watch, ()):
-            changes.tell(None if gone else name)
+            changes.tell(None if over else name, gone=gone)
         if mask & _IGNORED:
             self._watchers.pop(watch, None)
 

@@ -6,7 +6,9 @@ from file, node and content, so that an agent that was restarted knows its pods 
 annotations are those of kubelets ("Create static Pods" in Kubernetes' documentation).
 
 A file that cannot be read, or holds no pod, is told in the log, and what it held before goes on: it may
-be half written. Concurrency: one task looks whenever the kernel tells of a change, and every 20 s.
+be half written. A file that was removed and is back, however soon, is a pod that is started anew, as
+kubelets have it: people restart static pods so. Concurrency: one task looks whenever the kernel tells of a
+change, and every 20 s.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -169,19 +171,28 @@ class StaticPods:
                 ) as changes:
                     self.look()
                     while await changes.wait(LOOK_EVERY) is not None:
-                        self.look()
+                        self.look(removed=changes.taken_away())
                 await self._clock.sleep(1.0)  # it is not there, or is another one by now
         finally:
             watch.close()
 
-    def look(self) -> None:
-        """Read what is new and tell of all pods, by uid."""
+    def look(self, *, removed: Collection[str] = ()) -> None:
+        """Read what is new and tell of all pods, by uid. `removed`: names of files that went meanwhile."""
         present = set(self._files())
+        back = {path for path in self._read if path in present and path.name in removed}
+        for path in back:
+            log.info("static pod file %s was removed, and is back", path)
+            del self._read[path]
+        if back:
+            self._tell()
         for path in present:
             self._look_at(path)
         for path in self._read.keys() - present:
             log.info("static pod file %s is gone", path)
             del self._read[path]
+        self._tell()
+
+    def _tell(self) -> None:
         pods: dict[str, Pod] = {}
         names: dict[tuple[str, str], Path] = {}
         for path, (_, pod) in sorted(self._read.items()):

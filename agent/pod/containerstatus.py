@@ -73,7 +73,7 @@ def container_status(
     if known is not None and last.terminated is None and state.terminated is None:
         # Somebody removed the one before: how it ended, and how often, is not forgotten.
         gone = newest is None or newest.unstarted
-        end = _end_of_removed(known) if gone else known.last_state.terminated
+        end = end_of_removed(known) if gone else known.last_state.terminated
         last = ContainerState(terminated=end)
     status = ContainerStatus(
         name=container.name,
@@ -179,8 +179,8 @@ def terminated(seen: Seen) -> ContainerStateTerminated:
     )
 
 
-def _end_of_removed(known: ContainerStatus) -> ContainerStateTerminated | None:
-    """How a container ended that was removed behind our back."""
+def end_of_removed(known: ContainerStatus) -> ContainerStateTerminated | None:
+    """How a container ended of which nothing is left but what was told."""
     if known.state.running is None:
         return known.state.terminated or known.last_state.terminated
     return ContainerStateTerminated(

@@ -35,7 +35,7 @@ from agent.pod import names
 from agent.pod.alarm import Alarm
 from agent.pod.backoff import retry_delay
 from agent.pod.imagenews import ImageNews
-from agent.pod.mirrors import mirrors, name_of
+from agent.pod.mirrors import begun_anew, mirrors, name_of
 from agent.pod.observed import Refusal
 from agent.pod.room import Room
 from agent.pod.strays import Strays
@@ -361,6 +361,8 @@ class PodManager:
         self.agent.checkpoints.remove(uid)  # what was told of its end has saved it once more
         if not worker.context.memory.removed:
             self._finished.add(uid)
+        if worker.static and uid in self._static:  # its file was taken away, and is back
+            self._static[uid] = begun_anew(self._static[uid], worker.reported)
         self._start_static()  # one of this name or uid may have waited, whatever this was
         if worker.static:
             self.on_static()

@@ -19,8 +19,10 @@ import msgspec
 
 from agent.pod.alarm import Alarm
 from agent.pod.backoff import retry_delay
+from agent.pod.containerstatus import end_of_removed
+from agent.pod.observed import restart_policy
 from api.client import Client
-from api.core import Node, Pod, PodStatus
+from api.core import ContainerState, Node, Pod, PodStatus
 from api.errors import is_already_exists, is_conflict, is_not_found
 from api.meta import ObjectMeta, OwnerReference
 from base.clock import Clock
@@ -90,6 +92,20 @@ def mirror_of(pod: Pod, node: Node) -> Pod:
         spec=msgspec.structs.replace(pod.spec),
         status=PodStatus(),
     )
+
+
+def begun_anew(pod: Pod, before: PodStatus) -> Pod:
+    """A static pod that comes back after its end: containers that always run go on counting their starts."""
+    known = {status.name: status for status in before.container_statuses}
+    counted = []
+    for container in pod.spec.containers:
+        one = known.get(container.name)
+        end = None if one is None else end_of_removed(one)
+        if one is not None and end is not None and restart_policy(pod, container) == "Always":
+            last = ContainerState(terminated=end)
+            counted.append(msgspec.structs.replace(one, state=ContainerState(), last_state=last))
+    status = msgspec.structs.replace(pod.status, container_statuses=counted)
+    return msgspec.structs.replace(pod, status=status)
 
 
 class MirrorPods:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -187,6 +187,20 @@ def test_a_directory_of_files(tmp_path: Path, caplog: pytest.LogCaptureFixture) 
         tmp_path / "none", node="n", clock=Node(tmp_path).clock, changed=directory._changed
     )
     assert directory.look() == []
+
+
+async def test_a_file_that_goes_and_comes_back_at_once(tmp_path: Path) -> None:
+    told: list[list[str]] = []
+
+    def changed(pods: Mapping[str, Pod]) -> None:
+        told.append(sorted(pod.metadata.name for pod in pods.values()))
+
+    source = StaticPods(tmp_path, node="n", clock=Node(tmp_path).clock, changed=changed)
+    for name in ("web", "other"):
+        (tmp_path / f"{name}.yaml").write_text(MANIFEST.replace("name: web,", f"name: {name},"))
+    source.look()
+    source.look(removed=["web.yaml"])
+    assert told == [["other-n", "web-n"], ["other-n"], ["other-n", "web-n"]]
 
 
 async def test_one_file_instead_of_a_directory(tmp_path: Path) -> None:
@@ -420,6 +434,20 @@ async def test_a_static_pod_that_crashes_is_restarted(node: StaticNode) -> None:
     await node.run(5)
     found = node.mirror()
     assert found is not None and found.status.container_statuses[0].restart_count == 1
+
+
+async def test_a_static_pod_that_comes_back_counts_its_starts(node: StaticNode) -> None:
+    await node.start(read())
+    await node.run(5)
+    for restarts in (1, 2):
+        node.use()
+        node.use(read())
+        await node.run(60)
+        found = node.mirror()
+        assert found is not None and running(node) == "Running"
+        (status,) = found.status.container_statuses
+        assert status.restart_count == restarts
+        assert status.last_state.terminated is not None
 
 
 async def test_a_file_that_comes_back_while_leftovers_of_its_pod_go(

@@ -37,6 +37,22 @@ async def test_what_is_made_written_renamed_and_removed(
         assert await changes.wait(0.01) == frozenset()
 
 
+async def test_what_was_taken_away_is_known_though_it_is_back(
+    watch: DirectoryWatch, tmp_path: Path
+) -> None:
+    for name in ("again", "over", "moved"):
+        (tmp_path / name).touch()
+    with watch.watching(tmp_path) as changes:
+        (tmp_path / "again").unlink()
+        (tmp_path / "again").touch()
+        (tmp_path / "new").touch()
+        (tmp_path / "new").rename(tmp_path / "over")
+        (tmp_path / "moved").rename(tmp_path / "elsewhere")
+        await changes.wait(LONG)
+        assert changes.taken_away() == {"again", "new", "moved"}, "what was replaced never was away"
+        assert changes.taken_away() == frozenset()
+
+
 async def test_changes_between_two_waits_are_not_lost(
     watch: DirectoryWatch, tmp_path: Path
 ) -> None:
