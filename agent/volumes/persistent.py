@@ -20,7 +20,8 @@ everything is taken away, so that a pod's volumes can be let go of by its uid al
     <directory>/<uid of the volume>/stage/                what the kind keeps there
 
 Kinds that neither stage nor unpublish leave no such trace: what they mount lies in the pod's own
-directory, and goes with it. Concurrency: one lock per volume.
+directory, and goes with it. A volume that one pod may use at a time (`ReadWriteOncePod`) always leaves
+it: pods that no scheduler has placed here are kept waiting by it. Concurrency: one lock per volume.
 """
 
 from __future__ import annotations
@@ -44,6 +45,7 @@ from base.files import atomic_write, remove_unfinished
 
 VOLUME = "volume.json"
 USERS = "users"
+ALONE = "ReadWriteOncePod"
 STAGE = "stage"
 
 _decoder = msgspec.json.Decoder(PersistentVolume)
@@ -116,10 +118,15 @@ class Stages:
         kind = self._kind(volume)
         folder = self._directory / (volume.metadata.uid or volume.metadata.name)
         stage = self._stage(folder, volume)
-        if not kind.remembered:
+        alone = volume.spec.access_modes == [ALONE]
+        if not kind.remembered and not alone:
             return await kind.publish(context, stage)
         async with self._lock(folder):
             user = folder / USERS / f"{context.pod.metadata.uid}.{context.volume.name}"
+            if alone and any(_pod(other) != _pod(user) for other in _users(folder)):
+                raise VolumeError(
+                    f"volume uses the {ALONE} access mode and is already in use by another pod"
+                )
             await self._mounter.aside(partial(_note, user, volume, context.directory))
             await self._make_ready(kind, stage)
         return await kind.publish(context, stage)
@@ -131,14 +138,12 @@ class Stages:
         """Let go of everything that the pod uses. Raises VolumeError, TemporaryError."""
         for folder in self._folders():
             for user in _users(folder):
-                if user.name.partition(".")[0] == uid:
+                if _pod(user) == uid:
                     await self._let_go(folder, user)
 
     def users(self) -> set[str]:
         """Uids of the pods that use anything."""
-        return {
-            user.name.partition(".")[0] for folder in self._folders() for user in _users(folder)
-        }
+        return {_pod(user) for folder in self._folders() for user in _users(folder)}
 
     async def _let_go(self, folder: Path, user: Path) -> None:
         stage, target = self._remembered(folder), Path(user.read_text())
@@ -217,6 +222,10 @@ def _users(folder: Path) -> list[Path]:
     users = folder / USERS
     found = users.iterdir() if users.is_dir() else ()
     return sorted(user for user in found if not user.name.startswith("."))
+
+
+def _pod(user: Path) -> str:
+    return user.name.partition(".")[0]
 
 
 def _note(user: Path, volume: PersistentVolume, target: Path) -> None:

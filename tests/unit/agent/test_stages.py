@@ -8,11 +8,13 @@ from pathlib import Path
 import pytest
 
 from agent.volumes.base import VolumeContext, VolumeError
+from agent.volumes.kinds import KINDS
 from agent.volumes.mounts import FakeMounter
 from agent.volumes.persistent import PersistentKind, Stage, Stages
 from agent.volumes.registry import PodVolumes
 from api.core import (
     CSIPersistentVolumeSource,
+    HostPathVolumeSource,
     PersistentVolume,
     PersistentVolumeClaimVolumeSource,
     Pod,
@@ -94,7 +96,7 @@ class World:
         self.pods: dict[str, PodVolumes] = {}
         self.stages = Stages(
             self.directory / "volumes",
-            kinds=[self.driver.kind],
+            kinds=[self.driver.kind, *KINDS],
             mounter=self.mounter,
             objects=self.objects,
         )
@@ -139,6 +141,24 @@ def csi(**spec: object) -> PersistentVolume:
 @pytest.fixture
 def world(tmp_path: Path) -> World:
     return World(tmp_path)
+
+
+@pytest.mark.parametrize("folder", [False, True])
+async def test_a_volume_for_one_pod_at_a_time(world: World, folder: bool) -> None:
+    modes = ["ReadWriteOncePod"]
+    kept = volume(host_path=HostPathVolumeSource(path=str(world.directory)), access_modes=modes)
+    world.objects.volumes["pv"] = kept if folder else csi(access_modes=modes)
+    await world.set_up("a")
+    world.restart()
+    words = "volume uses the ReadWriteOncePod access mode and is already in use by another pod"
+    with pytest.raises(VolumeError, match=f'MountVolume.SetUp failed for volume "v" : {words}'):
+        await world.set_up("b")
+    await world.set_up("a")
+    await world.tear_down("b")
+    await world.tear_down("a")
+    await world.set_up("b")
+    await world.tear_down("b")
+    world.assert_clean()
 
 
 async def test_pods_share_a_stage_and_the_last_takes_it_away(world: World) -> None:
