@@ -10,7 +10,8 @@ The rules that Kubernetes documents and that are decided here:
   its zone; unless one of them has no such hint, or none is for it (concept "Topology Aware Routing");
 - an address that several slices mention (while the controller moves it) counts once, and as ready
   if any of them says so;
-- headless and ExternalName services have no VIP and no rules.
+- headless and ExternalName services have no VIP and no rules, nor have those that are labelled as
+  headless, or as another proxy's (reference "Well-Known Labels, Annotations and Taints").
 
 Everything here is pure and total: odd objects (another address family, no port) are skipped.
 """
@@ -27,7 +28,7 @@ from api.core.service import ServicePort as ApiPort
 from api.discovery import Endpoint, EndpointSlice
 
 SERVICE_NAME_LABEL = "kubernetes.io/service-name"
-OTHER_PROXY_LABEL = "service.kubernetes.io/service-proxy-name"
+_NOT_OURS = ("service.kubernetes.io/service-proxy-name", "service.kubernetes.io/headless")
 PROTOCOLS = ("TCP", "UDP", "SCTP")
 _AFFINITY_SECONDS = 10800
 
@@ -230,7 +231,9 @@ def _affinity(service: Service) -> int:
 
 
 def _has_vip(service: Service) -> bool:
-    if service.spec.type == "ExternalName" or OTHER_PROXY_LABEL in service.metadata.labels:
+    if service.spec.type == "ExternalName":
+        return False
+    if any(label in service.metadata.labels for label in _NOT_OURS):
         return False
     return is_ipv4(service.spec.cluster_ip)
 

@@ -106,9 +106,10 @@ def test_services_without_a_vip_have_no_rules(odd: Service) -> None:
     assert service_ports([odd], [], node="node-1") == []
 
 
-def test_a_service_of_another_proxy_is_left_to_it() -> None:
+@pytest.mark.parametrize("label", ["service-proxy-name", "headless"])
+def test_a_service_that_is_not_for_this_proxy_is_left_alone(label: str) -> None:
     foreign = service()
-    foreign.metadata.labels["service.kubernetes.io/service-proxy-name"] = "mesh"
+    foreign.metadata.labels[f"service.kubernetes.io/{label}"] = ""
     assert service_ports([foreign], [], node="node-1") == []
 
 
