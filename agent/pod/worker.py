@@ -163,6 +163,7 @@ class PodWorker:
             if grace < pod_grace(before) or before.metadata.deletion_timestamp is None:
                 stop.shorten(self.context, grace)
         self._mind_backoff(before)
+        self._mind_images(before)
         if shown_differently(before, pod):
             self.context.memory.volumes_due = self.context.agent.clock.monotonic()
         self._mind_end(pod)
@@ -203,6 +204,14 @@ class PodWorker:
             agent.images.forget(self.pod.metadata.uid)
             memory.hurry()
             self.context.normal("Retrying", f"Trying again at once, as asked for ({wish})")
+
+    def _mind_images(self, before: Pod) -> None:
+        """That an image could not be had says nothing about the one that is wanted instead."""
+        old = {container.name: container.image for container in all_containers(before.spec)}
+        for container in all_containers(self.pod.spec):
+            if old.get(container.name) != container.image:
+                self.context.memory.succeed(f"image/{container.name}")
+                self.context.memory.succeed(f"container/{container.name}")
 
     def reflect(self, mirror: Pod | None) -> None:
         """The API has this mirror of a static pod: what is told of the pod is told there."""

@@ -353,6 +353,15 @@ async def test_an_image_that_was_changed_before_its_first_start(node: Node) -> N
     assert web(node).image_id == image.id
 
 
+async def test_an_image_that_was_put_right_is_not_waited_for(node: Node) -> None:
+    node.api.put(make_pod(container(image="nope:1")))
+    await node.run(400)
+    assert web(node).state.waiting.reason == "ImagePullBackOff"
+    node.api.put(make_pod())
+    await node.run(1)
+    assert web(node).state.running is not None
+
+
 async def test_another_image_ends_a_crash_loop(node: Node) -> None:
     node.runtime.add_image("app:2")
     node.runtime.scripts["web"] = Script(run_for=1, exit_code=1)
