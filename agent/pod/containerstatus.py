@@ -257,6 +257,9 @@ def _waiting_again(
         return None
     if not wanted_restart(pod, container, seen):
         return None
+    if sort is Sort.MAIN and pod.spec.init_containers and not initialized(pod, observed):
+        # Its sandbox was lost: the pod begins anew, and is Pending until that is done ("Init Containers").
+        return ContainerStateWaiting(reason="PodInitializing")
     if restart_in(container, seen, observed.backoff) <= 0:
         return _failure(container, observed) or _being_replaced(pod, seen)
     delay = observed.backoff.delay(seen.backoff_level, ran_for=seen.ran_for)

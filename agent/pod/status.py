@@ -62,7 +62,7 @@ def status(
     if end is not None and _got_so_far(pod, observed, previous):
         for told in mains:
             _account_for(told)
-    phase = end.phase if end is not None else _phase(pod, inits, mains)
+    phase = end.phase if end is not None else _phase(pod, observed, inits, mains)
     ip = observed.ip if observed.reachable else ""
     if end is not None:
         ip = ip or previous.pod_ip  # a finished pod keeps showing the address it had
@@ -143,8 +143,16 @@ def _account_for(status: ContainerStatus) -> None:
         status.state = ContainerState(terminated=end)
 
 
-def _phase(pod: Pod, inits: Sequence[ContainerStatus], mains: Sequence[ContainerStatus]) -> str:
-    """Pending until every container was started once; then Running until the end."""
+def _phase(
+    pod: Pod,
+    observed: PodObserved,
+    inits: Sequence[ContainerStatus],
+    mains: Sequence[ContainerStatus],
+) -> str:
+    """Pending until every container was started once; then Running until the end. A pod that has lost its
+    sandbox begins anew with its init containers, and is Pending for so long ("Init Containers")."""
+    if inits and not _ran(mains) and not initialized(pod, observed):
+        return "Pending"
     specs = {c.name: c for c in pod.spec.init_containers}
     for status in inits:
         if specs[status.name].restart_policy == "Always":

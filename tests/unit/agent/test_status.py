@@ -560,6 +560,34 @@ def test_the_second_init_container_waits() -> None:
     assert waiting(result, "second") == "PodInitializing"
 
 
+def test_a_pod_that_begins_anew_in_another_sandbox_is_pending() -> None:
+    first, second, side = container("first"), container("second"), sidecar("side")
+    pod = make_pod(container(), inits=[first, side, second])
+    lost = {"sandbox": "gone"}
+    ended = {
+        "web": [seen(exit_code=137, **lost)],
+        "side": [seen(side, exit_code=137, **lost)],
+        "second": [seen(second, **lost)],
+    }
+    stages = [
+        {"first": [seen(first, **lost)]},
+        {"first": [seen(first, running=True, restarts=1), seen(first, **lost)]},
+        {"first": [seen(first, restarts=1), seen(first, **lost)]},
+        {
+            "first": [seen(first, restarts=1), seen(first, **lost)],
+            "side": [seen(side, running=True, restarts=1)],
+        },
+    ]
+    for stage in stages:
+        found = report(pod, observe(ended | stage))
+        (web,) = found.container_statuses
+        assert found.phase == "Pending", stage
+        assert web.state.waiting is not None and web.state.waiting.reason == "PodInitializing"
+        assert web.last_state.terminated is not None
+    through = stages[-1] | {"second": [seen(second, restarts=1)]}
+    assert report(pod, observe(ended | through)).phase == "Running"
+
+
 def test_a_sidecar_counts_for_readiness() -> None:
     side = sidecar(readiness_probe=probe())
     there = {"side": [seen(side, running=True)], "web": [seen(running=True)]}
