@@ -23,7 +23,7 @@ from agent.pod.observed import (
     told,
     wanted_restart,
 )
-from agent.pod.plan import initialized, restart_in
+from agent.pod.plan import initialized, reached, restart_in
 from agent.volumes import readonly
 from api import timestamps
 from api.core import (
@@ -131,7 +131,10 @@ def _user(seen: Seen, known: ContainerStatus | None) -> ContainerUser | None:
 
 def _was_passed(pod: Pod, container: Container, observed: PodObserved, sort: Sort) -> bool:
     """Whether it is an init container that does not run again, and need not be there any more."""
-    return sort is Sort.INIT and not is_sidecar(container) and initialized(pod, observed)
+    if sort is not Sort.INIT or is_sidecar(container):
+        return False
+    place = [init.name for init in pod.spec.init_containers].index(container.name)
+    return place < reached(pod, observed) or initialized(pod, observed)
 
 
 def _in_force(

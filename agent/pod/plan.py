@@ -147,14 +147,14 @@ def due(pod: Pod, observed: PodObserved) -> list[Container]:
     """The containers that should run now and do not, in the order of the spec."""
     wanted: list[Container] = []
     if not initialized(pod, observed):
-        reached = _reached(pod, observed)
+        latest = reached(pod, observed)
         for position, init in enumerate(pod.spec.init_containers):
             seen = observed.current(init.name)
             passed = _passed(init, seen)
-            again = is_sidecar(init) or (position >= reached and not passed)
+            again = is_sidecar(init) or (position >= latest and not passed)
             if again and (seen is None or not seen.alive):
                 wanted.append(init)
-            if position >= reached and not passed:
+            if position >= latest and not passed:
                 return wanted
     else:
         wanted = [c for c in sidecars(pod) if not _lives(observed, c)]
@@ -179,11 +179,11 @@ def initialized(pod: Pod, observed: PodObserved) -> bool:
     """
     if any(observed.current(c.name) is not None for c in pod.spec.containers):
         return True
-    last = pod.spec.init_containers[_reached(pod, observed) :]
+    last = pod.spec.init_containers[reached(pod, observed) :]
     return all(_passed(init, observed.current(init.name)) for init in last)
 
 
-def _reached(pod: Pod, observed: PodObserved) -> int:
+def reached(pod: Pod, observed: PodObserved) -> int:
     """The place of the last init container that was made: those before it were passed, whatever has
     become of them. A sidecar among them that ended comes back beside what follows it."""
     there = (

@@ -560,6 +560,18 @@ def test_the_second_init_container_waits() -> None:
     assert waiting(result, "second") == "PodInitializing"
 
 
+def test_an_init_container_that_is_through_stays_so_when_it_is_removed() -> None:
+    first, second = container("first"), container("second")
+    pod = make_pod(container(), inits=[first, second])
+    at_work = {"second": [seen(second, running=True)]}
+    pod.status = report(pod, observe({"first": [seen(first)]} | at_work))
+    found = report(pod, observe(at_work))
+    assert found.init_container_statuses == pod.status.init_container_statuses
+    assert found.init_container_statuses[0].ready
+    (initialized,) = [c for c in found.conditions if c.type == "Initialized"]
+    assert initialized.message == "containers with incomplete status: [second]"
+
+
 def test_a_pod_that_begins_anew_in_another_sandbox_is_pending() -> None:
     first, second, side = container("first"), container("second"), sidecar("side")
     pod = make_pod(container(), inits=[first, side, second])
