@@ -114,7 +114,7 @@ class Pages:
             },
         )
         pods, wholes = self.usage.pods(facts=True), self.usage.wholes()
-        return cadvisor.render(pods, size, self.clock.now(), wholes)
+        return cadvisor.render(pods, size, self.clock.now(), wholes, disks=self.disks.ask())
 
     def _resource(self) -> bytes:
         swap, swap_free = machine.swap()

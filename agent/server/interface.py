@@ -83,6 +83,8 @@ class Counters:
     processes: int = 0
     threads: int = 0
     """Processes and their threads: what limits count."""
+    most_threads: int = 0
+    """How many there may be; 0: no limit."""
     kernel: int = 0
     """Bytes that the kernel keeps for them."""
     active_file: int = 0

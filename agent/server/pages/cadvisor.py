@@ -9,7 +9,15 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from agent.resources.values import PERIOD
-from agent.server.interface import ContainerFacts, Counters, Interface, PodUsage, Usage, Whole
+from agent.server.interface import (
+    ContainerFacts,
+    Counters,
+    DiskUse,
+    Interface,
+    PodUsage,
+    Usage,
+    Whole,
+)
 from agent.server.pages.exposition import Exposition
 
 _NANO = 1e9
@@ -22,6 +30,11 @@ _FAMILIES = (
     ("container_cpu_user_seconds_total", "counter", "CPU time in programs"),
     ("container_fs_reads_bytes_total", "counter", "Bytes read from a disk"),
     ("container_fs_reads_total", "counter", "Reads from a disk"),
+    (
+        "container_fs_usage_bytes",
+        "gauge",
+        "Bytes that it has written outside volumes, and its logs",
+    ),
     ("container_fs_writes_bytes_total", "counter", "Bytes written to a disk"),
     ("container_fs_writes_total", "counter", "Writes to a disk"),
     ("container_last_seen", "gauge", "When this was read"),
@@ -52,8 +65,11 @@ _FAMILIES = (
     ("container_spec_cpu_quota", "gauge", "CPU limit, in microseconds per period"),
     ("container_spec_cpu_shares", "gauge", "Weight for CPU"),
     ("container_spec_memory_limit_bytes", "gauge", "Memory limit; 0: none"),
+    ("container_spec_memory_reservation_limit_bytes", "gauge", "Memory reservation; none is set"),
+    ("container_spec_memory_swap_limit_bytes", "gauge", "Limit of memory and swap; 0: none"),
     ("container_start_time_seconds", "gauge", "Start, in seconds since 1970"),
     ("container_threads", "gauge", "Processes and their threads"),
+    ("container_threads_max", "gauge", "How many of them there may be; 0: no limit"),
     ("machine_cpu_cores", "gauge", "CPUs of the node"),
     ("machine_memory_bytes", "gauge", "Memory of the node"),
     ("machine_scrape_error", "gauge", "1 if something of the machine could not be read, else 0"),
@@ -76,9 +92,14 @@ class Size:
 
 
 def render(
-    pods: Sequence[PodUsage], size: Size, now: datetime, wholes: Sequence[Whole] = ()
+    pods: Sequence[PodUsage],
+    size: Size,
+    now: datetime,
+    wholes: Sequence[Whole] = (),
+    *,
+    disks: Mapping[str, DiskUse] | None = None,
 ) -> bytes:
-    """The page. `pods` with their facts."""
+    """The page. `pods` with their facts; `disks` by the uid of a pod."""
     page, at = Exposition(), int(now.timestamp() * 1000)
     for name, type_, help_ in _FAMILIES:
         page.declare(name, type_, help_)
@@ -103,6 +124,9 @@ def render(
                 own = _labels(pod, name, facts)
                 _add(page, own, _used(used, facts.counters), at)
                 _add(page, own, _spec(used, facts), at)
+                if (disk := (disks or {}).get(pod.uid)) is not None:
+                    written = disk.layers.get(name, 0) + disk.logs.get(name, 0)
+                    page.add("container_fs_usage_bytes", written, own | {"device": ""}, at=at)
                 page.add("container_last_seen", int(now.timestamp()), own, at=at)
     page.add("container_scrape_error", 0)
     page.add("machine_cpu_cores", size.cpus, size.names)
@@ -154,6 +178,7 @@ def _used(used: Usage, counted: Counters) -> Iterator[Sample]:
     yield "container_oom_events_total", counted.oom_kills, {}
     yield "container_processes", counted.processes, {}
     yield "container_threads", counted.threads, {}
+    yield "container_threads_max", counted.most_threads, {}
     yield "container_memory_kernel_usage", counted.kernel, {}
     yield "container_memory_total_active_file_bytes", counted.active_file, {}
     yield "container_memory_total_inactive_file_bytes", counted.inactive_file, {}
@@ -170,6 +195,8 @@ def _spec(used: Usage, facts: ContainerFacts) -> Iterator[Sample]:
         yield "container_spec_cpu_quota", facts.cpu_quota, {}
     yield "container_spec_cpu_shares", facts.cpu_shares, {}
     yield "container_spec_memory_limit_bytes", used.limit, {}
+    yield "container_spec_memory_reservation_limit_bytes", 0, {}
+    yield "container_spec_memory_swap_limit_bytes", used.limit, {}  # pods get no swap
 
 
 def _network(page: Exposition, labels: dict[str, str], interface: Interface, at: int) -> None:

@@ -75,6 +75,7 @@ COUNTED = Counters(
     oom_kills=1,
     processes=3,
     threads=8,
+    most_threads=100,
     swap=4096,
     disks={"/dev/sda": (10, 20, 1, 2)},
 )
@@ -153,7 +154,8 @@ def test_resource() -> None:
 
 
 def test_cadvisor() -> None:
-    page = cadvisor.render([POD], cadvisor.Size(cpus=2, memory=4096), NOW)
+    disks = {"uid-1": DiskUse(layers={"app": 4096}, logs={"app": 512})}
+    page = cadvisor.render([POD], cadvisor.Size(cpus=2, memory=4096), NOW, disks=disks)
     found = samples(page)
     whole, own = (labels for labels, _ in found["container_memory_working_set_bytes"])
     assert whole == {
@@ -177,11 +179,15 @@ def test_cadvisor() -> None:
     assert received == [(whole | box | {"interface": "eth0"}, 1)]
     assert found["container_network_transmit_bytes_total"][0][1] == 50
     assert found["container_spec_memory_limit_bytes"] == [(own, 64 * MIB)]
+    assert found["container_spec_memory_reservation_limit_bytes"] == [(own, 0)]
+    assert found["container_spec_memory_swap_limit_bytes"] == [(own, 64 * MIB)]
+    assert found["container_fs_usage_bytes"] == [(own | {"device": ""}, 4608)]
     assert found["container_spec_cpu_quota"] == [(own, 50_000)]
     assert found["container_oom_events_total"][1] == (own, 1)
     assert (own | {"device": "/dev/sda"}, 20) in found["container_fs_writes_bytes_total"]
     assert (own | {"device": "/dev/sda"}, 1) in found["container_fs_reads_total"]
     assert (found["container_processes"][1], found["container_threads"][1]) == ((own, 3), (own, 8))
+    assert found["container_threads_max"][1] == (own, 100)
     assert found["machine_cpu_cores"] == [({}, 2)]
     assert types(page)["container_memory_failcnt"] == "counter"
 
@@ -457,6 +463,7 @@ def test_cgroups_of_version_2(tmp_path: Path) -> None:
         memory__events="low 0\nmax 4\noom_kill 1\n",
         cpu__stat="usage_usec 30\nuser_usec 20\nsystem_usec 10\nnr_throttled 3\n",
         pids__current="12\n",
+        pids__max="max\n",
         io__stat="7:9999 rbytes=1 wbytes=2 rios=3 wios=4 dbytes=0 dios=0\n7:1\n",
         cgroup__procs="",
     )
@@ -467,7 +474,7 @@ def test_cgroups_of_version_2(tmp_path: Path) -> None:
     counted = cgroupfiles.counters(2, lambda controller: tmp_path)
     assert (counted.user, counted.failures, counted.oom_kills) == (20_000, 4, 1)
     assert (counted.throttled_periods, counted.threads, counted.peak) == (3, 12, 5000)
-    assert (counted.processes, counted.inactive_file) == (2, 400)
+    assert (counted.processes, counted.inactive_file, counted.most_threads) == (2, 400, 0)
     assert counted.disks == {"": (1, 2, 3, 4)}, "of a device that the kernel does not name"
     assert cgroupfiles.peak(2, lambda controller: tmp_path) == 5000
 
@@ -485,7 +492,7 @@ def test_cgroups_of_version_1(tmp_path: Path) -> None:
     )
     write(tmp_path / "cpuacct", cpuacct__usage="30", cpuacct__stat="user 2\nsystem 1\n")
     write(tmp_path / "cpu", cpu__stat="nr_periods 5\nnr_throttled 3\nthrottled_time 77\n")
-    write(tmp_path / "pids", pids__current="12", cgroup__procs="1\n2\n3\n")
+    write(tmp_path / "pids", pids__current="12", pids__max="64", cgroup__procs="1\n2\n3\n")
     write(
         tmp_path / "blkio",
         blkio__throttle__io_service_bytes="7:9999 Read 5\n7:9999 Write 6\n7:9999 Total 11\nTotal 11\n",
@@ -498,7 +505,7 @@ def test_cgroups_of_version_1(tmp_path: Path) -> None:
     counted = cgroupfiles.counters(1, lambda controller: tmp_path / controller)
     assert (counted.user, counted.throttled, counted.failures) == (20_000_000, 77, 4)
     assert (counted.peak, counted.oom_kills, counted.cache) == (5000, 1, 70)
-    assert (counted.processes, counted.threads) == (3, 12)
+    assert (counted.processes, counted.threads, counted.most_threads) == (3, 12, 64)
     assert counted.disks == {"": (5, 6, 1, 2)}
 
 
