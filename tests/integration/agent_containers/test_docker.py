@@ -126,11 +126,14 @@ async def test_mounts(runtime: DockerRuntime, engine: Engine, tmp_path: Path) ->
         # Where there is no SELinux, the engine does all the same but for the labels.
         Mount(source=str(tmp_path), target="/labelled", relabel=True),
         Mount(source=str(tmp_path), target="/fixed", relabel=True, read_only=True),
+        # All that the engine keeps lies below it.
+        Mount(source="/", target="/host", read_only=True),
     )
     id = await run(
         runtime, spec(engine, "mounted", mounts=mounts, tmpfs={"/scratch": "size=65536"})
     )
     assert await output(runtime, id, "cat", "/etc/hosts") == "hello"
+    assert "proc" in await output(runtime, id, "ls", "/host")
     await output(runtime, id, "touch", "/data/new", "/scratch/x")
     assert (tmp_path / "new").exists()
     await output(runtime, id, "mv", "/labelled/new", "/labelled/newer")
