@@ -86,7 +86,10 @@ async def test_rules_are_spelled_as_the_kernel_spells_them(lab: Lab, tmp_path: P
     await cluster.add_node()
     try:
         await cluster.meet()
-        ports = [HostPort(host_port=8000, container_port=8080, host_ip="192.0.2.11")]
+        ports = [
+            HostPort(host_port=8000, container_port=8080, host_ip=address)
+            for address in ("192.0.2.11", "127.0.0.1")
+        ]
         pods = [await cluster.add_pod(node, f"web-{n}", host_ports=ports[n:]) for n in range(3)]
         await cluster.publish(
             [
