@@ -2,6 +2,8 @@
 
 After step 5 of a pod's walk. The API server speaks HTTP with the pod itself; here is only the way. The
 pod is dialled before the upgrade is accepted, so that a refusal is an answer and not a broken stream.
+What the pod says is passed on once it was asked something: a program that answers everybody alike and
+hangs up (`nc -l < page`) would else have ended the connection before the request is on its way.
 
 Concurrency: one task per direction, each waits for its receiver; both end with either side.
 """
@@ -35,7 +37,9 @@ async def serve(request: web.Request, dial: Dial) -> web.StreamResponse:
     try:
         link = RawLink(request, {"Upgrade": PROTOCOL})
         async with asyncio.TaskGroup() as group:
-            upwards = group.create_task(_upwards(link, writer))
+            asked = asyncio.Event()
+            upwards = group.create_task(_upwards(link, writer, asked))
+            await asked.wait()
             await _downwards(reader, link)
             upwards.cancel()
         await link.close()
@@ -53,9 +57,13 @@ async def _downwards(reader: asyncio.StreamReader, link: RawLink) -> None:
             await link.drain()
 
 
-async def _upwards(link: RawLink, writer: asyncio.StreamWriter) -> None:
-    with suppress(OSError, Disconnected):
-        while piece := await link.receive():
-            writer.write(piece)
-            await writer.drain()
-        writer.transport.abort()  # nobody is left who wants an answer
+async def _upwards(link: RawLink, writer: asyncio.StreamWriter, asked: asyncio.Event) -> None:
+    try:
+        with suppress(OSError, Disconnected):
+            while piece := await link.receive():
+                writer.write(piece)
+                asked.set()
+                await writer.drain()
+            writer.transport.abort()  # nobody is left who wants an answer
+    finally:
+        asked.set()

@@ -207,6 +207,20 @@ async def test_links_of_a_page_lead_back_through_the_proxy(
             assert (answer.status, await answer.read()) == (200, b"")
 
 
+async def test_an_app_that_answers_before_it_is_asked(api: Api, agent: NodeAgent, pod: str) -> None:
+    """`while true; do nc -l -p 8081 < page; done`."""
+
+    async def at_once(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.0 200 OK\r\nContent-Type: text/plain\r\n\r\nhasty")
+        writer.write_eof()
+        await reader.read()
+        writer.close()
+
+    async with await asyncio.start_server(at_once, sock=await agent.socket(8081)):
+        for _ in range(10):
+            assert await api.get(f"{pod}:8081/proxy/") == (200, "hasty")
+
+
 async def test_websockets_pass(api: Api, app: App, pod: str) -> None:
     async with api.session.ws_connect(api.url + f"{pod}/proxy/socket") as socket:
         await socket.send_str("hello")
