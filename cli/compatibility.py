@@ -41,6 +41,7 @@ _MISSING = """\
 
 | request | answer |
 |---|---|
+| `Impersonate-User` and the other headers of `kubectl --as` | 403 that names the header |
 | a CustomResourceDefinition with `x-kubernetes-validations` (CEL) | 422 that names the rule |
 | a ValidatingAdmissionPolicy (CEL) | 403 that says how to store it without effect |
 | a webhook with `matchConditions` (CEL) | 422 that names them |

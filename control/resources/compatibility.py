@@ -6,6 +6,7 @@ removes its row here in the same change. Fields whose absence would weaken isola
 listed: the agent refuses pods that set them (`agent/spec/refusals.py`).
 """
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -44,6 +45,11 @@ class NotYet:
     missing: str
     when: str = ""
     holds: Holds = _is_set
+
+    @property
+    def steps(self) -> list[str]:
+        """The path, taken apart; names of entries may have dots."""
+        return re.findall(r"[^.\[]+(?:\[[^\]]*\])?", self.path)
 
 
 MOUNTABLE = (
@@ -109,6 +115,16 @@ NODE: tuple[NotYet, ...] = (
     NotYet("spec.externalID", "nobody reads it any more"),
 )
 
+NAMESPACE: tuple[NotYet, ...] = tuple(
+    NotYet(
+        f"metadata.labels[pod-security.kubernetes.io/{mode}]",
+        "pods are not held against the Pod Security Standards yet",
+        when="the level is not `privileged`",
+        holds=lambda level: level not in (None, "privileged"),
+    )
+    for mode in ("enforce", "audit", "warn")
+)
+
 LEASE: tuple[NotYet, ...] = (
     NotYet("spec.preferredHolder", "there are no coordinated elections"),
     NotYet("spec.strategy", "there are no coordinated elections"),
@@ -138,6 +154,7 @@ NOT_YET: dict[type[ApiStruct], tuple[NotYet, ...]] = {
     apps.DaemonSet: _below("spec.template.spec", POD_SPEC),
     apps.StatefulSet: _below("spec.template.spec", POD_SPEC),
     core.Service: SERVICE,
+    core.Namespace: NAMESPACE,
     core.Node: NODE,
     core.PersistentVolume: PERSISTENT_VOLUME,
     coordination.Lease: LEASE,
@@ -187,7 +204,7 @@ def _patterns(type_: type[ApiStruct]) -> _Step:
     root = _Step()
     for number, row in enumerate(NOT_YET.get(type_, ())):
         step = root
-        for text in row.path.split("."):
+        for text in row.steps:
             name, _, bracket = text.removesuffix("]").partition("[")
             step = step.following.setdefault((name, bracket), _Step())
         step.rows.append((number, row))

@@ -47,6 +47,7 @@ QUIET: list[tuple[str, Change]] = [
         "ServiceAccount",
         {"automountServiceAccountToken": True, "imagePullSecrets": [{"name": "a"}]},
     ),
+    ("Namespace", {"metadata.labels": {"pod-security.kubernetes.io/enforce": "privileged"}}),
 ]
 
 LOUD: list[tuple[str, Change, str]] = [
@@ -82,6 +83,11 @@ LOUD: list[tuple[str, Change, str]] = [
         "spec.template.spec.volumes[0].csi",
     ),
     ("Service", {"spec.type": "LoadBalancer"}, "spec.type"),
+    (
+        "Namespace",
+        {"metadata.labels": {"pod-security.kubernetes.io/enforce": "restricted"}},
+        "metadata.labels[pod-security.kubernetes.io/enforce]",
+    ),
     ("Lease", {"spec.strategy": "OldestEmulationVersion"}, "spec.strategy"),
 ]
 
