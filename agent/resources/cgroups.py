@@ -50,7 +50,9 @@ THREADS = 4
 """For calls to systemd, which answers one at a time; while it hangs, they are all that waits for it."""
 QOS_DIRECTORIES = {"Guaranteed": "", "Burstable": "burstable", "BestEffort": "besteffort"}
 # What lies above the cgroup of all pods may be called anything.
-_POD = re.compile(r".*kubepods.*?[/-]pod([^/]{2,}?)(?:\.slice)?(?:/|$)")
+_POD = re.compile(
+    r".*kubepods(?:[/-](?:besteffort|burstable))?[/-]pod([^/]{2,}?)(?:\.slice)?(?:/|$)"
+)
 
 
 class CgroupError(PermanentError):

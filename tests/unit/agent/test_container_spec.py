@@ -345,6 +345,12 @@ def test_cgroups_of_version_2(tmp_path: Path) -> None:
         ("/kubepods/burstable", ""),
         ("/kubepods.slice/kubepods-besteffort.slice", ""),
         ("/podwright/n1/agent", ""),
+        ("/podwright_1.slice/podwright_1-kubepods.slice/podwright_1-kubepods-burstable.slice", ""),
+        (
+            "/podwright_1.slice/podwright_1-kubepods.slice/podwright_1-kubepods-burstable.slice/"
+            "podwright_1-kubepods-burstable-podu_1.slice/docker-id.scope",
+            "u-1",
+        ),
         ("/machine.slice/podman-7.scope", ""),
         ("", ""),
     ],
