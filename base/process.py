@@ -21,6 +21,9 @@ from base.errors import PermanentError
 DEFAULT_TIMEOUT = 60.0
 _SHOWN_STDERR = 4000  # characters; enough for a compiler's worth of complaint, not for a log file
 
+MARKER = "PODWRIGHT_LOCAL"
+"""In the environment of each daemon of a local cluster: which one it is."""
+
 Argument = str | Path
 
 
@@ -71,7 +74,7 @@ def run(
             stdin=subprocess.DEVNULL if input is None else subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env=env,
+            env=_environment(env),
             cwd=cwd,
             start_new_session=True,
         )
@@ -106,7 +109,7 @@ async def run_async(
             stdin=asyncio.subprocess.DEVNULL if input is None else asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
-            env=env,
+            env=_environment(env),
             cwd=cwd,
             start_new_session=True,
         )
@@ -125,6 +128,15 @@ async def run_async(
         raise
     assert process.returncode is not None
     return _finish(words, process.returncode, stdout, stderr, check=check)
+
+
+def _environment(env: Mapping[str, str] | None) -> dict[str, str]:
+    """What a daemon of a local cluster runs is marked below it: it may outlive a daemon that is killed, and
+    must not be taken for it."""
+    found = dict(os.environ if env is None else env)
+    if marker := found.get(MARKER):
+        found[MARKER] = f"{marker}/run"
+    return found
 
 
 def _finish(

@@ -4,7 +4,7 @@ A process file is written after the process exists, so a command killed in betwe
 daemon; and after a reboot its number may belong to somebody else. So there are no process files.
 Every daemon is started with a marker in its environment, `PODWRIGHT_LOCAL=<cluster>/<member>/<role>`,
 which its children inherit and the kernel shows in /proc; looking there finds everything a cluster
-runs, and nothing else.
+runs, and nothing else. What a daemon runs in sessions of their own (`base.process`) is marked below it.
 
 Invariants:
 - A signal is sent through a pidfd whose process was checked to be the one that was found (same start
@@ -23,9 +23,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from base.errors import PermanentError
+from base.process import MARKER
 from local.host.waiting import wait_for
 
-MARKER = "PODWRIGHT_LOCAL"
 LOG_LIMIT = 32 * 2**20
 """Bytes after which a daemon's log is set aside when the daemon is next started."""
 

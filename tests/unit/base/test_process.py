@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -11,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from base.process import CommandError, Completed, command_line, run, run_async
+from base.process import MARKER, CommandError, Completed, command_line, run, run_async
 
 Runner = Callable[..., Completed]
 
@@ -78,6 +79,16 @@ def test_environment_and_directory(runner: Runner, tmp_path: Path) -> None:
     code = "import os; print(os.environ['COLOUR'], os.getcwd())"
     done = runner(python(code), env={"COLOUR": "blue"}, cwd=tmp_path)
     assert done.text.split() == ["blue", str(tmp_path)]
+
+
+def test_what_a_daemon_runs_is_not_taken_for_it(
+    runner: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code = f"import os; print(os.environ.get('{MARKER}'))"
+    assert runner(python(code)).text.split() == [str(os.environ.get(MARKER))]
+    monkeypatch.setenv(MARKER, "c/node-1/agent")
+    assert runner(python(code)).text.split() == ["c/node-1/agent/run"]
+    assert runner(python(code), env={MARKER: "a"}).text.split() == ["a/run"]
 
 
 def test_a_command_line_can_be_pasted() -> None:

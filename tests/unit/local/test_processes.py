@@ -46,6 +46,28 @@ def test_a_marker_is_not_found_by_the_beginning_of_its_name(marker: str, tmp_pat
         processes.stop(started, grace=5)
 
 
+def test_what_outlives_a_killed_daemon_is_not_the_daemon(marker: str, tmp_path: Path) -> None:
+    code = "from base.process import run; run(['sleep', '60'])"
+    started = processes.spawn(
+        [sys.executable, "-c", code],
+        marker=f"{marker}/one",
+        log=tmp_path / "log",
+        environment={"PYTHONPATH": str(Path(__file__).parents[3])},
+    )
+    try:
+        runs = processes.wait_for(lambda: processes.marked(f"{marker}/one/run"), timeout=60)
+        assert runs and runs[0].leader
+        started.signal(signal.SIGKILL)
+        assert processes.gone([started], timeout=60)
+        assert runs[0].process.alive()
+        assert processes.daemon(f"{marker}/one") is None
+        assert [each.process for each in processes.marked(marker)] == [runs[0].process]
+    finally:
+        left = [each.process for each in processes.marked(marker)]
+        processes.signal_all(left, signal.SIGKILL)
+        assert processes.gone(left, timeout=60)
+
+
 def test_children_carry_the_marker_but_do_not_lead(marker: str, tmp_path: Path) -> None:
     started = processes.spawn(
         ["sh", "-c", "sleep 60 & wait"], marker=f"{marker}/one", log=tmp_path / "log"
