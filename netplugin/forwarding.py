@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from ipaddress import IPv4Address
 
-from netplugin.proxy.rules import MARK_MASQUERADE, REFUSE
+from netplugin.proxy.rules import LOOPBACK, MARK_MASQUERADE, REFUSE
 from netplugin.records import NetworkConfig
 from netplugin.rules.ruleset import ChainId, Jump, Rules, Ruleset
 from netplugin.rules.tree import Addresses, arrange
@@ -101,8 +101,8 @@ def _forward(config: NetworkConfig) -> Rules:
 def _input(config: NetworkConfig) -> Rules:
     to_dns = f"-d {config.cluster_dns}/32 -i {config.bridge}"
     return (
-        f"-s 127.0.0.0/8 -i {config.bridge} -j DROP",
-        f"-d 127.0.0.0/8 -i {config.bridge} -m conntrack ! --ctstate RELATED,ESTABLISHED -j DROP",
+        f"-s {LOOPBACK} -i {config.bridge} -j DROP",
+        f"-d {LOOPBACK} -i {config.bridge} -m conntrack ! --ctstate RELATED,ESTABLISHED -j DROP",
         f"{_NEW} -j {REFUSE.name}",
         f"{to_dns} -p udp -m udp --dport 53 -j ACCEPT",
         f"{to_dns} -p tcp -m tcp --dport 53 -j ACCEPT",

@@ -14,7 +14,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 
 from netplugin.ipam import Allocation
-from netplugin.proxy.rules import HOSTPORTS, MARK_MASQUERADE
+from netplugin.proxy.rules import HOSTPORTS, LOOPBACK, MARK_MASQUERADE
 from netplugin.records import HostPort
 from netplugin.rules.ruleset import ChainId, Jump, Rules, Ruleset, comment
 from netplugin.rules.tree import Ports, arrange
@@ -22,7 +22,6 @@ from netplugin.rules.tree import Ports, arrange
 _PROTOCOLS = ("tcp", "udp", "sctp")
 _ANY = ("", "0.0.0.0", "::")
 _ON_LOOPBACK = ChainId("nat", "PW-LOOPBACK-PORTS")
-_LOOPBACK = "127.0.0.0/8"
 
 
 def build(allocations: Iterable[Allocation]) -> Ruleset:
@@ -51,7 +50,7 @@ def build(allocations: Iterable[Allocation]) -> Ruleset:
     if not on_loopback:
         return Ruleset(chains)
     chains[_ON_LOOPBACK] = tuple(on_loopback)
-    jump = Jump("nat", "OUTPUT", _ON_LOOPBACK.name, f"-d {_LOOPBACK}")
+    jump = Jump("nat", "OUTPUT", _ON_LOOPBACK.name, f"-d {LOOPBACK}")
     return Ruleset(chains, frozenset({jump}))
 
 
@@ -61,7 +60,7 @@ def _rules(allocation: Allocation, port: HostPort) -> list[str]:
     tag = comment(allocation.pod or allocation.sandbox)
     where = f"-p {protocol} -m {protocol} --dport {port.host_port} {tag}"
     target = f"{allocation.address}:{port.container_port}"
-    source = _LOOPBACK if port.on_loopback else f"{allocation.address}/32"
+    source = LOOPBACK if port.on_loopback else f"{allocation.address}/32"
     return [
         f"-s {source} {only}{where} -j {MARK_MASQUERADE}",
         f"{only}{where} -j DNAT --to-destination {target}",

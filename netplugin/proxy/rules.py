@@ -36,6 +36,7 @@ from netplugin.rules.tree import Addresses, Ports, arrange
 SERVICES = ChainId("nat", "PW-SERVICES")
 NODEPORTS = "PW-NODEPORTS"
 HOSTPORTS = "PW-HOSTPORTS"
+LOOPBACK = "127.0.0.0/8"
 MARK_MASQUERADE = "PW-MARK-MASQ"
 SERVICE_CHAINS = tuple(
     f"PW-{kind}"
@@ -112,7 +113,7 @@ def to_node(protocol: str = "") -> str:
     """The match for addresses of the node, but not loopback: to translate that, the kernel must be
     told to route loopback addresses, and then neighbours could reach what listens on 127.0.0.1."""
     only = f"-p {protocol} " if protocol else ""
-    return f"! -d 127.0.0.0/8 {only}-m addrtype --dst-type LOCAL"
+    return f"! -d {LOOPBACK} {only}-m addrtype --dst-type LOCAL"
 
 
 def spread(count: int) -> list[str]:
